@@ -1,0 +1,115 @@
+/* log.c - one line per event, one write(2) per line. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/base/clock.h"
+#include "vmm/base/log.h"
+
+enum {
+	SITE_BURST = 10,
+	SITE_WINDOW_US = 5 * 1000 * 1000,
+	LINE_MAX_BYTES = 1024,
+};
+
+static struct {
+	char id[65];
+	enum log_level level;
+	bool show_level, show_origin;
+	int fd;
+} log_state = { .id = "wisp", .level = LOG_WARN, .fd = STDERR_FILENO };
+
+static const char *const level_names[] = {
+	[LOG_OFF] = "OFF",   [LOG_ERROR] = "ERROR", [LOG_WARN] = "WARN",
+	[LOG_INFO] = "INFO", [LOG_DEBUG] = "DEBUG", [LOG_TRACE] = "TRACE",
+};
+
+void log_setup(const struct log_config *config)
+{
+	snprintf(log_state.id, sizeof(log_state.id), "%s", config->id);
+	log_state.level = config->level;
+	log_state.show_level = config->show_level;
+	log_state.show_origin = config->show_origin;
+	log_state.fd = config->fd;
+}
+
+int log_level_parse(const char *name, enum log_level *ret)
+{
+	if (strcasecmp(name, "Warning") == 0)
+		name = "WARN";
+	for (unsigned i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
+		if (strcasecmp(name, level_names[i]) == 0) {
+			*ret = (enum log_level)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static size_t put_prefix(char *line, size_t len, enum log_level level, const char *file, int lineno)
+{
+	char thread[16] = "?", when[32] = "", extra[128] = "";
+	struct timespec ts;
+	struct tm tm;
+	size_t used = 0;
+
+	pthread_getname_np(pthread_self(), thread, sizeof(thread));
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	if (log_state.show_level)
+		used = (size_t)snprintf(extra, sizeof(extra), ":%s", level_names[level]);
+	if (log_state.show_origin)
+		snprintf(extra + used, sizeof(extra) - used, ":%s:%d", file, lineno);
+
+	int n = snprintf(line, len, "%s.%09ld [%s:%s%s] ", when, ts.tv_nsec, log_state.id, thread,
+			 extra);
+	return n < 0 ? 0 : (size_t)n;
+}
+
+void log_write(enum log_level level, const char *file, int lineno, const char *fmt, ...)
+{
+	char line[LINE_MAX_BYTES];
+	int saved = errno;
+	va_list ap;
+
+	if (level > log_state.level || level == LOG_OFF)
+		return;
+
+	size_t used = put_prefix(line, sizeof(line) - 1, level, file, lineno);
+
+	va_start(ap, fmt);
+	int n = vsnprintf(line + used, sizeof(line) - 1 - used, fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		used += (size_t)n;
+	if (used > sizeof(line) - 2)
+		used = sizeof(line) - 2;
+	line[used++] = '\n';
+
+	/* A log that cannot be written must not stop the machine. */
+	if (write(log_state.fd, line, used) < 0)
+		errno = 0;
+	errno = saved;
+}
+
+bool log_site_allows(struct log_site *site, uint32_t *dropped)
+{
+	uint64_t now = clock_now_us();
+	uint64_t start = __atomic_load_n(&site->window_us, __ATOMIC_RELAXED);
+
+	*dropped = 0;
+	if (start == 0 || now - start > SITE_WINDOW_US) {
+		__atomic_store_n(&site->window_us, now, __ATOMIC_RELAXED);
+		__atomic_store_n(&site->sent, 0, __ATOMIC_RELAXED);
+		*dropped = __atomic_exchange_n(&site->dropped, 0, __ATOMIC_RELAXED);
+	}
+	if (__atomic_fetch_add(&site->sent, 1, __ATOMIC_RELAXED) < SITE_BURST)
+		return true;
+	__atomic_fetch_add(&site->dropped, 1, __ATOMIC_RELAXED);
+	return false;
+}

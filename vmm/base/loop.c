@@ -1,0 +1,174 @@
+/* loop.c - epoll, one thread, one callback per descriptor.
+ *
+ * Sources sit in one list. A removed source stays allocated until the end of
+ * the round in which it was removed, because epoll may already have handed out
+ * a pointer to it; `dead` tells the dispatcher to skip it.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "vmm/base/fd.h"
+#include "vmm/base/loop.h"
+
+enum { EVENTS_PER_ROUND = 32 };
+
+struct loop_source {
+	struct loop *loop;
+	struct loop_source *next;
+	int fd;
+	loop_fn fn;
+	void *arg;
+	bool deferred, dead;
+};
+
+struct loop {
+	int epfd;
+	struct loop_source *sources;
+	unsigned deferred, dead;
+	bool stopping;
+	int value;
+};
+
+int loop_create(struct loop **ret)
+{
+	struct loop *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return -ENOMEM;
+	l->epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (l->epfd < 0) {
+		int r = -errno;
+
+		free(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+void loop_destroy(struct loop *l)
+{
+	if (!l)
+		return;
+	while (l->sources) {
+		struct loop_source *s = l->sources;
+
+		l->sources = s->next;
+		free(s);
+	}
+	fd_close(l->epfd);
+	free(l);
+}
+
+int loop_add(struct loop *l, int fd, uint32_t events, loop_fn fn, void *arg,
+	     struct loop_source **ret)
+{
+	struct loop_source *s = malloc(sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	*s = (struct loop_source){ .loop = l, .fd = fd, .fn = fn, .arg = arg };
+
+	struct epoll_event ev = { .events = events, .data.ptr = s };
+
+	if (epoll_ctl(l->epfd, EPOLL_CTL_ADD, fd, &ev) < 0) {
+		int r = -errno;
+
+		free(s);
+		return r;
+	}
+	s->next = l->sources;
+	l->sources = s;
+	*ret = s;
+	return 0;
+}
+
+int loop_source_set(struct loop_source *s, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = s };
+
+	return epoll_ctl(s->loop->epfd, EPOLL_CTL_MOD, s->fd, &ev) < 0 ? -errno : 0;
+}
+
+void loop_source_defer(struct loop_source *s)
+{
+	if (s->deferred || s->dead)
+		return;
+	s->deferred = true;
+	s->loop->deferred++;
+}
+
+void loop_source_remove(struct loop_source *s)
+{
+	if (!s || s->dead)
+		return;
+	epoll_ctl(s->loop->epfd, EPOLL_CTL_DEL, s->fd, NULL);
+	if (s->deferred)
+		s->loop->deferred--;
+	s->deferred = false;
+	s->dead = true;
+	s->loop->dead++;
+}
+
+static void sweep_dead(struct loop *l)
+{
+	struct loop_source **at = &l->sources;
+
+	while (l->dead > 0 && *at) {
+		struct loop_source *s = *at;
+
+		if (s->dead) {
+			*at = s->next;
+			free(s);
+			l->dead--;
+		} else {
+			at = &s->next;
+		}
+	}
+}
+
+/* Those deferred before this round began; one deferred again waits for the next. */
+static void run_deferred(struct loop *l)
+{
+	unsigned turns = l->deferred;
+
+	for (struct loop_source *s = l->sources; s && turns > 0 && !l->stopping; s = s->next) {
+		if (!s->deferred)
+			continue;
+		turns--;
+		s->deferred = false;
+		l->deferred--;
+		s->fn(s->arg, 0);
+	}
+}
+
+int loop_run(struct loop *l)
+{
+	struct epoll_event events[EVENTS_PER_ROUND];
+
+	l->stopping = false;
+	while (!l->stopping) {
+		int n = epoll_wait(l->epfd, events, EVENTS_PER_ROUND, l->deferred ? 0 : -1);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		for (int i = 0; i < n && !l->stopping; i++) {
+			struct loop_source *s = events[i].data.ptr;
+
+			if (!s->dead)
+				s->fn(s->arg, events[i].events);
+		}
+		run_deferred(l);
+		sweep_dead(l);
+	}
+	return l->value;
+}
+
+void loop_stop(struct loop *l, int value)
+{
+	l->stopping = true;
+	l->value = value;
+}

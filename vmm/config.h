@@ -1,0 +1,59 @@
+/* config.h - what a machine is made of, as its user asked for it.
+ *
+ * Plain values in the units and with the names of the API. The API and the
+ * configuration file fill these from JSON (api/body.h checks types and ranges of
+ * single fields); vm_put_*() check what needs the host or other fields.
+ */
+#ifndef VMM_CONFIG_H
+#define VMM_CONFIG_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	VM_MAX_VCPUS = 32,
+	VM_MAX_DRIVES = 16,
+	VM_MAX_CMDLINE = 2048, /* bytes, the terminating NUL included */
+	VM_ID_LEN = 64,
+};
+
+struct boot_source_config {
+	char kernel_image_path[PATH_MAX];
+	char initrd_path[PATH_MAX];	/* "" : none */
+	char boot_args[VM_MAX_CMDLINE]; /* "" with has_boot_args: an empty line */
+	bool has_boot_args;		/* false: the default command line */
+};
+
+enum huge_pages { HUGE_PAGES_NONE, HUGE_PAGES_TRANSPARENT, HUGE_PAGES_2M };
+
+struct machine_config {
+	uint64_t vcpu_count;   /* 1 to VM_MAX_VCPUS */
+	uint64_t mem_size_mib; /* at least 1 */
+	bool smt;	       /* two threads a core; vcpu_count is then 1 or even */
+	bool track_dirty_pages;
+	uint32_t huge_pages; /* enum huge_pages */
+};
+
+/* Firecracker's defaults: 1 vCPU, 128 MiB. */
+#define MACHINE_CONFIG_DEFAULT                       \
+	{                                            \
+		.vcpu_count = 1, .mem_size_mib = 128 \
+	}
+
+enum cache_type { CACHE_UNSAFE, CACHE_WRITEBACK };
+
+struct drive_config {
+	char drive_id[VM_ID_LEN + 1];
+	char path_on_host[PATH_MAX];
+	char partuuid[64]; /* "" : none */
+	bool is_root_device;
+	bool is_read_only;
+	uint32_t cache_type; /* enum cache_type */
+};
+
+struct entropy_config {
+	bool present;
+};
+
+#endif

@@ -1,0 +1,252 @@
+/* gmem.c - guest RAM as one mapping per region.
+ *
+ * One region, or two when RAM is larger than the room below the MMIO gap. A
+ * region is one mapping of the host with a guard page on either side, so that a
+ * bug that slips past the checks faults instead of reaching the heap.
+ * Addresses are aligned to 2 MiB in the host as in the guest, so that huge pages
+ * can back both.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/memfd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/base/fd.h"
+#include "vmm/memory/gmem.h"
+
+enum { HUGE_PAGE = 2 * 1024 * 1024, GUARD = HUGE_PAGE };
+
+/* The whole reservation of a region, guards and alignment slack included. */
+struct reservation {
+	void *start;
+	size_t len;
+};
+
+struct gmem {
+	enum gmem_backing backing;
+	int fd;
+	unsigned count;
+	struct gmem_region region[GMEM_MAX_REGIONS];
+	struct reservation reserved[GMEM_MAX_REGIONS];
+};
+
+static size_t backing_page(enum gmem_backing backing)
+{
+	return backing == GMEM_HUGE_2M ? HUGE_PAGE : (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static int check_config(const struct gmem_config *c, struct error *err)
+{
+	size_t page = backing_page(c->backing);
+
+	if (c->size_bytes == 0)
+		return error_set(err, -EINVAL, "mem_size_mib", "give at least 1",
+				 "guest memory of 0 bytes");
+	if (c->size_bytes % page != 0)
+		return error_set(err, -EINVAL, "mem_size_mib", "give a multiple of the page size",
+				 "guest memory of %" PRIu64 " bytes is not a multiple of %zu",
+				 c->size_bytes, page);
+	return 0;
+}
+
+static int open_backing(struct gmem *m, const struct gmem_config *c, struct error *err)
+{
+	unsigned flags = MFD_CLOEXEC;
+
+	if (c->backing != GMEM_MEMFD && c->backing != GMEM_HUGE_2M)
+		return 0;
+	if (c->backing == GMEM_HUGE_2M)
+		flags |= MFD_HUGETLB | MFD_HUGE_2MB;
+	m->fd = memfd_create("wisp-guest-ram", flags);
+	if (m->fd < 0)
+		return error_errno(err, "huge_pages", "does this kernel have hugetlbfs?",
+				   "cannot create the file behind guest memory");
+	if (ftruncate(m->fd, (off_t)c->size_bytes) < 0)
+		return error_errno(err, "mem_size_mib", "give less memory",
+				   "cannot size guest memory to %" PRIu64 " bytes", c->size_bytes);
+	return 0;
+}
+
+/* Address space for len bytes, 2 MiB aligned, between two guards. */
+static void *reserve(size_t len, struct reservation *ret)
+{
+	size_t total = len + 2 * (size_t)GUARD + HUGE_PAGE;
+	char *start =
+		mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (start == MAP_FAILED)
+		return NULL;
+	ret->start = start;
+	ret->len = total;
+
+	uintptr_t aligned =
+		((uintptr_t)start + GUARD + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
+
+	return (void *)aligned;
+}
+
+static int map_region(struct gmem *m, gpa_t base, size_t len, uint64_t offset, struct error *err)
+{
+	struct gmem_region *r = &m->region[m->count];
+	int flags = MAP_FIXED | MAP_NORESERVE;
+	void *host = reserve(len, &m->reserved[m->count]);
+
+	if (!host)
+		return error_errno(err, "mem_size_mib", "give less memory",
+				   "cannot reserve %zu bytes of address space", len);
+	/* From here gmem_destroy() knows the reservation. */
+	m->count++;
+	flags |= m->fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+	/* Huge pages are taken from a pool: reserve them now or fail now. */
+	if (m->backing == GMEM_HUGE_2M)
+		flags &= ~MAP_NORESERVE;
+	if (mmap(host, len, PROT_READ | PROT_WRITE, flags, m->fd, (off_t)offset) == MAP_FAILED)
+		return error_errno(err, m->backing == GMEM_HUGE_2M ? "huge_pages" : "mem_size_mib",
+				   m->backing == GMEM_HUGE_2M
+					   ? "raise /proc/sys/vm/nr_hugepages, or use None"
+					   : "give less memory",
+				   "cannot map %zu bytes of guest memory", len);
+	if (m->backing == GMEM_TRANSPARENT)
+		madvise(host, len, MADV_HUGEPAGE);
+	/* A core dump of the VMM must not carry the guest's secrets. */
+	madvise(host, len, MADV_DONTDUMP);
+	*r = (struct gmem_region){
+		.base = base,
+		.len = len,
+		.host = host,
+		.fd = m->fd,
+		.fd_offset = offset,
+	};
+	return 0;
+}
+
+static int map_regions(struct gmem *m, const struct gmem_config *c, struct error *err)
+{
+	uint64_t low = c->size_bytes;
+	int r;
+
+	if (c->gap_end != 0 && low > c->gap_start)
+		low = c->gap_start;
+	r = map_region(m, gpa(0), low, 0, err);
+	if (r < 0 || low == c->size_bytes)
+		return r;
+	return map_region(m, gpa(c->gap_end), c->size_bytes - low, low, err);
+}
+
+int gmem_create(const struct gmem_config *config, struct gmem **ret, struct error *err)
+{
+	int r = check_config(config, err);
+
+	if (r < 0)
+		return r;
+
+	struct gmem *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	m->backing = config->backing;
+	m->fd = -1;
+	r = open_backing(m, config, err);
+	if (r == 0)
+		r = map_regions(m, config, err);
+	if (r < 0) {
+		gmem_destroy(m);
+		return r;
+	}
+	*ret = m;
+	return 0;
+}
+
+void gmem_destroy(struct gmem *m)
+{
+	if (!m)
+		return;
+	for (unsigned i = 0; i < m->count; i++)
+		munmap(m->reserved[i].start, m->reserved[i].len);
+	fd_close(m->fd);
+	free(m);
+}
+
+const struct gmem_region *gmem_regions(const struct gmem *m, unsigned *count)
+{
+	*count = m->count;
+	return m->region;
+}
+
+uint64_t gmem_size(const struct gmem *m)
+{
+	uint64_t total = 0;
+
+	for (unsigned i = 0; i < m->count; i++)
+		total += m->region[i].len;
+	return total;
+}
+
+void *gmem_span(const struct gmem *m, gpa_t at, size_t len)
+{
+	if (len == 0)
+		return NULL;
+	for (unsigned i = 0; i < m->count; i++) {
+		const struct gmem_region *r = &m->region[i];
+		uint64_t off = at.v - r->base.v;
+
+		if (at.v >= r->base.v && off < r->len && len <= r->len - off)
+			return (char *)r->host + off;
+	}
+	return NULL;
+}
+
+int gmem_read(const struct gmem *m, void *dst, gpa_t from, size_t len)
+{
+	const void *src = gmem_span(m, from, len);
+
+	if (len == 0)
+		return 0;
+	if (!src)
+		return -EFAULT;
+	memcpy(dst, src, len);
+	return 0;
+}
+
+int gmem_write(const struct gmem *m, gpa_t to, const void *src, size_t len)
+{
+	void *dst = gmem_span(m, to, len);
+
+	if (len == 0)
+		return 0;
+	if (!dst)
+		return -EFAULT;
+	memcpy(dst, src, len);
+	return 0;
+}
+
+int gmem_zero(const struct gmem *m, gpa_t at, size_t len)
+{
+	void *dst = gmem_span(m, at, len);
+
+	if (len == 0)
+		return 0;
+	if (!dst)
+		return -EFAULT;
+	memset(dst, 0, len);
+	return 0;
+}
+
+int gmem_map_file(struct gmem *m, gpa_t at, int fd, off_t off, size_t len)
+{
+	size_t mask = (size_t)sysconf(_SC_PAGESIZE) - 1;
+	void *host = gmem_span(m, at, len);
+
+	if (!host)
+		return -EFAULT;
+	if (m->backing != GMEM_ANON || ((at.v | (uint64_t)off | len) & mask) != 0)
+		return -EINVAL;
+	if (mmap(host, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
+		 off) == MAP_FAILED)
+		return -errno;
+	madvise(host, len, MADV_DONTDUMP);
+	return 0;
+}

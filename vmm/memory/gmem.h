@@ -1,0 +1,88 @@
+/* gmem.h - guest RAM: the only place where a guest address becomes a host pointer.
+ *
+ * The bytes behind a guest address are shared with the guest, which may change
+ * them at any moment: copy first, then check the copy. No pointer from here may
+ * outlive the request that it was taken for.
+ *
+ * Regions never change once the machine runs, so every function that only reads
+ * them may be called on any thread.
+ */
+#ifndef VMM_MEMORY_GMEM_H
+#define VMM_MEMORY_GMEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "vmm/base/error.h"
+
+/* A struct, not an integer: a guest address cannot be dereferenced or mixed up
+ * with a length by accident, and the compiler says so. */
+typedef struct {
+	uint64_t v;
+} gpa_t;
+
+static inline gpa_t gpa(uint64_t address)
+{
+	return (gpa_t){ address };
+}
+
+enum gmem_backing {
+	GMEM_ANON,	  /* private anonymous pages */
+	GMEM_TRANSPARENT, /* the same, with transparent huge pages asked for */
+	GMEM_MEMFD,	  /* a shareable file in memory (vhost-user, snapshots) */
+	GMEM_HUGE_2M,	  /* 2 MiB pages from hugetlbfs */
+};
+
+struct gmem_config {
+	uint64_t size_bytes; /* a multiple of the page size of the backing */
+	enum gmem_backing backing;
+	/* A hole in the guest's physical addresses, kept for MMIO: RAM that would
+	 * reach into it goes on behind it. gap_end 0: no hole. */
+	uint64_t gap_start, gap_end;
+};
+
+struct gmem_region {
+	gpa_t base;
+	size_t len;
+	void *host;
+	int fd; /* memfd behind it, or -1; owned by the gmem */
+	uint64_t fd_offset;
+};
+
+enum { GMEM_MAX_REGIONS = 2 };
+
+struct gmem;
+
+/* Reserves guest RAM; no page is touched. 0 and *ret, or a negative errno and
+ * *err (field "mem_size_mib" or "huge_pages"). Main thread. */
+int gmem_create(const struct gmem_config *config, struct gmem **ret, struct error *err);
+
+/* Unmaps everything. Accepts NULL. */
+void gmem_destroy(struct gmem *m);
+
+/* The regions, in ascending order; their number in *count (1 or 2). */
+const struct gmem_region *gmem_regions(const struct gmem *m, unsigned *count);
+
+/* Bytes of RAM in all. */
+uint64_t gmem_size(const struct gmem *m);
+
+/* Host view of [at, at + len), or NULL unless all of it lies in one region.
+ * len 0 gives NULL. */
+void *gmem_span(const struct gmem *m, gpa_t at, size_t len);
+
+/* Copies in or out. 0, or -EFAULT when the range is not guest RAM. */
+int gmem_read(const struct gmem *m, void *dst, gpa_t from, size_t len);
+int gmem_write(const struct gmem *m, gpa_t to, const void *src, size_t len);
+
+/* Fills with zeros. 0 or -EFAULT. */
+int gmem_zero(const struct gmem *m, gpa_t at, size_t len);
+
+/* Maps len bytes of fd at off over guest RAM, private and copy-on-write, instead
+ * of copying them. at, off and len must be multiples of the host page size and
+ * the memory must be GMEM_ANON; else -EINVAL and nothing changed (the caller
+ * copies). -EFAULT outside RAM. Before the machine starts only. */
+int gmem_map_file(struct gmem *m, gpa_t at, int fd, off_t off, size_t len);
+
+#endif

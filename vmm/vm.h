@@ -1,0 +1,77 @@
+/* vm.h - one microVM: configured, started, paused, resumed, ended.
+ *
+ * Everything here runs on the main thread, the one that runs the loop, unless it
+ * says otherwise. An error leaves the machine as it was, so that a caller may
+ * correct the request and try again.
+ */
+#ifndef VMM_VM_H
+#define VMM_VM_H
+
+#include "vmm/base/error.h"
+#include "vmm/base/loop.h"
+#include "vmm/config.h"
+
+struct vm;
+
+/* Bits, so that a route can name the set of states in which it is allowed. */
+enum vm_state { VM_NOT_STARTED = 1, VM_RUNNING = 2, VM_PAUSED = 4 };
+
+/* What the command line decides. */
+struct vm_options {
+	const char *id;		/* copied */
+	bool boot_timer;	/* answer Firecracker's boot-timer page */
+	int debug_exit_port;	/* port whose written value ends the process; 0: none */
+	uint64_t start_time_us; /* when exec was called, CLOCK_MONOTONIC; 0: unknown */
+	uint64_t start_cpu_us;	/* CPU time the parent used for it */
+};
+
+/* 0 and *ret, or a negative errno. The loop must outlive the machine. No KVM
+ * call is made before vm_start(). */
+int vm_create(const struct vm_options *options, struct loop *loop, struct vm **ret,
+	      struct error *err);
+
+/* Stops the vCPUs and frees everything. Accepts NULL. */
+void vm_destroy(struct vm *vm);
+
+const char *vm_id(const struct vm *vm);
+enum vm_state vm_state(const struct vm *vm);
+
+/* Before the start: set or replace one part. Files are opened and checked here,
+ * so that a wrong path is refused by the request that names it. err->field is the
+ * field's name in the API. */
+int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct error *err);
+int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *err);
+int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err);
+int vm_put_entropy(struct vm *vm, struct error *err);
+
+/* What was set; pointers are valid until the next vm_put_*(). boot source: NULL
+ * when none was given. vm_drive(): the drives in the guest's order, NULL past
+ * the last one. */
+const struct boot_source_config *vm_boot_source(const struct vm *vm);
+const struct machine_config *vm_machine(const struct vm *vm);
+const struct drive_config *vm_drive(const struct vm *vm, unsigned index);
+bool vm_has_entropy(const struct vm *vm);
+
+/* Builds the machine and runs it. A failure takes everything built down again;
+ * the configuration stays. */
+int vm_start(struct vm *vm, struct error *err);
+
+/* Idempotent. After vm_pause() returns no vCPU executes guest code and no device
+ * touches guest memory. */
+int vm_pause(struct vm *vm, struct error *err);
+int vm_resume(struct vm *vm, struct error *err);
+
+/* Presses Ctrl-Alt-Del on the guest's keyboard. */
+int vm_send_ctrl_alt_del(struct vm *vm, struct error *err);
+
+/* Presses the ACPI power button. */
+int vm_press_power_button(struct vm *vm, struct error *err);
+
+/* Ends the loop that runs the machine, with the process's exit status. */
+void vm_stop(struct vm *vm, int exit_status);
+
+/* Writes the report of the run (timeline, exits by kind, memory) as one JSON
+ * object to fd. 0 or a negative errno. */
+int vm_write_report(struct vm *vm, int fd);
+
+#endif
