@@ -25,6 +25,11 @@ elseif(CMAKE_BUILD_TYPE MATCHES "Rel")
   list(APPEND WISP_HARDENING -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 endif()
 
+if(WISP_FUZZ)
+  # Coverage everywhere, so that the fuzzers see into the libraries.
+  list(APPEND WISP_HARDENING -fsanitize=fuzzer-no-link)
+endif()
+
 add_compile_definitions(_GNU_SOURCE WISP_VERSION="${PROJECT_VERSION}")
 add_compile_options(${WISP_HARDENING} -fvisibility=hidden)
 add_link_options(-Wl,-z,relro,-z,now -Wl,-z,noexecstack -pie)
