@@ -1,1 +1,12 @@
-# CPack
+# `make deb`: one package with the programs, the man page and the guest tools.
+set(CPACK_PACKAGE_NAME wisp)
+set(CPACK_PACKAGE_CONTACT "wisp maintainers <maintainers@wisp.invalid>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_GENERATOR DEB)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_PACKAGE_SECTION admin)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "qemu-system-x86, busybox-static, cpio, gnuplot-nox")
+include(CPack)

@@ -7,6 +7,7 @@ enum stop_reason {
 	STOP_RESET,	 /* reset register, i8042, triple fault */
 	STOP_POWER_OFF,	 /* ACPI S5 */
 	STOP_DEBUG_EXIT, /* the debug exit port: value is the exit status */
+	STOP_FAULT,	 /* KVM cannot run the guest any further; logged where it was seen */
 };
 
 /* How a device reports it. fn runs on the vCPU's thread, must not block, and may

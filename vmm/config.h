@@ -13,6 +13,7 @@
 
 enum {
 	VM_MAX_VCPUS = 32,
+	VM_MAX_DEVICES = 32, /* virtio devices of all kinds */
 	VM_MAX_DRIVES = 16,
 	VM_MAX_CMDLINE = 2048, /* bytes, the terminating NUL included */
 	VM_ID_LEN = 64,

@@ -1,0 +1,156 @@
+/* fixture.c - where the programs are, and configuration files made for a test. */
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/fixture.h"
+
+enum { SLOTS = 16 };
+
+static char *next_slot(void)
+{
+	static char slots[SLOTS][PATH_MAX];
+	static unsigned next;
+
+	return slots[next++ % SLOTS];
+}
+
+/* The build directory: two levels above this program. */
+static const char *build_dir(void)
+{
+	static char dir[PATH_MAX];
+
+	if (!dir[0]) {
+		ssize_t n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
+
+		assert_true(n > 0);
+		dir[n] = '\0';
+		*strrchr(dir, '/') = '\0';
+		*strrchr(dir, '/') = '\0';
+	}
+	return dir;
+}
+
+static const char *in_build(const char *folder, const char *name)
+{
+	char *path = next_slot();
+
+	assert_true(snprintf(path, PATH_MAX, "%s/%s/%s", build_dir(), folder, name) < PATH_MAX);
+	return path;
+}
+
+const char *fixture_program(const char *name)
+{
+	return in_build("bin", name);
+}
+
+const char *fixture_guest(const char *name)
+{
+	return in_build("guests", name);
+}
+
+const char *fixture_image(const char *name)
+{
+	const char *dir = getenv("WISP_IMAGES");
+	char *path = next_slot();
+
+	if (dir)
+		snprintf(path, PATH_MAX, "%s/%s", dir, name);
+	else
+		snprintf(path, PATH_MAX, "%s/images/%s", build_dir(), name);
+	return access(path, R_OK) == 0 ? path : NULL;
+}
+
+static char own_dir[] = "/tmp/wisp-test-XXXXXX";
+static bool have_dir;
+
+static void remove_dir(void)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "rm -rf %s", own_dir);
+	if (system(command) != 0)
+		fprintf(stderr, "cannot remove %s\n", own_dir);
+}
+
+const char *fixture_dir(void)
+{
+	if (!have_dir) {
+		assert_non_null(mkdtemp(own_dir));
+		have_dir = true;
+		atexit(remove_dir);
+	}
+	return own_dir;
+}
+
+const char *fixture_path(const char *name)
+{
+	char *path = next_slot();
+
+	assert_true(snprintf(path, PATH_MAX, "%s/%s", fixture_dir(), name) < PATH_MAX);
+	return path;
+}
+
+const char *fixture_disk(const char *name, const char *text, long long bytes)
+{
+	const char *path = fixture_path(name);
+	int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+	size_t len = strlen(text);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, bytes), 0);
+	assert_int_equal(pwrite(fd, text, len, 0), (ssize_t)len);
+	close(fd);
+	return path;
+}
+
+const char *fixture_file(const char *name, const char *text)
+{
+	return fixture_disk(name, text, (long long)strlen(text));
+}
+
+const char *fixture_config(const char *name, const struct fixture_config *c)
+{
+	char text[8192];
+	int n = 0;
+
+	n += snprintf(text + n, sizeof(text) - (size_t)n,
+		      "{\"boot-source\": {\"kernel_image_path\": \"%s\"", c->kernel);
+	if (c->initrd)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, ", \"initrd_path\": \"%s\"",
+			      c->initrd);
+	if (c->boot_args)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, ", \"boot_args\": \"%s\"",
+			      c->boot_args);
+	n += snprintf(text + n, sizeof(text) - (size_t)n,
+		      "}, \"machine-config\": {\"vcpu_count\": %u, \"mem_size_mib\": %u}",
+		      c->vcpus ? c->vcpus : 1, c->mem_mib ? c->mem_mib : 32);
+	if (c->disk)
+		n += snprintf(text + n, sizeof(text) - (size_t)n,
+			      ", \"drives\": [{\"drive_id\": \"disk\", \"path_on_host\": \"%s\","
+			      " \"is_root_device\": %s, \"is_read_only\": %s}]",
+			      c->disk, c->disk_not_root ? "false" : "true",
+			      c->disk_read_only ? "true" : "false");
+	n += snprintf(text + n, sizeof(text) - (size_t)n, "%s}\n", c->extra ? c->extra : "");
+	assert_true((size_t)n < sizeof(text));
+	return fixture_file(name, text);
+}
+
+bool fixture_has_kvm(void)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}

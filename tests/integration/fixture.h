@@ -1,0 +1,40 @@
+/* fixture.h - where the programs are, and configuration files made for a test. */
+#ifndef TESTS_INTEGRATION_FIXTURE_H
+#define TESTS_INTEGRATION_FIXTURE_H
+
+#include <stdbool.h>
+
+/* A program of build/bin, or a tiny guest of build/guests: the build that this
+ * test program belongs to. Static storage, valid until the sixteenth next call. */
+const char *fixture_program(const char *name);
+const char *fixture_guest(const char *name);
+
+/* A guest image; NULL when it was not built. */
+const char *fixture_image(const char *name);
+
+/* A folder of this test's own; removed with all that is in it at exit. */
+const char *fixture_dir(void);
+
+/* A path in it. Storage as above. */
+const char *fixture_path(const char *name);
+
+/* Writes a file in it; returns its path. */
+const char *fixture_file(const char *name, const char *text);
+
+/* A file of this many bytes, sparse, that starts with text. */
+const char *fixture_disk(const char *name, const char *text, long long bytes);
+
+/* Firecracker's configuration file. Members that are NULL or 0 are left out. */
+struct fixture_config {
+	const char *kernel, *initrd, *boot_args;
+	unsigned vcpus, mem_mib;
+	const char *disk;
+	bool disk_read_only, disk_not_root;
+	const char *extra; /* more members of the top-level object, ", ..." */
+};
+const char *fixture_config(const char *name, const struct fixture_config *c);
+
+/* Whether /dev/kvm can be opened; tests that need it skip() otherwise. */
+bool fixture_has_kvm(void);
+
+#endif

@@ -1,0 +1,233 @@
+/* test_boot.c - real kernels, from the first instruction to power-off.
+ *
+ * Each test boots a kernel under wisp as a user would and talks to it over its
+ * serial console. Needs a KVM that runs guest kernels at hardware speed: where
+ * the machine has none, CTest runs this program inside the test host.
+ *
+ *   test_boot [CASE]    only the named case
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/fixture.h"
+#include "tests/integration/session.h"
+
+enum { LIMIT_S = 240, SKIPPED = 77 };
+
+#define CONSOLE "console=ttyS0 reboot=k panic=-1 "
+
+static const char *need_image(const char *name)
+{
+	const char *path = fixture_image(name);
+
+	if (!path) {
+		print_message("image %s was not built: guest-images/build all\n", name);
+		skip();
+	}
+	return path;
+}
+
+static struct session *boot(const struct fixture_config *c)
+{
+	const char *const argv[] = {
+		fixture_program("wisp"),
+		"--no-api",
+		"--config-file",
+		fixture_config("boot.json", c),
+		"--debug-exit-port",
+		"0xf4",
+		"--boot-timer",
+		"--report",
+		fixture_path("report.json"),
+		NULL,
+	};
+
+	return session_start(argv);
+}
+
+static void expect_end(struct session *s, int status)
+{
+	int got = session_wait(s, LIMIT_S);
+
+	if (got != status)
+		fail_msg("ended with %d, not %d:\n%s", got, status, session_output(s));
+	session_end(s);
+}
+
+/* The command's exit status comes back as wisp's. */
+static void test_minimal(void **state)
+{
+	struct fixture_config c = {
+		.kernel = need_image("vmlinux-minimal"),
+		.initrd = need_image("initramfs.cpio"),
+		.boot_args = CONSOLE "quiet wisp.boot_timer wisp.exit_port=0xf4 -- "
+				     "grep -c ^processor /proc/cpuinfo; uname -r; exit 42",
+		.vcpus = 2,
+		.mem_mib = 128,
+	};
+	struct session *s = boot(&c);
+
+	(void)state;
+	session_expect(s, "2", LIMIT_S);
+	session_expect(s, "6.1", LIMIT_S);
+	expect_end(s, 42);
+}
+
+/* Every device of the step, in a kernel that finds them on its command line. */
+static void test_minimal_devices(void **state)
+{
+	struct fixture_config c = {
+		.kernel = need_image("vmlinux-minimal"),
+		.initrd = need_image("initramfs.cpio"),
+		.boot_args = CONSOLE "quiet wisp.exit_port=0xf4 -- "
+				     "dd if=/dev/vda bs=8 count=1 2>/dev/null; echo; "
+				     "cat /sys/block/vda/ro; cat /sys/block/vda/serial; echo; "
+				     "cat /sys/class/misc/hw_random/rng_current; "
+				     "dd if=/dev/hwrng of=/dev/null bs=64 count=1 2>&1 | grep 64 ",
+		.mem_mib = 64,
+		.disk = fixture_disk("ro.raw", "WISPDISK", 1024 * 1024),
+		.disk_read_only = true,
+		.disk_not_root = true,
+		.extra = ", \"entropy\": {}",
+	};
+	struct session *s = boot(&c);
+
+	(void)state;
+	session_expect(s, "WISPDISK", LIMIT_S);
+	session_expect(s, "1", LIMIT_S);
+	session_expect(s, "disk", LIMIT_S);
+	session_expect(s, "virtio_rng", LIMIT_S);
+	session_expect(s, "64", LIMIT_S);
+	expect_end(s, 0);
+}
+
+/* The compressed form of the same kernel, by the 64-bit entry. */
+static void test_bzimage(void **state)
+{
+	struct fixture_config c = {
+		.kernel = need_image("bzImage-minimal"),
+		.initrd = need_image("initramfs.cpio"),
+		.boot_args = CONSOLE "quiet wisp.exit_port=0xf4 -- echo bzimage-$((40+2)); exit 3",
+	};
+	struct session *s;
+
+	(void)state;
+	c.mem_mib = 128;
+	s = boot(&c);
+	session_expect(s, "bzimage-42", LIMIT_S);
+	expect_end(s, 3);
+}
+
+/* RAM on both sides of the gap, all of it usable. */
+static void test_large_memory(void **state)
+{
+	struct fixture_config c = {
+		.kernel = need_image("vmlinux-minimal"),
+		.initrd = need_image("initramfs.cpio"),
+		.boot_args = CONSOLE "quiet wisp.exit_port=0xf4 -- "
+				     "[ $(sed -n 's/MemTotal: *\\\\([0-9]*\\\\) kB/\\\\1/p' "
+				     "/proc/meminfo) -gt 3900000 ]",
+		.mem_mib = 4096,
+	};
+
+	(void)state;
+	expect_end(boot(&c), 0);
+}
+
+static void boot_stock_kernel(const char *kernel, const char *initrd, const char *release)
+{
+	struct fixture_config c = {
+		.kernel = need_image(kernel),
+		.initrd = need_image(initrd),
+		.boot_args = CONSOLE "quiet -- uname -r; "
+				     "grep -c ^processor /proc/cpuinfo | sed s/^/cpus-/; "
+				     "ls /sys/bus/virtio/devices | wc -l | sed s/^/virtio-/",
+		.vcpus = 2,
+		.mem_mib = 256,
+		.disk = fixture_disk("stock.raw", "WISPDISK", 1024 * 1024),
+		.disk_not_root = true,
+		.extra = ", \"entropy\": {}",
+	};
+	struct session *s = boot(&c);
+
+	session_expect(s, release, LIMIT_S);
+	session_expect(s, "cpus-2", LIMIT_S);
+	session_expect(s, "virtio-2", LIMIT_S);
+	expect_end(s, 0);
+}
+
+/* Distribution kernels know wisp's devices by ACPI alone, and power off by it. */
+static void test_cloud_kernel(void **state)
+{
+	(void)state;
+	boot_stock_kernel("vmlinuz-cloud", "initrd-cloud", "6.1.");
+}
+
+static void test_kernel_6_12(void **state)
+{
+	(void)state;
+	boot_stock_kernel("vmlinuz-6.12", "initrd-6.12", "6.12.");
+}
+
+static void copy_disk(const char *from, const char *to)
+{
+	char command[1024];
+
+	snprintf(command, sizeof(command), "cp --sparse=always --reflink=auto %s %s", from, to);
+	assert_int_equal(system(command), 0);
+}
+
+/* A whole distribution: login on the console, fio's verify, power-off. */
+static void test_debian(void **state)
+{
+	const char *disk = fixture_path("debian.ext4");
+	struct fixture_config c = {
+		.kernel = need_image("vmlinuz-cloud"),
+		.initrd = need_image("initrd-cloud"),
+		.boot_args = CONSOLE "quiet",
+		.vcpus = 2,
+		.mem_mib = 512,
+		.disk = disk,
+	};
+	struct session *s;
+
+	(void)state;
+	copy_disk(need_image("debian.ext4"), disk);
+	s = boot(&c);
+	session_expect(s, "login:", LIMIT_S);
+	session_send(s, "root\n");
+	session_expect(s, "# ", LIMIT_S);
+	session_send(s, "stty -echo; nproc | sed s/^/cpus-/\n");
+	session_expect(s, "cpus-2", LIMIT_S);
+	session_send(s, "fio --name=check --filename=/root/check --size=16m --bs=4k --rw=randwrite "
+			"--ioengine=psync --fsync=64 --verify=crc32c --do_verify=1 "
+			"--verify_fatal=1 --minimal >/tmp/fio; echo fio-$?; sync\n");
+	session_expect(s, "fio-0", LIMIT_S);
+	session_send(s, "poweroff\n");
+	expect_end(s, 0);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_minimal),	     cmocka_unit_test(test_minimal_devices),
+		cmocka_unit_test(test_bzimage),	     cmocka_unit_test(test_large_memory),
+		cmocka_unit_test(test_cloud_kernel), cmocka_unit_test(test_kernel_6_12),
+		cmocka_unit_test(test_debian),
+	};
+
+	if (!fixture_has_kvm()) {
+		puts("skipped: /dev/kvm cannot be opened here");
+		return SKIPPED;
+	}
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

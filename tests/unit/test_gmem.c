@@ -1,0 +1,185 @@
+/* test_gmem.c - guest RAM: bounds, the gap, files mapped over it. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "vmm/memory/gmem.h"
+
+#define MIB (1024ull * 1024)
+#define GIB (1024 * MIB)
+
+static struct gmem *make(uint64_t size, enum gmem_backing backing)
+{
+	struct gmem_config config = {
+		.size_bytes = size,
+		.backing = backing,
+		.gap_start = 3 * GIB,
+		.gap_end = 4 * GIB,
+	};
+	struct gmem *m = NULL;
+
+	assert_int_equal(gmem_create(&config, &m, NULL), 0);
+	return m;
+}
+
+static void test_span_bounds(void **state)
+{
+	static const struct {
+		uint64_t at;
+		size_t len;
+		bool inside;
+	} cases[] = {
+		{ 0, 1, true },
+		{ 0, 4 * MIB, true },
+		{ 4 * MIB - 1, 1, true },
+		{ 0, 0, false },
+		{ 4 * MIB, 1, false },
+		{ 4 * MIB - 1, 2, false },
+		{ 0, 4 * MIB + 1, false },
+		{ 1, SIZE_MAX, false },
+		{ UINT64_MAX, 1, false },
+		{ UINT64_MAX, 2, false },
+		{ UINT64_MAX - 1, SIZE_MAX, false },
+	};
+	struct gmem *m = make(4 * MIB, GMEM_ANON);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(gmem_span(m, gpa(cases[i].at), cases[i].len) != NULL,
+				 cases[i].inside);
+	gmem_destroy(m);
+}
+
+/* RAM that would reach into the gap goes on behind it, and nothing spans it. */
+static void test_regions_around_gap(void **state)
+{
+	static const struct {
+		uint64_t size;
+		unsigned regions;
+		uint64_t low, high;
+	} cases[] = {
+		{ 3 * GIB - MIB, 1, 3 * GIB - MIB, 0 },
+		{ 3 * GIB, 1, 3 * GIB, 0 },
+		{ 3 * GIB + MIB, 2, 3 * GIB, MIB },
+		{ 5 * GIB, 2, 3 * GIB, 2 * GIB },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct gmem *m = make(cases[i].size, GMEM_ANON);
+		unsigned count;
+		const struct gmem_region *r = gmem_regions(m, &count);
+
+		assert_int_equal(count, cases[i].regions);
+		assert_int_equal(r[0].base.v, 0);
+		assert_int_equal(r[0].len, cases[i].low);
+		if (count == 2) {
+			assert_int_equal(r[1].base.v, 4 * GIB);
+			assert_int_equal(r[1].len, cases[i].high);
+		}
+		assert_int_equal(gmem_size(m), cases[i].size);
+		assert_null(gmem_span(m, gpa(3 * GIB), 1));
+		assert_null(gmem_span(m, gpa(3 * GIB - 1), 2));
+		assert_null(gmem_span(m, gpa(4 * GIB - 1), 2));
+		gmem_destroy(m);
+	}
+}
+
+static void test_bad_sizes(void **state)
+{
+	static const uint64_t sizes[] = { 0, 1, 4095, MIB + 1, UINT64_MAX & ~4095ull };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct gmem_config config = { .size_bytes = sizes[i] };
+		struct error err = { 0 };
+		struct gmem *m = NULL;
+
+		assert_true(gmem_create(&config, &m, &err) < 0);
+		assert_string_equal(err.field, "mem_size_mib");
+		assert_null(m);
+	}
+}
+
+static void test_read_write(void **state)
+{
+	struct gmem *m = make(MIB, GMEM_MEMFD);
+	char text[6] = "";
+
+	(void)state;
+	assert_int_equal(gmem_write(m, gpa(100), "hello", 6), 0);
+	assert_int_equal(gmem_read(m, text, gpa(100), 6), 0);
+	assert_string_equal(text, "hello");
+	assert_int_equal(gmem_zero(m, gpa(100), 5), 0);
+	assert_int_equal(gmem_read(m, text, gpa(100), 6), 0);
+	assert_string_equal(text, "");
+	assert_true(gmem_write(m, gpa(MIB - 3), "hello", 6) < 0);
+	assert_true(gmem_read(m, text, gpa(MIB), 1) < 0);
+	assert_true(gmem_zero(m, gpa(MIB - 1), 2) < 0);
+	assert_int_equal(gmem_read(m, text, gpa(MIB), 0), 0);
+	gmem_destroy(m);
+}
+
+static int file_of(const char *text, size_t len)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)len), 0);
+	assert_int_equal(pwrite(fd, text, strlen(text), 0), (ssize_t)strlen(text));
+	return fd;
+}
+
+/* Mapped pages show the file and keep writes to themselves. */
+static void test_map_file(void **state)
+{
+	struct gmem *m = make(MIB, GMEM_ANON);
+	int fd = file_of("from the file", 8192);
+	char text[16] = "";
+
+	(void)state;
+	assert_int_equal(gmem_map_file(m, gpa(4096), fd, 0, 8192), 0);
+	assert_int_equal(gmem_read(m, text, gpa(4096), 14), 0);
+	assert_string_equal(text, "from the file");
+	assert_int_equal(gmem_write(m, gpa(4096), "changed", 8), 0);
+	assert_int_equal(pread(fd, text, 14, 0), 14);
+	assert_string_equal(text, "from the file");
+	close(fd);
+	gmem_destroy(m);
+}
+
+static void test_map_file_refusals(void **state)
+{
+	struct gmem *anon = make(MIB, GMEM_ANON), *shared = make(MIB, GMEM_MEMFD);
+	int fd = file_of("x", 8192);
+
+	(void)state;
+	assert_int_equal(gmem_map_file(anon, gpa(1), fd, 0, 4096), -EINVAL);
+	assert_int_equal(gmem_map_file(anon, gpa(0), fd, 1, 4096), -EINVAL);
+	assert_int_equal(gmem_map_file(anon, gpa(0), fd, 0, 4095), -EINVAL);
+	assert_int_equal(gmem_map_file(shared, gpa(0), fd, 0, 4096), -EINVAL);
+	assert_int_equal(gmem_map_file(anon, gpa(MIB - 4096), fd, 0, 8192), -EFAULT);
+	assert_int_equal(gmem_map_file(anon, gpa(0), fd, 0, 0), -EFAULT);
+	close(fd);
+	gmem_destroy(anon);
+	gmem_destroy(shared);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_span_bounds), cmocka_unit_test(test_regions_around_gap),
+		cmocka_unit_test(test_bad_sizes),   cmocka_unit_test(test_read_write),
+		cmocka_unit_test(test_map_file),    cmocka_unit_test(test_map_file_refusals),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

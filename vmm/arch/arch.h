@@ -1,0 +1,105 @@
+/* arch.h - the only door to what differs between processor architectures.
+ *
+ * vmm/ calls these in the order in which they stand here; nothing outside
+ * vmm/arch/ includes any other header from it. Main thread, except where noted.
+ */
+#ifndef VMM_ARCH_ARCH_H
+#define VMM_ARCH_ARCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/bus.h"
+#include "devices/stop.h"
+#include "vmm/base/error.h"
+#include "vmm/kvm.h"
+#include "vmm/memory/gmem.h"
+#include "vmm/timeline.h"
+
+struct kvm_run;
+struct serial;
+struct arch_platform;
+struct arch_cpus;
+
+/* Where guest RAM must leave a hole for devices. */
+void arch_mmio_gap(uint64_t *start, uint64_t *end);
+
+/* The window and interrupt line of virtio-mmio device n; false when there are no
+ * more. */
+struct arch_virtio_window {
+	uint64_t base;
+	uint64_t len;
+	uint32_t gsi;
+};
+bool arch_virtio_window(unsigned n, struct arch_virtio_window *ret);
+
+/* Settings of a VM just created, before it has memory. */
+int arch_vm_init(const struct kvm *kvm, struct error *err);
+
+/* The interrupt controllers inside KVM: after the memslots, before the vCPUs. */
+int arch_irqchip_init(const struct kvm *kvm, struct error *err);
+
+/* The devices that every machine of this architecture has. */
+struct arch_platform_config {
+	const struct kvm *kvm;	/* must outlive the platform */
+	struct bus *pio, *mmio; /* the devices put themselves on these */
+	struct stop_sink stop;
+	struct timeline *timeline; /* the boot timer marks TIMELINE_INIT */
+	bool boot_timer;
+	int debug_exit_port; /* 0: none */
+};
+int arch_platform_create(const struct arch_platform_config *config, struct arch_platform **ret,
+			 struct error *err);
+void arch_platform_destroy(struct arch_platform *p); /* accepts NULL */
+
+/* Binds the devices' interrupt lines to KVM: after the vCPUs. */
+int arch_platform_connect(struct arch_platform *p, struct error *err);
+
+/* The first serial port, for the console. Owned by the platform. */
+struct serial *arch_platform_serial(struct arch_platform *p);
+
+/* Presses keys on the outside of the machine. */
+int arch_ctrl_alt_del(struct arch_platform *p);
+int arch_power_button(struct arch_platform *p);
+
+/* An exit that only the architecture knows. vCPU threads. */
+void arch_handle_exit(struct arch_platform *p, const struct kvm_run *run);
+
+/* The kernel, its initrd and everything that describes the machine to it, put
+ * into guest memory; and in *ret how the first vCPU starts. */
+struct arch_boot_config {
+	struct gmem *mem;
+	int kernel_fd, initrd_fd;	       /* initrd_fd -1: none */
+	const char *kernel_path, *initrd_path; /* for messages */
+	const char *cmdline;
+	unsigned vcpus, virtio_devices;
+};
+struct arch_boot {
+	enum { ARCH_BOOT_PVH, ARCH_BOOT_LINUX64 } protocol;
+	uint64_t entry;
+	uint64_t argument; /* guest address of start_info or boot_params */
+};
+int arch_boot_load(const struct arch_boot_config *config, struct arch_boot *ret, struct error *err);
+
+/* Appends to the command line what the kernel must be told of device n. */
+int arch_describe_virtio(char *word, size_t len, unsigned n);
+
+/* What the guest's processors look like; computed once a machine. */
+struct arch_cpu_config {
+	unsigned vcpus;
+	bool smt; /* two threads a core */
+};
+int arch_cpus_create(const struct kvm *kvm, const struct arch_cpu_config *config,
+		     struct arch_cpus **ret, struct error *err);
+void arch_cpus_destroy(struct arch_cpus *cpus); /* accepts NULL */
+
+/* Gives vCPU i its identity and its state at power-on; the first one is left at
+ * the kernel's entry, the others wait to be started by it. */
+int arch_vcpu_init(struct arch_cpus *cpus, int vcpu_fd, unsigned i, const struct arch_boot *boot,
+		   struct error *err);
+
+/* Instructions a second that a simple loop of guest kernel code reaches here, in
+ * a VM made for it: a measure of the host, not of a machine. */
+int arch_probe_speed(uint64_t *ret, struct error *err);
+
+#endif

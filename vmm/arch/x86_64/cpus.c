@@ -1,0 +1,65 @@
+/* cpus.c - the guest's processors: one model, and each vCPU made from it. */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+#include "vmm/arch/x86_64/cpuid.h"
+#include "vmm/arch/x86_64/state.h"
+
+struct arch_cpus {
+	struct cpuid_topology topology;
+	struct cpuid_table cpuid; /* as all vCPUs share it */
+};
+
+int arch_cpus_create(const struct kvm *kvm, const struct arch_cpu_config *config,
+		     struct arch_cpus **ret, struct error *err)
+{
+	bool deadline = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	struct arch_cpus *cpus = malloc(sizeof(*cpus));
+	int r;
+
+	if (!cpus)
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	cpus->topology = (struct cpuid_topology){
+		.vcpus = config->vcpus,
+		.threads_per_core = config->smt && config->vcpus > 1 ? 2 : 1,
+	};
+	r = cpuid_supported(kvm, &cpus->cpuid, err);
+	if (r < 0)
+		goto fail;
+	r = cpuid_describe(&cpus->cpuid, &cpus->topology, deadline);
+	if (r < 0) {
+		error_set(err, r, NULL, NULL, "KVM reports too many CPUID leaves");
+		goto fail;
+	}
+	*ret = cpus;
+	return 0;
+
+fail:
+	arch_cpus_destroy(cpus);
+	return r;
+}
+
+void arch_cpus_destroy(struct arch_cpus *cpus)
+{
+	free(cpus);
+}
+
+/* CPUID comes before everything else: KVM checks MSRs and control registers
+ * against it. APIC ids are the indices of the vCPUs. */
+int arch_vcpu_init(struct arch_cpus *cpus, int vcpu_fd, unsigned i, const struct arch_boot *boot,
+		   struct error *err)
+{
+	int r;
+
+	cpuid_identify(&cpus->cpuid, &cpus->topology, i);
+	if (ioctl(vcpu_fd, KVM_SET_CPUID2, &cpus->cpuid) < 0)
+		return error_errno(err, NULL, NULL, "KVM_SET_CPUID2 failed for vCPU %u", i);
+	r = state_set_msrs(vcpu_fd, err);
+	if (r == 0)
+		r = state_set_lapic(vcpu_fd, err);
+	if (r == 0 && i == 0)
+		r = state_set_entry(vcpu_fd, boot, err);
+	return r;
+}

@@ -1,0 +1,193 @@
+/* kvm.c - /dev/kvm: opened, checked, and one virtual machine made from it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "vmm/base/fd.h"
+#include "vmm/kvm.h"
+
+#define KVM_DEVICE "/dev/kvm"
+
+enum { MAX_ROUTES = 64 };
+
+struct requirement {
+	int cap;
+	const char *what;
+	const char *remedy;
+};
+
+/* What the host's KVM must offer, and in which kernel it came. */
+static const struct requirement requirements[] = {
+	{KVM_CAP_USER_MEMORY,     "guest memory (KVM_CAP_USER_MEMORY)",		     "Linux 2.6.25 or later"},
+	{ KVM_CAP_IRQFD,		 "interrupts by descriptor (KVM_CAP_IRQFD)",	     "Linux 2.6.32 or later"},
+	{ KVM_CAP_IOEVENTFD,	     "notifications by descriptor (KVM_CAP_IOEVENTFD)",
+	  "Linux 2.6.32 or later"									    },
+	{ KVM_CAP_IRQ_ROUTING,    "interrupt routing (KVM_CAP_IRQ_ROUTING)",	  "Linux 2.6.30 or later"},
+	{ KVM_CAP_IMMEDIATE_EXIT, "immediate exit (KVM_CAP_IMMEDIATE_EXIT)",
+	  "Linux 4.11 or later"									      },
+#ifdef __x86_64__
+	{ KVM_CAP_SPLIT_IRQCHIP,	 "the split irqchip (KVM_CAP_SPLIT_IRQCHIP)",
+	  "Linux 4.4 or later"									       },
+	{ KVM_CAP_EXT_CPUID,	     "CPUID tables (KVM_CAP_EXT_CPUID)",		 "Linux 2.6.25 or later"},
+#endif
+};
+
+static int open_error(struct error *err)
+{
+	const char *hint = "load kvm_intel or kvm_amd, and enable virtualization in the firmware";
+
+	if (errno == EACCES || errno == EPERM)
+		hint = "add this user to the group that owns " KVM_DEVICE ", usually kvm";
+	return error_errno(err, KVM_DEVICE, hint, "cannot open " KVM_DEVICE);
+}
+
+static int check_version(int fd, struct error *err)
+{
+	int version = ioctl(fd, KVM_GET_API_VERSION, 0);
+
+	if (version == KVM_API_VERSION)
+		return 0;
+	return error_set(err, -ENOTSUP, KVM_DEVICE, "use a Linux kernel with KVM",
+			 KVM_DEVICE " answers API version %d; wisp needs %d", version,
+			 KVM_API_VERSION);
+}
+
+static int check_capabilities(int fd, struct error *err)
+{
+	for (size_t i = 0; i < sizeof(requirements) / sizeof(requirements[0]); i++) {
+		const struct requirement *r = &requirements[i];
+
+		if (ioctl(fd, KVM_CHECK_EXTENSION, r->cap) <= 0)
+			return error_set(err, -ENOTSUP, KVM_DEVICE, r->remedy,
+					 "this host's KVM lacks %s", r->what);
+	}
+	return 0;
+}
+
+int kvm_open(struct kvm *k, struct error *err)
+{
+	int size, r;
+
+	*k = (struct kvm){ .fd = -1, .vm_fd = -1 };
+	k->fd = open(KVM_DEVICE, O_RDWR | O_CLOEXEC);
+	if (k->fd < 0)
+		return open_error(err);
+	r = check_version(k->fd, err);
+	if (r == 0)
+		r = check_capabilities(k->fd, err);
+	if (r < 0)
+		goto fail;
+	size = ioctl(k->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (size < 0) {
+		r = error_errno(err, KVM_DEVICE, NULL, "KVM_GET_VCPU_MMAP_SIZE failed");
+		goto fail;
+	}
+	k->run_size = (size_t)size;
+	return 0;
+
+fail:
+	kvm_close(k);
+	return r;
+}
+
+void kvm_close(struct kvm *k)
+{
+	k->vm_fd = fd_close(k->vm_fd);
+	k->fd = fd_close(k->fd);
+}
+
+int kvm_create_vm(struct kvm *k, struct error *err)
+{
+	int fd;
+
+	/* KVM gives up with EINTR when a signal is pending. */
+	do
+		fd = ioctl(k->fd, KVM_CREATE_VM, 0);
+	while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		return error_errno(err, KVM_DEVICE, "is the host out of memory?",
+				   "KVM_CREATE_VM failed");
+	k->vm_fd = fd;
+	return 0;
+}
+
+int kvm_set_memory(struct kvm *k, const struct gmem *mem, struct error *err)
+{
+	unsigned count;
+	const struct gmem_region *region = gmem_regions(mem, &count);
+
+	for (unsigned i = 0; i < count; i++) {
+		struct kvm_userspace_memory_region slot = {
+			.slot = i,
+			.guest_phys_addr = region[i].base.v,
+			.memory_size = region[i].len,
+			.userspace_addr = (uintptr_t)region[i].host,
+		};
+
+		if (ioctl(k->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+			return error_errno(err, "mem_size_mib", "give less memory",
+					   "KVM refused %zu bytes of guest memory", region[i].len);
+	}
+	return 0;
+}
+
+int kvm_ioeventfd(const struct kvm *k, uint64_t address, uint32_t len, uint64_t match, int fd,
+		  struct error *err)
+{
+	struct kvm_ioeventfd arg = {
+		.datamatch = match,
+		.addr = address,
+		.len = len,
+		.fd = fd,
+		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+	};
+
+	if (ioctl(k->vm_fd, KVM_IOEVENTFD, &arg) < 0)
+		return error_errno(err, NULL, NULL, "KVM_IOEVENTFD failed");
+	return 0;
+}
+
+int kvm_irqfd(const struct kvm *k, uint32_t gsi, int fd, struct error *err)
+{
+	struct kvm_irqfd arg = { .fd = (uint32_t)fd, .gsi = gsi };
+
+	if (ioctl(k->vm_fd, KVM_IRQFD, &arg) < 0)
+		return error_errno(err, NULL, NULL, "KVM_IRQFD for line %u failed", gsi);
+	return 0;
+}
+
+int kvm_set_routes(const struct kvm *k, const struct kvm_msi_route *routes, unsigned count)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entries[MAX_ROUTES];
+	} table;
+
+	if (count > MAX_ROUTES)
+		return -E2BIG;
+	memset(&table, 0, sizeof(table.head) + count * sizeof(table.entries[0]));
+	table.head.nr = count;
+	for (unsigned i = 0; i < count; i++) {
+		struct kvm_irq_routing_entry *e = &table.entries[i];
+
+		e->gsi = routes[i].gsi;
+		e->type = KVM_IRQ_ROUTING_MSI;
+		e->u.msi.address_lo = (uint32_t)routes[i].address;
+		e->u.msi.address_hi = (uint32_t)(routes[i].address >> 32);
+		e->u.msi.data = routes[i].data;
+	}
+	return ioctl(k->vm_fd, KVM_SET_GSI_ROUTING, &table) < 0 ? -errno : 0;
+}
+
+int kvm_create_vcpu(const struct kvm *k, unsigned index, struct error *err)
+{
+	int fd = ioctl(k->vm_fd, KVM_CREATE_VCPU, (unsigned long)index);
+
+	if (fd < 0)
+		return error_errno(err, "vcpu_count", "give fewer vCPUs",
+				   "KVM refused to create vCPU %u", index);
+	return fd;
+}

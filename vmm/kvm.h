@@ -1,0 +1,55 @@
+/* kvm.h - /dev/kvm: opened, checked, and one virtual machine made from it.
+ *
+ * Follows Documentation/virt/kvm/api.rst of the kernel. All calls are made on the
+ * main thread before the vCPUs start, except kvm_set_routes(). The order in which
+ * a machine is put together matters by milliseconds: see machine.c.
+ */
+#ifndef VMM_KVM_H
+#define VMM_KVM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/base/error.h"
+#include "vmm/memory/gmem.h"
+
+struct kvm_msi_route {
+	uint32_t gsi;
+	uint64_t address;
+	uint32_t data;
+};
+
+struct kvm {
+	int fd;		 /* /dev/kvm */
+	int vm_fd;	 /* -1 until kvm_create_vm() */
+	size_t run_size; /* bytes of a vCPU's shared page(s) */
+};
+
+/* Opens /dev/kvm and checks everything that wisp needs of it; *err names what is
+ * missing and what to do. */
+int kvm_open(struct kvm *k, struct error *err);
+
+/* Closes what is open; for a zeroed or half-built struct too when its descriptors
+ * are -1. */
+void kvm_close(struct kvm *k);
+
+int kvm_create_vm(struct kvm *k, struct error *err);
+
+/* Gives the machine its RAM, one memslot a region. Must come before the irqchip
+ * and before every ioeventfd: afterwards each memslot costs 7 to 20 ms. */
+int kvm_set_memory(struct kvm *k, const struct gmem *mem, struct error *err);
+
+/* Guest writes of `len` bytes with value `match` to the MMIO address signal fd. */
+int kvm_ioeventfd(const struct kvm *k, uint64_t address, uint32_t len, uint64_t match, int fd,
+		  struct error *err);
+
+/* A signal of fd raises an edge on the interrupt line gsi. */
+int kvm_irqfd(const struct kvm *k, uint32_t gsi, int fd, struct error *err);
+
+/* Replaces all interrupt routes by these. 0 or a negative errno. Any thread. */
+int kvm_set_routes(const struct kvm *k, const struct kvm_msi_route *routes, unsigned count);
+
+/* The descriptor of a new vCPU, or a negative errno. */
+int kvm_create_vcpu(const struct kvm *k, unsigned index, struct error *err);
+
+#endif

@@ -1,0 +1,390 @@
+/* machine.c - the machine, built from its parts.
+ *
+ * The order is the design. Every part that KVM must know is created in the one
+ * sequence that never waits for another processor:
+ *
+ *   the VM, every memslot, the irqchip, the vCPUs, ioeventfds and irqfds, and
+ *   last the threads.
+ *
+ * Registering an ioeventfd or an in-kernel irqchip starts an SRCU grace period
+ * that the next memslot would have to sit out (7 to 20 ms), and the table of
+ * descriptors cannot grow without an RCU wait once there are threads: so the
+ * memslots come first and the table is grown while there is one thread.
+ *
+ * Ownership: the machine owns all of it and takes it apart in reverse order; a
+ * half-built machine is taken apart by the same function.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "devices/virtio/mmio.h"
+#include "devices/virtio/transport.h"
+#include "vmm/arch/arch.h"
+#include "vmm/base/fd.h"
+#include "vmm/console.h"
+#include "vmm/machine.h"
+
+enum {
+	MIB = 1024 * 1024,
+	DESCRIPTOR_TABLE = 1024, /* descriptors that fit without growing the table */
+	NOTIFY_OFFSET = 0x50,	 /* QueueNotify, virtio 1.2 section 4.2.2 */
+	NOTIFY_LEN = 4,
+};
+
+struct machine {
+	struct kvm kvm;
+	struct gmem *mem;
+	struct bus *pio, *mmio;
+	struct arch_platform *platform;
+	struct arch_cpus *cpus;
+	struct vcpus *vcpus;
+	struct console *console;
+	struct virtio_dev *device[VM_MAX_DEVICES]; /* until a transport owns it */
+	unsigned device_count;
+	struct virtio_mmio *virtio[VM_MAX_DEVICES];
+	unsigned virtio_count;
+
+	struct loop *loop;
+	struct timeline *timeline;
+	struct stop_sink ended;
+	int stop_fd; /* signalled by the vCPU that first asked to stop */
+	struct loop_source *stop_source;
+	bool stopping; /* set once, by that vCPU */
+	enum stop_reason stop_reason;
+	int stop_value;
+};
+
+/* On a vCPU's thread. The first request counts; all vCPUs leave the guest. */
+static void on_guest_stop(void *ctx, enum stop_reason reason, int value)
+{
+	struct machine *m = ctx;
+
+	if (__atomic_exchange_n(&m->stopping, true, __ATOMIC_ACQ_REL))
+		return;
+	m->stop_reason = reason;
+	m->stop_value = value;
+	vcpus_request_pause(m->vcpus);
+	fd_event_signal(m->stop_fd);
+}
+
+/* The same on the main thread, by the eventfd that orders the two. */
+static void on_stop_event(void *ctx, uint32_t events)
+{
+	struct machine *m = ctx;
+
+	(void)events;
+	if (!fd_event_drain(m->stop_fd))
+		return;
+	vcpus_pause(m->vcpus);
+	stop_request(&m->ended, m->stop_reason, m->stop_value);
+}
+
+static int create_memory(struct machine *m, const struct machine_config *c, struct error *err)
+{
+	static const enum gmem_backing backings[] = {
+		[HUGE_PAGES_NONE] = GMEM_ANON,
+		[HUGE_PAGES_TRANSPARENT] = GMEM_TRANSPARENT,
+		[HUGE_PAGES_2M] = GMEM_HUGE_2M,
+	};
+	struct gmem_config config = {
+		.size_bytes = c->mem_size_mib * MIB,
+		.backing = backings[c->huge_pages],
+	};
+
+	arch_mmio_gap(&config.gap_start, &config.gap_end);
+	return gmem_create(&config, &m->mem, err);
+}
+
+static int create_vm(struct machine *m, const struct machine_config *c, struct error *err)
+{
+	int r = kvm_open(&m->kvm, err);
+
+	if (r == 0)
+		r = kvm_create_vm(&m->kvm, err);
+	if (r == 0)
+		r = arch_vm_init(&m->kvm, err);
+	if (r == 0)
+		r = create_memory(m, c, err);
+	if (r == 0)
+		r = kvm_set_memory(&m->kvm, m->mem, err);
+	if (r == 0)
+		r = arch_irqchip_init(&m->kvm, err);
+	return r;
+}
+
+static int create_platform(struct machine *m, const struct machine_spec *spec, struct error *err)
+{
+	struct arch_platform_config config = {
+		.kvm = &m->kvm,
+		.stop = {on_guest_stop, m},
+		.timeline = spec->timeline,
+		.boot_timer = spec->boot_timer,
+		.debug_exit_port = spec->debug_exit_port,
+	};
+	int r = bus_create(&m->pio);
+
+	if (r == 0)
+		r = bus_create(&m->mmio);
+	if (r < 0)
+		return error_set(err, r, NULL, NULL, "out of memory");
+	config.pio = m->pio;
+	config.mmio = m->mmio;
+	r = arch_platform_create(&config, &m->platform, err);
+	if (r < 0)
+		return r;
+	r = console_create(arch_platform_serial(m->platform), m->loop, &m->console);
+	if (r < 0)
+		return error_set(err, r, NULL, NULL, "cannot set up the console");
+	return 0;
+}
+
+static int create_vcpus(struct machine *m, const struct machine_config *c, struct error *err)
+{
+	struct vcpus_config config = {
+		.kvm = &m->kvm,
+		.count = (unsigned)c->vcpu_count,
+		.pio = m->pio,
+		.mmio = m->mmio,
+		.platform = m->platform,
+		.stop = {on_guest_stop, m},
+		.timeline = m->timeline,
+	};
+	struct arch_cpu_config model = { .vcpus = config.count, .smt = c->smt };
+	int r = arch_cpus_create(&m->kvm, &model, &m->cpus, err);
+
+	return r < 0 ? r : vcpus_create(&config, &m->vcpus, err);
+}
+
+static int init_vcpus(struct machine *m, const struct arch_boot *boot, unsigned count,
+		      struct error *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < count && r == 0; i++)
+		r = arch_vcpu_init(m->cpus, vcpus_fd(m->vcpus, i), i, boot, err);
+	return r;
+}
+
+/* Puts device n behind its transport, and that on the MMIO bus. */
+static int add_device(struct machine *m, unsigned n, struct error *err)
+{
+	struct arch_virtio_window window;
+	int r;
+
+	if (!arch_virtio_window(n, &window))
+		return error_set(err, -ENOSPC, NULL, "remove a device",
+				 "this machine has room for %u virtio devices", n);
+	r = virtio_mmio_create(m->device[n], m->mem, &m->virtio[n]);
+	if (r < 0)
+		return error_set(err, r, NULL, NULL, "cannot create virtio device %u", n);
+	m->device[n] = NULL;
+	m->virtio_count++;
+	r = bus_add(m->mmio, window.base, window.len, &virtio_mmio_bus_ops, m->virtio[n]);
+	if (r < 0)
+		return error_set(err, r, NULL, NULL, "no room for virtio device %u on the bus", n);
+	return 0;
+}
+
+static int add_devices(struct machine *m, struct error *err)
+{
+	int r = 0;
+
+	for (unsigned n = 0; n < m->device_count && r == 0; n++)
+		r = add_device(m, n, err);
+	return r;
+}
+
+/* What the kernel must be told of the devices that it cannot find by itself. */
+static int describe_devices(struct cmdline *line, unsigned count, struct error *err)
+{
+	int r = 0;
+
+	for (unsigned n = 0; n < count && r == 0; n++) {
+		char word[64];
+
+		arch_describe_virtio(word, sizeof(word), n);
+		r = cmdline_add(line, err, word);
+	}
+	return r;
+}
+
+static int load_kernel(struct machine *m, const struct machine_spec *spec, struct arch_boot *boot,
+		       struct error *err)
+{
+	struct cmdline line = *spec->cmdline;
+	struct arch_boot_config config = {
+		.mem = m->mem,
+		.kernel_fd = spec->kernel_fd,
+		.initrd_fd = spec->initrd_fd,
+		.kernel_path = spec->kernel_path,
+		.initrd_path = spec->initrd_path,
+		.cmdline = line.text,
+		.vcpus = (unsigned)spec->config->vcpu_count,
+		.virtio_devices = spec->device_count,
+	};
+	int r = describe_devices(&line, spec->device_count, err);
+
+	if (r < 0)
+		return r;
+	return arch_boot_load(&config, boot, err);
+}
+
+static int connect_device(struct machine *m, unsigned n, struct error *err)
+{
+	struct virtio_mmio *t = m->virtio[n];
+	struct arch_virtio_window window;
+	int r = 0;
+
+	arch_virtio_window(n, &window);
+	for (unsigned q = 0; q < virtio_mmio_nqueues(t) && r == 0; q++)
+		r = kvm_ioeventfd(&m->kvm, window.base + NOTIFY_OFFSET, NOTIFY_LEN, q,
+				  virtio_mmio_kick_fd(t, q), err);
+	if (r == 0)
+		r = kvm_irqfd(&m->kvm, window.gsi, virtio_mmio_irq_fd(t), err);
+	if (r < 0)
+		return r;
+	r = virtio_mmio_attach(t, m->loop);
+	if (r < 0)
+		return error_set(err, r, NULL, NULL, "cannot watch virtio device %u", n);
+	return 0;
+}
+
+/* Descriptors that the guest's exits and interrupts go through. After this no
+ * memslot may change. */
+static int connect(struct machine *m, struct error *err)
+{
+	int r = arch_platform_connect(m->platform, err);
+
+	for (unsigned n = 0; n < m->virtio_count && r == 0; n++)
+		r = connect_device(m, n, err);
+	if (r < 0)
+		return r;
+	m->stop_fd = fd_event();
+	r = m->stop_fd < 0
+		    ? m->stop_fd
+		    : loop_add(m->loop, m->stop_fd, EPOLLIN, on_stop_event, m, &m->stop_source);
+	if (r < 0)
+		return error_set(err, r, NULL, NULL, "cannot watch for the guest's end");
+	return 0;
+}
+
+/* Best effort: a limit below it only means that the table may grow later. */
+static void grow_descriptor_table(const struct machine *m)
+{
+	fd_close(fcntl(m->stop_fd, F_DUPFD_CLOEXEC, DESCRIPTOR_TABLE - 1));
+}
+
+static int build(struct machine *m, const struct machine_spec *spec, struct error *err)
+{
+	struct arch_boot boot;
+	int r = create_vm(m, spec->config, err);
+
+	if (r == 0)
+		r = load_kernel(m, spec, &boot, err);
+	if (r == 0)
+		r = create_platform(m, spec, err);
+	if (r == 0)
+		r = create_vcpus(m, spec->config, err);
+	if (r == 0)
+		r = init_vcpus(m, &boot, (unsigned)spec->config->vcpu_count, err);
+	if (r == 0)
+		r = add_devices(m, err);
+	if (r == 0)
+		r = connect(m, err);
+	return r;
+}
+
+static void destroy_devices(struct virtio_dev *const *devices, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		virtio_dev_destroy(devices[i]);
+}
+
+int machine_create(const struct machine_spec *spec, struct machine **ret, struct error *err)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m) {
+		destroy_devices(spec->devices, spec->device_count);
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	}
+	m->kvm.fd = m->kvm.vm_fd = m->stop_fd = -1;
+	m->loop = spec->loop;
+	m->timeline = spec->timeline;
+	m->ended = spec->ended;
+	m->device_count = spec->device_count;
+	memcpy(m->device, spec->devices, spec->device_count * sizeof(m->device[0]));
+	r = build(m, spec, err);
+	if (r < 0) {
+		machine_destroy(m);
+		return r;
+	}
+	grow_descriptor_table(m);
+	timeline_mark(m->timeline, TIMELINE_KVM_READY);
+	*ret = m;
+	return 0;
+}
+
+int machine_start(struct machine *m, struct error *err)
+{
+	return vcpus_start(m->vcpus, err);
+}
+
+void machine_destroy(struct machine *m)
+{
+	if (!m)
+		return;
+	vcpus_destroy(m->vcpus);
+	loop_source_remove(m->stop_source);
+	fd_close(m->stop_fd);
+	while (m->virtio_count > 0)
+		virtio_mmio_destroy(m->virtio[--m->virtio_count]);
+	destroy_devices(m->device, m->device_count);
+	arch_cpus_destroy(m->cpus);
+	console_destroy(m->console);
+	arch_platform_destroy(m->platform);
+	bus_destroy(m->mmio);
+	bus_destroy(m->pio);
+	kvm_close(&m->kvm);
+	gmem_destroy(m->mem);
+	free(m);
+}
+
+void machine_pause(struct machine *m)
+{
+	vcpus_pause(m->vcpus);
+	for (unsigned n = 0; n < m->virtio_count; n++)
+		virtio_mmio_pause(m->virtio[n]);
+}
+
+void machine_resume(struct machine *m)
+{
+	for (unsigned n = 0; n < m->virtio_count; n++)
+		virtio_mmio_resume(m->virtio[n]);
+	vcpus_resume(m->vcpus);
+}
+
+int machine_ctrl_alt_del(struct machine *m)
+{
+	return arch_ctrl_alt_del(m->platform);
+}
+
+int machine_power_button(struct machine *m)
+{
+	return arch_power_button(m->platform);
+}
+
+void machine_exits(const struct machine *m, uint64_t counts[VCPU_EXIT_KINDS])
+{
+	vcpus_exits(m->vcpus, counts);
+}
+
+const struct gmem *machine_memory(const struct machine *m)
+{
+	return m->mem;
+}

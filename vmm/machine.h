@@ -1,0 +1,57 @@
+/* machine.h - the machine itself, built from its parts and taken apart again.
+ *
+ * vm.h is the machine as its user sees it (configured, started, paused); this is
+ * what exists between start and end. Main thread throughout.
+ */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include "devices/stop.h"
+#include "devices/virtio/device.h"
+#include "vmm/base/error.h"
+#include "vmm/base/loop.h"
+#include "vmm/config.h"
+#include "vmm/loader/cmdline.h"
+#include "vmm/timeline.h"
+#include "vmm/vcpu.h"
+
+struct machine;
+
+/* What to build. Nothing in it is owned except the devices, which belong to the
+ * machine from the call on, also when it fails. */
+struct machine_spec {
+	const struct machine_config *config;
+	const char *kernel_path, *initrd_path; /* for messages */
+	int kernel_fd, initrd_fd;	       /* initrd_fd -1: none */
+	const struct cmdline *cmdline;	       /* the machine adds its devices to a copy */
+	struct virtio_dev **devices;
+	unsigned device_count;
+	bool boot_timer;
+	int debug_exit_port;
+	struct loop *loop;
+	struct timeline *timeline;
+	/* Called once on the main thread when the guest ended. */
+	struct stop_sink ended;
+};
+
+/* Everything in place, no guest instruction executed. */
+int machine_create(const struct machine_spec *spec, struct machine **ret, struct error *err);
+
+/* Lets the vCPUs run. */
+int machine_start(struct machine *m, struct error *err);
+
+/* Accepts NULL. Ends the vCPUs, drains the console, frees everything. */
+void machine_destroy(struct machine *m);
+
+/* After machine_pause() returns no vCPU runs and no device touches guest memory. */
+void machine_pause(struct machine *m);
+void machine_resume(struct machine *m);
+
+int machine_ctrl_alt_del(struct machine *m);
+int machine_power_button(struct machine *m);
+
+/* For the report. */
+void machine_exits(const struct machine *m, uint64_t counts[VCPU_EXIT_KINDS]);
+const struct gmem *machine_memory(const struct machine *m);
+
+#endif

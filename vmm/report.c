@@ -1,0 +1,124 @@
+/* report.c - what a run cost, as JSON.
+ *
+ * Memory is what the kernel says of this process (proc(5), smaps): the private
+ * pages of every mapping, with those of guest RAM apart, told by their address.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/report.h"
+
+struct memory_use {
+	uint64_t guest_resident_kib;
+	uint64_t vmm_private_kib, vmm_resident_kib;
+};
+
+static bool in_guest(const struct gmem *mem, uint64_t address)
+{
+	unsigned count;
+	const struct gmem_region *region = gmem_regions(mem, &count);
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t start = (uintptr_t)region[i].host;
+
+		if (address >= start && address - start < region[i].len)
+			return true;
+	}
+	return false;
+}
+
+/* One "Name:  123 kB" line of the mapping under way. */
+static void add_line(struct memory_use *use, bool guest, const char *line)
+{
+	uint64_t kib;
+
+	if (sscanf(line, "Rss: %" SCNu64, &kib) == 1) {
+		if (guest)
+			use->guest_resident_kib += kib;
+		else
+			use->vmm_resident_kib += kib;
+	} else if (!guest && (sscanf(line, "Private_Clean: %" SCNu64, &kib) == 1 ||
+			      sscanf(line, "Private_Dirty: %" SCNu64, &kib) == 1)) {
+		use->vmm_private_kib += kib;
+	}
+}
+
+static int measure_memory(const struct gmem *mem, struct memory_use *use)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	char line[512];
+	bool guest = false;
+
+	if (!f)
+		return -errno;
+	*use = (struct memory_use){ 0 };
+	while (fgets(line, sizeof(line), f)) {
+		uint64_t start, end;
+
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &start, &end) == 2)
+			guest = in_guest(mem, start);
+		else
+			add_line(use, guest, line);
+	}
+	fclose(f);
+	return 0;
+}
+
+static json_t *timeline_json(const struct timeline *t)
+{
+	json_t *o = json_object();
+
+	for (unsigned i = 0; i < TIMELINE_STAGES; i++) {
+		int64_t us = timeline_since_exec(t, (enum timeline_stage)i);
+
+		json_object_set_new(o, timeline_name((enum timeline_stage)i),
+				    us < 0 ? json_null() : json_integer(us));
+	}
+	return o;
+}
+
+static json_t *exits_json(const uint64_t exits[VCPU_EXIT_KINDS])
+{
+	json_t *o = json_object();
+	uint64_t total = 0;
+
+	for (unsigned i = 0; i < VCPU_EXIT_KINDS; i++) {
+		total += exits[i];
+		json_object_set_new(o, vcpu_exit_name((enum vcpu_exit)i),
+				    json_integer((json_int_t)exits[i]));
+	}
+	json_object_set_new(o, "total", json_integer((json_int_t)total));
+	return o;
+}
+
+static json_t *memory_json(const struct gmem *mem)
+{
+	struct memory_use use;
+
+	if (!mem || measure_memory(mem, &use) < 0)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I, s:I}", "guest", (json_int_t)(gmem_size(mem) >> 10),
+			 "guest_resident", (json_int_t)use.guest_resident_kib, "vmm_private",
+			 (json_int_t)use.vmm_private_kib, "vmm_resident",
+			 (json_int_t)use.vmm_resident_kib);
+}
+
+int report_write(const struct report *r, int fd)
+{
+	/* Memory first: building the rest uses some. */
+	json_t *memory = memory_json(r->memory);
+	json_t *o = json_pack("{s:s, s:o, s:o, s:o}", "id", r->id, "timeline_us",
+			      timeline_json(r->timeline), "exits", exits_json(r->exits),
+			      "memory_kib", memory);
+	int ret = 0;
+
+	if (!o)
+		return -ENOMEM;
+	if (json_dumpfd(o, fd, 0) < 0 || dprintf(fd, "\n") < 0)
+		ret = -EIO;
+	json_decref(o);
+	return ret;
+}

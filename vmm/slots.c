@@ -1,0 +1,222 @@
+/* slots.c - the virtio devices that a machine was configured with.
+ *
+ * One list in the order of the requests. The guest's order is: the root drive
+ * first, so that it is /dev/vda, then by kind as the registry stands, then as
+ * they were asked for.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/virtio/blk.h"
+#include "devices/virtio/rng.h"
+#include "devices/virtio/transport.h"
+#include "vmm/slots.h"
+
+struct kind {
+	const char *name; /* the collection in the API */
+	unsigned max;	  /* of one machine */
+	size_t config_len;
+	int (*create)(const void *config, struct virtio_dev **ret, struct error *err);
+};
+
+struct slot {
+	enum slot_kind kind;
+	char id[VM_ID_LEN + 1];
+	void *config;		/* owned */
+	struct virtio_dev *dev; /* owned; NULL once a start took it */
+};
+
+struct slots {
+	struct slot slot[VM_MAX_DEVICES];
+	unsigned count;
+};
+
+static int create_drive(const void *config, struct virtio_dev **ret, struct error *err)
+{
+	const struct drive_config *c = config;
+	struct virtio_blk_drive drive = {
+		.path = c->path_on_host,
+		.serial = c->drive_id,
+		.read_only = c->is_read_only,
+		.writeback = c->cache_type == CACHE_WRITEBACK,
+	};
+
+	return virtio_blk_create(&drive, ret, err);
+}
+
+static int create_entropy(const void *config, struct virtio_dev **ret, struct error *err)
+{
+	int r = virtio_rng_create(ret);
+
+	(void)config;
+	return r < 0 ? error_set(err, r, "entropy", NULL, "cannot create the entropy device") : 0;
+}
+
+static const struct kind kinds[SLOT_KINDS] = {
+	[SLOT_DRIVE] = {"drives",   VM_MAX_DRIVES, sizeof(struct drive_config),   create_drive  },
+	[SLOT_ENTROPY] = { "entropy", 1,		 sizeof(struct entropy_config), create_entropy},
+};
+
+int slots_create(struct slots **ret)
+{
+	struct slots *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	*ret = s;
+	return 0;
+}
+
+static void slot_clear(struct slot *slot)
+{
+	virtio_dev_destroy(slot->dev);
+	free(slot->config);
+	*slot = (struct slot){ 0 };
+}
+
+void slots_destroy(struct slots *s)
+{
+	if (!s)
+		return;
+	for (unsigned i = 0; i < s->count; i++)
+		slot_clear(&s->slot[i]);
+	free(s);
+}
+
+static struct slot *find_slot(struct slots *s, enum slot_kind kind, const char *id)
+{
+	for (unsigned i = 0; i < s->count; i++) {
+		if (s->slot[i].kind == kind && strcmp(s->slot[i].id, id) == 0)
+			return &s->slot[i];
+	}
+	return NULL;
+}
+
+static unsigned count_kind(const struct slots *s, enum slot_kind kind)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < s->count; i++)
+		n += s->slot[i].kind == kind;
+	return n;
+}
+
+static int check_room(const struct slots *s, enum slot_kind kind, struct error *err)
+{
+	if (count_kind(s, kind) >= kinds[kind].max || s->count == VM_MAX_DEVICES)
+		return error_set(err, -ENOSPC, kinds[kind].name, "remove or replace one",
+				 "%s: a machine can have %u", kinds[kind].name, kinds[kind].max);
+	return 0;
+}
+
+static int slot_fill(struct slot *slot, enum slot_kind kind, const char *id, const void *config,
+		     struct error *err)
+{
+	int r;
+
+	slot->kind = kind;
+	strncpy(slot->id, id, VM_ID_LEN);
+	slot->config = malloc(kinds[kind].config_len);
+	if (!slot->config)
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	memcpy(slot->config, config, kinds[kind].config_len);
+	r = kinds[kind].create(slot->config, &slot->dev, err);
+	if (r < 0)
+		slot_clear(slot);
+	return r;
+}
+
+int slots_put(struct slots *s, enum slot_kind kind, const char *id, const void *config,
+	      struct error *err)
+{
+	struct slot *old = find_slot(s, kind, id);
+	struct slot fresh = { 0 };
+	int r = old ? 0 : check_room(s, kind, err);
+
+	if (r < 0)
+		return r;
+	/* The old device holds a lock on its file, which may be the new one's too. */
+	if (old) {
+		virtio_dev_destroy(old->dev);
+		old->dev = NULL;
+	}
+	r = slot_fill(&fresh, kind, id, config, err);
+	if (r < 0)
+		return r;
+	if (old)
+		slot_clear(old);
+	else
+		old = &s->slot[s->count++];
+	*old = fresh;
+	return 0;
+}
+
+static bool is_root(const struct slot *slot)
+{
+	const struct drive_config *c = slot->config;
+
+	return slot->kind == SLOT_DRIVE && c->is_root_device;
+}
+
+/* Its place in the guest's order. */
+static unsigned rank(const struct slot *slot)
+{
+	return is_root(slot) ? 0 : 1 + (unsigned)slot->kind;
+}
+
+/* The slots in the guest's order: a stable sort by rank of a few pointers. */
+static void sort_slots(const struct slots *s, const struct slot *sorted[VM_MAX_DEVICES])
+{
+	for (unsigned i = 0; i < s->count; i++) {
+		unsigned at = i;
+
+		while (at > 0 && rank(sorted[at - 1]) > rank(&s->slot[i])) {
+			sorted[at] = sorted[at - 1];
+			at--;
+		}
+		sorted[at] = &s->slot[i];
+	}
+}
+
+const void *slots_config(const struct slots *s, enum slot_kind kind, unsigned n)
+{
+	const struct slot *sorted[VM_MAX_DEVICES];
+
+	sort_slots(s, sorted);
+	for (unsigned i = 0; i < s->count; i++) {
+		if (sorted[i]->kind == kind && n-- == 0)
+			return sorted[i]->config;
+	}
+	return NULL;
+}
+
+static int make_missing(struct slots *s, struct error *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < s->count && r == 0; i++) {
+		struct slot *slot = &s->slot[i];
+
+		if (!slot->dev)
+			r = kinds[slot->kind].create(slot->config, &slot->dev, err);
+	}
+	return r;
+}
+
+int slots_take(struct slots *s, struct virtio_dev *devices[VM_MAX_DEVICES], unsigned *count,
+	       struct error *err)
+{
+	const struct slot *sorted[VM_MAX_DEVICES];
+	int r = make_missing(s, err);
+
+	if (r < 0)
+		return r;
+	sort_slots(s, sorted);
+	for (unsigned i = 0; i < s->count; i++)
+		devices[i] = sorted[i]->dev;
+	for (unsigned i = 0; i < s->count; i++)
+		s->slot[i].dev = NULL;
+	*count = s->count;
+	return 0;
+}

@@ -1,0 +1,36 @@
+/* slots.h - the virtio devices that a machine was configured with.
+ *
+ * A slot is one device of a kind, under an id: what its user asked for, and the
+ * device made from it. The device is made when the slot is filled, so that a
+ * wrong path is refused by the request that names it; a start takes it, and a
+ * start that failed leaves the slot to make it anew. Main thread.
+ */
+#ifndef VMM_SLOTS_H
+#define VMM_SLOTS_H
+
+#include "devices/virtio/device.h"
+#include "vmm/base/error.h"
+#include "vmm/config.h"
+
+/* A kind of device. slots.c has the registry: one line a kind. */
+enum slot_kind { SLOT_DRIVE, SLOT_ENTROPY, SLOT_KINDS };
+
+struct slots;
+
+int slots_create(struct slots **ret);
+void slots_destroy(struct slots *s); /* accepts NULL */
+
+/* Fills or replaces the slot of this kind and id. config is the kind's own
+ * (struct drive_config ...), copied. A failure changes nothing. */
+int slots_put(struct slots *s, enum slot_kind kind, const char *id, const void *config,
+	      struct error *err);
+
+/* The configuration of the n-th slot of a kind, in the guest's order, or NULL. */
+const void *slots_config(const struct slots *s, enum slot_kind kind, unsigned n);
+
+/* Hands over all devices, in the guest's order, making again those that an
+ * earlier start took. On failure nothing is handed over. */
+int slots_take(struct slots *s, struct virtio_dev *devices[VM_MAX_DEVICES], unsigned *count,
+	       struct error *err);
+
+#endif

@@ -1,0 +1,390 @@
+/* vm.c - one microVM, as its user sees it.
+ *
+ * Keeps what was asked for (slots and plain values), builds a machine from it on
+ * vm_start(), and passes on what is asked of the machine afterwards. Every
+ * request is checked against the state first and changes nothing when it fails.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/base/fd.h"
+#include "vmm/base/log.h"
+#include "vmm/loader/cmdline.h"
+#include "vmm/machine.h"
+#include "vmm/report.h"
+#include "vmm/slots.h"
+#include "vmm/vm.h"
+
+enum {
+	/* The exit status of a machine that KVM could not run any further. */
+	EXIT_GUEST_FAULT = 1,
+};
+
+/* What Firecracker adds to every command line of a machine without PCI. */
+#define NO_PCI "pci=off"
+
+struct vm {
+	char id[VM_ID_LEN + 1];
+	struct vm_options options;
+	struct loop *loop;
+	enum vm_state state;
+	struct timeline timeline;
+
+	bool has_boot_source;
+	struct boot_source_config boot_source;
+	int kernel_fd, initrd_fd;
+	struct machine_config machine_config;
+	struct slots *slots;
+
+	struct machine *machine; /* from the start on */
+};
+
+int vm_create(const struct vm_options *options, struct loop *loop, struct vm **ret,
+	      struct error *err)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm || slots_create(&vm->slots) < 0) {
+		free(vm);
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	}
+	snprintf(vm->id, sizeof(vm->id), "%s", options->id);
+	vm->options = *options;
+	vm->options.id = vm->id;
+	vm->loop = loop;
+	vm->state = VM_NOT_STARTED;
+	vm->kernel_fd = vm->initrd_fd = -1;
+	vm->machine_config = (struct machine_config)MACHINE_CONFIG_DEFAULT;
+	timeline_mark(&vm->timeline, TIMELINE_MAIN);
+	vm->timeline.at_us[TIMELINE_EXEC] =
+		options->start_time_us ? options->start_time_us : vm->timeline.at_us[TIMELINE_MAIN];
+	*ret = vm;
+	return 0;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (!vm)
+		return;
+	machine_destroy(vm->machine);
+	slots_destroy(vm->slots);
+	fd_close(vm->initrd_fd);
+	fd_close(vm->kernel_fd);
+	free(vm);
+}
+
+const char *vm_id(const struct vm *vm)
+{
+	return vm->id;
+}
+
+enum vm_state vm_state(const struct vm *vm)
+{
+	return vm->state;
+}
+
+static int check_not_started(const struct vm *vm, struct error *err)
+{
+	if (vm->state == VM_NOT_STARTED)
+		return 0;
+	return error_set(err, -EBUSY, NULL, NULL,
+			 "The requested operation is not supported after starting the microVM.");
+}
+
+static int check_started(const struct vm *vm, struct error *err)
+{
+	if (vm->state != VM_NOT_STARTED)
+		return 0;
+	return error_set(err, -EINVAL, NULL, NULL,
+			 "The requested operation is not supported before starting the microVM.");
+}
+
+/* O_NONBLOCK: a FIFO must not hang us before the loader refuses it. */
+static int open_image(const char *path, const char *field, int *ret, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return error_errno(err, field, "give the path of a file that wisp may read",
+				   "cannot open %s \"%s\"", field, path);
+	*ret = fd;
+	return 0;
+}
+
+int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct error *err)
+{
+	int kernel_fd = -1, initrd_fd = -1;
+	struct cmdline line;
+	int r = check_not_started(vm, err);
+
+	if (r == 0 && c->has_boot_args)
+		r = cmdline_init(&line, c->boot_args, err);
+	if (r == 0)
+		r = open_image(c->kernel_image_path, "kernel_image_path", &kernel_fd, err);
+	if (r == 0 && c->initrd_path[0])
+		r = open_image(c->initrd_path, "initrd_path", &initrd_fd, err);
+	if (r < 0) {
+		fd_close(kernel_fd);
+		return r;
+	}
+	fd_close(vm->kernel_fd);
+	fd_close(vm->initrd_fd);
+	vm->kernel_fd = kernel_fd;
+	vm->initrd_fd = initrd_fd;
+	vm->boot_source = *c;
+	vm->has_boot_source = true;
+	return 0;
+}
+
+static uint64_t host_memory_mib(void)
+{
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >> 20;
+}
+
+static int check_machine(const struct machine_config *c, struct error *err)
+{
+	uint64_t host_mib = host_memory_mib();
+
+	if (c->vcpu_count < 1 || c->vcpu_count > VM_MAX_VCPUS)
+		return error_set(err, -EINVAL, "vcpu_count", "give 1 to 32",
+				 "The vCPU number is invalid! vcpu_count is %" PRIu64,
+				 c->vcpu_count);
+	if (c->smt && c->vcpu_count != 1 && c->vcpu_count % 2 != 0)
+		return error_set(err, -EINVAL, "vcpu_count",
+				 "give 1 or an even number, or smt false",
+				 "The vCPU number is invalid! vcpu_count is %" PRIu64 " with smt",
+				 c->vcpu_count);
+	if (c->mem_size_mib == 0)
+		return error_set(err, -EINVAL, "mem_size_mib", "give at least 1",
+				 "The memory size (MiB) is invalid. mem_size_mib is 0");
+	if (c->mem_size_mib > host_mib)
+		return error_set(err, -EINVAL, "mem_size_mib", "give less than the host has",
+				 "The memory size (MiB) is invalid. mem_size_mib is %" PRIu64
+				 " and this host has %" PRIu64,
+				 c->mem_size_mib, host_mib);
+	if (c->huge_pages != HUGE_PAGES_NONE && c->mem_size_mib % 2 != 0)
+		return error_set(err, -EINVAL, "mem_size_mib",
+				 "give an even number, or huge_pages None",
+				 "The memory size (MiB) is invalid. mem_size_mib is %" PRIu64
+				 ", not a multiple of the 2 MiB of huge_pages",
+				 c->mem_size_mib);
+	return 0;
+}
+
+int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *err)
+{
+	int r = check_not_started(vm, err);
+
+	if (r == 0)
+		r = check_machine(c, err);
+	if (r < 0)
+		return r;
+	vm->machine_config = *c;
+	return 0;
+}
+
+static int check_one_root(const struct vm *vm, const struct drive_config *c, struct error *err)
+{
+	const struct drive_config *first = vm_drive(vm, 0);
+
+	if (!c->is_root_device || !first || !first->is_root_device ||
+	    strcmp(first->drive_id, c->drive_id) == 0)
+		return 0;
+	return error_set(err, -EINVAL, "is_root_device", "give false, or replace that drive",
+			 "A root block device already exists! It is drive \"%s\"", first->drive_id);
+}
+
+int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err)
+{
+	int r = check_not_started(vm, err);
+
+	if (r == 0)
+		r = check_one_root(vm, c, err);
+	return r < 0 ? r : slots_put(vm->slots, SLOT_DRIVE, c->drive_id, c, err);
+}
+
+int vm_put_entropy(struct vm *vm, struct error *err)
+{
+	struct entropy_config c = { .present = true };
+	int r = check_not_started(vm, err);
+
+	return r < 0 ? r : slots_put(vm->slots, SLOT_ENTROPY, "entropy", &c, err);
+}
+
+const struct boot_source_config *vm_boot_source(const struct vm *vm)
+{
+	return vm->has_boot_source ? &vm->boot_source : NULL;
+}
+
+const struct machine_config *vm_machine(const struct vm *vm)
+{
+	return &vm->machine_config;
+}
+
+const struct drive_config *vm_drive(const struct vm *vm, unsigned index)
+{
+	return slots_config(vm->slots, SLOT_DRIVE, index);
+}
+
+bool vm_has_entropy(const struct vm *vm)
+{
+	return slots_config(vm->slots, SLOT_ENTROPY, 0) != NULL;
+}
+
+/* The guest ended: the process ends with it. */
+static void on_ended(void *ctx, enum stop_reason reason, int value)
+{
+	static const char *const reasons[] = {
+		[STOP_RESET] = "reset",
+		[STOP_POWER_OFF] = "power off",
+		[STOP_DEBUG_EXIT] = "debug exit",
+		[STOP_FAULT] = "fault",
+	};
+
+	log_info("the guest ended: %s", reasons[reason]);
+	vm_stop(ctx, reason == STOP_FAULT ? EXIT_GUEST_FAULT : value);
+}
+
+/* What the kernel is told of its root: nothing without a root drive. */
+static int add_root(const struct vm *vm, struct cmdline *line, struct error *err)
+{
+	const struct drive_config *root = vm_drive(vm, 0);
+	int r;
+
+	if (!root || !root->is_root_device)
+		return 0;
+	if (root->partuuid[0])
+		r = cmdline_addf(line, err, "root=PARTUUID=%s", root->partuuid);
+	else
+		r = cmdline_add(line, err, "root=/dev/vda");
+	return r < 0 ? r : cmdline_add(line, err, root->is_read_only ? "ro" : "rw");
+}
+
+static int build_cmdline(const struct vm *vm, struct cmdline *line, struct error *err)
+{
+	const struct boot_source_config *b = &vm->boot_source;
+	int r = cmdline_init(line, b->has_boot_args ? b->boot_args : CMDLINE_DEFAULT, err);
+
+	if (r == 0)
+		r = cmdline_add(line, err, NO_PCI);
+	return r < 0 ? r : add_root(vm, line, err);
+}
+
+static int build_machine(struct vm *vm, struct error *err)
+{
+	struct virtio_dev *devices[VM_MAX_DEVICES];
+	struct cmdline line;
+	struct machine_spec spec = {
+		.config = &vm->machine_config,
+		.kernel_path = vm->boot_source.kernel_image_path,
+		.initrd_path = vm->boot_source.initrd_path,
+		.kernel_fd = vm->kernel_fd,
+		.initrd_fd = vm->initrd_fd,
+		.cmdline = &line,
+		.devices = devices,
+		.boot_timer = vm->options.boot_timer,
+		.debug_exit_port = vm->options.debug_exit_port,
+		.loop = vm->loop,
+		.timeline = &vm->timeline,
+		.ended = {on_ended, vm},
+	};
+	int r = build_cmdline(vm, &line, err);
+
+	if (r == 0)
+		r = slots_take(vm->slots, devices, &spec.device_count, err);
+	return r < 0 ? r : machine_create(&spec, &vm->machine, err);
+}
+
+int vm_start(struct vm *vm, struct error *err)
+{
+	int r = check_not_started(vm, err);
+
+	if (r < 0)
+		return r;
+	if (!vm->has_boot_source)
+		return error_set(err, -EINVAL, "boot-source", "PUT /boot-source first",
+				 "Cannot start microvm without kernel configuration.");
+	timeline_mark(&vm->timeline, TIMELINE_START);
+	r = build_machine(vm, err);
+	if (r < 0)
+		return r;
+	r = machine_start(vm->machine, err);
+	if (r < 0) {
+		machine_destroy(vm->machine);
+		vm->machine = NULL;
+		return r;
+	}
+	vm->state = VM_RUNNING;
+	return 0;
+}
+
+int vm_pause(struct vm *vm, struct error *err)
+{
+	int r = check_started(vm, err);
+
+	if (r < 0)
+		return r;
+	if (vm->state == VM_RUNNING)
+		machine_pause(vm->machine);
+	vm->state = VM_PAUSED;
+	return 0;
+}
+
+int vm_resume(struct vm *vm, struct error *err)
+{
+	int r = check_started(vm, err);
+
+	if (r < 0)
+		return r;
+	if (vm->state == VM_PAUSED)
+		machine_resume(vm->machine);
+	vm->state = VM_RUNNING;
+	return 0;
+}
+
+static int press(struct vm *vm, int (*button)(struct machine *), const char *what,
+		 struct error *err)
+{
+	int r = check_started(vm, err);
+
+	if (r < 0)
+		return r;
+	r = button(vm->machine);
+	return r < 0 ? error_set(err, r, NULL, "try again later", "the guest did not take %s", what)
+		     : 0;
+}
+
+int vm_send_ctrl_alt_del(struct vm *vm, struct error *err)
+{
+	return press(vm, machine_ctrl_alt_del, "Ctrl-Alt-Del", err);
+}
+
+int vm_press_power_button(struct vm *vm, struct error *err)
+{
+	return press(vm, machine_power_button, "the power button", err);
+}
+
+void vm_stop(struct vm *vm, int exit_status)
+{
+	timeline_mark(&vm->timeline, TIMELINE_EXIT);
+	loop_stop(vm->loop, exit_status);
+}
+
+int vm_write_report(struct vm *vm, int fd)
+{
+	struct report report = {
+		.id = vm->id,
+		.timeline = &vm->timeline,
+	};
+
+	if (vm->machine) {
+		machine_exits(vm->machine, report.exits);
+		report.memory = machine_memory(vm->machine);
+	}
+	return report_write(&report, fd);
+}
