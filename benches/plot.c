@@ -1,0 +1,147 @@
+/* plot.c - the phases of a run as stacked bars, one a VMM, drawn by gnuplot.
+ *
+ * gnuplot reads a script from its stdin: the table of medians as a data block (a
+ * column a phase, then their sum), then one `plot`. Times are drawn in milliseconds.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "benches/plot.h"
+
+enum { MAX_PHASES = 16, MAX_BARS = 8 };
+
+struct bars {
+	const char *vmms[MAX_BARS];
+	size_t n;
+	const struct plot_phase *phases[MAX_PHASES];
+	size_t nphases;
+};
+
+static const struct {
+	const char *ending, *terminal;
+} formats[] = {
+	{ ".svg", "svg size 900,360 dynamic enhanced font 'sans,13' background rgb 'white'" },
+	{ ".png", "pngcairo size 1350,540 enhanced font 'sans,13'" },
+};
+
+static const char *const colours[] = { "#4e79a7", "#f28e2b", "#76b7b2",
+				       "#59a14f", "#e15759", "#b07aa1" };
+
+static const char *terminal_for(const char *path)
+{
+	size_t len = strlen(path);
+
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		size_t end = strlen(formats[i].ending);
+
+		if (len > end && strcmp(path + len - end, formats[i].ending) == 0)
+			return formats[i].terminal;
+	}
+	return NULL;
+}
+
+int plot_check(const char *path, struct error *err)
+{
+	if (!terminal_for(path) || strchr(path, '\''))
+		return error_set(err, -EINVAL, "plot", "name it FILE.svg or FILE.png",
+				 "cannot draw %s", path);
+	return 0;
+}
+
+static bool has_bar(const struct bars *b, const char *vmm)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (strcmp(b->vmms[i], vmm) == 0)
+			return true;
+	return false;
+}
+
+/* The VMMs and phases for which there are figures. */
+static void bars_collect(const struct report *r, const struct plot_phase *phases, struct bars *b)
+{
+	for (; phases->metric && b->nphases < MAX_PHASES; phases++) {
+		bool any = false;
+
+		for (size_t i = 0; i < r->nrows; i++) {
+			if (strcmp(r->rows[i].metric, phases->metric) != 0)
+				continue;
+			any = true;
+			if (b->n < MAX_BARS && !has_bar(b, r->rows[i].vmm))
+				b->vmms[b->n++] = r->rows[i].vmm;
+		}
+		if (any)
+			b->phases[b->nphases++] = phases;
+	}
+}
+
+static long long phase_us(const struct report *r, const char *vmm, const struct plot_phase *phase)
+{
+	const struct report_row *row = report_find(r, vmm, phase->metric);
+
+	return row ? (long long)row->summary.median : 0;
+}
+
+static void write_data(const struct report *r, const struct bars *b, FILE *f)
+{
+	fputs("$data << END\nvmm", f);
+	for (size_t i = 0; i < b->nphases; i++)
+		fprintf(f, " \"%s\"", b->phases[i]->label);
+	for (size_t v = 0; v < b->n; v++) {
+		long long total = 0;
+
+		fprintf(f, "\n%s", b->vmms[v]);
+		for (size_t i = 0; i < b->nphases; i++) {
+			long long us = phase_us(r, b->vmms[v], b->phases[i]);
+
+			fprintf(f, " %lld.%03lld", us / 1000, us % 1000);
+			total += us;
+		}
+		fprintf(f, " %lld.%03lld", total / 1000, total % 1000);
+	}
+	fputs("\nEND\n", f);
+}
+
+static void write_script(const struct report *r, const struct bars *b, const char *title,
+			 const char *path, FILE *f)
+{
+	fprintf(f, "set terminal %s\nset output '%s'\n", terminal_for(path), path);
+	write_data(r, b, f);
+	fprintf(f,
+		"set title \"%s (medians; kernel %s, kvm %s%s)\" noenhanced\n"
+		"set style data histograms\nset style histogram rowstacked\n"
+		"set style fill solid 0.9 border rgb 'white'\nset boxwidth 0.55\n"
+		"set ylabel 'milliseconds since exec'\nset yrange [0:*]\nset offsets 0,0,graph 0.06,0\nset grid ytics\n"
+		"set key outside right top reverse Left invert\nset border 3\n"
+		"set xtics nomirror\nset ytics nomirror\nplot ",
+		title, r->host.kernel, r->host.kvm, r->host.testhost ? " in the test host" : "");
+	for (size_t i = 0; i < b->nphases; i++)
+		fprintf(f, "%s$data using %zu:xtic(1) title columnheader linecolor rgb '%s'",
+			i ? ", " : "", i + 2, colours[i % (sizeof(colours) / sizeof(colours[0]))]);
+	fprintf(f,
+		", $data using 0:%zu:(sprintf('%%.1f ms', column(%zu))) with labels "
+		"offset 0,0.7 notitle\n",
+		b->nphases + 2, b->nphases + 2);
+}
+
+int plot_phases(const struct report *r, const struct plot_phase *phases, const char *title,
+		const char *path, struct error *err)
+{
+	struct bars bars = { 0 };
+	int status;
+	FILE *f;
+
+	bars_collect(r, phases, &bars);
+	if (bars.nphases == 0)
+		return error_set(err, -ENODATA, "plot", NULL, "there is nothing to draw");
+	f = popen("gnuplot", "we");
+	if (!f)
+		return error_errno(err, "plot", NULL, "cannot run gnuplot");
+	write_script(r, &bars, title, path, f);
+	status = pclose(f);
+	if (status != 0)
+		return error_set(err, -EIO, "plot", "install gnuplot-nox", "gnuplot failed (%d)",
+				 WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+	return 0;
+}
