@@ -1,0 +1,122 @@
+#!/run/testhost/busybox sh
+# guest-run.sh - the test host's init, second half: in the machine's own root.
+#
+# Makes the system complete, runs the command that /run/testhost/job defines, and
+# tells the outside how it ended. The command's output goes through pipes, since a
+# virtio port can be opened only once and a program may reopen /dev/stderr.
+#
+# The job sets `token` and `modules` and defines mount_shares and run_command.
+
+die() {
+	echo "testhost: $*"
+	echo o >/proc/sysrq-trigger
+	sleep 60
+}
+
+# mount_share TAG DIR
+mount_share() {
+	mkdir -p "$2"
+	mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288,cache=mmap "$1" "$2" ||
+		die "cannot mount $2"
+}
+
+mount_kernel_filesystems() {
+	mount -t sysfs sysfs /sys
+	mkdir -p /dev/pts /dev/shm /dev/hugepages /dev/mqueue
+	mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts
+	mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+	mount -t hugetlbfs hugetlbfs /dev/hugepages
+	mount -t mqueue mqueue /dev/mqueue
+	mount -t tracefs tracefs /sys/kernel/tracing
+	mount -t debugfs debugfs /sys/kernel/debug
+	mount -t securityfs securityfs /sys/kernel/security
+	mount -t bpf bpf /sys/fs/bpf
+}
+
+mount_cgroups() {
+	mount -t cgroup2 cgroup2 /sys/fs/cgroup
+	for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
+		echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
+	done
+}
+
+# Device nodes whose opening loads their module: tun, vhost-net, loop-control...
+make_static_nodes() {
+	while read -r module name number; do
+		[ "$module" = '#' ] && continue
+		type=${number%%[0-9]*}
+		number=${number#"$type"}
+		case $name in */*) mkdir -p "/dev/${name%/*}" ;; esac
+		[ -e "/dev/$name" ] || mknod -m 600 "/dev/$name" "$type" "${number%:*}" "${number#*:}"
+	done <"/lib/modules/$(uname -r)/modules.devname"
+}
+
+make_devices() {
+	ln -sfn /proc/self/fd /dev/fd
+	ln -sf fd/0 /dev/stdin
+	ln -sf fd/1 /dev/stdout
+	ln -sf fd/2 /dev/stderr
+	make_static_nodes
+	chmod 666 /dev/net/tun /dev/fuse
+}
+
+# port NAME prints the device of the virtio port called NAME.
+port() {
+	for dir in /sys/class/virtio-ports/*; do
+		read -r name <"$dir/name"
+		[ "$name" = "$1" ] && echo "/dev/${dir##*/}"
+	done
+}
+
+# Ends every process but init and the two that carry output. A process with an
+# executable is one of user space. Says whether there was one.
+kill_rest() {
+	found=1
+	for dir in /proc/[0-9]*; do
+		pid=${dir#/proc/}
+		case $pid in 1 | "$out_pid" | "$err_pid") continue ;; esac
+		[ -e "$dir/exe" ] || continue
+		kill -9 "$pid"
+		found=0
+	done 2>/dev/null
+	return $found
+}
+
+cd /
+mount_kernel_filesystems
+. /run/testhost/job
+rm /run/testhost/job
+kernel_modules=/lib/modules/$(uname -r)
+mkdir -p "$kernel_modules"
+mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288,cache=loose,ro modules \
+	"$kernel_modules" || die "cannot mount the kernel's modules"
+mount_cgroups
+make_devices
+hostname testhost
+ip link set lo up
+for module in $modules; do
+	modprobe "$module" || die "cannot load the module $module"
+done
+mount_shares
+
+mkfifo /run/testhost/stdout /run/testhost/stderr
+exec 3>"$(port stdout)" 4>"$(port stderr)"
+cat /run/testhost/stdout >&3 4>&- &
+out_pid=$!
+cat /run/testhost/stderr >&4 3>&- &
+err_pid=$!
+ulimit -Hn 1048576
+echo "testhost: the command starts"
+run_command </dev/null >/run/testhost/stdout 2>/run/testhost/stderr 3>&- 4>&- &
+wait $!
+status=$?
+
+while kill_rest; do
+	usleep 10000
+done
+wait "$out_pid" "$err_pid"
+sync
+printf '\0%s %d\n' "$token" "$status" >&3
+printf '\0%s %d\n' "$token" "$status" >&4
+# The outside ends this machine as soon as it has read both.
+while :; do sleep 60; done
