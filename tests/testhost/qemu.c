@@ -1,0 +1,157 @@
+/* qemu.c - the command line of the emulated host.
+ *
+ * QEMU without KVM, a processor with AMD-V and nested paging, so that kvm_amd
+ * drives it like real hardware. The machine's root file system, the kernel's
+ * modules and the shared directories are 9p devices; the command's two output
+ * streams are virtio serial ports with a socket behind each, which, unlike a
+ * file, holds the guest back when its reader is slow.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/testhost/kernel.h"
+#include "tests/testhost/options.h"
+#include "tests/testhost/qemu.h"
+#include "vmm/base/error.h"
+
+/* mitigations=off: an emulated processor leaks nothing, and the work-arounds
+ * cost it dearly. panic=-1 and -no-reboot: a panic ends QEMU. */
+static const char kernel_command_line[] = "console=ttyS0 reboot=t panic=-1 mitigations=off";
+
+struct args {
+	char **v;
+	size_t count;
+	bool failed; /* out of memory: all further calls do nothing */
+};
+
+/* Takes ownership of word; NULL is a failed allocation. */
+static void push(struct args *a, char *word)
+{
+	char **grown = a->failed ? NULL : realloc(a->v, (a->count + 2) * sizeof(*a->v));
+
+	if (grown)
+		a->v = grown;
+	if (!grown || !word) {
+		a->failed = true;
+		free(word);
+		return;
+	}
+	a->v[a->count++] = word;
+	a->v[a->count] = NULL;
+}
+
+static void add(struct args *a, const char *option, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void add(struct args *a, const char *option, const char *fmt, ...)
+{
+	char *word = NULL;
+	va_list ap;
+
+	push(a, strdup(option));
+	va_start(ap, fmt);
+	if (vasprintf(&word, fmt, ap) < 0)
+		word = NULL;
+	va_end(ap);
+	push(a, word);
+}
+
+/* In a list of options a comma in a value is written twice. */
+static char *escape_commas(const char *text)
+{
+	char *ret = malloc(2 * strlen(text) + 1), *to = ret;
+
+	if (!ret)
+		return NULL;
+	for (; *text; text++) {
+		*to++ = *text;
+		if (*text == ',')
+			*to++ = ',';
+	}
+	*to = '\0';
+	return ret;
+}
+
+static void add_files(struct args *a, const char *tag, const char *path, bool readonly)
+{
+	char *escaped = escape_commas(path);
+
+	if (!escaped) {
+		a->failed = true;
+		return;
+	}
+	add(a, "-fsdev", "local,id=%s,path=%s,security_model=none,multidevs=remap%s", tag, escaped,
+	    readonly ? ",readonly=on" : "");
+	add(a, "-device", "virtio-9p-pci,fsdev=%s,mount_tag=%s", tag, tag);
+	free(escaped);
+}
+
+static void add_stream(struct args *a, const char *name, int fd)
+{
+	add(a, "-chardev", "socket,id=%s,fd=%d", name, fd);
+	add(a, "-device", "virtserialport,chardev=%s,name=%s", name, name);
+}
+
+static void add_machine(struct args *a, const struct options *o)
+{
+	add(a, "-machine", "q35%s", o->vfio ? ",kernel_irqchip=off" : "");
+	add(a, "-accel", "tcg,thread=%s", o->icount ? "single" : "multi");
+	/* check=off: no warning for each feature that the emulator lacks. */
+	add(a, "-cpu", "%s,check=off", o->cpu);
+	add(a, "-smp", "%u", o->smp);
+	add(a, "-m", "%u", o->mem_mib);
+	if (o->icount) {
+		add(a, "-icount", "shift=1,sleep=off");
+		add(a, "-rtc", "clock=vm");
+	}
+	/* The IOMMU must come before the devices that it translates for, and the
+	 * device to pass on before those that take the first free slot. */
+	if (o->vfio) {
+		add(a, "-device", "intel-iommu,caching-mode=on");
+		add(a, "-device", "e1000e,addr=4");
+	}
+}
+
+int qemu_args(const struct options *o, const struct qemu_wiring *w, char ***ret, struct error *e)
+{
+	struct args a = { 0 };
+	char tag[32];
+
+	push(&a, strdup("qemu-system-x86_64"));
+	push(&a, strdup("-nodefaults"));
+	push(&a, strdup("-no-user-config"));
+	push(&a, strdup("-no-reboot"));
+	add_machine(&a, o);
+	add(&a, "-display", "none");
+	add(&a, "-serial", "stdio");
+	add(&a, "-kernel", "%s", w->kernel->image);
+	add(&a, "-initrd", "/proc/self/fd/%d", w->initrd_fd);
+	add(&a, "-append", "%s%s%s", kernel_command_line, o->verbose ? "" : " quiet",
+	    o->vfio ? " intel_iommu=on" : "");
+	add(&a, "-device", "virtio-serial-pci");
+	add_stream(&a, "stdout", w->stdout_fd);
+	add_stream(&a, "stderr", w->stderr_fd);
+	add_files(&a, "host", "/", true);
+	add_files(&a, "modules", w->kernel->modules, true);
+	for (unsigned i = 0; i < o->nshares; i++) {
+		snprintf(tag, sizeof(tag), "share%u", i);
+		add_files(&a, tag, o->shares[i], false);
+	}
+	if (a.failed) {
+		qemu_args_free(a.v);
+		return error_set(e, -ENOMEM, NULL, NULL, "out of memory");
+	}
+	*ret = a.v;
+	return 0;
+}
+
+void qemu_args_free(char **argv)
+{
+	for (char **at = argv; at && *at; at++)
+		free(*at);
+	free(argv);
+}
