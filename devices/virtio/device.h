@@ -1,0 +1,102 @@
+/* device.h - what a virtio device supplies, and what the core does for it.
+ *
+ * A device embeds struct virtio_dev, fills in its ops, and answers requests. The
+ * core (device.c) negotiates features, checks and owns the queues, bounds what
+ * the driver can ask for, and stops calling a device whose driver misbehaved; a
+ * transport (mmio.h) carries all this to the guest. docs/devices.md walks through
+ * a whole device.
+ *
+ * Every op but destroy is called with the device's lock held, one at a time.
+ */
+#ifndef DEVICES_VIRTIO_DEVICE_H
+#define DEVICES_VIRTIO_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "devices/virtio/queue.h"
+
+#define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+
+struct virtio_dev;
+struct virtio_sink;
+
+struct virtio_ops {
+	const char *name;	     /* "rng": logs and reports */
+	uint32_t id;		     /* VIRTIO_ID_* */
+	unsigned nqueues;	     /* at most VIRTIO_MAX_QUEUES */
+	const uint16_t *queue_sizes; /* nqueues maxima, powers of two */
+	size_t config_len;	     /* bytes of configuration space */
+
+	/* Device-specific bits on offer, constant for the device's life; the core
+	 * adds its own. NULL: none. vCPU thread. */
+	uint64_t (*features)(const struct virtio_dev *d);
+
+	/* Configuration space, in range always. read: vCPU thread; NULL when
+	 * config_len is 0. write: vCPU thread; NULL: nothing is writable. */
+	void (*config_read)(const struct virtio_dev *d, size_t off, void *dst, size_t len);
+	void (*config_write)(struct virtio_dev *d, size_t off, const void *src, size_t len);
+
+	/* DRIVER_OK: d->accepted is final, the queues are up. A negative errno fails
+	 * the device. NULL: nothing to do. vCPU thread. */
+	int (*activate)(struct virtio_dev *d);
+
+	/* Serves queue q up to a budget of the device's own and publishes. True when
+	 * work is left: called again after the others' turns. Main thread. */
+	bool (*kick)(struct virtio_dev *d, unsigned q);
+
+	/* Finishes or drops every request in hand: none may be pushed afterwards, no
+	 * guest memory is touched before the next kick. Before reset, before a queue
+	 * is taken away, before destroy. NULL: kick leaves nothing in hand. */
+	void (*quiesce)(struct virtio_dev *d);
+
+	void (*destroy)(struct virtio_dev *d);
+};
+
+enum { VIRTIO_MAX_QUEUES = 16 };
+
+/* What has happened since the device was made; resets do not clear it. */
+struct virtio_counters {
+	uint64_t requests;    /* taken off a ring */
+	uint64_t read_bytes;  /* payload given to the guest */
+	uint64_t write_bytes; /* payload taken from the guest */
+	uint64_t errors;      /* requests answered with an error */
+	uint64_t kicks;	      /* turns given to the device */
+	uint64_t interrupts;  /* raised, of both kinds */
+	uint64_t violations;  /* broken rules that cost the driver its device */
+	uint64_t rejected;    /* register accesses and driver steps that were ignored */
+};
+
+struct virtio_dev {
+	/* Set by the device before it is handed to a transport. */
+	const struct virtio_ops *ops;
+
+	/* The device reads these, and counts errors and payload bytes. */
+	struct virtq *vq[VIRTIO_MAX_QUEUES]; /* ops->nqueues of them */
+	uint64_t accepted;		     /* features, final from FEATURES_OK on */
+	struct virtio_counters counters;
+
+	/* The core's own. */
+	const struct gmem *mem;
+	const struct virtio_sink *sink;
+	uint8_t status; /* VIRTIO_CONFIG_S_* */
+	bool accepted_unknown;
+	uint32_t config_generation;
+};
+
+/* The driver broke the rules, or the device cannot go on: DEVICE_NEEDS_RESET, a
+ * configuration interrupt when the driver is up, a line in the log, and no more
+ * kicks until reset (2.1.2). why is for a person. Only the first call counts. */
+void virtio_dev_fail(struct virtio_dev *d, const char *why);
+
+/* The configuration space now reads otherwise: a new generation, and an interrupt
+ * when the driver is up (2.5, 4.2.2.1). */
+void virtio_dev_config_changed(struct virtio_dev *d);
+
+static inline bool virtio_dev_has(const struct virtio_dev *d, unsigned feature)
+{
+	return (d->accepted >> feature) & 1;
+}
+
+#endif

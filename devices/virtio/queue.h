@@ -1,0 +1,69 @@
+/* queue.h - a split virtqueue, seen from the device (virtio 1.2, section 2.7).
+ *
+ * The device's half pops requests, pushes results and publishes them; the
+ * transport's half turns a queue on and off. Every call is made with the
+ * device's lock held (transport.h), on whatever thread holds it.
+ */
+#ifndef DEVICES_VIRTIO_QUEUE_H
+#define DEVICES_VIRTIO_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/virtio/iov.h"
+#include "vmm/memory/gmem.h"
+
+enum { VIRTQ_MAX_SIZE = 256 }; /* entries; no device may offer a larger queue */
+
+struct virtio_dev;
+struct virtq;
+
+/* One request: every descriptor was read once, the chain is bounded, every span
+ * lies in guest RAM. The bytes behind the spans stay the guest's to change. Valid
+ * until the next virtq_pop() of the queue; the device may consume the views. */
+struct virtq_req {
+	struct iov out; /* device-readable */
+	struct iov in;	/* device-writable */
+	uint16_t head;
+};
+
+/* Takes the next request off the available ring. 1 and *req; 0 when the ring is
+ * empty; -EPROTO when the driver broke the rules: the device has then been
+ * failed (virtio_dev_fail) and *req means nothing. Before it says 0 the queue has
+ * asked to be kicked again and looked once more, so no wake-up is lost. */
+int virtq_pop(struct virtq *q, struct virtq_req *req);
+
+/* Writes a used ring entry: written bytes of req->in, counted from its start,
+ * hold an answer (2.7.8.2). The driver sees nothing before virtq_publish(). */
+void virtq_push(struct virtq *q, const struct virtq_req *req, uint32_t written);
+
+/* Shows the driver everything pushed so far, with one interrupt if it wants one
+ * (2.7.7.2). Once a burst is enough; nothing happens when nothing was pushed. */
+void virtq_publish(struct virtq *q);
+
+/* Where a driver says that its rings are: straight from the transport's registers. */
+struct virtq_layout {
+	uint32_t size; /* entries */
+	gpa_t desc, avail, used;
+};
+
+/* For the core. max_size is a power of two, at most VIRTQ_MAX_SIZE. 0 and *ret,
+ * or -ENOMEM. The queue starts disabled. */
+int virtq_create(struct virtio_dev *dev, unsigned index, uint16_t max_size, struct virtq **ret);
+
+/* Accepts NULL. */
+void virtq_destroy(struct virtq *q);
+
+/* Checks the layout as a whole and starts from index 0 with these negotiated
+ * features. NULL, or what is wrong with the layout: the queue then stays
+ * disabled. mem must outlive the queue's use. */
+const char *virtq_enable(struct virtq *q, const struct virtq_layout *l, const struct gmem *mem,
+			 uint64_t features);
+
+/* Forgets the rings; no guest memory is touched any more. Idempotent. */
+void virtq_disable(struct virtq *q);
+
+bool virtq_enabled(const struct virtq *q);
+uint16_t virtq_max_size(const struct virtq *q);
+
+#endif
