@@ -30,6 +30,7 @@ struct bench {
 	struct bench_vmm vmms[BENCH_MAX_VMMS];
 	size_t nvmms;
 	int tracefs;	    /* -1: no probes on this machine */
+	pid_t busy;	    /* the process of --busy, or 0 */
 	char dir[PATH_MAX]; /* for files of one run; removed in the end */
 };
 

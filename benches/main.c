@@ -100,7 +100,7 @@ static int run_here(const struct bench_row *row, const struct options *o)
 	failed = add_failures(&b);
 	report_finish(&b.report);
 	code = put_out(&b.report, row, o);
-	if (o->details) {
+	if (b.details.nrows > 0) {
 		report_finish(&b.details);
 		fputs("\nwisp's own report, ", stdout);
 		report_print(&b.details, stdout);

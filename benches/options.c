@@ -43,6 +43,8 @@ static const struct option table[] = {
 	{ "json", OPT_OUTPUT, AT(json), 0, 0, true, "FILE", "write the results there" },
 	{ "plot", OPT_OUTPUT, AT(plot), 0, 0, true, "FILE", "draw the phases: .svg or .png" },
 	{ "details", OPT_FLAG, AT(details), 0, 0, false, NULL, "print wisp's own report too" },
+	{ "busy", OPT_FLAG, AT(busy), 0, 0, true, NULL,
+	  "keep the processor busy (a clock that leaps when idle)" },
 	{ "no-table", OPT_FLAG, AT(no_table), 0, 0, true, NULL, "print no table" },
 	{ "kernel", OPT_INPUT, AT(kernel), 0, 0, false, "FILE", "boot: the kernel" },
 	{ "initrd", OPT_INPUT, AT(initrd), 0, 0, false, "FILE", "boot: its initrd" },

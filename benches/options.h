@@ -18,7 +18,7 @@ struct options {
 	char *json, *plot;
 	char *kernel, *initrd, *disk, *cmdline, *marker, *end;
 	char *wisp, *qemu, *firecracker, *qemu_machine, *qemu_cpu;
-	bool kvm, testhost, details, no_table, help;
+	bool kvm, testhost, details, no_table, busy, help;
 };
 
 #define OPTIONS_UNSET                                                                    \
