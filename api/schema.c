@@ -1,0 +1,204 @@
+/* schema.c - the tables: every field of every body, its type, range and place. */
+#include "api/schema.h"
+
+#define PLACE(type, member) \
+	.offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
+#define MARK(type, member) .mark = offsetof(struct type, member)
+#define TABLE(type, rows) \
+	.size = sizeof(struct type), .fields = (rows), .nfields = sizeof(rows) / sizeof((rows)[0])
+
+/* 52 bits of physical address, the most that x86-64 and arm64 have. */
+#define MAX_MEM_SIZE_MIB (UINT64_C(1) << 32)
+
+static const char *const huge_pages_names[] = {
+	[HUGE_PAGES_NONE] = "None",
+	[HUGE_PAGES_TRANSPARENT] = "Transparent",
+	[HUGE_PAGES_2M] = "2M",
+	NULL,
+};
+static const char *const cache_type_names[] = {
+	[CACHE_UNSAFE] = "Unsafe",
+	[CACHE_WRITEBACK] = "Writeback",
+	NULL,
+};
+static const char *const io_engine_names[] = { "Sync", NULL };
+static const char *const io_engine_later[] = { "Async", NULL };
+static const char *const cpu_template_names[] = { "None", NULL };
+static const char *const cpu_template_later[] = {
+	"C3", "T2", "T2S", "T2CL", "T2A", "V1N1", NULL,
+};
+static const char *const action_names[] = {
+	[ACTION_INSTANCE_START] = "InstanceStart",
+	[ACTION_SEND_CTRL_ALT_DEL] = "SendCtrlAltDel",
+	NULL,
+};
+static const char *const action_later[] = { "FlushMetrics", NULL };
+static const char *const vm_target_names[] = {
+	[VM_TARGET_PAUSED] = "Paused",
+	[VM_TARGET_RESUMED] = "Resumed",
+	NULL,
+};
+
+static const char no_rate_limiter[] = "leave it out or give null";
+static const char file_sections[] =
+	"leave it out; boot-source, drives, machine-config and entropy are supported";
+
+static const struct body_field boot_source_fields[] = {
+	{ .name = "kernel_image_path",
+	  .type = BODY_STRING,
+	  PLACE(boot_source_config, kernel_image_path),
+	  .required = true,
+	  .min = 1 },
+	{ .name = "initrd_path",
+	  .type = BODY_STRING,
+	  PLACE(boot_source_config, initrd_path),
+	  .nullable = true,
+	  .min = 1 },
+	{ .name = "boot_args",
+	  .type = BODY_STRING,
+	  PLACE(boot_source_config, boot_args),
+	  MARK(boot_source_config, has_boot_args),
+	  .nullable = true },
+};
+const struct body_table body_boot_source = { TABLE(boot_source_config, boot_source_fields) };
+
+static const struct body_field machine_fields[] = {
+	{ .name = "vcpu_count",
+	  .type = BODY_U64,
+	  PLACE(machine_config, vcpu_count),
+	  .required = true,
+	  .min = 1,
+	  .max = VM_MAX_VCPUS,
+	  .fault = "The number of vCPUs must be greater than 0, less than 32 and must be 1 or an "
+		   "even number if SMT is enabled." },
+	{ .name = "mem_size_mib",
+	  .type = BODY_U64,
+	  PLACE(machine_config, mem_size_mib),
+	  .required = true,
+	  .min = 1,
+	  .max = MAX_MEM_SIZE_MIB,
+	  .fault = "The memory size (MiB) is either 0, or not a multiple of the configured page "
+		   "size." },
+	{ .name = "smt", .type = BODY_BOOL, PLACE(machine_config, smt) },
+	{ .name = "track_dirty_pages",
+	  .type = BODY_BOOL,
+	  PLACE(machine_config, track_dirty_pages) },
+	{ .name = "huge_pages",
+	  .type = BODY_ENUM,
+	  PLACE(machine_config, huge_pages),
+	  .names = huge_pages_names },
+	{ .name = "cpu_template",
+	  .type = BODY_ENUM,
+	  .nullable = true,
+	  .hidden = true,
+	  .names = cpu_template_names,
+	  .later = cpu_template_later },
+};
+static const struct machine_config machine_default = MACHINE_CONFIG_DEFAULT;
+const struct body_table body_machine = {
+	TABLE(machine_config, machine_fields),
+	.defaults = &machine_default,
+};
+
+static const struct body_field drive_fields[] = {
+	{ .name = "drive_id", .type = BODY_ID, PLACE(drive_config, drive_id), .required = true },
+	{ .name = "partuuid",
+	  .type = BODY_STRING,
+	  PLACE(drive_config, partuuid),
+	  .nullable = true,
+	  .min = 1 },
+	{ .name = "is_root_device",
+	  .type = BODY_BOOL,
+	  PLACE(drive_config, is_root_device),
+	  .required = true },
+	{ .name = "cache_type",
+	  .type = BODY_ENUM,
+	  PLACE(drive_config, cache_type),
+	  .names = cache_type_names },
+	{ .name = "is_read_only",
+	  .type = BODY_BOOL,
+	  PLACE(drive_config, is_read_only),
+	  .nullable = true },
+	{ .name = "path_on_host",
+	  .type = BODY_STRING,
+	  PLACE(drive_config, path_on_host),
+	  .required = true,
+	  .min = 1,
+	  .fault = "Invalid block config.",
+	  .absent = "Invalid block config." },
+	{ .name = "rate_limiter", .type = BODY_NULL, .hint = no_rate_limiter },
+	{ .name = "io_engine",
+	  .type = BODY_ENUM,
+	  .nullable = true,
+	  .names = io_engine_names,
+	  .later = io_engine_later },
+	{ .name = "socket",
+	  .type = BODY_NULL,
+	  .hint = "leave it out and give path_on_host, a file or block device" },
+};
+const struct body_table body_drive = { TABLE(drive_config, drive_fields) };
+
+static const struct body_field entropy_fields[] = {
+	{ .name = "rate_limiter", .type = BODY_NULL, .hint = no_rate_limiter },
+};
+const struct body_table body_entropy = { TABLE(entropy_config, entropy_fields) };
+
+static const struct body_field action_fields[] = {
+	{ .name = "action_type",
+	  .type = BODY_ENUM,
+	  PLACE(action_config, action_type),
+	  .required = true,
+	  .names = action_names,
+	  .later = action_later },
+};
+const struct body_table body_action = { TABLE(action_config, action_fields) };
+
+static const struct body_field vm_state_fields[] = {
+	{ .name = "state",
+	  .type = BODY_ENUM,
+	  PLACE(vm_state_config, state),
+	  .required = true,
+	  .names = vm_target_names },
+};
+const struct body_table body_vm_state = { TABLE(vm_state_config, vm_state_fields) };
+
+static const struct body_field description_fields[] = {
+	{ .name = "balloon", .type = BODY_NULL, .hint = file_sections },
+	{ .name = "drives",
+	  .type = BODY_ARRAY,
+	  PLACE(machine_description, drives),
+	  MARK(machine_description, ndrives),
+	  .max = VM_MAX_DRIVES,
+	  .table = &body_drive },
+	{ .name = "boot-source",
+	  .type = BODY_OBJECT,
+	  PLACE(machine_description, boot_source),
+	  MARK(machine_description, has_boot_source),
+	  .nullable = true,
+	  .table = &body_boot_source },
+	{ .name = "cpu-config", .type = BODY_NULL, .hint = file_sections },
+	{ .name = "logger",
+	  .type = BODY_NULL,
+	  .hint = "leave it out; use --log-path, --level, --show-level, --show-log-origin" },
+	{ .name = "machine-config",
+	  .type = BODY_OBJECT,
+	  PLACE(machine_description, machine),
+	  MARK(machine_description, has_machine),
+	  .nullable = true,
+	  .table = &body_machine },
+	{ .name = "metrics", .type = BODY_NULL, .hint = file_sections },
+	{ .name = "mmds-config", .type = BODY_NULL, .hint = file_sections },
+	{ .name = "network-interfaces", .type = BODY_EMPTY, .hint = file_sections },
+	{ .name = "vsock", .type = BODY_NULL, .hint = file_sections },
+	{ .name = "entropy",
+	  .type = BODY_OBJECT,
+	  PLACE(machine_description, entropy),
+	  MARK(machine_description, entropy.present),
+	  .nullable = true,
+	  .table = &body_entropy },
+	{ .name = "pmem", .type = BODY_EMPTY, .hint = file_sections },
+	{ .name = "memory-hotplug", .type = BODY_NULL, .hint = file_sections },
+};
+const struct body_table body_description = {
+	TABLE(machine_description, description_fields),
+};

@@ -1,0 +1,42 @@
+/* schema.h - the bodies of the API and the sections of the configuration file.
+ *
+ * One table a body; the names, defaults and limits are Firecracker's. To add an
+ * endpoint: a struct in vmm/config.h, a table here, a row in routes.c.
+ */
+#ifndef API_SCHEMA_H
+#define API_SCHEMA_H
+
+#include "api/body.h"
+#include "vmm/config.h"
+
+enum action { ACTION_INSTANCE_START, ACTION_SEND_CTRL_ALT_DEL };
+
+struct action_config {
+	uint32_t action_type; /* enum action */
+};
+
+enum vm_target { VM_TARGET_PAUSED, VM_TARGET_RESUMED };
+
+struct vm_state_config {
+	uint32_t state; /* enum vm_target */
+};
+
+/* A whole machine: what --config-file gives and GET /vm/config returns. */
+struct machine_description {
+	struct boot_source_config boot_source;
+	struct machine_config machine;
+	struct entropy_config entropy;
+	bool has_boot_source, has_machine;
+	uint32_t ndrives;
+	struct drive_config drives[VM_MAX_DRIVES];
+};
+
+extern const struct body_table body_boot_source; /* struct boot_source_config */
+extern const struct body_table body_machine;	 /* struct machine_config */
+extern const struct body_table body_drive;	 /* struct drive_config */
+extern const struct body_table body_entropy;	 /* struct entropy_config */
+extern const struct body_table body_action;	 /* struct action_config */
+extern const struct body_table body_vm_state;	 /* struct vm_state_config */
+extern const struct body_table body_description; /* struct machine_description */
+
+#endif
