@@ -1,0 +1,447 @@
+/* http.c - an HTTP/1.1 server on a Unix socket, on the event loop.
+ *
+ * Each connection is served in turns. A turn writes what is left of the last
+ * answer, then takes bytes from a small buffer through the reader, and hands a
+ * complete request to the handler. While an answer has not left completely nothing
+ * more is read, so a connection never holds more than one answer and one request,
+ * pipelined requests are answered in order, and a client that does not read only
+ * stops itself. A turn ends after TURN_STEPS steps; the rest is deferred, so a
+ * busy client cannot keep the loop from the devices.
+ *
+ *   SERVING --bad request, or the client asked for close--> CLOSING
+ *   CLOSING --answer written, our side shut down----------> LINGERING
+ *   LINGERING --end of file, or LINGER_BYTES discarded----> closed
+ *
+ * Lingering lets a client that is still sending read why it was refused: closing a
+ * Unix socket with unread bytes in it would reset the peer. After a bad request
+ * where the next one starts is unknown, so the connection cannot go on; the header
+ * still says keep-alive, because Firecracker's does and clients compare bytes.
+ *
+ * Connections above HTTP_CONNECTIONS get 503 and are closed. One spare descriptor
+ * is kept so that a client can be accepted and closed when the process has no more:
+ * otherwise the listening socket would stay readable and the loop would spin.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "api/http.h"
+#include "vmm/base/fd.h"
+#include "vmm/base/log.h"
+
+enum {
+	INPUT_BYTES = 2048,
+	HEAD_BYTES = 256,
+	TURN_STEPS = 16,
+	LINGER_BYTES = 1 << 20,
+	BACKLOG = 64,
+};
+
+static const char too_many[] = "HTTP/1.1 503\r\n"
+			       "Server: Firecracker API\r\n"
+			       "Connection: close\r\n"
+			       "Content-Length: 40\r\n\r\n"
+			       "{ \"error\": \"Too many open connections\" }";
+
+enum conn_state { CONN_SERVING, CONN_CLOSING, CONN_LINGERING };
+
+struct conn {
+	struct http_server *server;
+	struct conn *next;
+	struct loop_source *source;
+	struct http_reader reader;
+	int fd;
+	enum conn_state state;
+	char input[INPUT_BYTES];
+	size_t input_at, input_len;
+	char *output; /* the answer being written, or NULL */
+	size_t output_at, output_len;
+	size_t discarded; /* while lingering */
+};
+
+struct http_server {
+	struct http_config config;
+	struct loop *loop;
+	struct loop_source *source;
+	struct conn *conns;
+	unsigned nconns;
+	int fd, spare;
+	struct sockaddr_un address;
+	bool bound;
+	dev_t dev; /* of the socket's file, valid once bound */
+	ino_t ino;
+};
+
+static void conn_destroy(struct conn *c)
+{
+	struct conn **at = &c->server->conns;
+
+	while (*at && *at != c)
+		at = &(*at)->next;
+	if (*at) {
+		*at = c->next;
+		c->server->nconns--;
+	}
+	loop_source_remove(c->source);
+	fd_close(c->fd);
+	http_reader_free(&c->reader);
+	free(c->output);
+	free(c);
+}
+
+static int format_head(char *head, size_t len, const struct http_response *res, size_t body_len,
+		       bool keep_alive)
+{
+	int n = snprintf(head, len,
+			 "HTTP/1.1 %d \r\nServer: Firecracker API\r\nConnection: %s\r\n%s",
+			 res->status, keep_alive ? "keep-alive" : "close",
+			 res->deprecated ? "Deprecation: true\r\n" : "");
+
+	if (res->body)
+		n += snprintf(head + n, len - (size_t)n,
+			      "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+			      body_len);
+	return n + snprintf(head + n, len - (size_t)n, "\r\n");
+}
+
+/* Makes *res the connection's answer. 0 or -ENOMEM. */
+static int conn_answer(struct conn *c, const struct http_response *res, bool keep_alive)
+{
+	size_t body_len = res->body ? strlen(res->body) : 0;
+	char head[HEAD_BYTES];
+	size_t head_len = (size_t)format_head(head, sizeof(head), res, body_len, keep_alive);
+
+	c->output = malloc(head_len + body_len);
+	if (!c->output)
+		return -ENOMEM;
+	memcpy(c->output, head, head_len);
+	if (body_len)
+		memcpy(c->output + head_len, res->body, body_len);
+	c->output_at = 0;
+	c->output_len = head_len + body_len;
+	return 0;
+}
+
+static int conn_handle(struct conn *c)
+{
+	const struct http_config *config = &c->server->config;
+	struct http_response res = { .status = 204 };
+	bool keep_alive = c->reader.keep_alive;
+
+	config->handler(config->ctx, &c->reader.request, &res);
+
+	/* An answer that should have a body but has none would leave the client waiting. */
+	int r = res.body || res.status == 204 ? conn_answer(c, &res, keep_alive) : -ENOMEM;
+
+	free(res.body);
+	if (!keep_alive)
+		c->state = CONN_CLOSING;
+	return r;
+}
+
+static int conn_refuse(struct conn *c)
+{
+	char body[512];
+
+	snprintf(body, sizeof(body),
+		 "{ \"error\": \"%s\nAll previous unanswered requests will be dropped.\" }",
+		 c->reader.error);
+	c->state = CONN_CLOSING;
+	return conn_answer(c, &(struct http_response){ .status = 400, .body = body }, true);
+}
+
+/* Feeds the reader what has arrived and acts on what it says. 0 or -ENOMEM. */
+static int conn_parse(struct conn *c)
+{
+	size_t used;
+	enum http_read event = http_reader_feed(&c->reader, c->input + c->input_at,
+						c->input_len - c->input_at, &used);
+
+	c->input_at += used;
+	switch (event) {
+	case READ_MORE:
+		return 0;
+	case READ_CONTINUE:
+		return conn_answer(c, &(struct http_response){ .status = 100 }, true);
+	case READ_REQUEST:
+		return conn_handle(c);
+	case READ_BAD:
+		return conn_refuse(c);
+	}
+	return 0;
+}
+
+/* 0 when the answer has left, -EAGAIN when the client must read first, or the error. */
+static int conn_flush(struct conn *c)
+{
+	while (c->output_at < c->output_len) {
+		ssize_t n = send(c->fd, c->output + c->output_at, c->output_len - c->output_at,
+				 MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		c->output_at += (size_t)n;
+	}
+	free(c->output);
+	c->output = NULL;
+	c->output_at = c->output_len = 0;
+	return 0;
+}
+
+/* 0 with new input, -EAGAIN when there is none yet, or the error; -EPIPE: end. */
+static int conn_receive(struct conn *c)
+{
+	ssize_t n;
+
+	do
+		n = recv(c->fd, c->input, sizeof(c->input), 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	if (n == 0)
+		return -EPIPE;
+	c->input_at = 0;
+	c->input_len = (size_t)n;
+	return 0;
+}
+
+static int conn_linger(struct conn *c)
+{
+	c->discarded += c->input_len - c->input_at;
+	c->input_at = c->input_len;
+	if (c->discarded > LINGER_BYTES)
+		return -EPIPE;
+	return conn_receive(c);
+}
+
+/* One step of a turn: 0 to go on, -EAGAIN to wait for the client, else to close. */
+static int conn_step(struct conn *c)
+{
+	if (c->output) {
+		int r = conn_flush(c);
+
+		if (r < 0)
+			return r;
+	}
+	switch (c->state) {
+	case CONN_SERVING:
+		return c->input_at < c->input_len ? conn_parse(c) : conn_receive(c);
+	case CONN_CLOSING:
+		if (shutdown(c->fd, SHUT_WR) < 0)
+			return -errno;
+		c->state = CONN_LINGERING;
+		return 0;
+	case CONN_LINGERING:
+		return conn_linger(c);
+	}
+	return 0;
+}
+
+static void conn_turn(void *arg, uint32_t events)
+{
+	struct conn *c = arg;
+	int r = 0;
+
+	(void)events; /* each step finds out for itself what is possible */
+	for (int i = 0; i < TURN_STEPS && r == 0; i++)
+		r = conn_step(c);
+	if (r == 0) {
+		loop_source_defer(c->source);
+		return;
+	}
+	if (r == -EAGAIN)
+		r = loop_source_set(c->source, c->output ? EPOLLOUT : EPOLLIN);
+	if (r < 0)
+		conn_destroy(c);
+}
+
+static int conn_create(struct http_server *s, int fd)
+{
+	struct conn *c = malloc(sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	*c = (struct conn){ .server = s, .fd = fd };
+	http_reader_init(&c->reader, s->config.max_body_bytes);
+
+	int r = loop_add(s->loop, fd, EPOLLIN, conn_turn, c, &c->source);
+
+	if (r < 0) {
+		free(c);
+		return r;
+	}
+	c->next = s->conns;
+	s->conns = c;
+	s->nconns++;
+	return 0;
+}
+
+/* No descriptor is left: turn the client away on the spare one. */
+static void refuse_without_descriptors(struct http_server *s)
+{
+	s->spare = fd_close(s->spare);
+	fd_close(accept4(s->fd, NULL, NULL, SOCK_CLOEXEC));
+	s->spare = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+	log_guest("api: a client was turned away: %s", strerror(EMFILE));
+}
+
+static void server_accept(void *arg, uint32_t events)
+{
+	struct http_server *s = arg;
+	int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)events;
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE)
+			refuse_without_descriptors(s);
+		return;
+	}
+	if (s->nconns >= HTTP_CONNECTIONS) {
+		/* A new socket's buffer is empty: this neither blocks nor falls short. */
+		if (send(fd, too_many, sizeof(too_many) - 1, MSG_NOSIGNAL) < 0)
+			log_debug("api: 503 was not sent: %m");
+		fd_close(fd);
+		return;
+	}
+	if (conn_create(s, fd) < 0)
+		fd_close(fd);
+}
+
+static int set_address(struct http_server *s, struct error *err)
+{
+	const char *path = s->config.socket_path;
+	size_t len = strlen(path);
+
+	s->address.sun_family = AF_UNIX;
+	if (len == 0 || len >= sizeof(s->address.sun_path))
+		return error_set(err, -ENAMETOOLONG, "api-sock", "a path of 1 to 107 bytes",
+				 "The path of the API socket has %zu bytes: %s", len, path);
+	memcpy(s->address.sun_path, path, len + 1);
+	return 0;
+}
+
+/* The path is taken: by whom decides what its owner can do about it. */
+static int explain_taken(const struct http_server *s, struct error *err)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool live = fd >= 0 &&
+		    (connect(fd, (const struct sockaddr *)&s->address, sizeof(s->address)) == 0 ||
+		     errno == EAGAIN);
+
+	fd_close(fd);
+	if (live)
+		return error_set(err, -EADDRINUSE, "api-sock", "choose another path",
+				 "The API socket %s is in use by another process",
+				 s->address.sun_path);
+	return error_set(err, -EADDRINUSE, "api-sock", "remove it, or choose another path",
+			 "The API socket cannot be created: %s exists and nobody listens on it",
+			 s->address.sun_path);
+}
+
+static int explain_bind(const struct http_server *s, int errnum, struct error *err)
+{
+	static const struct {
+		int errnum;
+		const char *hint;
+	} hints[] = {
+		{ ENOENT, "create its directory, or choose another path" },
+		{ ENOTDIR, "a part of the path is not a directory" },
+		{ EACCES, "write permission on its directory is needed" },
+		{ EPERM, "write permission on its directory is needed" },
+		{ EROFS, "choose a path on a writable file system" },
+	};
+	const char *hint = "choose another path";
+
+	if (errnum == EADDRINUSE)
+		return explain_taken(s, err);
+	for (unsigned i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+		if (hints[i].errnum == errnum)
+			hint = hints[i].hint;
+	return error_set(err, -errnum, "api-sock", hint, "The API socket %s cannot be created: %s",
+			 s->address.sun_path, strerror(errnum));
+}
+
+/* Binds and remembers which file that made. */
+static int server_bind(struct http_server *s, struct error *err)
+{
+	struct stat st;
+	int r = set_address(s, err);
+
+	if (r < 0)
+		return r;
+	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (s->fd < 0)
+		return error_errno(err, "api-sock", NULL, "A Unix socket cannot be created");
+	if (bind(s->fd, (const struct sockaddr *)&s->address, sizeof(s->address)) < 0)
+		return explain_bind(s, errno, err);
+	if (lstat(s->address.sun_path, &st) < 0)
+		return error_errno(err, "api-sock", NULL, "The API socket %s vanished",
+				   s->address.sun_path);
+	s->dev = st.st_dev;
+	s->ino = st.st_ino;
+	s->bound = true;
+	if (listen(s->fd, BACKLOG) < 0)
+		return error_errno(err, "api-sock", NULL, "Listening on %s failed",
+				   s->address.sun_path);
+	return 0;
+}
+
+int http_listen(const struct http_config *config, struct loop *loop, struct http_server **ret,
+		struct error *err)
+{
+	struct http_server *s = malloc(sizeof(*s));
+	int r;
+
+	if (!s)
+		return error_set(err, -ENOMEM, "api-sock", NULL, "No memory for the API server");
+	*s = (struct http_server){ .config = *config, .loop = loop, .fd = -1, .spare = -1 };
+
+	r = server_bind(s, err);
+	if (r < 0)
+		goto fail;
+	s->spare = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+	r = loop_add(loop, s->fd, EPOLLIN, server_accept, s, &s->source);
+	if (r < 0) {
+		error_set(err, r, "api-sock", NULL, "The API socket cannot be watched: %s",
+			  strerror(-r));
+		goto fail;
+	}
+	s->config.socket_path = s->address.sun_path;
+	*ret = s;
+	return 0;
+
+fail:
+	http_destroy(s);
+	return r;
+}
+
+static void remove_socket_file(const struct http_server *s)
+{
+	struct stat st;
+
+	if (s->bound && lstat(s->address.sun_path, &st) == 0 && st.st_dev == s->dev &&
+	    st.st_ino == s->ino)
+		unlink(s->address.sun_path);
+}
+
+void http_destroy(struct http_server *s)
+{
+	if (!s)
+		return;
+	while (s->conns)
+		conn_destroy(s->conns);
+	loop_source_remove(s->source);
+	remove_socket_file(s);
+	fd_close(s->spare);
+	fd_close(s->fd);
+	free(s);
+}

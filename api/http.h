@@ -1,0 +1,49 @@
+/* http.h - an HTTP/1.1 server on a Unix socket, on the event loop.
+ *
+ * Answers as Firecracker's server does: no reason phrase, its headers in its
+ * order, HTTP_CONNECTIONS clients at most and 503 for the next. Knows nothing of
+ * routes: every request goes to one handler. Loop thread only.
+ */
+#ifndef API_HTTP_H
+#define API_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "api/http_reader.h"
+#include "vmm/base/error.h"
+#include "vmm/base/loop.h"
+
+enum { HTTP_CONNECTIONS = 10 };
+
+struct http_server;
+
+/* What a handler answers. */
+struct http_response {
+	int status;	 /* 200 and 400 with a body, 204 without */
+	bool deprecated; /* adds "Deprecation: true" */
+	char *body;	 /* JSON, from malloc, freed by the server; or NULL */
+};
+
+/* Fills *response. Runs to the end before the next request is read from anyone. */
+typedef void (*http_handler)(void *ctx, const struct http_request *request,
+			     struct http_response *response);
+
+struct http_config {
+	const char *socket_path; /* copied */
+	size_t max_body_bytes;
+	http_handler handler;
+	void *ctx;
+};
+
+/* Creates the socket and serves it on the loop, which must outlive the server. 0,
+ * or a negative errno with err->field "api-sock". A file that is already there is
+ * never removed: it may be another machine's. */
+int http_listen(const struct http_config *config, struct loop *loop, struct http_server **ret,
+		struct error *err);
+
+/* Closes every connection and removes the socket's file, if it is still the one
+ * that http_listen() made. Accepts NULL. Not from a handler. */
+void http_destroy(struct http_server *s);
+
+#endif
