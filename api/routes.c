@@ -1,0 +1,334 @@
+/* routes.c - the control surface: one table of routes, one dispatcher.
+ *
+ * The order of the checks is Firecracker's, and a client can see it: first verb,
+ * path and presence of a body, then the ids, then the body itself, then the state
+ * of the machine, then what only the machine can say. A body is wrong in every
+ * state in the same way.
+ *
+ * A handler sees a body that fits its table and a machine in an allowed state. It
+ * never prints, exits or touches the connection; a failed one has changed nothing
+ * (vmm/vm.h promises that), so the client may correct its request and go on.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/fault.h"
+#include "api/routes.h"
+#include "api/schema.h"
+#include "vmm/base/log.h"
+
+enum {
+	VM_LIVE = VM_RUNNING | VM_PAUSED,
+	VM_ANY = VM_NOT_STARTED | VM_LIVE,
+	PATH_SHOWN = 128,
+};
+
+static int out_of_memory(struct api_call *call)
+{
+	return error_set(&call->err, -ENOMEM, NULL, NULL, "The VMM is out of memory.");
+}
+
+static int reply_with(struct api_call *call, json_t *reply)
+{
+	call->reply = reply;
+	return reply ? 0 : out_of_memory(call);
+}
+
+static int check_state(struct api_call *call, unsigned allowed)
+{
+	enum vm_state state = vm_state(call->vm);
+
+	if (allowed & state)
+		return 0;
+	return error_set(&call->err, -EPERM, NULL, NULL,
+			 "The requested operation is not supported %s starting the microVM.",
+			 state == VM_NOT_STARTED ? "before" : "after");
+}
+
+static int get_instance(struct api_call *call)
+{
+	static const struct {
+		enum vm_state state;
+		const char *name;
+	} names[] = {
+		{ VM_NOT_STARTED, "Not started" },
+		{ VM_RUNNING, "Running" },
+		{ VM_PAUSED, "Paused" },
+	};
+	const char *name = "";
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i].state == vm_state(call->vm))
+			name = names[i].name;
+	return reply_with(call, json_pack("{s:s, s:s, s:s, s:s}", "id", vm_id(call->vm), "state",
+					  name, "vmm_version", WISP_VERSION, "app_name", "wisp"));
+}
+
+static int get_version(struct api_call *call)
+{
+	return reply_with(call,
+			  json_pack("{s:s}", "firecracker_version", ROUTES_FIRECRACKER_VERSION));
+}
+
+static int get_machine(struct api_call *call)
+{
+	return reply_with(call, body_write(&body_machine, vm_machine(call->vm)));
+}
+
+static void describe(const struct vm *vm, struct machine_description *d)
+{
+	const struct boot_source_config *boot = vm_boot_source(vm);
+	const struct drive_config *drive;
+
+	if (boot)
+		d->boot_source = *boot;
+	d->has_boot_source = boot != NULL;
+	d->machine = *vm_machine(vm);
+	d->has_machine = true;
+	d->entropy.present = vm_has_entropy(vm);
+	while (d->ndrives < VM_MAX_DRIVES && (drive = vm_drive(vm, d->ndrives)) != NULL)
+		d->drives[d->ndrives++] = *drive;
+}
+
+static int get_config(struct api_call *call)
+{
+	struct machine_description *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return out_of_memory(call);
+	describe(call->vm, d);
+
+	int r = reply_with(call, body_write(&body_description, d));
+
+	free(d);
+	return r;
+}
+
+static int put_boot_source(struct api_call *call)
+{
+	return vm_put_boot_source(call->vm, call->config, &call->err);
+}
+
+static int put_machine(struct api_call *call)
+{
+	return vm_put_machine(call->vm, call->config, &call->err);
+}
+
+static const void *present_machine(const struct vm *vm)
+{
+	return vm_machine(vm);
+}
+
+static int patch_machine(struct api_call *call)
+{
+	if (call->given == 0)
+		return error_set(&call->err, -EINVAL, NULL, NULL, "Empty PATCH request.");
+	return vm_put_machine(call->vm, call->config, &call->err);
+}
+
+static int put_drive(struct api_call *call)
+{
+	const struct drive_config *drive = call->config;
+
+	if (strcmp(call->id, drive->drive_id) != 0)
+		return error_set(&call->err, -EINVAL, "drive_id", NULL,
+				 "The id from the path does not match the id from the body!");
+	return vm_put_drive(call->vm, drive, &call->err);
+}
+
+static int put_entropy(struct api_call *call)
+{
+	return vm_put_entropy(call->vm, &call->err);
+}
+
+static int put_action(struct api_call *call)
+{
+	static const struct {
+		unsigned states;
+		int (*run)(struct vm *vm, struct error *err);
+	} actions[] = {
+		[ACTION_INSTANCE_START] = { VM_NOT_STARTED, vm_start },
+		[ACTION_SEND_CTRL_ALT_DEL] = { VM_LIVE, vm_send_ctrl_alt_del },
+	};
+	const struct action_config *action = call->config;
+	int r = check_state(call, actions[action->action_type].states);
+
+	return r < 0 ? r : actions[action->action_type].run(call->vm, &call->err);
+}
+
+static int patch_vm(struct api_call *call)
+{
+	const struct vm_state_config *target = call->config;
+
+	if (target->state == VM_TARGET_PAUSED)
+		return vm_pause(call->vm, &call->err);
+	return vm_resume(call->vm, &call->err);
+}
+
+/* clang-format off */
+const struct route routes[] = {
+	{ VERB_GET,   "/",               VM_ANY,         .run = get_instance },
+	{ VERB_GET,   "/version",        VM_ANY,         .run = get_version },
+	{ VERB_GET,   "/machine-config", VM_ANY,         .run = get_machine },
+	{ VERB_GET,   "/vm/config",      VM_ANY,         .run = get_config },
+	{ VERB_PUT,   "/boot-source",    VM_NOT_STARTED, &body_boot_source, .run = put_boot_source },
+	{ VERB_PUT,   "/machine-config", VM_NOT_STARTED, &body_machine,     .run = put_machine,
+	  .deprecated = "cpu_template" },
+	{ VERB_PUT,   "/drives/{id}",    VM_NOT_STARTED, &body_drive,       .run = put_drive },
+	{ VERB_PUT,   "/entropy",        VM_NOT_STARTED, &body_entropy,     .run = put_entropy },
+	{ VERB_PUT,   "/actions",        VM_ANY,         &body_action,      .run = put_action },
+	{ VERB_PATCH, "/machine-config", VM_NOT_STARTED, &body_machine, present_machine, patch_machine,
+	  .deprecated = "cpu_template" },
+	{ VERB_PATCH, "/vm",             VM_LIVE,        &body_vm_state,    .run = patch_vm },
+};
+/* clang-format on */
+const size_t routes_count = sizeof(routes) / sizeof(routes[0]);
+
+/* *id: the segment that "{id}" stands for, "" when the path ends before it. */
+static bool path_matches(const char *pattern, const char *path, const char **id)
+{
+	const char *brace = strstr(pattern, "/{id}");
+	size_t n = brace ? (size_t)(brace - pattern) : strlen(pattern);
+
+	*id = NULL;
+	if (strncmp(pattern, path, n) != 0)
+		return false;
+	path += n;
+	if (!brace)
+		return *path == '\0';
+	if (*path != '/' && *path != '\0')
+		return false;
+	*id = *path ? path + 1 : path;
+	return strchr(*id, '/') == NULL;
+}
+
+static const struct route *find_route(const struct http_request *request, const char **id)
+{
+	for (size_t i = 0; i < routes_count; i++)
+		if (routes[i].verb == request->verb &&
+		    path_matches(routes[i].path, request->path, id))
+			return &routes[i];
+	return NULL;
+}
+
+/* Firecracker's rule on bodies depends on the verb alone, known path or not. */
+static int check_body_presence(const struct http_request *request, struct error *err)
+{
+	static const struct {
+		bool body;
+		const char *fault;
+	} rules[] = {
+		[VERB_GET] = { false, "GET request cannot have a body." },
+		[VERB_PUT] = { true, "Empty PUT request." },
+		[VERB_PATCH] = { true, "Empty PATCH request." },
+		[VERB_DELETE] = { false, "Empty Delete request." },
+	};
+
+	if (rules[request->verb].body == (request->body_len > 0))
+		return 0;
+	return error_set(err, -EINVAL, NULL, NULL, "%s", rules[request->verb].fault);
+}
+
+static int no_such_route(const struct http_request *request, struct error *err)
+{
+	return error_set(err, -ENOENT, NULL, NULL, "Invalid request method and/or path: %s %.*s.",
+			 http_verb_name(request->verb), PATH_SHOWN,
+			 request->path + (request->path[0] == '/'));
+}
+
+/* Allocates call->config, from the table's defaults or what the machine has now. */
+static int prepare_config(const struct route *route, struct api_call *call)
+{
+	const void *start = route->present ? route->present(call->vm) : route->body->defaults;
+
+	call->config = calloc(1, route->body->size);
+	if (!call->config)
+		return out_of_memory(call);
+	if (start)
+		memcpy(call->config, start, route->body->size);
+	return 0;
+}
+
+/* A body that is not what the table says gets Firecracker's introduction. */
+static void introduce_fault(struct error *err)
+{
+	char text[sizeof(err->text)];
+
+	if (err->code != -EBADMSG && err->code != -ENODATA)
+		return;
+	memcpy(text, err->text, sizeof(text));
+	snprintf(err->text, sizeof(err->text),
+		 "An error occurred when deserializing the json body of a request: %.440s.", text);
+}
+
+static int read_body(const struct route *route, const struct http_request *request,
+		     struct api_call *call)
+{
+	unsigned flags = route->present ? BODY_PARTIAL : 0;
+	int r = prepare_config(route, call);
+
+	if (r < 0)
+		return r;
+	r = body_read_text(route->body, request->body, request->body_len, flags, call->config,
+			   &call->err);
+	if (r < 0) {
+		introduce_fault(&call->err);
+		return r;
+	}
+	call->given = r;
+	return 0;
+}
+
+static int dispatch(const struct http_request *request, struct api_call *call,
+		    const struct route **ret)
+{
+	const struct route *route = find_route(request, &call->id);
+	int r = check_body_presence(request, &call->err);
+
+	if (r < 0)
+		return r;
+	if (!route)
+		return no_such_route(request, &call->err);
+	*ret = route;
+	if (call->id && (r = body_check_id(call->id, &call->err)) < 0)
+		return r;
+	if (route->body && (r = read_body(route, request, call)) < 0)
+		return r;
+	r = check_state(call, route->states);
+	return r < 0 ? r : route->run(call);
+}
+
+/* A second look at a body that was already found good, for one field. */
+static bool has_field(const struct http_request *request, const char *name)
+{
+	json_t *j = body_parse(request->body, request->body_len, NULL);
+	const json_t *value = json_object_get(j, name);
+	bool has = value && !json_is_null(value);
+
+	json_decref(j);
+	return has;
+}
+
+void routes_handle(void *vm, const struct http_request *request, struct http_response *response)
+{
+	struct api_call call = { .vm = vm };
+	const struct route *route = NULL;
+	char line[FAULT_LINE_BYTES];
+
+	if (dispatch(request, &call, &route) < 0) {
+		fault_line(&call.err, line, sizeof(line));
+		log_info("api: %s %.*s: %s", http_verb_name(request->verb), PATH_SHOWN,
+			 request->path, line);
+		response->status = 400;
+		response->body = fault_json(line);
+	} else {
+		response->status = call.reply ? 200 : 204;
+		if (call.reply)
+			response->body = json_dumps(call.reply, JSON_COMPACT);
+		response->deprecated = route->deprecated && has_field(request, route->deprecated);
+	}
+	json_decref(call.reply);
+	free(call.config);
+}

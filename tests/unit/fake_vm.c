@@ -1,0 +1,243 @@
+/* fake_vm.c - a machine that keeps what it is told and runs nothing.
+ *
+ * On a loop (vm_create), a start with the boot argument "exit=N" ends the loop with
+ * N, as a guest that powers off would; the report is then the list of calls.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "tests/unit/fake_vm.h"
+#include "vmm/base/fd.h"
+
+struct vm {
+	char id[VM_ID_LEN + 1];
+	struct loop *loop;
+	struct loop_source *source;
+	int event, exit_status;
+	enum vm_state state;
+	struct boot_source_config boot_source;
+	bool has_boot_source, has_entropy, fail;
+	char fail_field[64];
+	struct machine_config machine;
+	struct drive_config drives[VM_MAX_DRIVES];
+	unsigned ndrives;
+	char calls[512];
+};
+
+static int record(struct vm *vm, const char *call, struct error *err)
+{
+	size_t used = strlen(vm->calls);
+
+	snprintf(vm->calls + used, sizeof(vm->calls) - used, "%s ", call);
+	if (!vm->fail)
+		return 0;
+	vm->fail = false;
+	return error_set(err, -EIO, vm->fail_field, "try another", "The fake machine refused");
+}
+
+int vm_create(const struct vm_options *options, struct loop *loop, struct vm **ret,
+	      struct error *err)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm)
+		return error_set(err, -ENOMEM, NULL, NULL, "No memory");
+	snprintf(vm->id, sizeof(vm->id), "%s", options->id);
+	vm->loop = loop;
+	vm->event = -1;
+	vm->state = VM_NOT_STARTED;
+	vm->machine = (struct machine_config)MACHINE_CONFIG_DEFAULT;
+	*ret = vm;
+	return 0;
+}
+
+struct vm *fake_vm_new(void)
+{
+	struct vm *vm;
+
+	if (vm_create(&(struct vm_options){ .id = "fake" }, NULL, &vm, NULL) < 0)
+		abort();
+	return vm;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (!vm)
+		return;
+	loop_source_remove(vm->source);
+	fd_close(vm->event);
+	free(vm);
+}
+
+void fake_vm_set_state(struct vm *vm, enum vm_state state)
+{
+	vm->state = state;
+}
+
+void fake_vm_fail(struct vm *vm, const char *field)
+{
+	vm->fail = true;
+	snprintf(vm->fail_field, sizeof(vm->fail_field), "%s", field);
+}
+
+const char *fake_vm_calls(const struct vm *vm)
+{
+	return vm->calls;
+}
+
+void fake_vm_forget(struct vm *vm)
+{
+	vm->calls[0] = '\0';
+}
+
+const char *vm_id(const struct vm *vm)
+{
+	return vm->id;
+}
+
+enum vm_state vm_state(const struct vm *vm)
+{
+	return vm->state;
+}
+
+int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct error *err)
+{
+	int r = record(vm, "put_boot_source", err);
+
+	if (r < 0)
+		return r;
+	vm->boot_source = *c;
+	vm->has_boot_source = true;
+	return 0;
+}
+
+int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *err)
+{
+	int r = record(vm, "put_machine", err);
+
+	if (r < 0)
+		return r;
+	vm->machine = *c;
+	return 0;
+}
+
+int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err)
+{
+	unsigned i = 0;
+	int r = record(vm, "put_drive", err);
+
+	if (r < 0)
+		return r;
+	while (i < vm->ndrives && strcmp(vm->drives[i].drive_id, c->drive_id) != 0)
+		i++;
+	if (i == VM_MAX_DRIVES)
+		return error_set(err, -ENOSPC, "drive_id", NULL, "Too many drives");
+	vm->drives[i] = *c;
+	if (i == vm->ndrives)
+		vm->ndrives++;
+	return 0;
+}
+
+int vm_put_entropy(struct vm *vm, struct error *err)
+{
+	int r = record(vm, "put_entropy", err);
+
+	if (r == 0)
+		vm->has_entropy = true;
+	return r;
+}
+
+const struct boot_source_config *vm_boot_source(const struct vm *vm)
+{
+	return vm->has_boot_source ? &vm->boot_source : NULL;
+}
+
+const struct machine_config *vm_machine(const struct vm *vm)
+{
+	return &vm->machine;
+}
+
+const struct drive_config *vm_drive(const struct vm *vm, unsigned index)
+{
+	return index < vm->ndrives ? &vm->drives[index] : NULL;
+}
+
+bool vm_has_entropy(const struct vm *vm)
+{
+	return vm->has_entropy;
+}
+
+static void on_end(void *arg, uint32_t events)
+{
+	struct vm *vm = arg;
+
+	(void)events;
+	vm_stop(vm, vm->exit_status);
+}
+
+/* Ends the loop once it runs, if the boot arguments ask for it. */
+static int end_soon(struct vm *vm)
+{
+	const char *args = vm->boot_source.boot_args;
+
+	if (!vm->loop || strncmp(args, "exit=", 5) != 0)
+		return 0;
+	vm->exit_status = (int)strtol(args + 5, NULL, 10);
+	vm->event = fd_event();
+	if (vm->event < 0)
+		return vm->event;
+	fd_event_signal(vm->event);
+	return loop_add(vm->loop, vm->event, EPOLLIN, on_end, vm, &vm->source);
+}
+
+static int move_to(struct vm *vm, const char *call, enum vm_state state, struct error *err)
+{
+	int r = record(vm, call, err);
+
+	if (r == 0)
+		vm->state = state;
+	return r;
+}
+
+int vm_start(struct vm *vm, struct error *err)
+{
+	int r = move_to(vm, "start", VM_RUNNING, err);
+
+	return r < 0 ? r : end_soon(vm);
+}
+
+int vm_pause(struct vm *vm, struct error *err)
+{
+	return move_to(vm, "pause", VM_PAUSED, err);
+}
+
+int vm_resume(struct vm *vm, struct error *err)
+{
+	return move_to(vm, "resume", VM_RUNNING, err);
+}
+
+int vm_send_ctrl_alt_del(struct vm *vm, struct error *err)
+{
+	return record(vm, "ctrl_alt_del", err);
+}
+
+int vm_press_power_button(struct vm *vm, struct error *err)
+{
+	return record(vm, "power_button", err);
+}
+
+void vm_stop(struct vm *vm, int exit_status)
+{
+	loop_stop(vm->loop, exit_status);
+}
+
+int vm_write_report(struct vm *vm, int fd)
+{
+	char line[sizeof(vm->calls) + 32];
+	int n = snprintf(line, sizeof(line), "{\"calls\": \"%s\"}\n", vm->calls);
+
+	return fd_pwrite_all(fd, line, (size_t)n, 0);
+}

@@ -1,0 +1,544 @@
+/* test_routes.c - requests against the dispatcher and a fake machine: what status
+ * and message each gets, and what the machine was told.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "api/routes.h"
+#include "api/schema.h"
+#include "tests/unit/fake_vm.h"
+
+#define ALREADY	 "The requested operation is not supported after starting the microVM."
+#define NOT_YET	 "The requested operation is not supported before starting the microVM."
+#define BAD_JSON "An error occurred when deserializing the json body of a request: "
+#define NO_ROUTE "Invalid request method and/or path: "
+#define VCPUS                                                                                       \
+	"The number of vCPUs must be greater than 0, less than 32 and must be 1 or an even number " \
+	"if SMT is enabled."
+#define MEMORY "The memory size (MiB) is either 0, or not a multiple of the configured page size."
+#define DRIVE  "\"drive_id\":\"d\",\"is_root_device\":false"
+#define LIMITER                                                                \
+	"{\"ops\":{\"size\":1,\"refill_time\":100},\"bandwidth\":{\"size\":1," \
+	"\"refill_time\":1}}"
+
+struct row {
+	enum http_verb verb;
+	const char *path;
+	const char *body;    /* NULL: none */
+	int status;	     /* 0: 400 */
+	const char *message; /* how a 400's fault message begins, or a 200's body */
+	const char *calls;   /* what the machine was told; NULL: nothing */
+	enum vm_state state; /* of the machine; 0: not started */
+};
+
+static const struct row good[] = {
+	{ VERB_GET, "/", NULL, 200,
+	  .message = "{\"id\":\"fake\",\"state\":\"Not started\",\"vmm_version\":\"" WISP_VERSION
+		     "\",\"app_name\":\"wisp\"}" },
+	{ VERB_GET, "/", NULL, 200, .message = "{\"id\":\"fake\",\"state\":\"Running\"",
+	  .state = VM_RUNNING },
+	{ VERB_GET, "/", NULL, 200, .message = "{\"id\":\"fake\",\"state\":\"Paused\"",
+	  .state = VM_PAUSED },
+	{ VERB_GET, "/version", NULL, 200, .message = "{\"firecracker_version\":\"1." },
+	{ VERB_GET, "/version", NULL, 200, .message = "{\"firecracker_version\":\"1.",
+	  .state = VM_PAUSED },
+	{ VERB_GET, "/machine-config", NULL, 200,
+	  .message =
+		  "{\"vcpu_count\":1,\"mem_size_mib\":128,\"smt\":false,\"track_dirty_pages\":false,"
+		  "\"huge_pages\":\"None\"}" },
+	{ VERB_GET, "/machine-config", NULL, 200, .message = "{\"vcpu_count\":1,",
+	  .state = VM_RUNNING },
+	{ VERB_GET, "/vm/config", NULL, 200,
+	  .message =
+		  "{\"balloon\":null,\"drives\":[],\"boot-source\":null,\"cpu-config\":null,"
+		  "\"logger\":null,\"machine-config\":{\"vcpu_count\":1,\"mem_size_mib\":128,"
+		  "\"smt\":false,\"track_dirty_pages\":false,\"huge_pages\":\"None\"},\"metrics\":null,"
+		  "\"mmds-config\":null,\"network-interfaces\":[],\"vsock\":null,\"entropy\":null,"
+		  "\"pmem\":[],\"memory-hotplug\":null}" },
+	{ VERB_PUT, "/boot-source", "{\"kernel_image_path\":\"k\"}", 204, .message = "",
+	  .calls = "put_boot_source " },
+	{ VERB_PUT, "/boot-source",
+	  "{\"kernel_image_path\":\"k\",\"initrd_path\":\"i\",\"boot_args\":\"a b\"}", 204,
+	  .message = "", .calls = "put_boot_source " },
+	{ VERB_PUT, "/boot-source",
+	  "{\"kernel_image_path\":\"k\",\"initrd_path\":null,\"boot_args\":null}", 204,
+	  .message = "", .calls = "put_boot_source " },
+	{ VERB_PUT, "/boot-source", "{\"kernel_image_path\":\"k\",\"boot_args\":\"\"}", 204,
+	  .message = "", .calls = "put_boot_source " },
+	{ VERB_PUT, "/machine-config", "{\"vcpu_count\":2,\"mem_size_mib\":256}", 204,
+	  .message = "", .calls = "put_machine " },
+	{ VERB_PUT, "/machine-config",
+	  "{\"vcpu_count\":32,\"mem_size_mib\":1,\"smt\":true,\"track_dirty_pages\":true,"
+	  "\"huge_pages\":\"2M\",\"cpu_template\":\"None\"}",
+	  204, .message = "", .calls = "put_machine " },
+	{ VERB_PUT, "/machine-config",
+	  "{\"vcpu_count\":1,\"mem_size_mib\":2,\"huge_pages\":\"Transparent\","
+	  "\"cpu_template\":null}",
+	  204, .message = "", .calls = "put_machine " },
+	{ VERB_PATCH, "/machine-config", "{\"vcpu_count\":4}", 204, .message = "",
+	  .calls = "put_machine " },
+	{ VERB_PATCH, "/machine-config", " {\"smt\":true,\"mem_size_mib\":null}\n", 204,
+	  .message = "", .calls = "put_machine " },
+	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\"}", 204, .message = "",
+	  .calls = "put_drive " },
+	{ VERB_PUT, "/drives/d",
+	  "{" DRIVE ",\"path_on_host\":\"p\",\"is_read_only\":true,\"partuuid\":\"u\","
+	  "\"cache_type\":\"Writeback\",\"io_engine\":\"Sync\",\"rate_limiter\":null,"
+	  "\"socket\":null}",
+	  204, .message = "", .calls = "put_drive " },
+	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\",\"is_read_only\":null}", 204,
+	  .message = "", .calls = "put_drive " },
+	{ VERB_PUT, "/entropy", "{}", 204, .message = "", .calls = "put_entropy " },
+	{ VERB_PUT, "/entropy", "{\"rate_limiter\":null}", 204, .message = "",
+	  .calls = "put_entropy " },
+	{ VERB_PUT, "/actions", "{\"action_type\":\"InstanceStart\"}", 204, .message = "",
+	  .calls = "start " },
+	{ VERB_PUT, "/actions", "{\"action_type\":\"SendCtrlAltDel\"}", 204, .message = "",
+	  .calls = "ctrl_alt_del ", .state = VM_RUNNING },
+	{ VERB_PUT, "/actions", "{\"action_type\":\"SendCtrlAltDel\"}", 204, .message = "",
+	  .calls = "ctrl_alt_del ", .state = VM_PAUSED },
+	{ VERB_PATCH, "/vm", "{\"state\":\"Paused\"}", 204, .message = "", .calls = "pause ",
+	  .state = VM_RUNNING },
+	{ VERB_PATCH, "/vm", "{\"state\":\"Paused\"}", 204, .message = "", .calls = "pause ",
+	  .state = VM_PAUSED },
+	{ VERB_PATCH, "/vm", "{\"state\":\"Resumed\"}", 204, .message = "", .calls = "resume ",
+	  .state = VM_PAUSED },
+	{ VERB_PATCH, "/vm", "{\"state\":\"Resumed\"}", 204, .message = "", .calls = "resume ",
+	  .state = VM_RUNNING },
+};
+
+static const struct row bad[] = {
+	/* routing */
+	{ VERB_GET, "/nope", .message = NO_ROUTE "GET nope." },
+	{ VERB_GET, "", .message = NO_ROUTE "GET ." },
+	{ VERB_GET, "//", .message = NO_ROUTE "GET /." },
+	{ VERB_GET, "/version/", .message = NO_ROUTE "GET version/." },
+	{ VERB_GET, "/versions", .message = NO_ROUTE "GET versions." },
+	{ VERB_GET, "/vm", .message = NO_ROUTE "GET vm." },
+	{ VERB_GET, "/boot-source", .message = NO_ROUTE "GET boot-source." },
+	{ VERB_GET, "/drives/d", .message = NO_ROUTE "GET drives/d." },
+	{ VERB_GET, "/machine-config?x=1", .message = NO_ROUTE "GET machine-config?x=1." },
+	{ VERB_PUT, "/nope", "{}", .message = NO_ROUTE "PUT nope." },
+	{ VERB_PUT, "/", "{}", .message = NO_ROUTE "PUT ." },
+	{ VERB_PUT, "/version", "{}", .message = NO_ROUTE "PUT version." },
+	{ VERB_PUT, "/vm", "{}", .message = NO_ROUTE "PUT vm." },
+	{ VERB_PUT, "/drives/a/b", "{}", .message = NO_ROUTE "PUT drives/a/b." },
+	{ VERB_PUT, "/drivesx", "{}", .message = NO_ROUTE "PUT drivesx." },
+	{ VERB_PUT, "/balloon", "{}", .message = NO_ROUTE "PUT balloon." },
+	{ VERB_PATCH, "/boot-source", "{}", .message = NO_ROUTE "PATCH boot-source." },
+	{ VERB_PATCH, "/actions", "{}", .message = NO_ROUTE "PATCH actions." },
+	{ VERB_DELETE, "/drives/d", .message = NO_ROUTE "DELETE drives/d." },
+	{ VERB_DELETE, "/", .message = NO_ROUTE "DELETE ." },
+	/* presence of a body, before the path is looked at */
+	{ VERB_GET, "/", "{}", .message = "GET request cannot have a body." },
+	{ VERB_GET, "/nope", "{}", .message = "GET request cannot have a body." },
+	{ VERB_PUT, "/boot-source", .message = "Empty PUT request." },
+	{ VERB_PUT, "/nope", .message = "Empty PUT request." },
+	{ VERB_PATCH, "/vm", .message = "Empty PATCH request." },
+	{ VERB_PATCH, "/machine-config", .message = "Empty PATCH request." },
+	{ VERB_PATCH, "/machine-config", "{}", .message = "Empty PATCH request." },
+	{ VERB_PATCH, "/machine-config", "{\"smt\":null}", .message = "Empty PATCH request." },
+	{ VERB_DELETE, "/drives/d", "{}", .message = "Empty Delete request." },
+	/* ids */
+	{ VERB_PUT, "/drives", "{}", .message = "The ID cannot be empty." },
+	{ VERB_PUT, "/drives/", "{}", .message = "The ID cannot be empty." },
+	{ VERB_PUT, "/drives/a-b", "{}",
+	  .message = "API Resource IDs can only contain alphanumeric characters and underscores." },
+	{ VERB_PUT, "/drives/%2e%2e", "{}", .message = "API Resource IDs can only" },
+	{ VERB_PUT, "/drives/caf\xc3\xa9", "{}", .message = "API Resource IDs can only" },
+	{ VERB_PUT, "/drives/e", "{" DRIVE ",\"path_on_host\":\"p\"}",
+	  .message = "The id from the path does not match the id from the body!" },
+	{ VERB_PUT, "/drives/d",
+	  "{\"drive_id\":\"\",\"is_root_device\":true,\"path_on_host\":\"p\"}",
+	  .message = "The ID cannot be empty. (drive_id)" },
+	{ VERB_PUT, "/drives/d",
+	  "{\"drive_id\":\"a b\",\"is_root_device\":true,\"path_on_host\":\"p\"}",
+	  .message = "API Resource IDs can only" },
+	/* JSON itself */
+	{ VERB_PUT, "/entropy", "{", .message = BAD_JSON },
+	{ VERB_PUT, "/entropy", "{}x",
+	  .message = BAD_JSON "end of file expected near 'x' at line 1" },
+	{ VERB_PUT, "/entropy", "{,}", .message = BAD_JSON },
+	{ VERB_PUT, "/entropy", "\n\n{]",
+	  .message = BAD_JSON "string or '}' expected near ']' at line 3" },
+	{ VERB_PUT, "/entropy", "// no\n{}", .message = BAD_JSON },
+	{ VERB_PUT, "/entropy", "{'a':1}", .message = BAD_JSON },
+	{ VERB_PUT, "/entropy", "{\"rate_limiter\":nul}", .message = BAD_JSON },
+	{ VERB_PUT, "/entropy", "{\"\\u0000\":1}", .message = BAD_JSON },
+	{ VERB_PUT, "/entropy", "{\"\xff\":1}", .message = BAD_JSON "unable to decode byte 0xff" },
+	{ VERB_PUT, "/entropy", "[]",
+	  .message = BAD_JSON "invalid type: sequence, expected an object" },
+	{ VERB_PUT, "/entropy", "null", .message = BAD_JSON },
+	{ VERB_PUT, "/entropy", "{\"rate_limiter\":null,\"rate_limiter\":null}",
+	  .message = BAD_JSON "duplicate object key" },
+	/* fields */
+	{ VERB_PUT, "/boot-source", "{}",
+	  .message = BAD_JSON "missing field `kernel_image_path` at line 1 column 2." },
+	{ VERB_PUT, "/boot-source", "{\"kernel_image_path\":\"k\",\"kernel\":1}",
+	  .message = BAD_JSON "unknown field `kernel`, expected one of `kernel_image_path`, "
+			      "`initrd_path`, `boot_args`. (kernel)" },
+	{ VERB_PUT, "/boot-source", "{\"kernel_image_path\":null}",
+	  .message = BAD_JSON "invalid type: null, expected a string. (kernel_image_path)" },
+	{ VERB_PUT, "/boot-source", "{\"kernel_image_path\":\"\"}",
+	  .message = "The value of kernel_image_path is out of range. (kernel_image_path: it has 0 "
+		     "bytes; 1 to 4095 is possible)" },
+	{ VERB_PUT, "/boot-source", "{\"kernel_image_path\":7}",
+	  .message = BAD_JSON "invalid type: integer `7`, expected a string." },
+	{ VERB_PUT, "/boot-source", "{\"kernel_image_path\":\"k\",\"boot_args\":[]}",
+	  .message = BAD_JSON "invalid type: sequence, expected a string. (boot_args)" },
+	{ VERB_PUT, "/machine-config", "{\"mem_size_mib\": 128}",
+	  .message = BAD_JSON "missing field `vcpu_count` at line 1 column 21." },
+	{ VERB_PUT, "/machine-config", "{\"vcpu_count\": 2}",
+	  .message = BAD_JSON "missing field `mem_size_mib` at line 1 column 17." },
+	{ VERB_PUT, "/machine-config", "{\"vcpu_count\":0,\"mem_size_mib\":128}",
+	  .message = VCPUS " (vcpu_count: it is 0; 1 to 32 is possible)" },
+	{ VERB_PUT, "/machine-config", "{\"vcpu_count\":33,\"mem_size_mib\":128}",
+	  .message = VCPUS },
+	{ VERB_PUT, "/machine-config", "{\"vcpu_count\":-2,\"mem_size_mib\":128}",
+	  .message = BAD_JSON "invalid value: integer `-2`, expected u64" },
+	{ VERB_PUT, "/machine-config", "{\"vcpu_count\":1.5,\"mem_size_mib\":128}",
+	  .message = BAD_JSON "invalid type: floating point `1.5`, expected u64" },
+	{ VERB_PUT, "/machine-config", "{\"vcpu_count\":\"2\",\"mem_size_mib\":128}",
+	  .message = BAD_JSON "invalid type: string \"2\", expected u64" },
+	{ VERB_PUT, "/machine-config", "{\"vcpu_count\":true,\"mem_size_mib\":128}",
+	  .message = BAD_JSON "invalid type: boolean `true`, expected u64" },
+	{ VERB_PUT, "/machine-config", "{\"vcpu_count\":1,\"mem_size_mib\":0}", .message = MEMORY },
+	{ VERB_PUT, "/machine-config", "{\"vcpu_count\":1,\"mem_size_mib\":9223372036854775807}",
+	  .message = MEMORY },
+	{ VERB_PUT, "/machine-config", "{\"vcpu_count\":1,\"mem_size_mib\":18446744073709551616}",
+	  .message = BAD_JSON "invalid type" },
+	{ VERB_PUT, "/machine-config", "{\"vcpu_count\":1,\"mem_size_mib\":1,\"smt\":\"yes\"}",
+	  .message = BAD_JSON "invalid type: string \"yes\", expected a boolean. (smt)" },
+	{ VERB_PUT, "/machine-config", "{\"vcpu_count\":1,\"mem_size_mib\":1,\"smt\":null}",
+	  .message = BAD_JSON "invalid type: null, expected a boolean" },
+	{ VERB_PUT, "/machine-config",
+	  "{\"vcpu_count\":1,\"mem_size_mib\":1,\"huge_pages\":\"1G\"}",
+	  .message =
+		  BAD_JSON "unknown variant `1G`, expected one of `None`, `Transparent`, `2M`." },
+	{ VERB_PUT, "/machine-config",
+	  "{\"vcpu_count\":1,\"mem_size_mib\":1,\"huge_pages\":\"\\u000a\\u00e9\"}",
+	  .message = BAD_JSON "unknown variant `???`" },
+	{ VERB_PUT, "/machine-config", "{\"vcpu_count\":1,\"mem_size_mib\":1,\"huge_pages\":2}",
+	  .message = BAD_JSON "invalid type: integer `2`, expected a string" },
+	{ VERB_PUT, "/machine-config",
+	  "{\"vcpu_count\":1,\"mem_size_mib\":1,\"cpu_template\":\"T2\"}",
+	  .message = "cpu_template `T2` is not supported by this version of wisp. (cpu_template: "
+		     "expected `None`)" },
+	{ VERB_PUT, "/machine-config",
+	  "{\"vcpu_count\":1,\"mem_size_mib\":1,\"cpu_template\":\"X\"}",
+	  .message = BAD_JSON "unknown variant `X`, expected `None`" },
+	{ VERB_PATCH, "/machine-config", "{\"vcpu_count\":33}", .message = VCPUS },
+	{ VERB_PATCH, "/machine-config", "{\"vcpus\":3}",
+	  .message = BAD_JSON "unknown field `vcpus`" },
+	{ VERB_PATCH, "/machine-config", "{\"smt\":1}", .message = BAD_JSON "invalid type" },
+	{ VERB_PUT, "/drives/d", "{" DRIVE "}",
+	  .message = "Invalid block config. (path_on_host: it is missing)" },
+	{ VERB_PUT, "/drives/d", "{\"is_root_device\":true,\"path_on_host\":\"p\"}",
+	  .message = BAD_JSON "missing field `drive_id`" },
+	{ VERB_PUT, "/drives/d", "{\"drive_id\":\"d\",\"path_on_host\":\"p\"}",
+	  .message = BAD_JSON "missing field `is_root_device`" },
+	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"\"}",
+	  .message = "Invalid block config." },
+	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\",\"cache_type\":\"x\"}",
+	  .message = BAD_JSON "unknown variant `x`, expected `Unsafe` or `Writeback`" },
+	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\",\"io_engine\":\"Async\"}",
+	  .message = "io_engine `Async` is not supported by this version of wisp. (io_engine: "
+		     "expected `Sync`)" },
+	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\",\"rate_limiter\":" LIMITER "}",
+	  .message = "rate_limiter is not supported by this version of wisp. (rate_limiter: leave "
+		     "it out" },
+	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"socket\":\"/s\"}",
+	  .message = "socket is not supported by this version of wisp." },
+	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\",\"discard\":true}",
+	  .message = BAD_JSON "unknown field `discard`" },
+	{ VERB_PUT, "/drives/d",
+	  "{" DRIVE ",\"path_on_host\":\"p\",\"partuuid\":\"0123456789012345"
+	  "678901234567890123456789012345678901234567890123\"}",
+	  .message = "The value of partuuid is out of range. (partuuid: it has 64 bytes; 1 to 63" },
+	{ VERB_PUT, "/entropy", "{\"rate_limiter\":" LIMITER "}",
+	  .message = "rate_limiter is not supported" },
+	{ VERB_PUT, "/entropy", "{\"rate_limiter\":{}}",
+	  .message = "rate_limiter is not supported" },
+	{ VERB_PUT, "/actions", "{}", .message = BAD_JSON "missing field `action_type`" },
+	{ VERB_PUT, "/actions", "{\"action_type\":\"Reboot\"}",
+	  .message = BAD_JSON
+	  "unknown variant `Reboot`, expected `InstanceStart` or `SendCtrlAltDel`" },
+	{ VERB_PUT, "/actions", "{\"action_type\":\"FlushMetrics\"}",
+	  .message = "action_type `FlushMetrics` is not supported by this version of wisp. "
+		     "(action_type: expected `InstanceStart` or `SendCtrlAltDel`)" },
+	{ VERB_PUT, "/actions", "{\"action_type\":\"InstanceStart\",\"payload\":\"\"}",
+	  .message = BAD_JSON "unknown field `payload`, expected `action_type`" },
+	{ VERB_PATCH, "/vm", "{\"state\":\"Stopped\"}", .state = VM_RUNNING,
+	  .message = BAD_JSON "unknown variant `Stopped`, expected `Paused` or `Resumed`" },
+	{ VERB_PATCH, "/vm", "{}", .state = VM_RUNNING,
+	  .message = BAD_JSON "missing field `state`" },
+	/* states; a body is looked at first */
+	{ VERB_PATCH, "/vm", "{\"state\":\"Paused\"}", .message = NOT_YET },
+	{ VERB_PATCH, "/vm", "{\"state\":\"x\"}", .message = BAD_JSON },
+	{ VERB_PUT, "/actions", "{\"action_type\":\"SendCtrlAltDel\"}", .message = NOT_YET },
+	{ VERB_PUT, "/actions", "{\"action_type\":\"InstanceStart\"}", .message = ALREADY,
+	  .state = VM_RUNNING },
+	{ VERB_PUT, "/actions", "{\"action_type\":\"InstanceStart\"}", .message = ALREADY,
+	  .state = VM_PAUSED },
+	{ VERB_PUT, "/boot-source", "{\"kernel_image_path\":\"k\"}", .message = ALREADY,
+	  .state = VM_RUNNING },
+	{ VERB_PUT, "/boot-source", "{}", .message = BAD_JSON, .state = VM_RUNNING },
+	{ VERB_PUT, "/machine-config", "{\"vcpu_count\":1,\"mem_size_mib\":1}", .message = ALREADY,
+	  .state = VM_PAUSED },
+	{ VERB_PATCH, "/machine-config", "{\"vcpu_count\":1}", .message = ALREADY,
+	  .state = VM_RUNNING },
+	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\"}", .message = ALREADY,
+	  .state = VM_RUNNING },
+	{ VERB_PUT, "/entropy", "{}", .message = ALREADY, .state = VM_RUNNING },
+};
+
+static struct http_response ask(struct vm *vm, enum http_verb verb, const char *path,
+				const char *body)
+{
+	struct http_response res = { .status = 204 };
+	const struct http_request req = {
+		.verb = verb,
+		.path = path,
+		.body = body,
+		.body_len = body ? strlen(body) : 0,
+	};
+
+	routes_handle(vm, &req, &res);
+	return res;
+}
+
+/* The fault message of a 400, or the body of a 200, or "". */
+static void get_message(const struct http_response *res, char *buf, size_t len)
+{
+	json_t *j;
+
+	snprintf(buf, len, "%s", res->body ? res->body : "");
+	if (res->status != 400)
+		return;
+	j = json_loads(buf, 0, NULL);
+	assert_non_null(j);
+	assert_int_equal(json_object_size(j), 1);
+	snprintf(buf, len, "%s", json_string_value(json_object_get(j, "fault_message")));
+	json_decref(j);
+}
+
+static void check_row(const struct row *row)
+{
+	struct vm *vm = fake_vm_new();
+	char message[2048];
+
+	fake_vm_set_state(vm, row->state ? row->state : VM_NOT_STARTED);
+
+	struct http_response res = ask(vm, row->verb, row->path, row->body);
+
+	get_message(&res, message, sizeof(message));
+	if (res.status != (row->status ? row->status : 400) ||
+	    strncmp(message, row->message, strlen(row->message)) != 0 ||
+	    strcmp(fake_vm_calls(vm), row->calls ? row->calls : "") != 0)
+		fail_msg("%s %s %s\n  got  %d %s [%s]\n  want %d %s", http_verb_name(row->verb),
+			 row->path, row->body ? row->body : "", res.status, message,
+			 fake_vm_calls(vm), row->status, row->message);
+	free(res.body);
+	vm_destroy(vm);
+}
+
+static void good_requests(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		check_row(&good[i]);
+}
+
+static void bad_requests_change_nothing(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		check_row(&bad[i]);
+}
+
+static void expect_status(struct vm *vm, enum http_verb verb, const char *path, const char *body,
+			  int status)
+{
+	struct http_response res = ask(vm, verb, path, body);
+
+	assert_int_equal(res.status, status);
+	free(res.body);
+}
+
+static void values_arrive(void **state)
+{
+	struct vm *vm = fake_vm_new();
+
+	(void)state;
+	expect_status(vm, VERB_PUT, "/boot-source",
+		      "{\"kernel_image_path\":\"/k\",\"initrd_path\":\"/i\",\"boot_args\":\"\"}",
+		      204);
+	assert_string_equal(vm_boot_source(vm)->kernel_image_path, "/k");
+	assert_string_equal(vm_boot_source(vm)->initrd_path, "/i");
+	assert_true(vm_boot_source(vm)->has_boot_args);
+	expect_status(vm, VERB_PUT, "/boot-source", "{\"kernel_image_path\":\"/k2\"}", 204);
+	assert_string_equal(vm_boot_source(vm)->initrd_path, "");
+	assert_false(vm_boot_source(vm)->has_boot_args);
+
+	expect_status(vm, VERB_PUT, "/drives/d",
+		      "{" DRIVE ",\"path_on_host\":\"/p\",\"is_read_only\":true,"
+		      "\"cache_type\":\"Writeback\",\"partuuid\":\"u\"}",
+		      204);
+	assert_string_equal(vm_drive(vm, 0)->path_on_host, "/p");
+	assert_string_equal(vm_drive(vm, 0)->partuuid, "u");
+	assert_true(vm_drive(vm, 0)->is_read_only);
+	assert_false(vm_drive(vm, 0)->is_root_device);
+	assert_int_equal(vm_drive(vm, 0)->cache_type, CACHE_WRITEBACK);
+	vm_destroy(vm);
+}
+
+/* PUT forgets what it does not name, PATCH keeps it. */
+static void put_resets_and_patch_keeps(void **state)
+{
+	struct vm *vm = fake_vm_new();
+
+	(void)state;
+	expect_status(vm, VERB_PUT, "/machine-config",
+		      "{\"vcpu_count\":4,\"mem_size_mib\":512,\"smt\":true,\"huge_pages\":\"2M\"}",
+		      204);
+	expect_status(vm, VERB_PATCH, "/machine-config", "{\"mem_size_mib\":1024}", 204);
+	assert_int_equal(vm_machine(vm)->vcpu_count, 4);
+	assert_int_equal(vm_machine(vm)->mem_size_mib, 1024);
+	assert_true(vm_machine(vm)->smt);
+	assert_int_equal(vm_machine(vm)->huge_pages, HUGE_PAGES_2M);
+	expect_status(vm, VERB_PUT, "/machine-config", "{\"vcpu_count\":2,\"mem_size_mib\":128}",
+		      204);
+	assert_false(vm_machine(vm)->smt);
+	assert_int_equal(vm_machine(vm)->huge_pages, HUGE_PAGES_NONE);
+	vm_destroy(vm);
+}
+
+static void full_config_is_reported(void **state)
+{
+	struct vm *vm = fake_vm_new();
+
+	(void)state;
+	expect_status(vm, VERB_PUT, "/boot-source",
+		      "{\"kernel_image_path\":\"/k\",\"boot_args\":\"\"}", 204);
+	expect_status(vm, VERB_PUT, "/drives/d",
+		      "{" DRIVE ",\"path_on_host\":\"/p\",\"is_read_only\":true}", 204);
+	expect_status(vm, VERB_PUT, "/entropy", "{}", 204);
+
+	struct http_response res = ask(vm, VERB_GET, "/vm/config", NULL);
+
+	assert_int_equal(res.status, 200);
+	assert_string_equal(
+		res.body,
+		"{\"balloon\":null,\"drives\":[{\"drive_id\":\"d\",\"partuuid\":null,"
+		"\"is_root_device\":false,\"cache_type\":\"Unsafe\",\"is_read_only\":true,"
+		"\"path_on_host\":\"/p\",\"rate_limiter\":null,\"io_engine\":\"Sync\","
+		"\"socket\":null}],\"boot-source\":{\"kernel_image_path\":\"/k\","
+		"\"initrd_path\":null,\"boot_args\":\"\"},\"cpu-config\":null,\"logger\":null,"
+		"\"machine-config\":{\"vcpu_count\":1,\"mem_size_mib\":128,\"smt\":false,"
+		"\"track_dirty_pages\":false,\"huge_pages\":\"None\"},\"metrics\":null,"
+		"\"mmds-config\":null,\"network-interfaces\":[],\"vsock\":null,"
+		"\"entropy\":{\"rate_limiter\":null},\"pmem\":[],\"memory-hotplug\":null}");
+	free(res.body);
+	vm_destroy(vm);
+}
+
+static void machines_refusal_is_passed_on(void **state)
+{
+	struct vm *vm = fake_vm_new();
+	char message[512];
+
+	(void)state;
+	fake_vm_fail(vm, "kernel_image_path");
+
+	struct http_response res =
+		ask(vm, VERB_PUT, "/boot-source", "{\"kernel_image_path\":\"k\"}");
+
+	assert_int_equal(res.status, 400);
+	get_message(&res, message, sizeof(message));
+	assert_string_equal(message, "The fake machine refused (kernel_image_path: try another)");
+	free(res.body);
+	expect_status(vm, VERB_PUT, "/boot-source", "{\"kernel_image_path\":\"k\"}", 204);
+	vm_destroy(vm);
+}
+
+static void deprecated_field_is_announced(void **state)
+{
+	static const struct {
+		const char *body;
+		bool deprecated;
+	} rows[] = {
+		{ "{\"vcpu_count\":1,\"mem_size_mib\":1,\"cpu_template\":\"None\"}", true },
+		{ "{\"vcpu_count\":1,\"mem_size_mib\":1,\"cpu_template\":null}", false },
+		{ "{\"vcpu_count\":1,\"mem_size_mib\":1}", false },
+	};
+	struct vm *vm = fake_vm_new();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct http_response res = ask(vm, VERB_PUT, "/machine-config", rows[i].body);
+
+		assert_int_equal(res.deprecated, rows[i].deprecated);
+		free(res.body);
+	}
+	vm_destroy(vm);
+}
+
+/* Texts at the edge of each string field's room. */
+static void long_strings(void **state)
+{
+	static const struct {
+		size_t len;
+		int status;
+	} rows[] = { { VM_MAX_CMDLINE - 1, 204 }, { VM_MAX_CMDLINE, 400 }, { 40000, 400 } };
+	struct vm *vm = fake_vm_new();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *args = calloc(1, rows[i].len + 1), *body;
+
+		assert_non_null(args);
+		memset(args, 'a', rows[i].len);
+		assert_true(asprintf(&body, "{\"kernel_image_path\":\"k\",\"boot_args\":\"%s\"}",
+				     args) > 0);
+		expect_status(vm, VERB_PUT, "/boot-source", body, rows[i].status);
+		free(body);
+		free(args);
+	}
+	vm_destroy(vm);
+}
+
+static void deep_nesting_is_refused(void **state)
+{
+	struct vm *vm = fake_vm_new();
+	char body[20000];
+
+	(void)state;
+	memset(body, '[', sizeof(body) - 1);
+	body[sizeof(body) - 1] = '\0';
+	expect_status(vm, VERB_PUT, "/entropy", body, 400);
+	vm_destroy(vm);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(good_requests),
+		cmocka_unit_test(bad_requests_change_nothing),
+		cmocka_unit_test(values_arrive),
+		cmocka_unit_test(put_resets_and_patch_keeps),
+		cmocka_unit_test(full_config_is_reported),
+		cmocka_unit_test(machines_refusal_is_passed_on),
+		cmocka_unit_test(deprecated_field_is_announced),
+		cmocka_unit_test(long_strings),
+		cmocka_unit_test(deep_nesting_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
