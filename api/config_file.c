@@ -1,0 +1,151 @@
+/* config_file.c - a machine from one JSON file, in Firecracker's form.
+ *
+ * The file is one object, checked whole against body_description before any of it
+ * reaches the machine, with the tables that check the API's bodies. It is read to
+ * its end rather than by its size, so that a pipe will do.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/config_file.h"
+#include "api/schema.h"
+#include "vmm/base/fd.h"
+
+enum { FIRST_READ_BYTES = 4096 };
+
+static ssize_t read_some(int fd, void *buf, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, buf, len);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+/* The rest of fd into *ret, at most CONFIG_FILE_BYTES. 0 or a negative errno. */
+static int read_all(int fd, char **ret, size_t *ret_len)
+{
+	size_t room = FIRST_READ_BYTES, used = 0;
+	char *text = malloc(room);
+	ssize_t n = text ? 0 : -1;
+
+	while (text && (n = read_some(fd, text + used, room - used)) > 0) {
+		char *bigger;
+
+		used += (size_t)n;
+		if (used < room)
+			continue;
+		errno = EFBIG;
+		bigger = room < CONFIG_FILE_BYTES ? realloc(text, room * 2) : NULL;
+		if (!bigger) {
+			n = -1;
+			break;
+		}
+		text = bigger;
+		room *= 2;
+	}
+	if (n < 0) {
+		int r = -errno;
+
+		free(text);
+		return r;
+	}
+	*ret = text;
+	*ret_len = used;
+	return 0;
+}
+
+static int load_text(const char *path, char **ret, size_t *len, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_errno(err, "config-file", "give the path of a readable file",
+				   "Cannot open");
+
+	int r = read_all(fd, ret, len);
+
+	fd_close(fd);
+	if (r == -EFBIG)
+		return error_set(err, r, "config-file", NULL, "The file has more than %d bytes",
+				 CONFIG_FILE_BYTES);
+	if (r < 0)
+		return error_set(err, r, "config-file", "give the path of a readable file",
+				 "Cannot read: %s", strerror(-r));
+	return 0;
+}
+
+static int parse_text(const char *text, size_t len, struct machine_description *d,
+		      struct error *err)
+{
+	json_t *j = body_parse(text, len, err);
+
+	if (!j)
+		return err->code;
+
+	int r = body_read(&body_description, j, 0, d, err);
+
+	json_decref(j);
+	return r;
+}
+
+/* Passes r on; after an error, puts the section before the field at fault. */
+static int in_section(int r, const char *section, int index, struct error *err)
+{
+	if (r < 0)
+		body_prefix_field(err, section, index);
+	return r;
+}
+
+static int apply(struct vm *vm, const struct machine_description *d, struct error *err)
+{
+	int r = 0;
+
+	if (d->has_machine)
+		r = in_section(vm_put_machine(vm, &d->machine, err), "machine-config", -1, err);
+	if (r == 0 && d->has_boot_source)
+		r = in_section(vm_put_boot_source(vm, &d->boot_source, err), "boot-source", -1,
+			       err);
+	for (uint32_t i = 0; r == 0 && i < d->ndrives; i++)
+		r = in_section(vm_put_drive(vm, &d->drives[i], err), "drives", (int)i, err);
+	if (r == 0 && d->entropy.present)
+		r = in_section(vm_put_entropy(vm, err), "entropy", -1, err);
+	return r;
+}
+
+/* Every message begins with the file's name. */
+static void name_file(struct error *err, const char *path)
+{
+	char text[sizeof(err->text)];
+
+	memcpy(text, err->text, sizeof(text));
+	snprintf(err->text, sizeof(err->text), "Configuration file %.128s: %.360s", path, text);
+}
+
+int config_file_apply(struct vm *vm, const char *path, struct error *err)
+{
+	struct machine_description *d = calloc(1, sizeof(*d));
+	struct error why = { 0 };
+	char *text = NULL;
+	size_t len = 0;
+	int r = d ? load_text(path, &text, &len, &why)
+		  : error_set(&why, -ENOMEM, NULL, NULL, "No memory");
+
+	if (r == 0)
+		r = parse_text(text, len, d, &why);
+	if (r >= 0)
+		r = apply(vm, d, &why);
+	if (r < 0) {
+		name_file(&why, path);
+		if (err)
+			*err = why;
+	}
+	free(text);
+	free(d);
+	return r < 0 ? r : 0;
+}

@@ -1,0 +1,216 @@
+/* test_config_file.c - configuration files, good and bad, against a fake machine. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "api/config_file.h"
+#include "tests/unit/fake_vm.h"
+
+#define BOOT  "\"boot-source\":{\"kernel_image_path\":\"k\"}"
+#define DRIVE "{\"drive_id\":\"d\",\"is_root_device\":true,\"path_on_host\":\"p\"}"
+
+static char *write_temp(const char *text, size_t len)
+{
+	char *path = strdup("/tmp/test_config.XXXXXX");
+	int fd;
+
+	assert_non_null(path);
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, len), (ssize_t)len);
+	close(fd);
+	return path;
+}
+
+static int apply_text(struct vm *vm, const char *text, size_t len, struct error *err)
+{
+	char *path = write_temp(text, len);
+	int r;
+
+	memset(err, 0, sizeof(*err));
+	r = config_file_apply(vm, path, err);
+	unlink(path);
+	free(path);
+	return r;
+}
+
+static void everything_arrives_in_order(void **state)
+{
+	static const char text[] =
+		"{ \"boot-source\": {\"kernel_image_path\": \"/k\", \"initrd_path\": \"/i\",\n"
+		"    \"boot_args\": \"console=ttyS0\"},\n"
+		"  \"drives\": [" DRIVE ", {\"drive_id\": \"e\", \"is_root_device\": false,\n"
+		"    \"path_on_host\": \"/e\", \"is_read_only\": true, \"io_engine\": \"Sync\"}],\n"
+		"  \"machine-config\": {\"vcpu_count\": 2, \"mem_size_mib\": 1024},\n"
+		"  \"entropy\": {}, \"network-interfaces\": [], \"pmem\": [], \"vsock\": null,\n"
+		"  \"balloon\": null, \"cpu-config\": null, \"logger\": null, \"metrics\": null,\n"
+		"  \"mmds-config\": null, \"memory-hotplug\": null }\n";
+	struct vm *vm = fake_vm_new();
+	struct error err;
+
+	(void)state;
+	assert_int_equal(apply_text(vm, text, strlen(text), &err), 0);
+	assert_string_equal(fake_vm_calls(vm),
+			    "put_machine put_boot_source put_drive put_drive put_entropy ");
+	assert_int_equal(vm_machine(vm)->mem_size_mib, 1024);
+	assert_string_equal(vm_boot_source(vm)->initrd_path, "/i");
+	assert_string_equal(vm_boot_source(vm)->boot_args, "console=ttyS0");
+	assert_string_equal(vm_drive(vm, 1)->path_on_host, "/e");
+	assert_true(vm_drive(vm, 1)->is_read_only);
+	vm_destroy(vm);
+}
+
+static void small_files(void **state)
+{
+	static const struct {
+		const char *text, *calls;
+	} rows[] = {
+		{ "{}", "" },
+		{ "{" BOOT ",\"drives\":[]}", "put_boot_source " },
+		{ "{\"entropy\":null,\"machine-config\":null,\"boot-source\":null}", "" },
+		{ "{\"entropy\":{\"rate_limiter\":null}}", "put_entropy " },
+	};
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct vm *vm = fake_vm_new();
+
+		assert_int_equal(apply_text(vm, rows[i].text, strlen(rows[i].text), &err), 0);
+		assert_string_equal(fake_vm_calls(vm), rows[i].calls);
+		vm_destroy(vm);
+	}
+}
+
+static void bad_files_name_the_fault(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *field, *message;
+	} rows[] = {
+		{ "", "", "'[' or '{' expected near end of file at line 1 column 0" },
+		{ "{\n  \"drives\": [}\n}", "", "unexpected token near '}' at line 2 column" },
+		{ "{ /* no */ }", "", "string or '}' expected near '/' at line 1" },
+		{ "[]", "", "invalid type: sequence, expected an object" },
+		{ "{" BOOT "," BOOT "}", "",
+		  "duplicate object key near '\"boot-source\"' at line 1" },
+		{ "{\"bootsource\":{}}", "bootsource",
+		  "unknown field `bootsource`, expected one of" },
+		{ "{\"serial\":null}", "serial", "unknown field `serial`" },
+		{ "{\"boot-source\":{}}", "boot-source.kernel_image_path",
+		  "missing field `kernel_image_path`" },
+		{ "{\"boot-source\":{\"kernel_image_path\":\"k\",\"x\":1}}", "boot-source.x",
+		  "unknown field `x`" },
+		{ "{\"drives\":{}}", "drives", "invalid type: map, expected a sequence" },
+		{ "{\"drives\":[" DRIVE ",{\"drive_id\":\"e\"}]}", "drives[1].is_root_device",
+		  "missing field `is_root_device`" },
+		{ "{\"drives\":[{\"drive_id\":\"e-e\"}]}", "drives[0].drive_id",
+		  "API Resource IDs" },
+		{ "{\"machine-config\":{\"vcpu_count\":0,\"mem_size_mib\":1}}",
+		  "machine-config.vcpu_count", "The number of vCPUs must be" },
+		{ "{\"network-interfaces\":[{\"iface_id\":\"a\"}]}", "network-interfaces",
+		  "network-interfaces is not supported by this version of wisp." },
+		{ "{\"vsock\":{}}", "vsock", "vsock is not supported by this version of wisp." },
+		{ "{\"logger\":{\"level\":\"Info\"}}", "logger", "logger is not supported" },
+	};
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct vm *vm = fake_vm_new();
+		int r = apply_text(vm, rows[i].text, strlen(rows[i].text), &err);
+		const char *message = strstr(err.text, ": ");
+
+		if (r >= 0 || strncmp(err.text, "Configuration file /tmp/", 24) != 0 || !message ||
+		    strncmp(message + 2, rows[i].message, strlen(rows[i].message)) != 0 ||
+		    strcmp(err.field, rows[i].field) != 0)
+			fail_msg("%s\n  got  %d [%s] %s", rows[i].text, r, err.field, err.text);
+		assert_string_equal(fake_vm_calls(vm), "");
+		vm_destroy(vm);
+	}
+}
+
+static void machines_refusal_names_the_section(void **state)
+{
+	static const char text[] = "{\"drives\":[" DRIVE "]}";
+	struct vm *vm = fake_vm_new();
+	struct error err;
+
+	(void)state;
+	fake_vm_fail(vm, "path_on_host");
+	assert_int_equal(apply_text(vm, text, strlen(text), &err), -EIO);
+	assert_string_equal(err.field, "drives[0].path_on_host");
+	assert_string_equal(err.hint, "try another");
+	assert_non_null(strstr(err.text, ": The fake machine refused"));
+	vm_destroy(vm);
+}
+
+static void unreadable_files(void **state)
+{
+	static const struct {
+		const char *path;
+		int code;
+	} rows[] = {
+		{ "/nonexistent/wisp.json", -ENOENT },
+		{ "/", -EISDIR },
+		{ "", -ENOENT },
+	};
+	struct vm *vm = fake_vm_new();
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(config_file_apply(vm, rows[i].path, &err), rows[i].code);
+		assert_string_equal(err.field, "config-file");
+		assert_string_not_equal(err.hint, "");
+		assert_non_null(strstr(err.text, "Cannot "));
+	}
+	assert_int_equal(config_file_apply(vm, "/", NULL), -EISDIR);
+	vm_destroy(vm);
+}
+
+/* The largest file that is read, and one byte more. */
+static void size_limit(void **state)
+{
+	static const struct {
+		size_t len;
+		int code;
+	} rows[] = { { CONFIG_FILE_BYTES - 1, 0 }, { CONFIG_FILE_BYTES + 1, -EFBIG } };
+	char *text = malloc(CONFIG_FILE_BYTES + 1);
+	struct error err;
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, ' ', CONFIG_FILE_BYTES + 1);
+	text[0] = '{';
+	text[1] = '}';
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct vm *vm = fake_vm_new();
+
+		assert_int_equal(apply_text(vm, text, rows[i].len, &err), rows[i].code);
+		vm_destroy(vm);
+	}
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(everything_arrives_in_order),
+		cmocka_unit_test(small_files),
+		cmocka_unit_test(bad_files_name_the_fault),
+		cmocka_unit_test(machines_refusal_names_the_section),
+		cmocka_unit_test(unreadable_files),
+		cmocka_unit_test(size_limit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
