@@ -1,0 +1,270 @@
+/* main.c - wisp: one microVM, from the command line to the exit status.
+ *
+ * In order: signals blocked (before any thread exists, so that every thread
+ * inherits the mask), options, log, report file, loop, machine, API socket,
+ * configuration file and start, signalfd, loop. A signal that arrives earlier stays
+ * pending until the signalfd is read. With --config-file and --no-api the way to
+ * the first guest instruction is only the log's setup, an epoll and the file: it
+ * has a budget of 2 ms, so anything that is not needed there comes later.
+ *
+ * Exit statuses: the guest's end as vmm/vm.h tells it (0 for a reset or a power
+ * off), Firecracker's for its kinds of failure, 128 + N for SIGTERM and SIGINT.
+ * SIGHUP, SIGXCPU and SIGXFSZ have the statuses that Firecracker gives them. A
+ * fatal fault (SIGSEGV, SIGBUS, SIGILL) is left to the kernel and its core dump.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "api/config_file.h"
+#include "api/fault.h"
+#include "api/http.h"
+#include "api/routes.h"
+#include "vmm/base/fd.h"
+#include "vmm/base/log.h"
+#include "vmm/base/loop.h"
+#include "vmm/host_check.h"
+#include "vmm/options.h"
+#include "vmm/vm.h"
+
+enum {
+	EXIT_OK = 0,
+	EXIT_GENERIC = 1,
+	EXIT_BAD_CONFIGURATION = 152,
+	EXIT_ARGUMENT_PARSING = 153,
+};
+
+static const struct {
+	int number;
+	int exit_status;
+} signals[] = {
+	{ SIGTERM, 128 + SIGTERM }, { SIGINT, 128 + SIGINT }, { SIGHUP, 156 },
+	{ SIGXCPU, 154 },	    { SIGXFSZ, 151 },
+};
+
+enum { SIGNALS_COUNT = sizeof(signals) / sizeof(signals[0]) };
+
+/* Everything that lives as long as the process, in order of creation. */
+struct program {
+	int log_fd, report_fd, signal_fd;
+	struct loop *loop;
+	struct vm *vm;
+	struct http_server *server;
+	struct loop_source *signal_source;
+};
+
+static void handled_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	for (unsigned i = 0; i < SIGNALS_COUNT; i++)
+		sigaddset(set, signals[i].number);
+}
+
+static void block_signals(void)
+{
+	sigset_t set;
+
+	handled_signals(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void on_signal(void *arg, uint32_t events)
+{
+	struct program *p = arg;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(p->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	for (unsigned i = 0; i < SIGNALS_COUNT; i++) {
+		if ((uint32_t)signals[i].number != info.ssi_signo)
+			continue;
+		log_info("ended by signal %u", info.ssi_signo);
+		vm_stop(p->vm, signals[i].exit_status);
+	}
+}
+
+static int watch_signals(struct program *p, struct error *err)
+{
+	sigset_t set;
+
+	handled_signals(&set);
+	p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (p->signal_fd < 0)
+		return error_errno(err, NULL, NULL, "Signals cannot be watched");
+
+	int r = loop_add(p->loop, p->signal_fd, EPOLLIN, on_signal, p, &p->signal_source);
+
+	if (r < 0)
+		error_set(err, r, NULL, NULL, "Signals cannot be watched: %s", strerror(-r));
+	return r;
+}
+
+/* Read and write, so that a FIFO opens without a reader; never blocking on one. */
+static int open_log(const struct options *o, struct program *p, struct error *err)
+{
+	if (o->log_path) {
+		p->log_fd =
+			open(o->log_path,
+			     O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
+		if (p->log_fd < 0)
+			return error_errno(err, "log-path", "give a writable file or FIFO",
+					   "The log file %s cannot be opened", o->log_path);
+	}
+	log_setup(&(struct log_config){
+		.id = o->id,
+		.level = o->level,
+		.show_level = o->show_level,
+		.show_origin = o->show_log_origin,
+		.fd = o->log_path ? p->log_fd : STDERR_FILENO,
+	});
+	return 0;
+}
+
+static int open_report(const struct options *o, struct program *p, struct error *err)
+{
+	if (!o->report)
+		return 0;
+	p->report_fd = open(o->report, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (p->report_fd < 0)
+		return error_errno(err, "report", "give a writable file",
+				   "The report %s cannot be written", o->report);
+	return 0;
+}
+
+static int create_machine(const struct options *o, struct program *p, struct error *err)
+{
+	const struct vm_options vm_options = {
+		.id = o->id,
+		.boot_timer = o->boot_timer,
+		.debug_exit_port = (int)o->debug_exit_port,
+		.start_time_us = o->start_time_us,
+		.start_cpu_us = o->parent_cpu_time_us,
+	};
+	int r = loop_create(&p->loop);
+
+	if (r < 0)
+		return error_set(err, r, NULL, NULL, "The event loop cannot be created: %s",
+				 strerror(-r));
+	return vm_create(&vm_options, p->loop, &p->vm, err);
+}
+
+static int serve_api(const struct options *o, struct program *p, struct error *err)
+{
+	const struct http_config http = {
+		.socket_path = o->api_sock,
+		.max_body_bytes = (size_t)o->max_payload_bytes,
+		.handler = routes_handle,
+		.ctx = p->vm,
+	};
+
+	return o->no_api ? 0 : http_listen(&http, p->loop, &p->server, err);
+}
+
+static int start_configured(const struct options *o, struct program *p, struct error *err)
+{
+	if (!o->config_file)
+		return 0;
+
+	int r = config_file_apply(p->vm, o->config_file, err);
+
+	return r < 0 ? r : vm_start(p->vm, err);
+}
+
+/* Everything up to the running loop. EXIT_OK, or the exit status and *err. */
+static int program_start(const struct options *o, struct program *p, struct error *err)
+{
+	static const struct {
+		int (*run)(const struct options *o, struct program *p, struct error *err);
+		int exit_status; /* when it fails */
+	} steps[] = {
+		{ open_log, EXIT_GENERIC },
+		{ open_report, EXIT_GENERIC },
+		{ create_machine, EXIT_GENERIC },
+		{ serve_api, EXIT_GENERIC },
+		{ start_configured, EXIT_BAD_CONFIGURATION },
+	};
+
+	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+		if (steps[i].run(o, p, err) < 0)
+			return steps[i].exit_status;
+	return watch_signals(p, err) < 0 ? EXIT_GENERIC : EXIT_OK;
+}
+
+static void program_close(struct program *p)
+{
+	loop_source_remove(p->signal_source);
+	http_destroy(p->server);
+	vm_destroy(p->vm);
+	loop_destroy(p->loop);
+	fd_close(p->signal_fd);
+	fd_close(p->report_fd);
+	fd_close(p->log_fd);
+}
+
+/* To stderr for the person who typed the command, and to a log kept elsewhere. */
+static void complain(const struct program *p, const struct error *err)
+{
+	char line[FAULT_LINE_BYTES];
+
+	fprintf(stderr, "wisp: %s\n", fault_line(err, line, sizeof(line)));
+	if (p && p->log_fd >= 0)
+		log_error("%s", line);
+}
+
+static int run_loop(struct program *p, struct error *err)
+{
+	int status = loop_run(p->loop), r;
+
+	if (status < 0) {
+		error_set(err, status, NULL, NULL, "The event loop failed: %s", strerror(-status));
+		return EXIT_GENERIC;
+	}
+	r = p->report_fd >= 0 ? vm_write_report(p->vm, p->report_fd) : 0;
+	if (r < 0)
+		error_set(err, r, "report", NULL, "The report cannot be written: %s", strerror(-r));
+	return r < 0 && status == EXIT_OK ? EXIT_GENERIC : status;
+}
+
+static int run(const struct options *o)
+{
+	struct program p = { .log_fd = -1, .report_fd = -1, .signal_fd = -1 };
+	struct error err = { 0 };
+	int status = program_start(o, &p, &err);
+
+	if (status == EXIT_OK)
+		status = run_loop(&p, &err);
+	if (err.code)
+		complain(&p, &err);
+	program_close(&p);
+	return status;
+}
+
+int main(int argc, char *argv[])
+{
+	struct options o;
+	struct error err = { 0 };
+
+	block_signals();
+	if (options_parse(argc, argv, &o, &err) < 0) {
+		complain(NULL, &err);
+		return EXIT_ARGUMENT_PARSING;
+	}
+	if (o.help) {
+		options_print_help(stdout);
+		return EXIT_OK;
+	}
+	if (o.version) {
+		printf("wisp v%s\nFirecracker API v%s\n", WISP_VERSION, ROUTES_FIRECRACKER_VERSION);
+		return EXIT_OK;
+	}
+	if (o.check_host)
+		return host_check_print(stdout);
+	return run(&o);
+}

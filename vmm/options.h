@@ -1,0 +1,43 @@
+/* options.h - the command line of wisp: Firecracker's options and a few more.
+ *
+ * One const table names every option, what it takes, its default, its help and
+ * where it lands; parsing, --help and the test of the man page read that table.
+ */
+#ifndef VMM_OPTIONS_H
+#define VMM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "vmm/base/error.h"
+#include "vmm/base/log.h"
+
+/* Strings point into argv or the table's defaults. */
+struct options {
+	const char *api_sock;
+	const char *id;
+	const char *config_file; /* NULL: wait for the API */
+	const char *log_path;	 /* NULL: stderr */
+	const char *report;	 /* NULL: none */
+	uint32_t level;		 /* enum log_level */
+	bool no_api, boot_timer, show_level, show_log_origin, no_seccomp;
+	bool help, version, check_host;
+	uint64_t max_payload_bytes;
+	uint64_t debug_exit_port; /* 0: none */
+	uint64_t start_time_us, start_time_cpu_us, parent_cpu_time_us;
+};
+
+/* Fills *ret from "--name value" and "--name=value". 0, or -EINVAL with err->field
+ * the option's name, without dashes, and what would be right. With help, version or
+ * check_host set nothing else was checked for completeness. */
+int options_parse(int argc, char *const argv[], struct options *ret, struct error *err);
+
+/* The text of --help. */
+void options_print_help(FILE *out);
+
+/* The name of the option at index, NULL past the last: for the documentation test. */
+const char *options_name(size_t index);
+
+#endif
