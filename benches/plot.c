@@ -1,7 +1,7 @@
 /* plot.c - the phases of a run as stacked bars, one a VMM, drawn by gnuplot.
  *
- * gnuplot reads a script from its stdin: the table of medians as a data block (a
- * column a phase, then their sum), then one `plot`. Times are drawn in milliseconds.
+ * gnuplot reads a script from its stdin: the table of medians as a data block, then
+ * one `plot` with a column a phase. Times are drawn in milliseconds.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -89,18 +89,29 @@ static void write_data(const struct report *r, const struct bars *b, FILE *f)
 	for (size_t i = 0; i < b->nphases; i++)
 		fprintf(f, " \"%s\"", b->phases[i]->label);
 	for (size_t v = 0; v < b->n; v++) {
-		long long total = 0;
-
 		fprintf(f, "\n%s", b->vmms[v]);
 		for (size_t i = 0; i < b->nphases; i++) {
 			long long us = phase_us(r, b->vmms[v], b->phases[i]);
 
 			fprintf(f, " %lld.%03lld", us / 1000, us % 1000);
-			total += us;
 		}
-		fprintf(f, " %lld.%03lld", total / 1000, total % 1000);
 	}
 	fputs("\nEND\n", f);
+}
+
+/* The whole of each bar, above it. */
+static void write_totals(const struct report *r, const struct bars *b, FILE *f)
+{
+	for (size_t v = 0; v < b->n; v++) {
+		long long us = 0;
+
+		for (size_t i = 0; i < b->nphases; i++)
+			us += phase_us(r, b->vmms[v], b->phases[i]);
+		fprintf(f,
+			"set label '%lld.%lld ms' at first %zu, first %lld.%03lld center "
+			"offset 0,0.7\n",
+			us / 1000, us % 1000 / 100, v, us / 1000, us % 1000);
+	}
 }
 
 static void write_script(const struct report *r, const struct bars *b, const char *title,
@@ -108,6 +119,7 @@ static void write_script(const struct report *r, const struct bars *b, const cha
 {
 	fprintf(f, "set terminal %s\nset output '%s'\n", terminal_for(path), path);
 	write_data(r, b, f);
+	write_totals(r, b, f);
 	fprintf(f,
 		"set title \"%s (medians; kernel %s, kvm %s%s)\" noenhanced\n"
 		"set style data histograms\nset style histogram rowstacked\n"
@@ -119,10 +131,7 @@ static void write_script(const struct report *r, const struct bars *b, const cha
 	for (size_t i = 0; i < b->nphases; i++)
 		fprintf(f, "%s$data using %zu:xtic(1) title columnheader linecolor rgb '%s'",
 			i ? ", " : "", i + 2, colours[i % (sizeof(colours) / sizeof(colours[0]))]);
-	fprintf(f,
-		", $data using 0:%zu:(sprintf('%%.1f ms', column(%zu))) with labels "
-		"offset 0,0.7 notitle\n",
-		b->nphases + 2, b->nphases + 2);
+	fputc('\n', f);
 }
 
 int plot_phases(const struct report *r, const struct plot_phase *phases, const char *title,
