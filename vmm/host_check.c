@@ -20,9 +20,9 @@ static const char *kvm_flavour(void)
 	static const struct {
 		const char *path, *name;
 	} modules[] = {
-		{"/sys/module/kvm_intel", "vmx"},
-		{ "/sys/module/kvm_amd",	 "svm"},
-		{ "/sys/module/kvm_pvm",	 "pvm"},
+		{ "/sys/module/kvm_intel", "vmx" },
+		{ "/sys/module/kvm_amd", "svm" },
+		{ "/sys/module/kvm_pvm", "pvm" },
 	};
 
 	for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {

@@ -21,17 +21,17 @@ struct requirement {
 
 /* What the host's KVM must offer, and in which kernel it came. */
 static const struct requirement requirements[] = {
-	{KVM_CAP_USER_MEMORY,     "guest memory (KVM_CAP_USER_MEMORY)",		     "Linux 2.6.25 or later"},
-	{ KVM_CAP_IRQFD,		 "interrupts by descriptor (KVM_CAP_IRQFD)",	     "Linux 2.6.32 or later"},
-	{ KVM_CAP_IOEVENTFD,	     "notifications by descriptor (KVM_CAP_IOEVENTFD)",
-	  "Linux 2.6.32 or later"									    },
-	{ KVM_CAP_IRQ_ROUTING,    "interrupt routing (KVM_CAP_IRQ_ROUTING)",	  "Linux 2.6.30 or later"},
+	{ KVM_CAP_USER_MEMORY, "guest memory (KVM_CAP_USER_MEMORY)", "Linux 2.6.25 or later" },
+	{ KVM_CAP_IRQFD, "interrupts by descriptor (KVM_CAP_IRQFD)", "Linux 2.6.32 or later" },
+	{ KVM_CAP_IOEVENTFD, "notifications by descriptor (KVM_CAP_IOEVENTFD)",
+	  "Linux 2.6.32 or later" },
+	{ KVM_CAP_IRQ_ROUTING, "interrupt routing (KVM_CAP_IRQ_ROUTING)", "Linux 2.6.30 or later" },
 	{ KVM_CAP_IMMEDIATE_EXIT, "immediate exit (KVM_CAP_IMMEDIATE_EXIT)",
-	  "Linux 4.11 or later"									      },
+	  "Linux 4.11 or later" },
 #ifdef __x86_64__
-	{ KVM_CAP_SPLIT_IRQCHIP,	 "the split irqchip (KVM_CAP_SPLIT_IRQCHIP)",
-	  "Linux 4.4 or later"									       },
-	{ KVM_CAP_EXT_CPUID,	     "CPUID tables (KVM_CAP_EXT_CPUID)",		 "Linux 2.6.25 or later"},
+	{ KVM_CAP_SPLIT_IRQCHIP, "the split irqchip (KVM_CAP_SPLIT_IRQCHIP)",
+	  "Linux 4.4 or later" },
+	{ KVM_CAP_EXT_CPUID, "CPUID tables (KVM_CAP_EXT_CPUID)", "Linux 2.6.25 or later" },
 #endif
 };
 

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "devices/virtio/mmio.h"
 #include "devices/virtio/transport.h"
@@ -120,7 +121,7 @@ static int create_platform(struct machine *m, const struct machine_spec *spec, s
 {
 	struct arch_platform_config config = {
 		.kvm = &m->kvm,
-		.stop = {on_guest_stop, m},
+		.stop = { on_guest_stop, m },
 		.timeline = spec->timeline,
 		.boot_timer = spec->boot_timer,
 		.debug_exit_port = spec->debug_exit_port,
@@ -136,7 +137,8 @@ static int create_platform(struct machine *m, const struct machine_spec *spec, s
 	r = arch_platform_create(&config, &m->platform, err);
 	if (r < 0)
 		return r;
-	r = console_create(arch_platform_serial(m->platform), m->loop, &m->console);
+	r = console_create(arch_platform_serial(m->platform), m->loop, STDIN_FILENO, STDOUT_FILENO,
+			   &m->console);
 	if (r < 0)
 		return error_set(err, r, NULL, NULL, "cannot set up the console");
 	return 0;
@@ -149,8 +151,7 @@ static int create_vcpus(struct machine *m, const struct machine_config *c, struc
 		.count = (unsigned)c->vcpu_count,
 		.pio = m->pio,
 		.mmio = m->mmio,
-		.platform = m->platform,
-		.stop = {on_guest_stop, m},
+		.stop = { on_guest_stop, m },
 		.timeline = m->timeline,
 	};
 	struct arch_cpu_config model = { .vcpus = config.count, .smt = c->smt };

@@ -54,8 +54,8 @@ static int create_entropy(const void *config, struct virtio_dev **ret, struct er
 }
 
 static const struct kind kinds[SLOT_KINDS] = {
-	[SLOT_DRIVE] = {"drives",   VM_MAX_DRIVES, sizeof(struct drive_config),   create_drive  },
-	[SLOT_ENTROPY] = { "entropy", 1,		 sizeof(struct entropy_config), create_entropy},
+	[SLOT_DRIVE] = { "drives", VM_MAX_DRIVES, sizeof(struct drive_config), create_drive },
+	[SLOT_ENTROPY] = { "entropy", 1, sizeof(struct entropy_config), create_entropy },
 };
 
 int slots_create(struct slots **ret)

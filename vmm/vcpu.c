@@ -23,7 +23,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#include "vmm/arch/arch.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 #include "vmm/vcpu.h"
@@ -112,9 +111,10 @@ static void handle_hlt(struct vcpu *v)
 	stop_machine(v, STOP_POWER_OFF);
 }
 
+/* The IOAPIC holds no interrupt back, so the end of one is no news to it. */
 static void handle_eoi(struct vcpu *v)
 {
-	arch_handle_exit(v->set->config.platform, v->run);
+	(void)v;
 }
 
 static void handle_system_event(struct vcpu *v)
@@ -152,12 +152,12 @@ struct exit_handler {
 };
 
 static const struct exit_handler exit_handlers[] = {
-	[KVM_EXIT_IO] = {VCPU_EXIT_IO,		handle_io	  },
-	[KVM_EXIT_MMIO] = { VCPU_EXIT_MMIO,	    handle_mmio	},
-	[KVM_EXIT_HLT] = { VCPU_EXIT_HLT,	  handle_hlt	     },
-	[KVM_EXIT_IOAPIC_EOI] = { VCPU_EXIT_IOAPIC_EOI,	handle_eoi	   },
-	[KVM_EXIT_SYSTEM_EVENT] = { VCPU_EXIT_SYSTEM_EVENT, handle_system_event},
-	[KVM_EXIT_SHUTDOWN] = { VCPU_EXIT_SHUTDOWN,	    handle_shutdown    },
+	[KVM_EXIT_IO] = { VCPU_EXIT_IO, handle_io },
+	[KVM_EXIT_MMIO] = { VCPU_EXIT_MMIO, handle_mmio },
+	[KVM_EXIT_HLT] = { VCPU_EXIT_HLT, handle_hlt },
+	[KVM_EXIT_IOAPIC_EOI] = { VCPU_EXIT_IOAPIC_EOI, handle_eoi },
+	[KVM_EXIT_SYSTEM_EVENT] = { VCPU_EXIT_SYSTEM_EVENT, handle_system_event },
+	[KVM_EXIT_SHUTDOWN] = { VCPU_EXIT_SHUTDOWN, handle_shutdown },
 };
 
 static const struct exit_handler fault_handler = { VCPU_EXIT_OTHER, handle_fault };

@@ -15,7 +15,6 @@
 #include "vmm/kvm.h"
 #include "vmm/timeline.h"
 
-struct arch_platform;
 struct vcpus;
 
 /* Exits to user space, as they are counted and reported. */
@@ -36,7 +35,6 @@ struct vcpus_config {
 	const struct kvm *kvm;
 	unsigned count;
 	const struct bus *pio, *mmio;
-	struct arch_platform *platform; /* exits that only the architecture knows */
 	struct stop_sink stop;		/* called on vCPU threads */
 	struct timeline *timeline;
 };

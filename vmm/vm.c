@@ -146,33 +146,42 @@ static uint64_t host_memory_mib(void)
 	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >> 20;
 }
 
-static int check_machine(const struct machine_config *c, struct error *err)
-{
-	uint64_t host_mib = host_memory_mib();
+/* The messages begin as Firecracker's, which clients match on. */
+#define BAD_VCPUS                                                                       \
+	"The number of vCPUs must be greater than 0, less than 32 and must be 1 or an " \
+	"even number if SMT is enabled."
+#define BAD_MEMORY \
+	"The memory size (MiB) is either 0, or not a multiple of the configured page size."
 
+static int check_vcpus(const struct machine_config *c, struct error *err)
+{
 	if (c->vcpu_count < 1 || c->vcpu_count > VM_MAX_VCPUS)
 		return error_set(err, -EINVAL, "vcpu_count", "give 1 to 32",
-				 "The vCPU number is invalid! vcpu_count is %" PRIu64,
-				 c->vcpu_count);
+				 BAD_VCPUS " vcpu_count is %" PRIu64, c->vcpu_count);
 	if (c->smt && c->vcpu_count != 1 && c->vcpu_count % 2 != 0)
 		return error_set(err, -EINVAL, "vcpu_count",
 				 "give 1 or an even number, or smt false",
-				 "The vCPU number is invalid! vcpu_count is %" PRIu64 " with smt",
-				 c->vcpu_count);
+				 BAD_VCPUS " vcpu_count is %" PRIu64, c->vcpu_count);
+	return 0;
+}
+
+static int check_memory(const struct machine_config *c, struct error *err)
+{
+	uint64_t host_mib = host_memory_mib();
+
 	if (c->mem_size_mib == 0)
 		return error_set(err, -EINVAL, "mem_size_mib", "give at least 1",
-				 "The memory size (MiB) is invalid. mem_size_mib is 0");
-	if (c->mem_size_mib > host_mib)
-		return error_set(err, -EINVAL, "mem_size_mib", "give less than the host has",
-				 "The memory size (MiB) is invalid. mem_size_mib is %" PRIu64
-				 " and this host has %" PRIu64,
-				 c->mem_size_mib, host_mib);
+				 BAD_MEMORY " mem_size_mib is 0");
 	if (c->huge_pages != HUGE_PAGES_NONE && c->mem_size_mib % 2 != 0)
 		return error_set(err, -EINVAL, "mem_size_mib",
 				 "give an even number, or huge_pages None",
-				 "The memory size (MiB) is invalid. mem_size_mib is %" PRIu64
-				 ", not a multiple of the 2 MiB of huge_pages",
+				 BAD_MEMORY " mem_size_mib is %" PRIu64 " with huge_pages of 2 MiB",
 				 c->mem_size_mib);
+	if (c->mem_size_mib > host_mib)
+		return error_set(err, -EINVAL, "mem_size_mib", "give less than the host has",
+				 "The memory size (MiB) is more than this host has: mem_size_mib "
+				 "is %" PRIu64 " and the host has %" PRIu64,
+				 c->mem_size_mib, host_mib);
 	return 0;
 }
 
@@ -181,7 +190,9 @@ int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *
 	int r = check_not_started(vm, err);
 
 	if (r == 0)
-		r = check_machine(c, err);
+		r = check_vcpus(c, err);
+	if (r == 0)
+		r = check_memory(c, err);
 	if (r < 0)
 		return r;
 	vm->machine_config = *c;
@@ -291,7 +302,7 @@ static int build_machine(struct vm *vm, struct error *err)
 		.debug_exit_port = vm->options.debug_exit_port,
 		.loop = vm->loop,
 		.timeline = &vm->timeline,
-		.ended = {on_ended, vm},
+		.ended = { on_ended, vm },
 	};
 	int r = build_cmdline(vm, &line, err);
 

@@ -16,7 +16,6 @@
 #include "vmm/memory/gmem.h"
 #include "vmm/timeline.h"
 
-struct kvm_run;
 struct serial;
 struct arch_platform;
 struct arch_cpus;
@@ -61,9 +60,6 @@ struct serial *arch_platform_serial(struct arch_platform *p);
 /* Presses keys on the outside of the machine. */
 int arch_ctrl_alt_del(struct arch_platform *p);
 int arch_power_button(struct arch_platform *p);
-
-/* An exit that only the architecture knows. vCPU threads. */
-void arch_handle_exit(struct arch_platform *p, const struct kvm_run *run);
 
 /* The kernel, its initrd and everything that describes the machine to it, put
  * into guest memory; and in *ret how the first vCPU starts. */
