@@ -1,0 +1,44 @@
+/* acpi_pm.h - power management of a hardware-reduced ACPI machine, in four bytes.
+ *
+ *   offset 0  sleep control register   (ACPI 6.5, 4.8.3.7)
+ *          1  sleep status register    (the same)
+ *          2  reset register           (4.8.3.6)
+ *          3  event selector of the generic event device (5.6.9): reading it
+ *             returns the events since the last read and clears them
+ *
+ * The tables give the guest these addresses and values. Only single bytes answer;
+ * wider reads give ones, wider writes are lost.
+ */
+#ifndef DEVICES_ACPI_PM_H
+#define DEVICES_ACPI_PM_H
+
+#include "devices/bus.h"
+#include "devices/stop.h"
+
+enum {
+	ACPI_PM_LEN = 4,
+	ACPI_PM_EVENT_POWER_BUTTON = 1, /* bits of the event selector */
+};
+
+struct acpi_pm_config {
+	uint8_t s5_sleep_type; /* SLP_TYP of \_S5, 0 to 7: STOP_POWER_OFF */
+	uint8_t reset_value;   /* what the reset register wants: STOP_RESET */
+	struct stop_sink stop;
+	int irq_fd; /* eventfd of the event device's edge; not owned, must outlive */
+};
+
+struct acpi_pm;
+
+/* The device argument on the bus is the struct acpi_pm. vCPU threads. */
+extern const struct bus_ops acpi_pm_bus_ops;
+
+/* 0 and *ret, or -ENOMEM. */
+int acpi_pm_create(const struct acpi_pm_config *config, struct acpi_pm **ret);
+
+/* Accepts NULL. The bus must have let go. */
+void acpi_pm_destroy(struct acpi_pm *pm);
+
+/* Tells the guest that somebody pressed the power button. Any thread. */
+void acpi_pm_press_power_button(struct acpi_pm *pm);
+
+#endif
