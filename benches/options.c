@@ -71,19 +71,25 @@ static const struct option table[] = {
 
 enum { NOPTIONS = sizeof(table) / sizeof(table[0]) };
 
+/* The member that the option fills. */
+static void *member_of(const struct options *o, const struct option *opt)
+{
+	return (char *)o + opt->off;
+}
+
 static bool *flag_of(const struct options *o, const struct option *opt)
 {
-	return (bool *)((uintptr_t)o + opt->off);
+	return member_of(o, opt);
 }
 
 static int64_t *number_of(const struct options *o, const struct option *opt)
 {
-	return (int64_t *)((uintptr_t)o + opt->off);
+	return member_of(o, opt);
 }
 
 static char **text_of(const struct options *o, const struct option *opt)
 {
-	return (char **)((uintptr_t)o + opt->off);
+	return member_of(o, opt);
 }
 
 static int set_number(struct options *o, const struct option *opt, const char *value,

@@ -4,11 +4,14 @@
  * one `plot` with a column a phase. Times are drawn in milliseconds.
  */
 #include <errno.h>
-#include <stdlib.h>
+#include <spawn.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "benches/plot.h"
+#include "vmm/base/fd.h"
 
 enum { MAX_PHASES = 16, MAX_BARS = 8 };
 
@@ -134,23 +137,62 @@ static void write_script(const struct report *r, const struct bars *b, const cha
 	fputc('\n', f);
 }
 
+/* Runs gnuplot on the script: 0, its exit code, or a negative errno. */
+static int run_gnuplot(int script)
+{
+	char *argv[] = { (char *)"gnuplot", NULL };
+	posix_spawn_file_actions_t actions;
+	int status, r;
+	pid_t pid;
+
+	r = posix_spawn_file_actions_init(&actions);
+	if (r)
+		return -r;
+	r = posix_spawn_file_actions_adddup2(&actions, script, STDIN_FILENO);
+	if (r == 0)
+		r = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	if (r)
+		return -r;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -ECANCELED;
+}
+
+/* A file in memory, for the script; NULL with errno. */
+static FILE *script_create(void)
+{
+	int fd = memfd_create("plot", MFD_CLOEXEC);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+
+	if (!f)
+		fd_close(fd);
+	return f;
+}
+
 int plot_phases(const struct report *r, const struct plot_phase *phases, const char *title,
 		const char *path, struct error *err)
 {
 	struct bars bars = { 0 };
-	int status;
-	FILE *f;
+	FILE *script;
+	int result;
 
 	bars_collect(r, phases, &bars);
 	if (bars.nphases == 0)
 		return error_set(err, -ENODATA, "plot", NULL, "there is nothing to draw");
-	f = popen("gnuplot", "we");
-	if (!f)
-		return error_errno(err, "plot", NULL, "cannot run gnuplot");
-	write_script(r, &bars, title, path, f);
-	status = pclose(f);
-	if (status != 0)
-		return error_set(err, -EIO, "plot", "install gnuplot-nox", "gnuplot failed (%d)",
-				 WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+	script = script_create();
+	if (!script)
+		return error_errno(err, "plot", NULL, "cannot write a script for gnuplot");
+	write_script(r, &bars, title, path, script);
+	rewind(script); /* which writes what is buffered, too */
+	result = ferror(script) ? -EIO : run_gnuplot(fileno(script));
+	fclose(script);
+	if (result < 0)
+		return error_set(err, result, "plot", "install gnuplot-nox",
+				 "cannot run gnuplot: %s", strerror(-result));
+	if (result > 0)
+		return error_set(err, -EIO, "plot", "its message is above", "gnuplot failed (%d)",
+				 result);
 	return 0;
 }

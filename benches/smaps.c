@@ -55,18 +55,31 @@ static void line_field(struct mapping *m, const char *line)
 {
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		size_t len = strlen(fields[i].name);
+		void *member = (char *)m + fields[i].off;
 
 		if (strncmp(line, fields[i].name, len) == 0)
-			*(int64_t *)((uintptr_t)m + fields[i].off) += strtoll(line + len, NULL, 10);
+			*(int64_t *)member += strtoll(line + len, NULL, 10);
 	}
+}
+
+/* "START-END PERMISSIONS ..." begins a mapping. */
+static bool line_range(const char *line, uint64_t *start, uint64_t *end)
+{
+	char *at;
+
+	*start = strtoull(line, &at, 16);
+	if (at == line || *at != '-')
+		return false;
+	line = at + 1;
+	*end = strtoull(line, &at, 16);
+	return at != line && *at == ' ' && *end > *start;
 }
 
 static int line_parse(struct table *t, const char *line)
 {
-	unsigned long long start, end;
-	char flag;
+	uint64_t start, end;
 
-	if (sscanf(line, "%llx-%llx %c", &start, &end, &flag) == 3)
+	if (line_range(line, &start, &end))
 		return table_add(t, start, end);
 	if (t->n > 0)
 		line_field(&t->v[t->n - 1], line);

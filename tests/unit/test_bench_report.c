@@ -176,8 +176,9 @@ static void test_load_refuses(void **state)
 		"{",
 		"[]",
 		"{\"bench\": 1}",
-		"{\"bench\": \"b\", \"machine\": {\"kvm\": \"svm\", \"testhost\": false, "
-		"\"kernel\": \"k\", \"cpus\": 1}, \"results\": [{\"vmm\": \"wisp\"}]}",
+		"{\"bench\": \"b\", \"machine\": {}, \"results\": []}",
+		("{\"bench\": \"b\", \"machine\": {\"kvm\": \"svm\", \"testhost\": false, "
+		 "\"kernel\": \"k\", \"cpus\": 1}, \"results\": [{\"vmm\": \"wisp\"}]}"),
 	};
 
 	(void)state;
