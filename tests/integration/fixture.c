@@ -63,11 +63,13 @@ const char *fixture_image(const char *name)
 	const char *dir = getenv("WISP_IMAGES");
 	char *path = next_slot();
 
+	const char *found = path;
+
 	if (dir)
-		snprintf(path, PATH_MAX, "%s/%s", dir, name);
+		assert_true(snprintf(path, PATH_MAX, "%s/%s", dir, name) < PATH_MAX);
 	else
-		snprintf(path, PATH_MAX, "%s/images/%s", build_dir(), name);
-	return access(path, R_OK) == 0 ? path : NULL;
+		found = in_build("images", name);
+	return access(found, R_OK) == 0 ? found : NULL;
 }
 
 static char own_dir[] = "/tmp/wisp-test-XXXXXX";

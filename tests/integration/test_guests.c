@@ -108,7 +108,7 @@ static void test_guests(void **state)
 /* Input goes in, output comes back, byte by byte. */
 static void test_serial_echo(void **state)
 {
-	static const struct guest_case echo = { "serial-echo" };
+	static const struct guest_case echo = { .guest = "serial-echo" };
 	struct session *s = start(&echo, fixture_path("report.json"));
 
 	(void)state;
@@ -122,7 +122,7 @@ static void test_serial_echo(void **state)
 /* A guest that never ends is ended by a signal, in order: the report is there. */
 static void test_signal_ends(void **state)
 {
-	static const struct guest_case hello = { "hlt-loop" };
+	static const struct guest_case hello = { .guest = "hlt-loop" };
 	const char *report = fixture_path("signal-report.json");
 	struct session *s = start(&hello, report);
 
