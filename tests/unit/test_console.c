@@ -23,7 +23,7 @@
 #include "vmm/base/log.h"
 #include "vmm/console.h"
 
-enum { COLLECT_MAX = 48 * 1024, STOPPED = 77 };
+enum { COLLECT_MAX = 80 * 1024, STOPPED = 77 };
 
 struct fixture {
 	struct loop *loop;
@@ -192,6 +192,32 @@ static void a_slow_reader_gets_everything(void **state)
 	read_until(&f, sizeof(sent));
 	assert_memory_equal(f.text, sent, sizeof(sent));
 	assert_int_equal(serial_dropped(f.s), 0);
+	destroy(&f);
+	fd_close(out);
+}
+
+/* More than one turn writes, and no signal to come: the port's ring never was empty
+ * in between. */
+static void a_long_backlog_takes_several_turns(void **state)
+{
+	enum { PIPE = 4096, FIRST = 2 * PIPE + 100, ALL = 2 * PIPE + SERIAL_OUTPUT_BYTES };
+	static char sent[ALL];
+	struct fixture f;
+	int out;
+
+	(void)state;
+	create_piped(&f, &out);
+	assert_int_equal(fcntl(out, F_SETPIPE_SZ, PIPE), PIPE);
+	fill(sent, sizeof(sent));
+	guest_sends(&f, sent, FIRST);
+	f.step = 1;
+	read_until(&f, 1);
+	guest_sends(&f, sent + FIRST, ALL - FIRST);
+	assert_int_equal(serial_dropped(f.s), 0);
+	assert_true(fcntl(out, F_SETPIPE_SZ, 2 * SERIAL_OUTPUT_BYTES) >= ALL);
+	f.step = COLLECT_MAX;
+	read_until(&f, ALL);
+	assert_memory_equal(f.text, sent, sizeof(sent));
 	destroy(&f);
 	fd_close(out);
 }
@@ -405,6 +431,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(output_reaches_a_pipe),
 		cmocka_unit_test(a_slow_reader_gets_everything),
+		cmocka_unit_test(a_long_backlog_takes_several_turns),
 		cmocka_unit_test(the_last_lines_are_not_lost),
 		cmocka_unit_test(a_dead_reader_turns_output_off),
 		cmocka_unit_test(output_goes_to_a_file_directly),
