@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "devices/acpi_pm.h"
 #include "vmm/arch/x86_64/acpi.h"
 #include "vmm/arch/x86_64/aml.h"
 #include "vmm/arch/x86_64/layout.h"
@@ -49,7 +50,7 @@ enum {
 	FADT_HW_REDUCED_ACPI = 1 << 20,
 };
 
-enum { NOTIFY_POWER_BUTTON = 0x80, EVENT_POWER_BUTTON = 1 };
+enum { NOTIFY_POWER_BUTTON = 0x80 };
 
 struct rsdp {
 	char signature[8];
@@ -189,7 +190,7 @@ static uint64_t end_table(struct tablebuf *b, size_t at)
 	if (b->full)
 		return 0;
 	h->len = (uint32_t)(b->len - at);
-	h->checksum = tablebuf_checksum(h, h->len);
+	h->checksum = tables_checksum(h, h->len);
 	return LAYOUT_ACPI + at;
 }
 
@@ -265,7 +266,7 @@ static void add_event_device(struct aml *a)
 	aml_io_region(a, "EREG", LAYOUT_ACPI_GED, 1);
 	aml_byte_field(a, "EREG", "ESEL");
 	aml_method(a, "_EVT", 1);
-	aml_if_bits(a, "ESEL", EVENT_POWER_BUTTON);
+	aml_if_bits(a, "ESEL", ACPI_PM_EVENT_POWER_BUTTON);
 	aml_notify(a, "PWRB", NOTIFY_POWER_BUTTON);
 	aml_end(a);
 	aml_end(a);
@@ -335,31 +336,31 @@ static uint64_t add_fadt(struct tablebuf *b, uint64_t dsdt)
 	return end_table(b, begin_table(b, "FACP", FADT_REVISION, &fadt, sizeof(fadt)));
 }
 
-/* An 8-bit id or UID of 255 means all processors, so that from there on it takes
- * the longer form. */
-static bool needs_x2apic(const struct machine_tables *t, unsigned i)
+/* APIC id and UID are the vCPU's number. In 8 bits 255 means all processors, so
+ * from there on it takes the longer form. */
+static bool needs_x2apic(unsigned id)
 {
-	return i >= UINT8_MAX || machine_apic_id(t, i) >= UINT8_MAX;
+	return id >= UINT8_MAX;
 }
 
-static void add_processor(struct tablebuf *b, const struct machine_tables *t, unsigned i)
+static void add_processor(struct tablebuf *b, unsigned id)
 {
 	const struct madt_local_apic apic = {
 		.type = MADT_LOCAL_APIC,
 		.len = sizeof(apic),
-		.uid = (uint8_t)i,
-		.apic_id = (uint8_t)machine_apic_id(t, i),
+		.uid = (uint8_t)id,
+		.apic_id = (uint8_t)id,
 		.flags = MADT_ENABLED,
 	};
 	const struct madt_x2apic x2apic = {
 		.type = MADT_X2APIC,
 		.len = sizeof(x2apic),
-		.apic_id = machine_apic_id(t, i),
+		.apic_id = id,
 		.flags = MADT_ENABLED,
-		.uid = i,
+		.uid = id,
 	};
 
-	if (needs_x2apic(t, i))
+	if (needs_x2apic(id))
 		tablebuf_put(b, &x2apic, sizeof(x2apic));
 	else
 		tablebuf_put(b, &apic, sizeof(apic));
@@ -395,14 +396,11 @@ static uint64_t add_madt(struct tablebuf *b, const struct machine_tables *t)
 		.address = LAYOUT_IOAPIC,
 	};
 	size_t at = begin_table(b, "APIC", MADT_REVISION, &madt, sizeof(madt));
-	bool has_x2apic = false;
 
-	for (unsigned i = 0; i < t->vcpus; i++) {
-		add_processor(b, t, i);
-		has_x2apic |= needs_x2apic(t, i);
-	}
+	for (unsigned i = 0; i < t->vcpus; i++)
+		add_processor(b, i);
 	tablebuf_put(b, &ioapic, sizeof(ioapic));
-	add_nmi(b, has_x2apic);
+	add_nmi(b, t->vcpus > 0 && needs_x2apic(t->vcpus - 1));
 	return end_table(b, at);
 }
 
@@ -425,8 +423,8 @@ static void fill_rsdp(struct rsdp *r, uint64_t xsdt)
 		.xsdt = xsdt,
 	};
 	memcpy(r->signature, RSDP_SIGNATURE, sizeof(r->signature));
-	r->checksum = tablebuf_checksum(r, RSDP_V1_LEN);
-	r->checksum_all = tablebuf_checksum(r, sizeof(*r));
+	r->checksum = tables_checksum(r, RSDP_V1_LEN);
+	r->checksum_all = tables_checksum(r, sizeof(*r));
 }
 
 static int check_virtio(const struct machine_tables *t, struct error *err)

@@ -7,7 +7,7 @@
 #ifndef VMM_ARCH_X86_64_ACPI_H
 #define VMM_ARCH_X86_64_ACPI_H
 
-#include "vmm/arch/x86_64/machine_tables.h"
+#include "vmm/arch/x86_64/tables.h"
 #include "vmm/base/error.h"
 #include "vmm/memory/gmem.h"
 

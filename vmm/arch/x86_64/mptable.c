@@ -124,7 +124,7 @@ static void add_processors(struct mp *mp, const struct machine_tables *t)
 	for (unsigned i = 0; i < t->vcpus; i++) {
 		const struct mp_processor processor = {
 			.type = MP_PROCESSOR,
-			.apic_id = (uint8_t)machine_apic_id(t, i),
+			.apic_id = (uint8_t)i,
 			.apic_version = LOCAL_APIC_VERSION,
 			.flags = i == 0 ? PROCESSOR_ENABLED | PROCESSOR_BOOT : PROCESSOR_ENABLED,
 			.signature = CPU_SIGNATURE,
@@ -183,13 +183,13 @@ static void add_pins(struct mp *mp, const struct machine_tables *t)
 }
 
 /* LINT0 of the boot processor is where a PC's 8259 would be; LINT1 gets NMIs. */
-static void add_local_interrupts(struct mp *mp, const struct machine_tables *t)
+static void add_local_interrupts(struct mp *mp)
 {
 	const struct mp_interrupt extint = {
 		.type = MP_LOCAL_INTERRUPT,
 		.kind = INTERRUPT_EXTINT,
 		.bus = ISA_BUS,
-		.apic_id = (uint8_t)machine_apic_id(t, 0),
+		.apic_id = 0,
 		.pin = 0,
 	};
 	const struct mp_interrupt nmi = {
@@ -212,7 +212,7 @@ static void fill_pointer(struct mp_pointer *p)
 		.paragraphs = sizeof(*p) / MP_PARAGRAPH,
 		.revision = MP_REVISION,
 	};
-	p->checksum = tablebuf_checksum(p, sizeof(*p));
+	p->checksum = tables_checksum(p, sizeof(*p));
 }
 
 /* bytes: the header's place and all entries behind it, len in all. */
@@ -229,18 +229,12 @@ static void fill_header(uint8_t *bytes, size_t len, uint16_t entries)
 	memcpy(h.oem_id, "WISP    ", sizeof(h.oem_id));
 	memcpy(h.product_id, "MICROVM     ", sizeof(h.product_id));
 	memcpy(bytes, &h, sizeof(h));
-	h.checksum = tablebuf_checksum(bytes, len);
+	h.checksum = tables_checksum(bytes, len);
 	memcpy(bytes, &h, sizeof(h));
 }
 
 static int check(const struct machine_tables *t, struct error *err)
 {
-	for (unsigned i = 0; i < t->vcpus; i++) {
-		if (machine_apic_id(t, i) >= ALL_LOCAL_APICS)
-			return error_set(err, -EINVAL, "vcpu_count", "give fewer",
-					 "vCPU %u has APIC id %u, which the MP table cannot hold",
-					 i, machine_apic_id(t, i));
-	}
 	for (unsigned i = 0; i < t->nvirtio; i++) {
 		if (t->virtio[i].gsi >= LAYOUT_IOAPIC_PINS)
 			return error_set(err, -EINVAL, NULL, "remove a device",
@@ -262,7 +256,7 @@ int mptable_write(struct gmem *m, const struct machine_tables *t, struct error *
 	add_processors(&mp, t);
 	add_bus_and_ioapic(&mp);
 	add_pins(&mp, t);
-	add_local_interrupts(&mp, t);
+	add_local_interrupts(&mp);
 	if (mp.out.full)
 		return error_set(err, -ENOSPC, "vcpu_count", "give fewer",
 				 "the MP table of %u vCPUs does not fit below 640 KiB", t->vcpus);

@@ -49,13 +49,3 @@ void tablebuf_align(struct tablebuf *b, size_t align)
 	if (gap)
 		memset(gap, 0, pad);
 }
-
-uint8_t tablebuf_checksum(const void *bytes, size_t len)
-{
-	const uint8_t *p = bytes;
-	uint8_t sum = 0;
-
-	for (size_t i = 0; i < len; i++)
-		sum = (uint8_t)(sum + p[i]);
-	return (uint8_t)-sum;
-}

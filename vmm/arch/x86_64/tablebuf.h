@@ -28,8 +28,4 @@ void tablebuf_insert(struct tablebuf *b, size_t at, const void *src, size_t len)
 /* Appends zeros up to a multiple of align. */
 void tablebuf_align(struct tablebuf *b, size_t align);
 
-/* The byte that makes the sum of all of them, itself included, zero: what every
- * table here has somewhere, over a range in which that byte is still 0. */
-uint8_t tablebuf_checksum(const void *bytes, size_t len);
-
 #endif
