@@ -39,6 +39,7 @@ static const struct {
 	{ "system_event_exits", { PROBE_COUNT, "kvm/kvm_userspace_exit", "reason == 24" }, true },
 	{ "user_exits", { PROBE_COUNT, "kvm/kvm_userspace_exit", NULL }, false },
 	{ "kvm_exits", { PROBE_COUNT, "kvm/kvm_exit", NULL }, false },
+	{ "page_fault_exits", { PROBE_COUNT, "kvm/kvm_page_fault", NULL }, false },
 };
 
 enum { NEXITS = sizeof(exits) / sizeof(exits[0]), USER_EXITS = 6 };
