@@ -90,7 +90,7 @@ static void test_minimal_devices(void **state)
 				     "dd if=/dev/vda bs=8 count=1 2>/dev/null; echo; "
 				     "cat /sys/block/vda/ro; cat /sys/block/vda/serial; echo; "
 				     "cat /sys/class/misc/hw_random/rng_current; "
-				     "dd if=/dev/hwrng of=/dev/null bs=64 count=1 2>&1 | grep 64 ",
+				     "head -c 64 /dev/hwrng | wc -c",
 		.mem_mib = 64,
 		.disk = fixture_disk("ro.raw", "WISPDISK", 1024 * 1024),
 		.disk_read_only = true,
