@@ -1,33 +1,37 @@
 /* layout.h - where things are in an x86 guest's physical address space.
  *
  * Everything that the loader, the tables and the device bus must agree on.
- * Values that guests can see follow Firecracker's layout where it has one.
+ * Values that guests can see follow Firecracker's layout where it has one. The
+ * tests' guests include this file, too: no declarations, and _ULL() for what is an
+ * address.
  */
 #ifndef VMM_ARCH_X86_64_LAYOUT_H
 #define VMM_ARCH_X86_64_LAYOUT_H
 
-#define LAYOUT_GDT	  0x500ull
-#define LAYOUT_PVH_INFO	  0x6000ull /* hvm_start_info, module list, memory map */
-#define LAYOUT_ZERO_PAGE  0x7000ull /* boot_params */
-#define LAYOUT_BOOT_STACK 0x8ff0ull
-#define LAYOUT_PAGE_TABLE 0x9000ull /* PML4, PDPT, 4 page directories: 6 pages */
-#define LAYOUT_CMDLINE	  0x20000ull
-#define LAYOUT_EBDA	  0x9fc00ull /* end of low RAM; the MP table starts here */
+#include <linux/const.h>
+
+#define LAYOUT_GDT	  _ULL(0x500)
+#define LAYOUT_PVH_INFO	  _ULL(0x6000) /* hvm_start_info, module list, memory map */
+#define LAYOUT_ZERO_PAGE  _ULL(0x7000) /* boot_params */
+#define LAYOUT_BOOT_STACK _ULL(0x8ff0)
+#define LAYOUT_PAGE_TABLE _ULL(0x9000) /* PML4, PDPT, 4 page directories: 6 pages */
+#define LAYOUT_CMDLINE	  _ULL(0x20000)
+#define LAYOUT_EBDA	  _ULL(0x9fc00) /* end of low RAM; the MP table starts here */
 #define LAYOUT_MPTABLE	  LAYOUT_EBDA
-#define LAYOUT_ACPI	  0xe0000ull /* RSDP first, the other tables behind it */
-#define LAYOUT_ACPI_END	  0x100000ull
-#define LAYOUT_KERNEL	  0x100000ull /* nothing is loaded below */
+#define LAYOUT_ACPI	  _ULL(0xe0000) /* RSDP first, the other tables behind it */
+#define LAYOUT_ACPI_END	  _ULL(0x100000)
+#define LAYOUT_KERNEL	  _ULL(0x100000) /* nothing is loaded below */
 
 /* No RAM here: devices, APICs, and what KVM needs on Intel. */
-#define LAYOUT_GAP_START   0xc0000000ull
-#define LAYOUT_GAP_END	   0x100000000ull
-#define LAYOUT_BOOT_TIMER  0xc0000000ull
-#define LAYOUT_VIRTIO_MMIO 0xc0001000ull /* device n at + n * LAYOUT_VIRTIO_LEN */
-#define LAYOUT_VIRTIO_LEN  0x1000ull
-#define LAYOUT_IOAPIC	   0xfec00000ull
-#define LAYOUT_LAPIC	   0xfee00000ull
-#define LAYOUT_IDENTITY	   0xfffbc000ull
-#define LAYOUT_TSS	   0xfffbd000ull
+#define LAYOUT_GAP_START   _ULL(0xc0000000)
+#define LAYOUT_GAP_END	   _ULL(0x100000000)
+#define LAYOUT_BOOT_TIMER  _ULL(0xc0000000)
+#define LAYOUT_VIRTIO_MMIO _ULL(0xc0001000) /* device n at + n * LAYOUT_VIRTIO_LEN */
+#define LAYOUT_VIRTIO_LEN  _ULL(0x1000)
+#define LAYOUT_IOAPIC	   _ULL(0xfec00000)
+#define LAYOUT_LAPIC	   _ULL(0xfee00000)
+#define LAYOUT_IDENTITY	   _ULL(0xfffbc000)
+#define LAYOUT_TSS	   _ULL(0xfffbd000)
 
 /* Ports. */
 #define LAYOUT_SERIAL	   0x3f8
