@@ -1,0 +1,11 @@
+/* exit.S - ends with the number that its command line starts with. */
+#include "tests/guests/guest.inc"
+
+main:
+	movl	$nothing, %edi
+	jmp	cmdline_number
+
+nothing:
+	.asciz	""
+
+#include "tests/guests/cmdline.inc"

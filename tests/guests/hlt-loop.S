@@ -1,0 +1,14 @@
+/* hlt-loop.S - says that it halts, and halts for good: only the VMM can end it. */
+#include "tests/guests/guest.inc"
+
+main:
+	movl	$text, %esi
+	call	print
+1:	cli
+	hlt
+	jmp	1b
+
+text:
+	.asciz	"halted\n"
+
+#include "tests/guests/print.inc"
