@@ -1,5 +1,6 @@
 /* exit.S - ends with the number that its command line starts with. */
 #include "tests/guests/guest.inc"
+#include "tests/guests/cmdline.inc"
 
 main:
 	movl	$nothing, %edi
@@ -7,5 +8,3 @@ main:
 
 nothing:
 	.asciz	""
-
-#include "tests/guests/cmdline.inc"

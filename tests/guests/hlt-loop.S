@@ -1,5 +1,6 @@
 /* hlt-loop.S - says that it halts, and halts for good: only the VMM can end it. */
 #include "tests/guests/guest.inc"
+#include "tests/guests/print.inc"
 
 main:
 	movl	$text, %esi
@@ -10,5 +11,3 @@ main:
 
 text:
 	.asciz	"halted\n"
-
-#include "tests/guests/print.inc"

@@ -1,6 +1,7 @@
 /* linux64.S - checks what Linux's 64-bit entry promises: long mode (1 to 3), the
- * segments (4 to 6), 4 GiB mapped to themselves (7, 8), and boot_params: header (9, 10),
- * e820 (11, 12), command line (13, 14), RSDP (15). */
+ * segments (4 to 6), 4 GiB mapped to themselves (7, 8), and in boot_params the
+ * header (9, 10), e820 (11, 12), a command line that starts with "linux64" and ends (13, 14),
+ * RSDP (15). */
 #define GUEST_LINUX64
 #include "tests/guests/guest.inc"
 
@@ -63,8 +64,9 @@ main:
 	require	e, 12
 
 	movl	PARAMS_CMDLINE(%rsi), %edi
-	testl	%edi, %edi
-	require	nz, 13
+	movabsq	$0x20343678756e696c, %rax	/* "linux64 " */
+	cmpq	%rax, (%rdi)
+	require	e, 13
 	movl	$MAX_CMDLINE, %ecx
 	xorb	%al, %al
 	repne	scasb

@@ -1,6 +1,6 @@
 /* pvh.S - checks what a PVH entry promises: the processor's state (1 to 3), the
- * start info (4, 5), the memory map (6 to 9), the command line (10, 11), the
- * RSDP (12). */
+ * start info (4, 5), the memory map (6 to 9), a command line that starts with
+ * "pvh-test" and ends (10, 11), the RSDP (12). */
 #include "tests/guests/guest.inc"
 
 #define INFO_MAGIC	0
@@ -30,7 +30,7 @@ main:
 	cmpl	$1, INFO_VERSION(%ebx)
 	require	ae, 5
 
-	/* A map that starts with RAM at 0, ascends, and has no empty entry. */
+	/* wisp's map starts with RAM at 0, ascends, and has no empty entry. */
 	movl	INFO_MAP_COUNT(%ebx), %ecx
 	cmpl	$2, %ecx
 	require	ae, 6
@@ -58,8 +58,10 @@ main:
 	jmp	1b
 
 2:	movl	INFO_CMDLINE(%ebx), %edi
-	testl	%edi, %edi
-	require	nz, 10
+	movl	$cmdline, %esi
+	movl	$8, %ecx
+	repe	cmpsb
+	require	e, 10
 	movl	$MAX_CMDLINE, %ecx
 	xorb	%al, %al
 	repne	scasb
@@ -73,5 +75,7 @@ main:
 	xorl	%eax, %eax
 	ret
 
+cmdline:
+	.ascii	"pvh-test"
 rsdp:
 	.ascii	"RSD PTR "

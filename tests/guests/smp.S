@@ -5,6 +5,7 @@
  * If one does not come this waits for ever: the test has a time limit.
  */
 #include "tests/guests/guest.inc"
+#include "tests/guests/cmdline.inc"
 
 #define LAPIC_SPURIOUS	(LAYOUT_LAPIC + 0xf0)
 #define LAPIC_ICR	(LAYOUT_LAPIC + 0x300)
@@ -78,5 +79,3 @@ here:
 	.long	1
 trampoline_end:
 	.code32
-
-#include "tests/guests/cmdline.inc"

@@ -1,5 +1,6 @@
-/* unhandled.S - ports (1 to 3) and addresses (4 to 6) that nobody answers: reads
- * of every width give ones, writes are lost. */
+/* unhandled.S - ports (1 to 3) and addresses (4 to 7) that nobody answers: reads
+ * of every width give ones, writes are lost. In long mode, for the widest. */
+#define GUEST_LINUX64
 #include "tests/guests/guest.inc"
 
 #define NO_PORT	   0x560
@@ -19,15 +20,19 @@ main:
 	cmpl	$0xffffffff, %eax
 	require	e, 3
 
-	movl	$0, NO_ADDRESS
-	movb	NO_ADDRESS, %al
+	movl	$NO_ADDRESS, %esi
+	movq	$0, (%rsi)
+	movb	(%rsi), %al
 	cmpb	$0xff, %al
 	require	e, 4
-	movw	NO_ADDRESS, %ax
+	movw	(%rsi), %ax
 	cmpw	$0xffff, %ax
 	require	e, 5
-	movl	NO_ADDRESS, %eax
+	movl	(%rsi), %eax
 	cmpl	$0xffffffff, %eax
 	require	e, 6
+	movq	(%rsi), %rax
+	cmpq	$-1, %rax
+	require	e, 7
 	xorl	%eax, %eax
 	ret

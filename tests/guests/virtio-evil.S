@@ -3,6 +3,7 @@
  * serve an honest request as if nothing had been (20 to 26: virtio.inc).
  * 2: it needs a reset because a queue was notified that does not exist. */
 #include "tests/guests/guest.inc"
+#include "tests/guests/virtio.inc"
 
 /* What is wrong: the size of the queue, or the first descriptor of a chain. */
 	.macro	evil size, address, len, flags, next
@@ -12,6 +13,10 @@
 	.short	\flags, \next
 	.endm
 #define EVIL_BYTES 20
+
+/* Looks at the status before the guest gives up: each is an exit, so that this is
+ * a long time for a device that serves a queue at once. */
+#define PATIENCE 200000
 
 main:
 	movl	$evils, %ebp
@@ -45,10 +50,6 @@ main:
 	xorl	%eax, %eax
 	ret
 
-/* Looks at the status before the guest gives up: each is an exit, so that this is
- * a long time for a device that serves a queue at once. */
-#define PATIENCE 200000
-
 evils:
 	evil	3, 0, 0, 0, 0				/* no power of two */
 	evil	0, 0, 0, 0, 0				/* no queue at all */
@@ -60,5 +61,3 @@ evils:
 	evil	QUEUE_SIZE, 0x1000, 0xffffffff, 0, 0	/* more than there is */
 	evil	QUEUE_SIZE, 0xfffffffffffffff0, 0x20, 0, 0	/* wraps around */
 evils_end:
-
-#include "tests/guests/virtio.inc"

@@ -2,6 +2,7 @@
  * registers (1 to 4), the status handshake, a queue (5), and with a block device
  * the first sector (20 to 26: virtio.inc). */
 #include "tests/guests/guest.inc"
+#include "tests/guests/virtio.inc"
 
 #define BLOCK_DEVICE 2
 
@@ -27,5 +28,3 @@ main:
 1:	call	virtio_reset
 	xorl	%eax, %eax
 	ret
-
-#include "tests/guests/virtio.inc"
