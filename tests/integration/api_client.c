@@ -1,0 +1,92 @@
+/* api_client.c - one request to the API socket of a wisp under test. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/api_client.h"
+#include "vmm/base/clock.h"
+
+enum { ANSWER_BYTES = 8192, HEAD_BYTES = 512, RETRY_US = 1000 };
+
+/* The connection, or -1. */
+static int try_connect(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_true(strlen(path) < sizeof(address.sun_path));
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+void api_wait(const char *socket_path, unsigned limit_s)
+{
+	uint64_t deadline_us = clock_now_us() + limit_s * 1000000ull;
+	int fd;
+
+	while ((fd = try_connect(socket_path)) < 0) {
+		if (clock_now_us() > deadline_us)
+			fail_msg("nobody listens on %s after %u s", socket_path, limit_s);
+		usleep(RETRY_US);
+	}
+	close(fd);
+}
+
+/* A server that refuses a request need not read all of it: an error is no failure. */
+static void send_all(int fd, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			return;
+		data += n;
+		len -= (size_t)n;
+	}
+}
+
+static void read_answer(int fd, char *answer, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < size - 1 && (n = read(fd, answer + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	answer[len] = '\0';
+}
+
+void api_call(const char *socket_path, const char *verb, const char *path, const char *body,
+	      struct api_reply *ret)
+{
+	char head[HEAD_BYTES], answer[ANSWER_BYTES];
+	size_t body_len = body ? strlen(body) : 0;
+	int fd = try_connect(socket_path);
+	const char *answer_body;
+
+	assert_true(fd >= 0);
+	snprintf(head, sizeof(head),
+		 "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+		 "Content-Length: %zu\r\n\r\n",
+		 verb, path, body_len);
+	send_all(fd, head, strlen(head));
+	send_all(fd, body, body_len);
+	shutdown(fd, SHUT_WR);
+	read_answer(fd, answer, sizeof(answer));
+	close(fd);
+	if (sscanf(answer, "HTTP/1.1 %d", &ret->status) != 1)
+		fail_msg("%s %s: no answer, but \"%s\"", verb, path, answer);
+	answer_body = strstr(answer, "\r\n\r\n");
+	snprintf(ret->body, sizeof(ret->body), "%s", answer_body ? answer_body + 4 : "");
+}
