@@ -42,6 +42,7 @@ struct machine bench_machine(const struct bench *b)
 		.cmdline = "",
 		.mem_mib = (unsigned)option_or(o->mem_mib, BENCH_MEM_MIB),
 		.vcpus = (unsigned)option_or(o->vcpus, 1),
+		.huge_pages = o->huge_pages,
 		.qemu_machine = o->qemu_machine ? o->qemu_machine : QEMU_MACHINE,
 		.qemu_cpu = o->qemu_cpu ? o->qemu_cpu : qemu_cpu(b),
 	};

@@ -263,6 +263,9 @@ static int boot_init(struct bench *b, struct boot *boot, struct error *err)
 	int r;
 
 	*boot = (struct boot){ .machine = bench_machine(b), .first = bench_first_entry(b) };
+	/* QEMU asks for transparent huge pages by itself. */
+	if (!boot->machine.huge_pages)
+		boot->machine.huge_pages = "Transparent";
 	for (size_t i = 0; i < NEXITS; i++)
 		boot->counters[i] = exits[i].probe;
 	r = choose_images(b->options, boot, err);

@@ -64,6 +64,9 @@ static const struct option table[] = {
 	  "QEMU (default: $QEMU, then qemu-system-x86_64 on PATH)" },
 	{ "firecracker", OPT_INPUT, AT(firecracker), 0, 0, false, "PATH",
 	  "Firecracker (default: $FIRECRACKER)" },
+	{ "huge-pages", OPT_TEXT, AT(huge_pages), 0, 0, false, "TEXT",
+	  "wisp's huge_pages: None, Transparent, 2M (default: Transparent for boot,\n"
+	  "                           as QEMU asks for them too; None for startup)" },
 	{ "qemu-machine", OPT_TEXT, AT(qemu_machine), 0, 0, false, "TEXT", "QEMU's -M" },
 	{ "qemu-cpu", OPT_TEXT, AT(qemu_cpu), 0, 0, false, "TEXT", "QEMU's -cpu" },
 	{ "help", OPT_FLAG, AT(help), 0, 0, true, NULL, "this text" },

@@ -17,7 +17,7 @@ struct options {
 	char *vmms; /* "wisp,qemu" */
 	char *json, *plot;
 	char *kernel, *initrd, *disk, *cmdline, *marker, *end;
-	char *wisp, *qemu, *firecracker, *qemu_machine, *qemu_cpu;
+	char *wisp, *qemu, *firecracker, *huge_pages, *qemu_machine, *qemu_cpu;
 	bool kvm, testhost, details, no_table, busy, help;
 };
 

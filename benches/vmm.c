@@ -46,6 +46,9 @@ static json_t *config_json(const struct machine *m)
 					   json_pack("{s:s, s:s, s:b, s:b}", "drive_id", "disk",
 						     "path_on_host", m->disk, "is_root_device", 0,
 						     "is_read_only", 1));
+	if (root && m->huge_pages)
+		r |= json_object_set_new(json_object_get(root, "machine-config"), "huge_pages",
+					 json_string(m->huge_pages));
 	if (r < 0) {
 		json_decref(root);
 		return NULL;

@@ -26,6 +26,7 @@ struct machine {
 	const char *disk;    /* a raw image, attached read-only; NULL: none */
 	const char *cmdline; /* of the kernel; a VMM may add to it */
 	unsigned mem_mib, vcpus;
+	const char *huge_pages;	  /* of wisp's machine-config; NULL: its default */
 	const char *qemu_machine; /* the value of QEMU's -M */
 	const char *qemu_cpu;	  /* the value of QEMU's -cpu */
 	const char *report;	  /* where wisp writes its own report; NULL: nowhere */

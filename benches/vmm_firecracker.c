@@ -22,8 +22,13 @@ static int firecracker_locate(const struct options *o, char path[static PATH_MAX
 static int firecracker_command(const struct machine *m, const char *program, const char *dir,
 			       struct argv *ret, struct error *err)
 {
+	struct machine own = *m;
 	char config[PATH_MAX];
-	int r = vmm_write_config(m, dir, config, err);
+	int r;
+
+	/* Older ones do not know the value, and all know the default. */
+	own.huge_pages = NULL;
+	r = vmm_write_config(&own, dir, config, err);
 
 	if (r < 0)
 		return r;

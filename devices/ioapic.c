@@ -1,6 +1,6 @@
 /* ioapic.c - redirection entries in, MSI routes out.
  *
- * The guest's driver writes each of the 24 entries in two halves, several times
+ * The guest's driver writes each entry in two halves, several times
  * over while it boots, nearly always masked. Telling KVM of a change costs a grace
  * period, so an entry is first turned into the message it would send, and only a
  * message that differs from the one KVM has is worth a call. Masked entries send
@@ -66,18 +66,19 @@ enum {
 struct ioapic_state {
 	uint32_t id;
 	uint8_t select;
-	uint64_t entry[IOAPIC_PINS];
+	uint64_t entry[IOAPIC_MAX_PINS];
 };
 
 struct ioapic {
 	const struct ioapic_ops *ops;
 	void *ctx;
+	unsigned pins;
 
 	/* Under the lock. */
 	pthread_mutex_t lock;
 	struct ioapic_state state;
-	struct ioapic_route route[IOAPIC_PINS]; /* what the entries mean */
-	bool stale;				/* the last set_routes failed */
+	struct ioapic_route route[IOAPIC_MAX_PINS]; /* what the entries mean */
+	bool stale;				    /* the last set_routes failed */
 };
 
 static struct ioapic_route make_route(unsigned pin, uint64_t entry)
@@ -101,15 +102,19 @@ static bool route_equals(const struct ioapic_route *a, const struct ioapic_route
 	       a->msi_data == b->msi_data;
 }
 
-int ioapic_create(const struct ioapic_ops *ops, void *ctx, struct ioapic **ret)
+int ioapic_create(const struct ioapic_ops *ops, void *ctx, unsigned pins, struct ioapic **ret)
 {
-	struct ioapic *a = calloc(1, sizeof(*a));
+	struct ioapic *a;
 
+	if (pins < 1 || pins > IOAPIC_MAX_PINS)
+		return -EINVAL;
+	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
 	a->ops = ops;
 	a->ctx = ctx;
-	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+	a->pins = pins;
+	for (unsigned pin = 0; pin < pins; pin++) {
 		a->state.entry[pin] = ENTRY_MASKED;
 		a->route[pin] = make_route(pin, ENTRY_MASKED);
 	}
@@ -133,7 +138,7 @@ static bool selected_entry(const struct ioapic *a, unsigned *pin, bool *high)
 {
 	unsigned reg = a->state.select;
 
-	if (reg < REG_ENTRIES || reg >= REG_ENTRIES + 2 * IOAPIC_PINS)
+	if (reg < REG_ENTRIES || reg >= REG_ENTRIES + 2 * a->pins)
 		return false;
 	*pin = (reg - REG_ENTRIES) / 2;
 	*high = reg % 2;
@@ -152,7 +157,7 @@ static uint32_t window_read(const struct ioapic *a)
 	case REG_ARBITRATION:
 		return a->state.id;
 	case REG_VERSION:
-		return VERSION | (IOAPIC_PINS - 1) << VERSION_LAST_PIN_SHIFT;
+		return VERSION | (a->pins - 1) << VERSION_LAST_PIN_SHIFT;
 	default:
 		return 0;
 	}
@@ -166,7 +171,7 @@ static void publish(struct ioapic *a, unsigned pin)
 		return;
 	a->route[pin] = route;
 
-	int r = a->ops->set_routes(a->ctx, a->route, IOAPIC_PINS);
+	int r = a->ops->set_routes(a->ctx, a->route, a->pins);
 
 	a->stale = r < 0;
 	if (r < 0)

@@ -13,7 +13,7 @@
 
 enum {
 	IOAPIC_LEN = 0x100, /* bytes of MMIO */
-	IOAPIC_PINS = 24,
+	IOAPIC_MAX_PINS = 24,
 };
 
 /* What a pin sends; address and data are 0 when it is masked and sends nothing. */
@@ -25,7 +25,7 @@ struct ioapic_route {
 };
 
 /* Told of every change that matters to delivery, and of nothing else: routes are
- * all n = IOAPIC_PINS pins in order, so that one KVM_SET_GSI_ROUTING serves it.
+ * all n pins of the I/O APIC in order, so that one KVM_SET_GSI_ROUTING serves it.
  * Called on a vCPU's thread under the I/O APIC's lock, which it must not take
  * again. 0, or a negative errno, after which the whole table is offered again at
  * the guest's next write. */
@@ -38,9 +38,10 @@ struct ioapic;
 /* The device argument on the bus is the struct ioapic. vCPU threads. */
 extern const struct bus_ops ioapic_bus_ops;
 
-/* All pins start masked; set_routes is not called for that. ops must outlive the
- * I/O APIC. 0 and *ret, or -ENOMEM. */
-int ioapic_create(const struct ioapic_ops *ops, void *ctx, struct ioapic **ret);
+/* With 1 to IOAPIC_MAX_PINS pins: a guest visits each of them several times while it
+ * boots, so a machine has no more than it uses. All start masked; set_routes is not
+ * called for that. ops must outlive the I/O APIC. 0 and *ret, -EINVAL or -ENOMEM. */
+int ioapic_create(const struct ioapic_ops *ops, void *ctx, unsigned pins, struct ioapic **ret);
 
 /* Accepts NULL. The bus must have let go. */
 void ioapic_destroy(struct ioapic *a);

@@ -123,6 +123,7 @@ static int create_platform(struct machine *m, const struct machine_spec *spec, s
 		.kvm = &m->kvm,
 		.stop = { on_guest_stop, m },
 		.timeline = spec->timeline,
+		.virtio_devices = spec->device_count,
 		.boot_timer = spec->boot_timer,
 		.debug_exit_port = spec->debug_exit_port,
 	};

@@ -61,7 +61,7 @@ static void on_boot(void *ctx)
 static int on_routes(void *ctx, const struct ioapic_route *routes, unsigned n)
 {
 	(void)ctx;
-	require(n == IOAPIC_PINS);
+	require(n == IOAPIC_MAX_PINS);
 	for (unsigned i = 0; i < n; i++) {
 		const struct ioapic_route *r = &routes[i];
 
@@ -90,7 +90,7 @@ static void create(struct platform *p)
 	require(serial_create(p->irq_fd, &p->serial) == 0);
 	require(i8042_create(p->irq_fd, &stop, &p->i8042) == 0);
 	require(acpi_pm_create(&pm, &p->acpi_pm) == 0);
-	require(ioapic_create(&ops, NULL, &p->ioapic) == 0);
+	require(ioapic_create(&ops, NULL, IOAPIC_MAX_PINS, &p->ioapic) == 0);
 	bus_add(p->bus[PIO], SERIAL_AT, SERIAL_LEN, &serial_bus_ops, p->serial);
 	bus_add(p->bus[PIO], I8042_AT, I8042_LEN, &i8042_bus_ops, p->i8042);
 	bus_add(p->bus[PIO], ACPI_AT, ACPI_PM_LEN, &acpi_pm_bus_ops, p->acpi_pm);

@@ -44,6 +44,7 @@ struct arch_platform_config {
 	struct bus *pio, *mmio; /* the devices put themselves on these */
 	struct stop_sink stop;
 	struct timeline *timeline; /* the boot timer marks TIMELINE_INIT */
+	unsigned virtio_devices;   /* that will have an interrupt line */
 	bool boot_timer;
 	int debug_exit_port; /* 0: none */
 };

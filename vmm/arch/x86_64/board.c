@@ -60,7 +60,7 @@ int arch_irqchip_init(const struct kvm *kvm, struct error *err)
 {
 	struct kvm_enable_cap cap = {
 		.cap = KVM_CAP_SPLIT_IRQCHIP,
-		.args = { LAYOUT_IOAPIC_PINS },
+		.args = { LAYOUT_MAX_PINS },
 	};
 
 	if (ioctl(kvm->vm_fd, KVM_ENABLE_CAP, &cap) < 0)

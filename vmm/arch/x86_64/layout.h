@@ -43,12 +43,14 @@
 #define LAYOUT_RESET_VALUE 1
 #define LAYOUT_ACPI_GED	   0x603 /* event selector of the generic event device */
 
-/* Interrupt lines of the one IOAPIC. All are edge-triggered, active high. */
-#define LAYOUT_IOAPIC_PINS  24
+/* Interrupt lines of the one IOAPIC, which has as many pins as the machine needs.
+ * All are edge-triggered, active high. */
+#define LAYOUT_MAX_PINS	    24
 #define LAYOUT_GSI_KEYBOARD 1
 #define LAYOUT_GSI_SERIAL   4
 #define LAYOUT_GSI_GED	    5
 #define LAYOUT_GSI_VIRTIO   6 /* the first of LAYOUT_MAX_VIRTIO */
-#define LAYOUT_MAX_VIRTIO   (LAYOUT_IOAPIC_PINS - LAYOUT_GSI_VIRTIO)
+#define LAYOUT_MAX_VIRTIO   (LAYOUT_MAX_PINS - LAYOUT_GSI_VIRTIO)
+#define LAYOUT_PINS(virtio) (LAYOUT_GSI_VIRTIO + (virtio))
 
 #endif

@@ -5,9 +5,9 @@
  * the entries of 32 processors and of all pins of the IOAPIC.
  *
  * One bus, ISA, on which "as the bus has it" means edge-triggered and active
- * high. ISA interrupt n is pin n; a virtio device's line is called by its pin's
- * number too, above the fifteen that real ISA has, as kernels expect that take
- * the number from their command line (virtio_mmio.device=).
+ * high. Interrupt n is pin n, for the platform's devices and behind them for each
+ * virtio device, which kernels expect that take the number from their command line
+ * (virtio_mmio.device=).
  */
 #include <errno.h>
 #include <string.h>
@@ -22,7 +22,6 @@ enum {
 	MP_REVISION = 4, /* of 1.4 */
 	MP_PARAGRAPH = 16,
 	ISA_BUS = 0,
-	ISA_IRQS = 16,
 	IOAPIC_ID = 0,
 	LOCAL_APIC_VERSION = 0x14,
 	IOAPIC_VERSION = 0x20,
@@ -154,31 +153,21 @@ static void add_bus_and_ioapic(struct mp *mp)
 	add_entry(mp, &ioapic, sizeof(ioapic));
 }
 
-static bool is_virtio(const struct machine_tables *t, unsigned pin)
-{
-	for (unsigned i = 0; i < t->nvirtio; i++) {
-		if (t->virtio[i].gsi == pin)
-			return true;
-	}
-	return false;
-}
-
 static void add_pins(struct mp *mp, const struct machine_tables *t)
 {
-	for (unsigned pin = 0; pin < LAYOUT_IOAPIC_PINS; pin++) {
-		bool virtio = is_virtio(t, pin);
+	for (unsigned pin = 0; pin < LAYOUT_PINS(t->nvirtio); pin++) {
 		const struct mp_interrupt interrupt = {
 			.type = MP_IO_INTERRUPT,
 			.kind = INTERRUPT_VECTORED,
-			.flags = virtio ? ACTIVE_HIGH | EDGE_TRIGGERED : AS_THE_BUS,
+			.flags =
+				pin < LAYOUT_GSI_VIRTIO ? AS_THE_BUS : ACTIVE_HIGH | EDGE_TRIGGERED,
 			.bus = ISA_BUS,
 			.bus_irq = (uint8_t)pin,
 			.apic_id = IOAPIC_ID,
 			.pin = (uint8_t)pin,
 		};
 
-		if (virtio || pin < ISA_IRQS)
-			add_entry(mp, &interrupt, sizeof(interrupt));
+		add_entry(mp, &interrupt, sizeof(interrupt));
 	}
 }
 
@@ -235,11 +224,13 @@ static void fill_header(uint8_t *bytes, size_t len, uint16_t entries)
 
 static int check(const struct machine_tables *t, struct error *err)
 {
+	const unsigned pins = LAYOUT_PINS(t->nvirtio);
+
 	for (unsigned i = 0; i < t->nvirtio; i++) {
-		if (t->virtio[i].gsi >= LAYOUT_IOAPIC_PINS)
+		if (t->virtio[i].gsi >= pins)
 			return error_set(err, -EINVAL, NULL, "remove a device",
 					 "virtio device %u has line %u, and the IOAPIC has %u", i,
-					 t->virtio[i].gsi, LAYOUT_IOAPIC_PINS);
+					 t->virtio[i].gsi, pins);
 	}
 	return 0;
 }

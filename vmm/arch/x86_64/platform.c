@@ -18,7 +18,7 @@
 #include "vmm/arch/x86_64/layout.h"
 #include "vmm/base/fd.h"
 
-_Static_assert(IOAPIC_PINS == LAYOUT_IOAPIC_PINS, "the layout promises the IOAPIC's pins");
+_Static_assert(IOAPIC_MAX_PINS >= LAYOUT_MAX_PINS, "the layout promises the IOAPIC's pins");
 
 enum line { LINE_KEYBOARD, LINE_SERIAL, LINE_GED, LINES };
 
@@ -43,7 +43,7 @@ struct arch_platform {
 static int on_routes(void *ctx, const struct ioapic_route *routes, unsigned n)
 {
 	struct arch_platform *p = ctx;
-	struct kvm_msi_route msi[IOAPIC_PINS];
+	struct kvm_msi_route msi[IOAPIC_MAX_PINS];
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -85,7 +85,7 @@ static int create_devices(struct arch_platform *p)
 		.stop = p->config.stop,
 		.irq_fd = p->line_fd[LINE_GED],
 	};
-	int r = ioapic_create(&ioapic_ops, p, &p->ioapic);
+	int r = ioapic_create(&ioapic_ops, p, LAYOUT_PINS(p->config.virtio_devices), &p->ioapic);
 
 	if (r == 0)
 		r = serial_create(p->line_fd[LINE_SERIAL], &p->serial);
