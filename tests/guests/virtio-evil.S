@@ -1,7 +1,8 @@
 /* virtio-evil.S - a driver that breaks the rules, on a block device. Each time the
  * device must say that it needs a reset (1: it went on), take that, and at the end
  * serve an honest request as if nothing had been (20 to 26: virtio.inc).
- * 2: it needs a reset because a queue was notified that does not exist. */
+ * 2: it needs a reset because a queue was notified that does not exist; 3: such a
+ * queue has a size, or gets ready. */
 #include "tests/guests/guest.inc"
 #include "tests/guests/virtio.inc"
 
@@ -28,15 +29,18 @@ main:
 	movl	$16, %ecx
 	rep	movsb
 	call	virtio_offer
-	movl	$PATIENCE, %ecx
-2:	testl	$NEEDS_RESET, VIRTIO + REG_STATUS
-	jnz	3f
-	decl	%ecx
-	require	nz, 1
-	jmp	2b
-3:	addl	$EVIL_BYTES, %ebp
+	call	await_failure
+	addl	$EVIL_BYTES, %ebp
 	cmpl	$evils_end, %ebp
 	jb	1b
+
+	/* More chains offered than the queue holds. */
+	call	virtio_reset
+	movl	$QUEUE_SIZE, %ecx
+	call	virtio_start
+	movw	$QUEUE_SIZE + 1, avail + 2
+	virtio_write REG_NOTIFY, $0
+	call	await_failure
 
 	call	virtio_reset
 	movl	$QUEUE_SIZE, %ecx
@@ -45,10 +49,26 @@ main:
 	virtio_write REG_NOTIFY, $0xffffffff
 	testl	$NEEDS_RESET, VIRTIO + REG_STATUS
 	require	z, 2
+	virtio_write REG_QUEUE_SEL, $0xffffffff
+	cmpl	$0, VIRTIO + REG_QUEUE_MAX
+	require	e, 3
+	virtio_write REG_QUEUE_READY, $1
+	cmpl	$0, VIRTIO + REG_QUEUE_READY
+	require	e, 3
 	call	virtio_read_disk
 	call	virtio_reset
 	xorl	%eax, %eax
 	ret
+
+/* Waits until the device needs a reset. Changes ECX. */
+await_failure:
+	movl	$PATIENCE, %ecx
+1:	testl	$NEEDS_RESET, VIRTIO + REG_STATUS
+	jnz	2f
+	decl	%ecx
+	require	nz, 1
+	jmp	1b
+2:	ret
 
 evils:
 	evil	3, 0, 0, 0, 0				/* no power of two */
