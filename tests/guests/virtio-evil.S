@@ -2,18 +2,18 @@
  * device must say that it needs a reset (1: it went on), take that, and at the end
  * serve an honest request as if nothing had been (20 to 26: virtio.inc).
  * 2: it needs a reset because a queue was notified that does not exist; 3: such a
- * queue has a size, or gets ready. */
+ * queue has a size, or gets ready; 4: a queue of a wrong size is ready. */
 #include "tests/guests/guest.inc"
 #include "tests/guests/virtio.inc"
 
-/* What is wrong: the size of the queue, or the first descriptor of a chain. */
-	.macro	evil size, address, len, flags, next
-	.long	\size
+/* What is wrong with an honest read: the size of the queue, or descriptor n. */
+	.macro	evil size, n, address, len, flags, next
+	.long	\size, \n * 16
 	.quad	\address
 	.long	\len
 	.short	\flags, \next
 	.endm
-#define EVIL_BYTES 20
+#define EVIL_BYTES 24
 
 /* Looks at the status before the guest gives up: each is an exit, so that this is
  * a long time for a device that serves a queue at once. */
@@ -24,8 +24,14 @@ main:
 1:	call	virtio_reset
 	movl	(%ebp), %ecx
 	call	virtio_start
-	leal	4(%ebp), %esi
-	movl	$desc, %edi
+	cmpl	$QUEUE_SIZE, (%ebp)
+	je	2f
+	cmpl	$0, VIRTIO + REG_QUEUE_READY
+	require	e, 4
+2:	call	virtio_describe_read
+	movl	4(%ebp), %edi
+	addl	$desc, %edi
+	leal	8(%ebp), %esi
 	movl	$16, %ecx
 	rep	movsb
 	call	virtio_offer
@@ -38,6 +44,7 @@ main:
 	call	virtio_reset
 	movl	$QUEUE_SIZE, %ecx
 	call	virtio_start
+	call	virtio_describe_read
 	movw	$QUEUE_SIZE + 1, avail + 2
 	virtio_write REG_NOTIFY, $0
 	call	await_failure
@@ -70,14 +77,22 @@ await_failure:
 	jmp	1b
 2:	ret
 
+#define IN (DESC_NEXT | DESC_WRITE)
 evils:
-	evil	3, 0, 0, 0, 0				/* no power of two */
-	evil	0, 0, 0, 0, 0				/* no queue at all */
-	evil	0x10000, 0, 0, 0, 0			/* larger than the largest */
-	evil	QUEUE_SIZE, 0x1000, 16, DESC_NEXT, 0	/* its own successor */
-	evil	QUEUE_SIZE, 0x1000, 16, DESC_NEXT, QUEUE_SIZE
-	evil	QUEUE_SIZE, LAYOUT_GAP_START, 16, 0, 0	/* not RAM */
-	evil	QUEUE_SIZE, 0x1000000000000000, 16, 0, 0
-	evil	QUEUE_SIZE, 0x1000, 0xffffffff, 0, 0	/* more than there is */
-	evil	QUEUE_SIZE, 0xfffffffffffffff0, 0x20, 0, 0	/* wraps around */
+	/* No power of two; no queue at all; larger than the largest. */
+	evil	3, 0, request, 16, DESC_NEXT, 1
+	evil	0, 0, request, 16, DESC_NEXT, 1
+	evil	0x10000, 0, request, 16, DESC_NEXT, 1
+	/* A chain without an end, and one that leaves the table. */
+	evil	QUEUE_SIZE, 2, request_status, 1, IN, 1
+	evil	QUEUE_SIZE, 0, request, 16, DESC_NEXT, QUEUE_SIZE
+	/* Not RAM, and never any. */
+	evil	QUEUE_SIZE, 1, LAYOUT_GAP_START, 512, IN, 2
+	evil	QUEUE_SIZE, 1, 0x1000000000000000, 512, IN, 2
+	/* More than there is; around the end of all addresses; nothing. */
+	evil	QUEUE_SIZE, 1, sector, 0xfffffe00, IN, 2
+	evil	QUEUE_SIZE, 1, 0xfffffffffffffe00, 1024, IN, 2
+	evil	QUEUE_SIZE, 1, sector, 0, IN, 2
+	/* To be read, behind what is to be written. */
+	evil	QUEUE_SIZE, 2, request_status, 1, 0, 0
 evils_end:
