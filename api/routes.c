@@ -151,6 +151,7 @@ static int put_action(struct api_call *call)
 	} actions[] = {
 		[ACTION_INSTANCE_START] = { VM_NOT_STARTED, vm_start },
 		[ACTION_SEND_CTRL_ALT_DEL] = { VM_LIVE, vm_send_ctrl_alt_del },
+		[ACTION_POWER_BUTTON] = { VM_LIVE, vm_press_power_button },
 	};
 	const struct action_config *action = call->config;
 	int r = check_state(call, actions[action->action_type].states);

@@ -30,6 +30,7 @@ static const char *const cpu_template_later[] = {
 static const char *const action_names[] = {
 	[ACTION_INSTANCE_START] = "InstanceStart",
 	[ACTION_SEND_CTRL_ALT_DEL] = "SendCtrlAltDel",
+	[ACTION_POWER_BUTTON] = "PowerButton",
 	NULL,
 };
 static const char *const action_later[] = { "FlushMetrics", NULL };

@@ -9,7 +9,8 @@
 #include "api/body.h"
 #include "vmm/config.h"
 
-enum action { ACTION_INSTANCE_START, ACTION_SEND_CTRL_ALT_DEL };
+/* PowerButton is wisp's own: Firecracker's guests have none. */
+enum action { ACTION_INSTANCE_START, ACTION_SEND_CTRL_ALT_DEL, ACTION_POWER_BUTTON };
 
 struct action_config {
 	uint32_t action_type; /* enum action */

@@ -145,7 +145,6 @@ static int create_machine(const struct options *o, struct program *p, struct err
 		.boot_timer = o->boot_timer,
 		.debug_exit_port = (int)o->debug_exit_port,
 		.start_time_us = o->start_time_us,
-		.start_cpu_us = o->parent_cpu_time_us,
 	};
 	int r = loop_create(&p->loop);
 

@@ -61,7 +61,7 @@ static const struct option_def defs[] = {
 	{ "start-time-cpu-us", OPTION_NUMBER, TO(start_time_cpu_us), .value_name = "US",
 	  .max = UINT64_MAX, .help = "Accepted for Firecracker's jailer, and without effect." },
 	{ "parent-cpu-time-us", OPTION_NUMBER, TO(parent_cpu_time_us), .value_name = "US",
-	  .max = UINT64_MAX, .help = "CPU time that the parent used to start the process." },
+	  .max = UINT64_MAX, .help = "Accepted for Firecracker's jailer, and without effect." },
 	{ "no-seccomp", OPTION_FLAG, TO(no_seccomp),
 	  .help = "Accepted and without effect: this version has no seccomp filter." },
 	{ "debug-exit-port", OPTION_NUMBER, TO(debug_exit_port), .value_name = "PORT", .min = 1,

@@ -23,6 +23,7 @@ enum timeline_stage {
 
 struct timeline {
 	uint64_t at_us[TIMELINE_STAGES]; /* 0: not reached; written atomically */
+	uint64_t start_cpu_us;		 /* CPU time of this process at TIMELINE_START */
 };
 
 /* Stamps a stage with the present time unless it has a stamp. Any thread. */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 #include "vmm/loader/cmdline.h"
@@ -105,13 +106,15 @@ static int check_started(const struct vm *vm, struct error *err)
 }
 
 /* O_NONBLOCK: a FIFO must not hang us before the loader refuses it. */
-static int open_image(const char *path, const char *field, int *ret, struct error *err)
+static int open_image(const char *path, const char *what, const char *field, int *ret,
+		      struct error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
-		return error_errno(err, field, "give the path of a file that wisp may read",
-				   "cannot open %s \"%s\"", field, path);
+		return error_set(err, -errno, field, "give the path of a file that wisp may read",
+				 "The %s file cannot be opened: %s (os error %d): \"%s\"", what,
+				 strerror(errno), errno, path);
 	*ret = fd;
 	return 0;
 }
@@ -125,9 +128,10 @@ int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct
 	if (r == 0 && c->has_boot_args)
 		r = cmdline_init(&line, c->boot_args, err);
 	if (r == 0)
-		r = open_image(c->kernel_image_path, "kernel_image_path", &kernel_fd, err);
+		r = open_image(c->kernel_image_path, "kernel", "kernel_image_path", &kernel_fd,
+			       err);
 	if (r == 0 && c->initrd_path[0])
-		r = open_image(c->initrd_path, "initrd_path", &initrd_fd, err);
+		r = open_image(c->initrd_path, "initrd", "initrd_path", &initrd_fd, err);
 	if (r < 0) {
 		fd_close(kernel_fd);
 		return r;
@@ -321,6 +325,7 @@ int vm_start(struct vm *vm, struct error *err)
 		return error_set(err, -EINVAL, "boot-source", "PUT /boot-source first",
 				 "Cannot start microvm without kernel configuration.");
 	timeline_mark(&vm->timeline, TIMELINE_START);
+	vm->timeline.start_cpu_us = clock_cpu_us();
 	r = build_machine(vm, err);
 	if (r < 0)
 		return r;

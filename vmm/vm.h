@@ -22,7 +22,6 @@ struct vm_options {
 	bool boot_timer;	/* answer Firecracker's boot-timer page */
 	int debug_exit_port;	/* port whose written value ends the process; 0: none */
 	uint64_t start_time_us; /* when exec was called, CLOCK_MONOTONIC; 0: unknown */
-	uint64_t start_cpu_us;	/* CPU time the parent used for it */
 };
 
 /* 0 and *ret, or a negative errno. The loop must outlive the machine. No KVM

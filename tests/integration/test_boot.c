@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "tests/integration/api_client.h"
 #include "tests/integration/fixture.h"
 #include "tests/integration/session.h"
 
@@ -176,6 +177,32 @@ static void test_kernel_6_12(void **state)
 	boot_stock_kernel("vmlinuz-6.12", "initrd-6.12", "6.12.");
 }
 
+/* The button is pressed over the API and reaches the guest's ACPI event device. */
+static void test_power_button(void **state)
+{
+	struct fixture_config c = {
+		.kernel = need_image("vmlinuz-cloud"),
+		.initrd = need_image("initrd-cloud"),
+		.boot_args = CONSOLE "quiet -- echo armed; until grep ACPI:Ged /proc/interrupts | "
+				     "grep -q ' [1-9][0-9]* '; do sleep 0.1; done; echo pressed",
+		.mem_mib = 256,
+	};
+	const char *socket = fixture_path("api.sock");
+	const char *const argv[] = {
+		fixture_program("wisp"),	 "--api-sock", socket, "--config-file",
+		fixture_config("boot.json", &c), NULL,
+	};
+	struct session *s = session_start(argv);
+	struct api_reply reply;
+
+	(void)state;
+	session_expect(s, "armed", LIMIT_S);
+	api_call(socket, "PUT", "/actions", "{\"action_type\": \"PowerButton\"}", &reply);
+	assert_int_equal(reply.status, 204);
+	session_expect(s, "pressed", LIMIT_S);
+	expect_end(s, 0);
+}
+
 static void copy_disk(const char *from, const char *to)
 {
 	char command[1024];
@@ -220,7 +247,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_minimal),	     cmocka_unit_test(test_minimal_devices),
 		cmocka_unit_test(test_bzimage),	     cmocka_unit_test(test_large_memory),
 		cmocka_unit_test(test_cloud_kernel), cmocka_unit_test(test_kernel_6_12),
-		cmocka_unit_test(test_debian),
+		cmocka_unit_test(test_power_button), cmocka_unit_test(test_debian),
 	};
 
 	if (!fixture_has_kvm()) {

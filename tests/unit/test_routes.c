@@ -104,6 +104,8 @@ static const struct row good[] = {
 	  .calls = "ctrl_alt_del ", .state = VM_RUNNING },
 	{ VERB_PUT, "/actions", "{\"action_type\":\"SendCtrlAltDel\"}", 204, .message = "",
 	  .calls = "ctrl_alt_del ", .state = VM_PAUSED },
+	{ VERB_PUT, "/actions", "{\"action_type\":\"PowerButton\"}", 204, .message = "",
+	  .calls = "power_button ", .state = VM_RUNNING },
 	{ VERB_PATCH, "/vm", "{\"state\":\"Paused\"}", 204, .message = "", .calls = "pause ",
 	  .state = VM_RUNNING },
 	{ VERB_PATCH, "/vm", "{\"state\":\"Paused\"}", 204, .message = "", .calls = "pause ",
@@ -269,10 +271,11 @@ static const struct row bad[] = {
 	{ VERB_PUT, "/actions", "{}", .message = BAD_JSON "missing field `action_type`" },
 	{ VERB_PUT, "/actions", "{\"action_type\":\"Reboot\"}",
 	  .message = BAD_JSON
-	  "unknown variant `Reboot`, expected `InstanceStart` or `SendCtrlAltDel`" },
+	  "unknown variant `Reboot`, expected one of `InstanceStart`, `SendCtrlAltDel`, `PowerButton`" },
 	{ VERB_PUT, "/actions", "{\"action_type\":\"FlushMetrics\"}",
-	  .message = "action_type `FlushMetrics` is not supported by this version of wisp. "
-		     "(action_type: expected `InstanceStart` or `SendCtrlAltDel`)" },
+	  .message =
+		  "action_type `FlushMetrics` is not supported by this version of wisp. "
+		  "(action_type: expected one of `InstanceStart`, `SendCtrlAltDel`, `PowerButton`)" },
 	{ VERB_PUT, "/actions", "{\"action_type\":\"InstanceStart\",\"payload\":\"\"}",
 	  .message = BAD_JSON "unknown field `payload`, expected `action_type`" },
 	{ VERB_PATCH, "/vm", "{\"state\":\"Stopped\"}", .state = VM_RUNNING,

@@ -45,15 +45,16 @@ bool log_site_allows(struct log_site *site, uint32_t *dropped);
 #define log_debug(...) log_write(LOG_DEBUG, __FILE__, __LINE__, __VA_ARGS__)
 
 /* For anything that a guest can make happen as often as it likes. */
-#define log_guest(...)                                                          \
+#define log_guest_at(level, ...)                                                \
 	do {                                                                    \
 		static struct log_site site_;                                   \
 		uint32_t dropped_;                                              \
 		if (log_site_allows(&site_, &dropped_)) {                       \
 			if (dropped_)                                           \
 				log_warn("%u similar lines dropped", dropped_); \
-			log_warn(__VA_ARGS__);                                  \
+			log_write(level, __FILE__, __LINE__, __VA_ARGS__);      \
 		}                                                               \
 	} while (0)
+#define log_guest(...) log_guest_at(LOG_WARN, __VA_ARGS__)
 
 #endif
