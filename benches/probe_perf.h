@@ -1,7 +1,7 @@
 /* probe_perf.h - what the kernel saw of one process: tracepoints through perf.
  *
- * A probe is attached to a process that has not yet called exec and follows it
- * and every thread that it makes. It starts at the exec. Two kinds:
+ * A probe is for a process that has not yet called exec, and every thread that it
+ * makes. Two kinds:
  *
  *   PROBE_FIRST  when the event first happened (CLOCK_MONOTONIC), to be disarmed
  *                as soon as it did so that nothing after it is slowed down
@@ -46,7 +46,7 @@ void probe_destroy(struct probe *p);
  * event; returns how many (none once disarmed). */
 size_t probe_poll(const struct probe *p, struct pollfd *fds, size_t room);
 
-/* Turns a probe off, in every thread that it follows. What it saw stays. */
+/* Turns a probe off. What it saw stays. */
 void probe_disarm(struct probe *p);
 
 /* PROBE_FIRST: CLOCK_MONOTONIC in us, or -ENODATA when the event never came.
