@@ -63,7 +63,7 @@ static const char *show_name(const char *name, char buf[VALUE_SHOWN + 1])
 {
 	size_t n = 0;
 
-	for (; name[n] && n < VALUE_SHOWN; n++)
+	for (; n < VALUE_SHOWN && name[n]; n++)
 		buf[n] = (char)(isascii(name[n]) && isprint(name[n]) ? name[n] : '?');
 	buf[n] = '\0';
 	return buf;

@@ -18,7 +18,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -320,7 +319,8 @@ int machine_create(const struct machine_spec *spec, struct machine **ret, struct
 	m->timeline = spec->timeline;
 	m->ended = spec->ended;
 	m->device_count = spec->device_count;
-	memcpy(m->device, spec->devices, spec->device_count * sizeof(m->device[0]));
+	for (unsigned i = 0; i < spec->device_count; i++)
+		m->device[i] = spec->devices[i];
 	r = build(m, spec, err);
 	if (r < 0) {
 		machine_destroy(m);

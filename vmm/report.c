@@ -4,9 +4,9 @@
  * pages of every mapping, with those of guest RAM apart, told by their address.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/report.h"
@@ -30,20 +30,34 @@ static bool in_guest(const struct gmem *mem, uint64_t address)
 	return false;
 }
 
-/* One "Name:  123 kB" line of the mapping under way. */
+/* The value of a "Name:  123 kB" line, or 0 when it is another's. */
+static uint64_t kib_of(const char *line, const char *name)
+{
+	size_t len = strlen(name);
+
+	return strncmp(line, name, len) == 0 ? strtoull(line + len, NULL, 10) : 0;
+}
+
+/* One line of the mapping under way. */
 static void add_line(struct memory_use *use, bool guest, const char *line)
 {
-	uint64_t kib;
+	uint64_t resident = kib_of(line, "Rss:");
 
-	if (sscanf(line, "Rss: %" SCNu64, &kib) == 1) {
-		if (guest)
-			use->guest_resident_kib += kib;
-		else
-			use->vmm_resident_kib += kib;
-	} else if (!guest && (sscanf(line, "Private_Clean: %" SCNu64, &kib) == 1 ||
-			      sscanf(line, "Private_Dirty: %" SCNu64, &kib) == 1)) {
-		use->vmm_private_kib += kib;
+	if (guest) {
+		use->guest_resident_kib += resident;
+		return;
 	}
+	use->vmm_resident_kib += resident;
+	use->vmm_private_kib += kib_of(line, "Private_Clean:") + kib_of(line, "Private_Dirty:");
+}
+
+/* "7f00aa000-7f00ab000 rw-p ..." opens a mapping: true, and where it starts. */
+static bool mapping_start(const char *line, uint64_t *ret)
+{
+	char *end;
+
+	*ret = strtoull(line, &end, 16);
+	return end != line && *end == '-';
 }
 
 static int measure_memory(const struct gmem *mem, struct memory_use *use)
@@ -56,9 +70,9 @@ static int measure_memory(const struct gmem *mem, struct memory_use *use)
 		return -errno;
 	*use = (struct memory_use){ 0 };
 	while (fgets(line, sizeof(line), f)) {
-		uint64_t start, end;
+		uint64_t start;
 
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &start, &end) == 2)
+		if (mapping_start(line, &start))
 			guest = in_guest(mem, start);
 		else
 			add_line(use, guest, line);

@@ -35,7 +35,7 @@ struct vcpus_config {
 	const struct kvm *kvm;
 	unsigned count;
 	const struct bus *pio, *mmio;
-	struct stop_sink stop;		/* called on vCPU threads */
+	struct stop_sink stop; /* called on vCPU threads */
 	struct timeline *timeline;
 };
 

@@ -104,13 +104,13 @@ static const struct fixup {
 	uint32_t leaf;
 	void (*run)(struct kvm_cpuid_entry2 *e, const struct cpuid_topology *t);
 } describe_fixups[] = {
-	{LEAF_FEATURES,	 describe_features	   },
-	{ LEAF_CACHES,	       describe_intel_cache },
-	{ LEAF_PERFMON,	hide_leaf		  },
-	{ LEAF_AMD_FEATURES,   describe_amd_features},
-	{ LEAF_AMD_SIZES,	  describe_amd_sizes   },
-	{ LEAF_AMD_CACHES,	   describe_amd_cache   },
-	{ LEAF_AMD_PERFMON_V2, hide_leaf		 },
+	{ LEAF_FEATURES, describe_features },
+	{ LEAF_CACHES, describe_intel_cache },
+	{ LEAF_PERFMON, hide_leaf },
+	{ LEAF_AMD_FEATURES, describe_amd_features },
+	{ LEAF_AMD_SIZES, describe_amd_sizes },
+	{ LEAF_AMD_CACHES, describe_amd_cache },
+	{ LEAF_AMD_PERFMON_V2, hide_leaf },
 };
 
 int cpuid_supported(const struct kvm *kvm, struct cpuid_table *t, struct error *err)

@@ -34,9 +34,9 @@
 enum { BOOT_CS = 0x10, BOOT_DS = 0x18, BOOT_TSS = 0x20 };
 
 static const struct kvm_msr_entry power_on_msrs[] = {
-	{.index = MSR_MISC_ENABLE,    .data = MISC_FAST_STRING	     },
- /* All memory is write-back unless the page tables say otherwise. */
-	{ .index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE | MTRR_WRITE_BACK},
+	{ .index = MSR_MISC_ENABLE, .data = MISC_FAST_STRING },
+	/* All memory is write-back unless the page tables say otherwise. */
+	{ .index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE | MTRR_WRITE_BACK },
 };
 
 enum { POWER_ON_MSRS = sizeof(power_on_msrs) / sizeof(power_on_msrs[0]) };
