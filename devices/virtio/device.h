@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "devices/virtio/queue.h"
+#include "devices/virtio/watch.h"
 
 #define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
@@ -37,6 +38,12 @@ struct virtio_ops {
 	 * config_len is 0. write: vCPU thread; NULL: nothing is writable. */
 	void (*config_read)(const struct virtio_dev *d, size_t off, void *dst, size_t len);
 	void (*config_write)(struct virtio_dev *d, size_t off, const void *src, size_t len);
+
+	/* The device is on a loop: it may make watches (watch.h) on d->events. Once,
+	 * before the guest runs. A negative errno ends the machine's start. detach: the
+	 * watches must go. NULL: it has none. Main thread. */
+	int (*attach)(struct virtio_dev *d);
+	void (*detach)(struct virtio_dev *d);
 
 	/* DRIVER_OK: d->accepted is final, the queues are up. A negative errno fails
 	 * the device. NULL: nothing to do. vCPU thread. */
@@ -76,6 +83,8 @@ struct virtio_dev {
 	struct virtq *vq[VIRTIO_MAX_QUEUES]; /* ops->nqueues of them */
 	uint64_t accepted;		     /* features, final from FEATURES_OK on */
 	struct virtio_counters counters;
+
+	struct virtio_events *events; /* from attach to detach */
 
 	/* The core's own. */
 	const struct gmem *mem;

@@ -58,7 +58,7 @@ struct virtio_mmio {
 
 	/* Under the lock. */
 	uint32_t device_features_sel, driver_features_sel, queue_sel;
-	bool paused;
+	struct virtio_events events;
 
 	unsigned nqueues;
 	struct mmio_queue queue[];
@@ -114,6 +114,7 @@ int virtio_mmio_create(struct virtio_dev *dev, const struct gmem *mem, struct vi
 	for (unsigned i = 0; i < n; i++)
 		t->queue[i] = (struct mmio_queue){ .transport = t, .index = i, .kick_fd = -1 };
 	pthread_mutex_init(&t->lock, NULL);
+	t->events.lock = &t->lock;
 
 	int r = open_eventfds(t);
 
@@ -175,7 +176,7 @@ static void on_kick(void *arg, uint32_t events)
 	if (events != 0)
 		fd_event_drain(q->kick_fd);
 	pthread_mutex_lock(&t->lock);
-	if (t->paused)
+	if (t->events.paused)
 		q->kept = true;
 	else
 		more = virtio_dev_kick(t->dev, q->index);
@@ -184,39 +185,54 @@ static void on_kick(void *arg, uint32_t events)
 		loop_source_defer(q->source);
 }
 
+/* The device's own descriptors: it may have made some even if this fails. */
+static int attach_device(struct virtio_mmio *t, struct loop *l)
+{
+	struct virtio_dev *d = t->dev;
+
+	t->events.loop = l;
+	d->events = &t->events;
+	return d->ops->attach ? d->ops->attach(d) : 0;
+}
+
 int virtio_mmio_attach(struct virtio_mmio *t, struct loop *l)
 {
-	for (unsigned i = 0; i < t->nqueues; i++) {
-		struct mmio_queue *q = &t->queue[i];
-		int r = loop_add(l, q->kick_fd, EPOLLIN, on_kick, q, &q->source);
+	int r = attach_device(t, l);
 
-		if (r < 0) {
-			virtio_mmio_detach(t);
-			return r;
-		}
+	for (unsigned i = 0; i < t->nqueues && r == 0; i++) {
+		struct mmio_queue *q = &t->queue[i];
+
+		r = loop_add(l, q->kick_fd, EPOLLIN, on_kick, q, &q->source);
 	}
-	return 0;
+	if (r < 0)
+		virtio_mmio_detach(t);
+	return r;
 }
 
 void virtio_mmio_detach(struct virtio_mmio *t)
 {
+	struct virtio_dev *d = t->dev;
+
 	for (unsigned i = 0; i < t->nqueues; i++) {
 		loop_source_remove(t->queue[i].source);
 		t->queue[i].source = NULL;
 	}
+	if (d->events && d->ops->detach)
+		d->ops->detach(d);
+	d->events = NULL;
 }
 
 void virtio_mmio_pause(struct virtio_mmio *t)
 {
 	pthread_mutex_lock(&t->lock);
-	t->paused = true;
+	virtio_events_pause(&t->events);
 	pthread_mutex_unlock(&t->lock);
 }
 
 void virtio_mmio_resume(struct virtio_mmio *t)
 {
 	pthread_mutex_lock(&t->lock);
-	t->paused = false;
+	virtio_events_resume(&t->events);
 	for (unsigned i = 0; i < t->nqueues; i++) {
 		if (t->queue[i].kept)
 			fd_event_signal(t->queue[i].kick_fd);

@@ -29,7 +29,8 @@ void loop_destroy(struct loop *l);
 int loop_add(struct loop *l, int fd, uint32_t events, loop_fn fn, void *arg,
 	     struct loop_source **ret);
 
-/* Changes what a source waits for; 0 mutes it. */
+/* Changes what a source waits for; 0 mutes it. The one call here that any thread may
+ * make, as long as the source is not removed meanwhile. */
 int loop_source_set(struct loop_source *s, uint32_t events);
 
 /* Asks for one more call of the source's callback, after the others' turns. */
