@@ -52,10 +52,15 @@ lint: build
 ## make asan      build-asan: AddressSanitizer and UBSan
 ## make tsan      build-tsan: ThreadSanitizer
 ## make fuzz      build-fuzz: the libFuzzer targets
-asan tsan fuzz:
+asan tsan:
 	@packaging/install-packages build test
 	@cmake --preset $@ >/dev/null
 	@$(BUILD) $@ -j $(JOBS)
+
+fuzz:
+	@packaging/install-packages build test
+	@cmake --preset fuzz >/dev/null
+	@$(BUILD) fuzz -j $(JOBS) --target fuzzers
 
 clean:
 	rm -rf build build-asan build-tsan build-fuzz
