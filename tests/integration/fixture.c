@@ -134,8 +134,9 @@ const char *fixture_config(const char *name, const struct fixture_config *c)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, ", \"boot_args\": \"%s\"",
 			      c->boot_args);
 	n += snprintf(text + n, sizeof(text) - (size_t)n,
-		      "}, \"machine-config\": {\"vcpu_count\": %u, \"mem_size_mib\": %u}",
-		      c->vcpus ? c->vcpus : 1, c->mem_mib ? c->mem_mib : 32);
+		      "}, \"machine-config\": {\"vcpu_count\": %u, \"mem_size_mib\": %u%s}",
+		      c->vcpus ? c->vcpus : 1, c->mem_mib ? c->mem_mib : 32,
+		      c->machine_extra ? c->machine_extra : "");
 	if (c->disk)
 		n += snprintf(text + n, sizeof(text) - (size_t)n,
 			      ", \"drives\": [{\"drive_id\": \"disk\", \"path_on_host\": \"%s\","

@@ -28,6 +28,7 @@ const char *fixture_disk(const char *name, const char *text, long long bytes);
 struct fixture_config {
 	const char *kernel, *initrd, *boot_args;
 	unsigned vcpus, mem_mib;
+	const char *machine_extra; /* more members of machine-config, ", ..." */
 	const char *disk;
 	bool disk_read_only, disk_not_root;
 	const char *extra; /* more members of the top-level object, ", ..." */

@@ -177,14 +177,13 @@ static void test_kernel_6_12(void **state)
 	boot_stock_kernel("vmlinuz-6.12", "initrd-6.12", "6.12.");
 }
 
-/* The button is pressed over the API and reaches the guest's ACPI event device. */
-static void test_power_button(void **state)
+/* Boots the stock kernel with this command and an API; presses once it is armed. */
+static struct session *boot_and_press(const char *command, const char *action)
 {
 	struct fixture_config c = {
 		.kernel = need_image("vmlinuz-cloud"),
 		.initrd = need_image("initrd-cloud"),
-		.boot_args = CONSOLE "quiet -- echo armed; until grep ACPI:Ged /proc/interrupts | "
-				     "grep -q ' [1-9][0-9]* '; do sleep 0.1; done; echo pressed",
+		.boot_args = command,
 		.mem_mib = 256,
 	};
 	const char *socket = fixture_path("api.sock");
@@ -194,13 +193,132 @@ static void test_power_button(void **state)
 	};
 	struct session *s = session_start(argv);
 	struct api_reply reply;
+	char body[64];
+
+	session_expect(s, "armed", LIMIT_S);
+	snprintf(body, sizeof(body), "{\"action_type\": \"%s\"}", action);
+	api_call(socket, "PUT", "/actions", body, &reply);
+	assert_int_equal(reply.status, 204);
+	return s;
+}
+
+/* The button reaches the guest's ACPI event device. */
+static void test_power_button(void **state)
+{
+	struct session *s = boot_and_press(
+		CONSOLE "quiet -- echo armed; until grep ACPI:Ged /proc/interrupts | "
+			"grep -q ' [1-9][0-9]* '; do sleep 0.1; done; echo pressed",
+		"PowerButton");
 
 	(void)state;
-	session_expect(s, "armed", LIMIT_S);
-	api_call(socket, "PUT", "/actions", "{\"action_type\": \"PowerButton\"}", &reply);
-	assert_int_equal(reply.status, 204);
 	session_expect(s, "pressed", LIMIT_S);
 	expect_end(s, 0);
+}
+
+/* The keys reach the guest's keyboard driver, and the kernel resets. */
+static void test_ctrl_alt_del(void **state)
+{
+	(void)state;
+	expect_end(boot_and_press(CONSOLE "quiet -- echo armed; sleep 1000", "SendCtrlAltDel"), 0);
+}
+
+/* A copy of the kernel whose PVH note nobody recognises: "Xen" is misspelt. */
+static const char *without_pvh(const char *kernel)
+{
+	static const char note[] = "\x04\0\0\0\x08\0\0\0\x12\0\0\0Xen";
+	const char *path = fixture_path("vmlinux-no-pvh");
+	FILE *f = fopen(kernel, "re");
+	char *bytes, *at;
+	long len;
+
+	assert_non_null(f);
+	assert_int_equal(fseek(f, 0, SEEK_END), 0);
+	len = ftell(f);
+	rewind(f);
+	bytes = malloc((size_t)len);
+	assert_non_null(bytes);
+	assert_int_equal(fread(bytes, 1, (size_t)len, f), len);
+	fclose(f);
+	at = memmem(bytes, (size_t)len, note, sizeof(note));
+	assert_non_null(at);
+	at[sizeof(note) - 2] = 'x';
+	f = fopen(path, "we");
+	assert_non_null(f);
+	assert_int_equal(fwrite(bytes, 1, (size_t)len, f), len);
+	assert_int_equal(fclose(f), 0);
+	free(bytes);
+	return path;
+}
+
+/* An ELF kernel without the note starts at its 64-bit entry. */
+static void test_elf64(void **state)
+{
+	struct fixture_config c = {
+		.kernel = without_pvh(need_image("vmlinux-minimal")),
+		.initrd = need_image("initramfs.cpio"),
+		.boot_args = CONSOLE "quiet wisp.exit_port=0xf4 -- exit 9",
+		.mem_mib = 128,
+	};
+
+	(void)state;
+	expect_end(boot(&c), 9);
+}
+
+/* What the guest's scheduler makes of 4 vCPUs with two threads a core. */
+static void test_topology(void **state)
+{
+	struct fixture_config c = {
+		.kernel = need_image("vmlinux-minimal"),
+		.initrd = need_image("initramfs.cpio"),
+		.boot_args = CONSOLE "quiet wisp.exit_port=0xf4 -- "
+				     "cd /sys/devices/system/cpu; cat online; for i in 0 1 2 3; do "
+				     "cat cpu$i/topology/thread_siblings_list "
+				     "cpu$i/topology/package_cpus_list; done | xargs",
+		.vcpus = 4,
+		.mem_mib = 128,
+		.machine_extra = ", \"smt\": true",
+	};
+	struct session *s = boot(&c);
+
+	(void)state;
+	session_expect(s, "0-3", LIMIT_S);
+	session_expect(s, "0-1 0-3 0-1 0-3 2-3 0-3 2-3 0-3", LIMIT_S);
+	expect_end(s, 0);
+}
+
+static void reserve_huge_pages(unsigned pages)
+{
+	FILE *f = fopen("/proc/sys/vm/nr_hugepages", "we");
+
+	if (!f) {
+		print_message("cannot reserve huge pages here\n");
+		skip();
+	}
+	fprintf(f, "%u", pages);
+	fclose(f);
+}
+
+/* RAM from hugetlbfs and from transparent huge pages. */
+static void test_huge_pages(void **state)
+{
+	static const char *const kinds[] = { "2M", "Transparent" };
+
+	(void)state;
+	reserve_huge_pages(64);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		char extra[64];
+		struct fixture_config c = {
+			.kernel = need_image("vmlinux-minimal"),
+			.initrd = need_image("initramfs.cpio"),
+			.boot_args = CONSOLE "quiet wisp.exit_port=0xf4 -- exit 4",
+			.mem_mib = 128,
+			.machine_extra = extra,
+		};
+
+		snprintf(extra, sizeof(extra), ", \"huge_pages\": \"%s\"", kinds[i]);
+		expect_end(boot(&c), 4);
+	}
+	reserve_huge_pages(0);
 }
 
 static void copy_disk(const char *from, const char *to)
@@ -247,7 +365,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_minimal),	     cmocka_unit_test(test_minimal_devices),
 		cmocka_unit_test(test_bzimage),	     cmocka_unit_test(test_large_memory),
 		cmocka_unit_test(test_cloud_kernel), cmocka_unit_test(test_kernel_6_12),
-		cmocka_unit_test(test_power_button), cmocka_unit_test(test_debian),
+		cmocka_unit_test(test_power_button), cmocka_unit_test(test_ctrl_alt_del),
+		cmocka_unit_test(test_elf64),	     cmocka_unit_test(test_topology),
+		cmocka_unit_test(test_huge_pages),   cmocka_unit_test(test_debian),
 	};
 
 	if (!fixture_has_kvm()) {
