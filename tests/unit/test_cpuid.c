@@ -120,6 +120,28 @@ static void test_identity(void **state)
 	}
 }
 
+/* A host that offers AMD's leaf to nobody: it is added, announced and filled in. */
+static void test_amd_topology(void **state)
+{
+	const struct cpuid_topology topology = { 4, 2 };
+
+	(void)state;
+	memset(&table, 0, sizeof(table));
+	table.head.nent = 3;
+	table.entry[0].ebx = 0x68747541; /* "AuthenticAMD" */
+	table.entry[0].edx = 0x69746e65;
+	table.entry[0].ecx = 0x444d4163;
+	table.entry[1].function = 0x80000000;
+	table.entry[1].eax = 0x80000008;
+	table.entry[2].function = 0x80000001;
+	assert_int_equal(cpuid_describe(&table, &topology, false), 0);
+	cpuid_identify(&table, &topology, 3);
+	assert_int_equal(leaf(0x80000000, 0)->eax, 0x8000001e);
+	assert_int_equal(leaf(0x80000001, 0)->ecx, 1u << 22);
+	assert_int_equal(leaf(0x8000001e, 0)->eax, 3);
+	assert_int_equal(leaf(0x8000001e, 0)->ebx, 0x101);
+}
+
 static void test_masks(void **state)
 {
 	static const struct cpuid_mask masks[] = {
@@ -153,7 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_features),   cmocka_unit_test(test_topology),
 		cmocka_unit_test(test_identity),   cmocka_unit_test(test_masks),
-		cmocka_unit_test(test_full_table),
+		cmocka_unit_test(test_full_table), cmocka_unit_test(test_amd_topology),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

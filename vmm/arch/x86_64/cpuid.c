@@ -18,6 +18,7 @@ enum {
 	LEAF_TOPOLOGY = 0xb,
 	LEAF_TOPOLOGY_V2 = 0x1f,
 };
+#define LEAF_AMD_LAST	    0x80000000u
 #define LEAF_AMD_FEATURES   0x80000001u
 #define LEAF_AMD_SIZES	    0x80000008u
 #define LEAF_AMD_CACHES	    0x8000001du
@@ -177,6 +178,44 @@ static int describe_levels(struct cpuid_table *t, uint32_t leaf, const struct cp
 	return r;
 }
 
+static bool is_amd(struct cpuid_table *t)
+{
+	static const char *const vendors[] = { "AuthenticAMD", "HygonGenuine" };
+	const struct kvm_cpuid_entry2 *e = find_leaf(t, 0);
+	uint32_t name[3];
+
+	if (!e)
+		return false;
+	name[0] = e->ebx;
+	name[1] = e->edx;
+	name[2] = e->ecx;
+	for (size_t i = 0; i < sizeof(vendors) / sizeof(vendors[0]); i++) {
+		if (memcmp(name, vendors[i], sizeof(name)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Kernels believe a topology with threads on AMD processors only when this leaf is
+ * there and announced, and KVM may offer neither. cpuid_identify() fills it in. */
+static int describe_amd_topology(struct cpuid_table *t)
+{
+	struct kvm_cpuid_entry2 *features = find_leaf(t, LEAF_AMD_FEATURES);
+	struct kvm_cpuid_entry2 *last = find_leaf(t, LEAF_AMD_LAST);
+
+	if (!is_amd(t) || !features || !last)
+		return 0;
+	features->ecx |= BIT(22);
+	if (last->eax < LEAF_AMD_TOPOLOGY)
+		last->eax = LEAF_AMD_TOPOLOGY;
+	if (find_leaf(t, LEAF_AMD_TOPOLOGY))
+		return 0;
+	if (t->head.nent == CPUID_MAX_ENTRIES)
+		return -ENOSPC;
+	t->entry[t->head.nent++] = (struct kvm_cpuid_entry2){ .function = LEAF_AMD_TOPOLOGY };
+	return 0;
+}
+
 int cpuid_describe(struct cpuid_table *t, const struct cpuid_topology *topology, bool tsc_deadline)
 {
 	struct kvm_cpuid_entry2 *features = find_leaf(t, LEAF_FEATURES);
@@ -191,7 +230,9 @@ int cpuid_describe(struct cpuid_table *t, const struct cpuid_topology *topology,
 	if (features && tsc_deadline)
 		features->ecx |= BIT(24);
 	r = describe_levels(t, LEAF_TOPOLOGY, topology);
-	return r < 0 ? r : describe_levels(t, LEAF_TOPOLOGY_V2, topology);
+	if (r == 0)
+		r = describe_levels(t, LEAF_TOPOLOGY_V2, topology);
+	return r < 0 ? r : describe_amd_topology(t);
 }
 
 static uint32_t *entry_register(struct kvm_cpuid_entry2 *e, enum cpuid_register reg)
