@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -19,20 +20,22 @@ struct requirement {
 	const char *remedy;
 };
 
-/* What the host's KVM must offer, and in which kernel it came. */
+/* What the host's KVM must offer, and in which kernel it came, oldest first. */
 static const struct requirement requirements[] = {
 	{ KVM_CAP_USER_MEMORY, "guest memory (KVM_CAP_USER_MEMORY)", "Linux 2.6.25 or later" },
+#ifdef __x86_64__
+	{ KVM_CAP_EXT_CPUID, "CPUID tables (KVM_CAP_EXT_CPUID)", "Linux 2.6.25 or later" },
+#endif
+	{ KVM_CAP_IRQ_ROUTING, "interrupt routing (KVM_CAP_IRQ_ROUTING)", "Linux 2.6.30 or later" },
 	{ KVM_CAP_IRQFD, "interrupts by descriptor (KVM_CAP_IRQFD)", "Linux 2.6.32 or later" },
 	{ KVM_CAP_IOEVENTFD, "notifications by descriptor (KVM_CAP_IOEVENTFD)",
 	  "Linux 2.6.32 or later" },
-	{ KVM_CAP_IRQ_ROUTING, "interrupt routing (KVM_CAP_IRQ_ROUTING)", "Linux 2.6.30 or later" },
-	{ KVM_CAP_IMMEDIATE_EXIT, "immediate exit (KVM_CAP_IMMEDIATE_EXIT)",
-	  "Linux 4.11 or later" },
 #ifdef __x86_64__
 	{ KVM_CAP_SPLIT_IRQCHIP, "the split irqchip (KVM_CAP_SPLIT_IRQCHIP)",
 	  "Linux 4.4 or later" },
-	{ KVM_CAP_EXT_CPUID, "CPUID tables (KVM_CAP_EXT_CPUID)", "Linux 2.6.25 or later" },
 #endif
+	{ KVM_CAP_IMMEDIATE_EXIT, "immediate exit (KVM_CAP_IMMEDIATE_EXIT)",
+	  "Linux 4.11 or later" },
 };
 
 static int open_error(struct error *err)
@@ -55,16 +58,24 @@ static int check_version(int fd, struct error *err)
 			 KVM_API_VERSION);
 }
 
+/* Names all that is missing; the remedy is that of the last, the newest. */
 static int check_capabilities(int fd, struct error *err)
 {
+	const char *remedy = NULL;
+	char missing[400] = "";
+
 	for (size_t i = 0; i < sizeof(requirements) / sizeof(requirements[0]); i++) {
 		const struct requirement *r = &requirements[i];
+		size_t used = strlen(missing);
 
-		if (ioctl(fd, KVM_CHECK_EXTENSION, r->cap) <= 0)
-			return error_set(err, -ENOTSUP, KVM_DEVICE, r->remedy,
-					 "this host's KVM lacks %s", r->what);
+		if (ioctl(fd, KVM_CHECK_EXTENSION, r->cap) > 0)
+			continue;
+		snprintf(missing + used, sizeof(missing) - used, "%s%s", used ? ", " : "", r->what);
+		remedy = r->remedy;
 	}
-	return 0;
+	if (!remedy)
+		return 0;
+	return error_set(err, -ENOTSUP, KVM_DEVICE, remedy, "this host's KVM lacks %s", missing);
 }
 
 int kvm_open(struct kvm *k, struct error *err)
