@@ -214,7 +214,7 @@ static const char *chain_add(struct virtq *q, struct virtq_req *req, const struc
 
 	if (!host)
 		return "buffer outside guest memory";
-	q->spans[count] = (struct iovec){ .iov_base = host, .iov_len = d->len };
+	req->out.vec[count] = (struct iovec){ .iov_base = host, .iov_len = d->len };
 	side->count++;
 	side->len += d->len;
 	return NULL;
@@ -238,14 +238,15 @@ static const char *table_enter(struct virtq *q, const struct vring_desc *d, stru
 	return NULL;
 }
 
-static const char *chain_read(struct virtq *q, uint16_t head, struct virtq_req *req)
+static const char *chain_read(struct virtq *q, uint16_t head, struct virtq_req *req,
+			      struct iovec *spans)
 {
 	struct table t = { .at = (const char *)q->desc, .count = q->size };
 	const char *why = NULL;
 	uint32_t i = head;
 	bool more = true;
 
-	*req = (struct virtq_req){ .head = head };
+	*req = (struct virtq_req){ .head = head, .out.vec = spans };
 	while (more && !why) {
 		if (i >= t.count)
 			return "descriptor index beyond its table";
@@ -261,12 +262,11 @@ static const char *chain_read(struct virtq *q, uint16_t head, struct virtq_req *
 			more = d.flags & VRING_DESC_F_NEXT;
 		}
 	}
-	req->out.vec = q->spans;
-	req->in.vec = q->spans + req->out.count;
+	req->in.vec = spans + req->out.count;
 	return why;
 }
 
-int virtq_pop(struct virtq *q, struct virtq_req *req)
+int virtq_pop_into(struct virtq *q, struct virtq_req *req, struct iovec *spans)
 {
 	if (q->next_avail == q->seen_avail) {
 		int r = virtq_look(q);
@@ -277,13 +277,25 @@ int virtq_pop(struct virtq *q, struct virtq_req *req)
 
 	const uint16_t *entry = &q->avail->ring[q->next_avail & (q->size - 1)];
 	uint16_t head = __atomic_load_n(entry, __ATOMIC_RELAXED);
-	const char *why = chain_read(q, head, req);
+	const char *why = chain_read(q, head, req, spans);
 
 	if (why)
 		return virtq_fail(q, why);
 	q->next_avail++;
 	q->dev->counters.requests++;
 	return 1;
+}
+
+int virtq_pop(struct virtq *q, struct virtq_req *req)
+{
+	return virtq_pop_into(q, req, q->spans);
+}
+
+/* Valid while the entry is: a driver may not reuse one that was not given back. */
+void virtq_unpop(struct virtq *q)
+{
+	q->next_avail--;
+	q->dev->counters.requests--;
 }
 
 void virtq_push(struct virtq *q, const struct virtq_req *req, uint32_t written)

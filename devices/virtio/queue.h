@@ -33,6 +33,14 @@ struct virtq_req {
  * asked to be kicked again and looked once more, so no wake-up is lost. */
 int virtq_pop(struct virtq *q, struct virtq_req *req);
 
+/* The same into spans of the caller's, virtq_max_size() of them: the request is
+ * valid until the queue is disabled, for a device that finishes it after the kick. */
+int virtq_pop_into(struct virtq *q, struct virtq_req *req, struct iovec *spans);
+
+/* Puts the request that was popped last back where it came from: the next pop takes
+ * it again. Once, before any other call on the queue. */
+void virtq_unpop(struct virtq *q);
+
 /* Writes a used ring entry: written bytes of req->in, counted from its start,
  * hold an answer (2.7.8.2). The driver sees nothing before virtq_publish(). */
 void virtq_push(struct virtq *q, const struct virtq_req *req, uint32_t written);
