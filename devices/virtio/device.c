@@ -195,6 +195,12 @@ bool virtio_dev_kick(struct virtio_dev *d, unsigned q)
 	return d->ops->kick(d, q) && virtio_dev_live(d);
 }
 
+void virtio_dev_drain(struct virtio_dev *d)
+{
+	if (virtio_dev_live(d) && d->ops->drain)
+		d->ops->drain(d);
+}
+
 void virtio_dev_config_read(const struct virtio_dev *d, uint64_t off, void *dst, size_t len)
 {
 	size_t end = d->ops->config_len;

@@ -53,6 +53,11 @@ struct virtio_ops {
 	 * work is left: called again after the others' turns. Main thread. */
 	bool (*kick)(struct virtio_dev *d, unsigned q);
 
+	/* Finishes and publishes every request in hand that needs no more of the
+	 * driver: no guest memory is touched before the next kick or watch. Before a
+	 * pause, with the driver up. NULL: kick leaves no such request. Main thread. */
+	void (*drain)(struct virtio_dev *d);
+
 	/* Finishes or drops every request in hand: none may be pushed afterwards, no
 	 * guest memory is touched before the next kick. Before reset, before a queue
 	 * is taken away, before destroy. NULL: kick leaves nothing in hand. */

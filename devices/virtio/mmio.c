@@ -225,6 +225,8 @@ void virtio_mmio_detach(struct virtio_mmio *t)
 void virtio_mmio_pause(struct virtio_mmio *t)
 {
 	pthread_mutex_lock(&t->lock);
+	if (!t->events.paused)
+		virtio_dev_drain(t->dev);
 	virtio_events_pause(&t->events);
 	pthread_mutex_unlock(&t->lock);
 }

@@ -43,8 +43,8 @@ int virtio_mmio_kick_fd(const struct virtio_mmio *t, unsigned q);
 int virtio_mmio_attach(struct virtio_mmio *t, struct loop *l);
 void virtio_mmio_detach(struct virtio_mmio *t);
 
-/* While paused the device touches no guest memory; a kick is kept and served
- * after the resume. Registers still answer. Idempotent. */
+/* Waits for the requests that the device has in hand. While paused it touches no
+ * guest memory; a kick is kept and served after the resume. Registers still answer. Idempotent. */
 void virtio_mmio_pause(struct virtio_mmio *t);
 void virtio_mmio_resume(struct virtio_mmio *t);
 

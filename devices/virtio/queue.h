@@ -19,8 +19,8 @@ struct virtio_dev;
 struct virtq;
 
 /* One request: every descriptor was read once, the chain is bounded, every span
- * lies in guest RAM. The bytes behind the spans stay the guest's to change. Valid
- * until the next virtq_pop() of the queue; the device may consume the views. */
+ * lies in guest RAM. The bytes behind the spans stay the guest's to change. Valid as
+ * long as its spans are; the device may consume the views. */
 struct virtq_req {
 	struct iov out; /* device-readable */
 	struct iov in;	/* device-writable */
@@ -30,7 +30,8 @@ struct virtq_req {
 /* Takes the next request off the available ring. 1 and *req; 0 when the ring is
  * empty; -EPROTO when the driver broke the rules: the device has then been
  * failed (virtio_dev_fail) and *req means nothing. Before it says 0 the queue has
- * asked to be kicked again and looked once more, so no wake-up is lost. */
+ * asked to be kicked again and looked once more, so no wake-up is lost. The spans
+ * are the queue's, until the next virtq_pop(). */
 int virtq_pop(struct virtq *q, struct virtq_req *req);
 
 /* The same into spans of the caller's, virtq_max_size() of them: the request is

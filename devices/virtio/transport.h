@@ -55,6 +55,9 @@ bool virtio_dev_live(const struct virtio_dev *d);
  * of a device that is not live, or of a queue that is off, does nothing. */
 bool virtio_dev_kick(struct virtio_dev *d, unsigned q);
 
+/* Before a pause: what the device has in hand is finished and published. */
+void virtio_dev_drain(struct virtio_dev *d);
+
 /* Configuration space, any offset and length: what lies outside reads as 0. The
  * write is false when any of it is not writable. */
 void virtio_dev_config_read(const struct virtio_dev *d, uint64_t off, void *dst, size_t len);

@@ -575,6 +575,42 @@ static void layout_at_the_very_end(void **state)
 	driver_destroy(&d);
 }
 
+/* A request into spans of the caller's outlives the next pop; one that is put back
+ * comes again, and a third time from the ring as it is by then. */
+static void kept_and_put_back(void **state)
+{
+	struct iovec mine[PROBE_QUEUE0];
+	struct virtq_req kept, req;
+	struct driver d;
+	struct virtq *q;
+
+	(void)state;
+	start(&d, 0, SIZE);
+	q = d.dev->vq[0];
+	put(&d, 0, BUF, 8, NEXT, 1);
+	put(&d, 1, BUF + 8, 24, WRITE, 0);
+	put(&d, 2, BUF + 0x100, 4, 0, 0);
+	driver_offer(&d, 0);
+	driver_offer(&d, 2);
+	assert_int_equal(virtq_pop_into(q, &kept, mine), 1);
+	assert_int_equal(virtq_pop(q, &req), 1);
+	assert_int_equal(req.head, 2);
+	assert_ptr_equal(kept.out.vec, mine);
+	assert_ptr_equal(kept.out.vec->iov_base, driver_at(&d, BUF, 8));
+	assert_ptr_equal(kept.in.vec->iov_base, driver_at(&d, BUF + 8, 24));
+	assert_int_equal(kept.in.len, 24);
+
+	virtq_unpop(q);
+	assert_int_equal(d.dev->counters.requests, 1);
+	put(&d, 2, BUF + 0x200, 5, WRITE, 0);
+	assert_int_equal(virtq_pop(q, &req), 1);
+	assert_int_equal(req.head, 2);
+	assert_int_equal(req.in.len, 5);
+	assert_int_equal(virtq_pop(q, &req), 0);
+	assert_int_equal(d.dev->counters.requests, 2);
+	driver_destroy(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -588,6 +624,7 @@ int main(void)
 		cmocka_unit_test(indices_wrap),
 		cmocka_unit_test(one_interrupt_a_burst),
 		cmocka_unit_test(no_interrupt_flag),
+		cmocka_unit_test(kept_and_put_back),
 		cmocka_unit_test(used_event),
 		cmocka_unit_test(layouts_refused),
 		cmocka_unit_test(layout_at_the_very_end),
