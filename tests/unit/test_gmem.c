@@ -1,5 +1,6 @@
-/* test_gmem.c - guest RAM: bounds, the gap, files mapped over it. */
+/* test_gmem.c - guest RAM: bounds, the gap, files mapped over it, pages given back. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -173,12 +175,182 @@ static void test_map_file_refusals(void **state)
 	gmem_destroy(shared);
 }
 
+static void test_address(void **state)
+{
+	struct gmem_config config = { .size_bytes = 4 * MIB,
+				      .backing = GMEM_ANON,
+				      .gap_start = 2 * MIB,
+				      .gap_end = 8 * MIB };
+	struct gmem *m = NULL;
+	gpa_t at;
+
+	(void)state;
+	assert_int_equal(gmem_create(&config, &m, NULL), 0);
+	assert_true(gmem_address(m, gmem_span(m, gpa(5), 1), &at));
+	assert_int_equal(at.v, 5);
+	assert_true(gmem_address(m, gmem_span(m, gpa(10 * MIB - 1), 1), &at));
+	assert_int_equal(at.v, 10 * MIB - 1);
+	assert_false(gmem_address(m, &at, &at));
+	assert_false(gmem_address(m, (char *)gmem_span(m, gpa(8 * MIB), 1) - 1, &at));
+	gmem_destroy(m);
+}
+
+/* How many pages of [at, at + len) are present, from /proc/self/pagemap. */
+static size_t present_pages(const struct gmem *m, uint64_t at, size_t len)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uintptr_t page = (uintptr_t)gmem_span(m, gpa(at), len) / 4096;
+	size_t present = 0;
+
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < len / 4096; i++) {
+		uint64_t entry;
+
+		assert_int_equal(pread(fd, &entry, sizeof(entry), (off_t)((page + i) * 8)), 8);
+		present += entry >> 63;
+	}
+	close(fd);
+	return present;
+}
+
+static void expect_zeros(const struct gmem *m, uint64_t at, size_t len)
+{
+	const unsigned char *p = gmem_span(m, gpa(at), len);
+
+	for (size_t i = 0; i < len; i++)
+		assert_int_equal(p[i], 0);
+}
+
+/* The pages named go, their neighbours stay, and zeros take their place. */
+static void discard_middle(struct gmem *m, uint64_t middle)
+{
+	const size_t len = 1 * MIB, side = 4096;
+	unsigned char *p = gmem_span(m, gpa(middle - side), len + 2 * side);
+
+	memset(p, 0x5a, len + 2 * side);
+	assert_int_equal(present_pages(m, middle, len), len / 4096);
+	assert_int_equal(gmem_discard(m, gpa(middle), len), 0);
+	assert_int_equal(present_pages(m, middle, len), 0);
+	expect_zeros(m, middle, len);
+	assert_int_equal(p[side - 1], 0x5a);
+	assert_int_equal(p[side + len], 0x5a);
+	p[side] = 7;
+	assert_int_equal(*(char *)gmem_span(m, gpa(middle), 1), 7);
+}
+
+static void test_discard(void **state)
+{
+	struct gmem *anon = make(4 * MIB, GMEM_ANON);
+	struct gmem *transparent = make(8 * MIB, GMEM_TRANSPARENT);
+
+	(void)state;
+	discard_middle(anon, 2 * MIB);
+	discard_middle(transparent, 3 * MIB);
+	gmem_destroy(anon);
+	gmem_destroy(transparent);
+}
+
+/* The file behind gives its blocks back too, also for the region above the gap. */
+static void test_discard_shared(void **state)
+{
+	struct gmem_config config = { .size_bytes = 8 * MIB,
+				      .backing = GMEM_MEMFD,
+				      .gap_start = 4 * MIB,
+				      .gap_end = 16 * MIB };
+	struct gmem *m = NULL;
+	struct stat before, after;
+	unsigned count;
+
+	(void)state;
+	assert_int_equal(gmem_create(&config, &m, NULL), 0);
+	memset(gmem_span(m, gpa(0), 4 * MIB), 1, 4 * MIB);
+	memset(gmem_span(m, gpa(16 * MIB), 4 * MIB), 2, 4 * MIB);
+	assert_int_equal(fstat(gmem_regions(m, &count)->fd, &before), 0);
+	assert_int_equal(gmem_discard(m, gpa(18 * MIB), MIB), 0);
+	assert_int_equal(fstat(gmem_regions(m, &count)->fd, &after), 0);
+	assert_int_equal(after.st_blocks, before.st_blocks - (blkcnt_t)(MIB / 512));
+	assert_int_equal(after.st_size, before.st_size);
+	discard_middle(m, 18 * MIB);
+	discard_middle(m, 1 * MIB);
+	assert_int_equal(*(char *)gmem_span(m, gpa(16 * MIB), 1), 2);
+	gmem_destroy(m);
+}
+
+static void test_discard_refusals(void **state)
+{
+	static const struct {
+		uint64_t at;
+		size_t len;
+		int r;
+	} rows[] = {
+		{ 1, 4096, -EINVAL },
+		{ 4096, 4095, -EINVAL },
+		{ 2048, 2048, -EINVAL },
+		{ MIB, 4096, -EFAULT },
+		{ MIB - 4096, 8192, -EFAULT },
+		{ 0, 0, -EFAULT },
+		{ 0, SIZE_MAX & ~4095ull, -EFAULT },
+		{ UINT64_MAX & ~4095ull, 4096, -EFAULT },
+	};
+	struct gmem *m = make(MIB, GMEM_ANON);
+
+	(void)state;
+	memset(gmem_span(m, gpa(0), MIB), 9, MIB);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(gmem_discard(m, gpa(rows[i].at), rows[i].len), rows[i].r);
+	assert_int_equal(present_pages(m, 0, MIB), MIB / 4096);
+	gmem_destroy(m);
+}
+
+/* Where a file was mapped its bytes do not come back, and small pieces stay. */
+static void test_discard_mapped_file(void **state)
+{
+	struct gmem *m = make(8 * MIB, GMEM_ANON);
+	int fd = file_of("from the file", 4 * MIB);
+
+	(void)state;
+	assert_int_equal(gmem_map_file(m, gpa(2 * MIB), fd, 0, 2 * MIB), 0);
+	assert_int_equal(gmem_map_file(m, gpa(4 * MIB), fd, 0, 2 * MIB), 0);
+	assert_string_equal(gmem_span(m, gpa(4 * MIB), 16), "from the file");
+	assert_int_equal(gmem_discard(m, gpa(4 * MIB), 4096), -EBUSY);
+	assert_string_equal(gmem_span(m, gpa(4 * MIB), 16), "from the file");
+	discard_middle(m, 4 * MIB);
+	discard_middle(m, 5 * MIB + MIB / 2);
+	discard_middle(m, 1 * MIB + MIB / 2);
+	assert_int_equal(gmem_discard(m, gpa(MIB), 4096), 0);
+	close(fd);
+	gmem_destroy(m);
+}
+
+static void test_map_file_ranges(void **state)
+{
+	struct gmem *m = make(8 * MIB, GMEM_ANON);
+	int fd = file_of("x", 4096);
+
+	(void)state;
+	for (unsigned i = 0; i < GMEM_MAX_FILES; i++)
+		assert_int_equal(gmem_map_file(m, gpa(i * 8192ull), fd, 0, 4096), 0);
+	assert_int_equal(gmem_map_file(m, gpa(MIB), fd, 0, 4096), -EINVAL);
+	assert_int_equal(gmem_map_file(m, gpa(4096), fd, 0, 4096), 0);
+	close(fd);
+	gmem_destroy(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_span_bounds), cmocka_unit_test(test_regions_around_gap),
-		cmocka_unit_test(test_bad_sizes),   cmocka_unit_test(test_read_write),
-		cmocka_unit_test(test_map_file),    cmocka_unit_test(test_map_file_refusals),
+		cmocka_unit_test(test_span_bounds),
+		cmocka_unit_test(test_regions_around_gap),
+		cmocka_unit_test(test_bad_sizes),
+		cmocka_unit_test(test_read_write),
+		cmocka_unit_test(test_map_file),
+		cmocka_unit_test(test_map_file_refusals),
+		cmocka_unit_test(test_address),
+		cmocka_unit_test(test_discard),
+		cmocka_unit_test(test_discard_shared),
+		cmocka_unit_test(test_discard_refusals),
+		cmocka_unit_test(test_discard_mapped_file),
+		cmocka_unit_test(test_map_file_ranges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,8 +5,17 @@
  * bug that slips past the checks faults instead of reaching the heap.
  * Addresses are aligned to 2 MiB in the host as in the guest, so that huge pages
  * can back both.
+ *
+ * What the guest does not need goes back to the host in the way that its backing
+ * asks for. Private anonymous pages are dropped. Files in memory, which hold the
+ * pages themselves, get a hole. Dropping pages of a file that was mapped over RAM
+ * would bring the file's bytes back, which the guest has long overwritten: fresh
+ * anonymous memory is put in their place.
+ *
+ * System calls once the machine runs: madvise, fallocate, mmap.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/memfd.h>
 #include <stdlib.h>
@@ -25,12 +34,19 @@ struct reservation {
 	size_t len;
 };
 
+/* Guest addresses [start, end) that show a file. */
+struct file_range {
+	uint64_t start, end;
+};
+
 struct gmem {
 	enum gmem_backing backing;
 	int fd;
 	unsigned count;
 	struct gmem_region region[GMEM_MAX_REGIONS];
 	struct reservation reserved[GMEM_MAX_REGIONS];
+	unsigned files;
+	struct file_range file[GMEM_MAX_FILES];
 };
 
 static size_t backing_page(enum gmem_backing backing)
@@ -199,6 +215,20 @@ void *gmem_span(const struct gmem *m, gpa_t at, size_t len)
 	return NULL;
 }
 
+bool gmem_address(const struct gmem *m, const void *host, gpa_t *ret)
+{
+	for (unsigned i = 0; i < m->count; i++) {
+		const struct gmem_region *r = &m->region[i];
+		uintptr_t start = (uintptr_t)r->host, at = (uintptr_t)host;
+
+		if (at >= start && at - start < r->len) {
+			*ret = gpa(r->base.v + (at - start));
+			return true;
+		}
+	}
+	return false;
+}
+
 int gmem_read(const struct gmem *m, void *dst, gpa_t from, size_t len)
 {
 	const void *src = gmem_span(m, from, len);
@@ -235,18 +265,90 @@ int gmem_zero(const struct gmem *m, gpa_t at, size_t len)
 	return 0;
 }
 
+/* The range that a file mapped at [start, end) belongs to: one that it touches, or
+ * a new one; NULL when there is no room for that. */
+static struct file_range *file_range(struct gmem *m, uint64_t start, uint64_t end)
+{
+	for (unsigned i = 0; i < m->files; i++) {
+		if (start <= m->file[i].end && end >= m->file[i].start)
+			return &m->file[i];
+	}
+	if (m->files == GMEM_MAX_FILES)
+		return NULL;
+	m->file[m->files] = (struct file_range){ start, end };
+	return &m->file[m->files++];
+}
+
 int gmem_map_file(struct gmem *m, gpa_t at, int fd, off_t off, size_t len)
 {
 	size_t mask = (size_t)sysconf(_SC_PAGESIZE) - 1;
 	void *host = gmem_span(m, at, len);
+	struct file_range *range;
 
 	if (!host)
 		return -EFAULT;
 	if (m->backing != GMEM_ANON || ((at.v | (uint64_t)off | len) & mask) != 0)
 		return -EINVAL;
+	range = file_range(m, at.v, at.v + len);
+	if (!range)
+		return -EINVAL;
 	if (mmap(host, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
 		 off) == MAP_FAILED)
 		return -errno;
+	if (at.v < range->start)
+		range->start = at.v;
+	if (at.v + len > range->end)
+		range->end = at.v + len;
 	madvise(host, len, MADV_DONTDUMP);
 	return 0;
+}
+
+static bool shows_file(const struct gmem *m, uint64_t start, uint64_t end)
+{
+	for (unsigned i = 0; i < m->files; i++) {
+		if (start < m->file[i].end && end > m->file[i].start)
+			return true;
+	}
+	return false;
+}
+
+static int punch_hole(const struct gmem *m, gpa_t at, size_t len)
+{
+	const struct gmem_region *r = &m->region[0];
+	uint64_t off;
+
+	while (at.v - r->base.v >= r->len)
+		r++;
+	off = r->fd_offset + (at.v - r->base.v);
+	if (fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) <
+	    0)
+		return -errno;
+	return 0;
+}
+
+/* One step for the guest: a vCPU that touches the range meanwhile waits for it. */
+static int replace_pages(void *host, size_t len)
+{
+	if (len < GMEM_FILE_RUN_BYTES)
+		return -EBUSY;
+	if (mmap(host, len, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+		return -errno;
+	madvise(host, len, MADV_DONTDUMP);
+	return 0;
+}
+
+int gmem_discard(const struct gmem *m, gpa_t at, size_t len)
+{
+	void *host = gmem_span(m, at, len);
+
+	if (!host)
+		return -EFAULT;
+	if (((at.v | len) & (backing_page(m->backing) - 1)) != 0)
+		return -EINVAL;
+	if (m->fd >= 0)
+		return punch_hole(m, at, len);
+	if (shows_file(m, at.v, at.v + len))
+		return replace_pages(host, len);
+	return madvise(host, len, MADV_DONTNEED) < 0 ? -errno : 0;
 }

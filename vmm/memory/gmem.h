@@ -72,6 +72,10 @@ uint64_t gmem_size(const struct gmem *m);
  * len 0 gives NULL. */
 void *gmem_span(const struct gmem *m, gpa_t at, size_t len);
 
+/* The way back: the guest address of a byte that gmem_span() gave. False for any
+ * other pointer. */
+bool gmem_address(const struct gmem *m, const void *host, gpa_t *ret);
+
 /* Copies in or out. 0, or -EFAULT when the range is not guest RAM. */
 int gmem_read(const struct gmem *m, void *dst, gpa_t from, size_t len);
 int gmem_write(const struct gmem *m, gpa_t to, const void *src, size_t len);
@@ -81,8 +85,19 @@ int gmem_zero(const struct gmem *m, gpa_t at, size_t len);
 
 /* Maps len bytes of fd at off over guest RAM, private and copy-on-write, instead
  * of copying them. at, off and len must be multiples of the host page size and
- * the memory must be GMEM_ANON; else -EINVAL and nothing changed (the caller
- * copies). -EFAULT outside RAM. Before the machine starts only. */
+ * the memory must be GMEM_ANON, and at most GMEM_MAX_FILES ranges apart from each
+ * other can be mapped; else -EINVAL and nothing changed (the caller copies).
+ * -EFAULT outside RAM. Before the machine starts only. */
 int gmem_map_file(struct gmem *m, gpa_t at, int fd, off_t off, size_t len);
+
+enum { GMEM_MAX_FILES = 16, GMEM_FILE_RUN_BYTES = 256 * 1024 };
+
+/* Gives the memory behind [at, at + len) back to the host; the guest reads zeros
+ * there and may go on using it. All or nothing: -EFAULT outside RAM; -EINVAL when
+ * at or len is no multiple of the backing's page size; -EBUSY for less than
+ * GMEM_FILE_RUN_BYTES of memory that a file was mapped over (each such piece costs
+ * the VMM a mapping, and the guest must not run it out of them); or what the host
+ * said. Safe while the guest runs. Any thread. */
+int gmem_discard(const struct gmem *m, gpa_t at, size_t len);
 
 #endif
