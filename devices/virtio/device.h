@@ -88,11 +88,11 @@ struct virtio_dev {
 	struct virtq *vq[VIRTIO_MAX_QUEUES]; /* ops->nqueues of them */
 	uint64_t accepted;		     /* features, final from FEATURES_OK on */
 	struct virtio_counters counters;
+	const struct gmem *mem;
 
 	struct virtio_events *events; /* from attach to detach */
 
 	/* The core's own. */
-	const struct gmem *mem;
 	const struct virtio_sink *sink;
 	uint8_t status; /* VIRTIO_CONFIG_S_* */
 	bool accepted_unknown;

@@ -1,0 +1,456 @@
+/* balloon.c - memory that the guest lends to the host (virtio 1.2, section 5.5).
+ *
+ * The host sets a target; the driver takes pages from its own allocator until the
+ * balloon has that size and names them on the inflate queue, and their memory goes
+ * back to the host (gmem_discard). On the deflate queue the driver says which pages
+ * it uses again. Nothing has to be done for that: a page that was given back reads
+ * as zeros when it is next touched. So the device keeps no list of pages, and a
+ * driver that names pages it still uses, or the same ones again and again, has
+ * emptied its own memory and nothing else. What it names outside of RAM is counted
+ * as an error and left alone. `actual`, which the driver writes, is a number to
+ * show and decides nothing.
+ *
+ * Page lists are copied once, sorted, and given back in runs, so that the host is
+ * asked once for neighbours whatever their order. Lists and reports are unlimited
+ * by the specification: what goes beyond PFNS_MAX or REPORT_MAX_BYTES stays with
+ * the guest, and a turn ends after BURST_RUNS calls or REPORT_MAX_BYTES.
+ *
+ * With free page reporting the driver offers the pages themselves, as buffers,
+ * whenever it has large free blocks; it takes them back by taking the buffers back.
+ *
+ * The statistics queue turns the roles around: the driver leaves one filled buffer
+ * there, the device holds it, and giving it back asks for the next (5.5.6.3). A
+ * timer does that. The buffer in hand is dropped when the device quiesces.
+ *
+ * Queues: the specification gives each optional queue a fixed index; Linux up to
+ * this day counts only those that were negotiated. The two differ in the reporting
+ * queue alone, as free page hinting is not offered: a driver that has queue 4 set
+ * up means that one, any other the first after those in use.
+ *
+ * System calls: timerfd_settime, read, and those of gmem_discard.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <linux/virtio_balloon.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "devices/virtio/balloon.h"
+#include "devices/virtio/transport.h"
+#include "vmm/base/fd.h"
+#include "vmm/base/log.h"
+
+enum {
+	QUEUE_SIZE = 256,
+	PFNS_MAX = 1024,		      /* of one page list */
+	REPORT_MAX_BYTES = 256 * 1024 * 1024, /* of one report, and of a turn */
+	BURST_RUNS = 1024,		      /* requests to the host in a turn */
+	BURST_REQUESTS = 64,
+	STATS_MAX = 64, /* entries of one buffer that are looked at */
+};
+
+/* 5.5.2 */
+enum { QUEUE_INFLATE, QUEUE_DEFLATE, QUEUE_STATS, QUEUE_REPORTING = 4, QUEUES };
+
+#define BIT(n) (UINT64_C(1) << (n))
+
+/* The part of struct virtio_balloon_config that exists without hinting and
+ * poisoning (5.5.4). */
+struct config {
+	uint32_t num_pages, actual;
+};
+
+struct virtio_balloon {
+	struct virtio_dev dev;
+	struct virtio_balloon_options options; /* target and interval: the present ones */
+	uint32_t actual_pages;
+	int timer;
+	struct virtio_watch *watch;
+
+	bool stats_held; /* stats_req is the driver's buffer */
+	struct virtq_req stats_req;
+	uint32_t stats_known;
+	uint64_t stats[VIRTIO_BALLOON_STATS];
+
+	uint32_t pfn[PFNS_MAX]; /* the list being served */
+};
+
+static struct virtio_balloon *to_balloon(struct virtio_dev *d)
+{
+	return container_of(d, struct virtio_balloon, dev);
+}
+
+static uint64_t balloon_features(const struct virtio_dev *d)
+{
+	const struct virtio_balloon_options *o =
+		&container_of(d, const struct virtio_balloon, dev)->options;
+
+	return (o->interval_s ? BIT(VIRTIO_BALLOON_F_STATS_VQ) : 0) |
+	       (o->deflate_on_oom ? BIT(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) : 0) |
+	       (o->free_page_reporting ? BIT(VIRTIO_BALLOON_F_REPORTING) : 0);
+}
+
+static struct config config_of(const struct virtio_balloon *b)
+{
+	return (struct config){ htole32(b->options.target_pages), htole32(b->actual_pages) };
+}
+
+static void balloon_config_read(const struct virtio_dev *d, size_t off, void *dst, size_t len)
+{
+	struct config c = config_of(container_of(d, const struct virtio_balloon, dev));
+
+	memcpy(dst, (const char *)&c + off, len);
+}
+
+/* Any part of `actual`; what is written over num_pages is lost. */
+static void balloon_config_write(struct virtio_dev *d, size_t off, const void *src, size_t len)
+{
+	struct virtio_balloon *b = to_balloon(d);
+	struct config c = config_of(b);
+
+	memcpy((char *)&c + off, src, len);
+	b->actual_pages = le32toh(c.actual);
+}
+
+/* One run of guest memory goes back. Only what no driver in its right mind does
+ * counts as an error: a backing may have reasons to keep a run. */
+static void give_back(struct virtio_dev *d, gpa_t at, size_t len)
+{
+	int r = gmem_discard(d->mem, at, len);
+
+	if (r == 0) {
+		d->counters.write_bytes += len;
+		return;
+	}
+	if (r != -EFAULT)
+		return;
+	d->counters.errors++;
+	log_guest("virtio-balloon: no RAM at %#llx, %zu bytes", (unsigned long long)at.v, len);
+}
+
+static int compare_pfns(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Gives the listed pages back; returns in how many runs. */
+static unsigned give_back_pages(struct virtio_balloon *b, size_t count)
+{
+	unsigned runs = 0;
+
+	qsort(b->pfn, count, sizeof(b->pfn[0]), compare_pfns);
+	for (size_t i = 0; i < count; runs++) {
+		uint64_t first = b->pfn[i], end = first + 1;
+
+		/* A page that is listed twice lies below the end of the run. */
+		while (++i < count && b->pfn[i] <= end)
+			end = b->pfn[i] + UINT64_C(1);
+		give_back(&b->dev, gpa(first << VIRTIO_BALLOON_PFN_SHIFT),
+			  (size_t)(end - first) << VIRTIO_BALLOON_PFN_SHIFT);
+	}
+	return runs;
+}
+
+/* One page list, little-endian page numbers of 32 bits; returns in how many runs. */
+static unsigned inflate_one(struct virtio_balloon *b, const struct iov *list)
+{
+	size_t count = list->len / sizeof(b->pfn[0]);
+
+	if (count > PFNS_MAX)
+		count = PFNS_MAX;
+	iov_read(list, 0, b->pfn, count * sizeof(b->pfn[0]));
+	for (size_t i = 0; i < count; i++)
+		b->pfn[i] = le32toh(b->pfn[i]);
+	return give_back_pages(b, count);
+}
+
+static bool serve_inflate(struct virtio_balloon *b, struct virtq *q)
+{
+	unsigned runs = 0, served = 0;
+	struct virtq_req req;
+
+	while (runs < BURST_RUNS && served < BURST_REQUESTS && virtq_pop(q, &req) > 0) {
+		if (req.in.len > 0 || req.out.len % sizeof(b->pfn[0]) != 0) {
+			virtio_dev_fail(&b->dev, "not a list of pages");
+			break;
+		}
+		runs += inflate_one(b, &req.out);
+		virtq_push(q, &req, 0);
+		served++;
+	}
+	virtq_publish(q);
+	return runs >= BURST_RUNS || served == BURST_REQUESTS;
+}
+
+static bool serve_deflate(struct virtq *q)
+{
+	unsigned served = 0;
+	struct virtq_req req;
+
+	while (served < BURST_REQUESTS && virtq_pop(q, &req) > 0) {
+		virtq_push(q, &req, 0);
+		served++;
+	}
+	virtq_publish(q);
+	return served == BURST_REQUESTS;
+}
+
+/* One report: each span is a run of free pages. */
+static size_t report_one(struct virtio_dev *d, struct iov *in)
+{
+	iov_truncate(in, REPORT_MAX_BYTES);
+	for (unsigned i = 0; i < in->count; i++) {
+		gpa_t at;
+
+		if (gmem_address(d->mem, in->vec[i].iov_base, &at))
+			give_back(d, at, in->vec[i].iov_len);
+	}
+	return in->len;
+}
+
+static bool serve_reports(struct virtio_balloon *b, struct virtq *q)
+{
+	size_t runs = 0, bytes = 0;
+	struct virtq_req req;
+
+	while (runs < BURST_RUNS && bytes < REPORT_MAX_BYTES && virtq_pop(q, &req) > 0) {
+		if (req.out.len > 0) {
+			virtio_dev_fail(&b->dev, "reported pages that are not writable");
+			break;
+		}
+		runs += req.in.count;
+		bytes += report_one(&b->dev, &req.in);
+		virtq_push(q, &req, 0);
+	}
+	virtq_publish(q);
+	return runs >= BURST_RUNS || bytes >= REPORT_MAX_BYTES;
+}
+
+/* Tags that are not known, and what follows the last whole entry, are skipped. */
+static void read_stats(struct virtio_balloon *b, const struct iov *out)
+{
+	struct virtio_balloon_stat stats[STATS_MAX];
+	size_t count = out->len / sizeof(stats[0]);
+
+	if (count > STATS_MAX)
+		count = STATS_MAX;
+	iov_read(out, 0, stats, count * sizeof(stats[0]));
+	for (size_t i = 0; i < count; i++) {
+		unsigned tag = le16toh(stats[i].tag);
+
+		if (tag >= VIRTIO_BALLOON_STATS)
+			continue;
+		b->stats[tag] = le64toh(stats[i].val);
+		b->stats_known |= 1u << tag;
+	}
+}
+
+/* Gives the held buffer back, which asks the driver for the next. */
+static void return_stats(struct virtio_balloon *b)
+{
+	virtq_push(b->dev.vq[QUEUE_STATS], &b->stats_req, 0);
+	b->stats_held = false;
+}
+
+/* A second buffer breaks 5.5.6.3.1; the first goes back, the last one is held. */
+static bool serve_stats(struct virtio_balloon *b, struct virtq *q)
+{
+	unsigned served = 0;
+	struct virtq_req req;
+
+	while (served < BURST_REQUESTS && virtq_pop(q, &req) > 0) {
+		if (b->stats_held)
+			return_stats(b);
+		read_stats(b, &req.out);
+		b->stats_req = req;
+		b->stats_held = true;
+		served++;
+	}
+	virtq_publish(q);
+	return served == BURST_REQUESTS;
+}
+
+static bool on_timer(void *arg, uint32_t events)
+{
+	struct virtio_balloon *b = arg;
+	uint64_t ticks;
+
+	(void)events;
+	if (read(b->timer, &ticks, sizeof(ticks)) < 0 || !b->stats_held ||
+	    !virtio_dev_live(&b->dev))
+		return false;
+	return_stats(b);
+	virtq_publish(b->dev.vq[QUEUE_STATS]);
+	return false;
+}
+
+static int set_timer(const struct virtio_balloon *b)
+{
+	const struct itimerspec t = {
+		.it_interval.tv_sec = b->options.interval_s,
+		.it_value.tv_sec = b->options.interval_s,
+	};
+
+	return timerfd_settime(b->timer, 0, &t, NULL) < 0 ? -errno : 0;
+}
+
+static int balloon_attach(struct virtio_dev *d)
+{
+	struct virtio_balloon *b = to_balloon(d);
+	int r;
+
+	if (b->options.interval_s == 0)
+		return 0;
+	r = virtio_watch_create(d->events, b->timer, EPOLLIN, on_timer, b, &b->watch);
+	return r < 0 ? r : set_timer(b);
+}
+
+static void balloon_detach(struct virtio_dev *d)
+{
+	struct virtio_balloon *b = to_balloon(d);
+
+	virtio_watch_destroy(b->watch);
+	b->watch = NULL;
+}
+
+/* A driver that comes up has an empty balloon and has told nothing. */
+static int balloon_activate(struct virtio_dev *d)
+{
+	struct virtio_balloon *b = to_balloon(d);
+
+	b->actual_pages = 0;
+	b->stats_known = 0;
+	return 0;
+}
+
+static unsigned reporting_queue(const struct virtio_dev *d)
+{
+	if (virtq_enabled(d->vq[QUEUE_REPORTING]))
+		return QUEUE_REPORTING;
+	return virtio_dev_has(d, VIRTIO_BALLOON_F_STATS_VQ) ? QUEUE_STATS + 1 : QUEUE_STATS;
+}
+
+static bool balloon_kick(struct virtio_dev *d, unsigned index)
+{
+	struct virtio_balloon *b = to_balloon(d);
+	struct virtq *q = d->vq[index];
+
+	if (index == QUEUE_INFLATE)
+		return serve_inflate(b, q);
+	if (index == QUEUE_DEFLATE)
+		return serve_deflate(q);
+	if (index == QUEUE_STATS && virtio_dev_has(d, VIRTIO_BALLOON_F_STATS_VQ))
+		return serve_stats(b, q);
+	if (index == reporting_queue(d) && virtio_dev_has(d, VIRTIO_BALLOON_F_REPORTING))
+		return serve_reports(b, q);
+	virtio_dev_fail(d, "kick of a queue whose feature was not negotiated");
+	return false;
+}
+
+static void balloon_quiesce(struct virtio_dev *d)
+{
+	to_balloon(d)->stats_held = false;
+}
+
+static void balloon_destroy(struct virtio_dev *d)
+{
+	if (!d)
+		return;
+	fd_close(to_balloon(d)->timer);
+	free(to_balloon(d));
+}
+
+static const uint16_t balloon_queue_sizes[QUEUES] = {
+	QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE,
+};
+
+static const struct virtio_ops balloon_ops = {
+	.name = "balloon",
+	.id = VIRTIO_ID_BALLOON,
+	.nqueues = QUEUES,
+	.queue_sizes = balloon_queue_sizes,
+	.config_len = sizeof(struct config),
+	.features = balloon_features,
+	.config_read = balloon_config_read,
+	.config_write = balloon_config_write,
+	.attach = balloon_attach,
+	.detach = balloon_detach,
+	.activate = balloon_activate,
+	.kick = balloon_kick,
+	.quiesce = balloon_quiesce,
+	.destroy = balloon_destroy,
+};
+
+int virtio_balloon_create(const struct virtio_balloon_options *options, struct virtio_dev **ret)
+{
+	struct virtio_balloon *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return -ENOMEM;
+	b->dev.ops = &balloon_ops;
+	b->options = *options;
+	b->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (b->timer < 0) {
+		int r = -errno;
+
+		balloon_destroy(&b->dev);
+		return r;
+	}
+	*ret = &b->dev;
+	return 0;
+}
+
+int virtio_balloon_set_target(struct virtio_dev *d, uint32_t pages)
+{
+	int r = -ENODEV;
+
+	pthread_mutex_lock(d->events->lock);
+	if (virtio_dev_live(d)) {
+		to_balloon(d)->options.target_pages = pages;
+		virtio_dev_config_changed(d);
+		r = 0;
+	}
+	pthread_mutex_unlock(d->events->lock);
+	return r;
+}
+
+int virtio_balloon_set_interval(struct virtio_dev *d, uint32_t interval_s)
+{
+	struct virtio_balloon *b = to_balloon(d);
+	int r;
+
+	pthread_mutex_lock(d->events->lock);
+	if ((interval_s == 0) != (b->options.interval_s == 0)) {
+		r = -ENODATA;
+	} else {
+		b->options.interval_s = interval_s;
+		r = set_timer(b);
+	}
+	pthread_mutex_unlock(d->events->lock);
+	return r;
+}
+
+int virtio_balloon_statistics(struct virtio_dev *d, struct virtio_balloon_statistics *ret)
+{
+	struct virtio_balloon *b = to_balloon(d);
+	int r = 0;
+
+	pthread_mutex_lock(d->events->lock);
+	if (b->options.interval_s == 0) {
+		r = -ENODATA;
+	} else if (!virtio_dev_live(d)) {
+		r = -ENODEV;
+	} else {
+		ret->target_pages = b->options.target_pages;
+		ret->actual_pages = b->actual_pages;
+		ret->known = b->stats_known;
+		memcpy(ret->value, b->stats, sizeof(ret->value));
+	}
+	pthread_mutex_unlock(d->events->lock);
+	return r;
+}

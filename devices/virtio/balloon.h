@@ -1,0 +1,41 @@
+/* balloon.h - memory that the guest lends to the host (virtio 1.2, section 5.5). */
+#ifndef DEVICES_VIRTIO_BALLOON_H
+#define DEVICES_VIRTIO_BALLOON_H
+
+#include "devices/virtio/device.h"
+
+struct virtio_balloon_options {
+	uint32_t target_pages;	  /* of 4 KiB, from the start on */
+	bool deflate_on_oom;	  /* the guest may take pages back when it runs out */
+	bool free_page_reporting; /* the guest tells of pages that it does not use */
+	uint32_t interval_s;	  /* between statistics; 0: none are asked for, ever */
+};
+
+/* 0 and *ret, for a transport to own; or a negative errno. Main thread. */
+int virtio_balloon_create(const struct virtio_balloon_options *options, struct virtio_dev **ret);
+
+/* The rest needs a device that virtio_balloon_create() made and a loop has. Main
+ * thread, without the device's lock, which they take. */
+
+/* Tells the driver how many pages the host wants. 0, or -ENODEV while no driver is
+ * up: nothing has changed then. */
+int virtio_balloon_set_target(struct virtio_dev *d, uint32_t pages);
+
+/* 0; -ENODATA when that would turn statistics on or off, for which it is too late;
+ * or what the host said. */
+int virtio_balloon_set_interval(struct virtio_dev *d, uint32_t interval_s);
+
+/* Statistics by their tags (5.5.6.4, and six that Linux has added). */
+enum { VIRTIO_BALLOON_STATS = 16 };
+
+struct virtio_balloon_statistics {
+	uint32_t target_pages;
+	uint32_t actual_pages; /* what the driver says; only a number */
+	uint32_t known;	       /* bit n: the driver has told value[n] */
+	uint64_t value[VIRTIO_BALLOON_STATS];
+};
+
+/* 0 and *ret; -ENODATA when statistics are off, -ENODEV while no driver is up. */
+int virtio_balloon_statistics(struct virtio_dev *d, struct virtio_balloon_statistics *ret);
+
+#endif
