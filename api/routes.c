@@ -17,6 +17,7 @@
 #include "api/fault.h"
 #include "api/routes.h"
 #include "api/schema.h"
+#include "devices/virtio/balloon.h"
 #include "vmm/base/log.h"
 
 enum {
@@ -80,6 +81,7 @@ static int get_machine(struct api_call *call)
 static void describe(const struct vm *vm, struct machine_description *d)
 {
 	const struct boot_source_config *boot = vm_boot_source(vm);
+	const struct balloon_config *balloon = vm_balloon(vm);
 	const struct drive_config *drive;
 
 	if (boot)
@@ -88,6 +90,9 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	d->machine = *vm_machine(vm);
 	d->has_machine = true;
 	d->entropy.present = vm_has_entropy(vm);
+	if (balloon)
+		d->balloon = *balloon;
+	d->has_balloon = balloon != NULL;
 	while (d->ndrives < VM_MAX_DRIVES && (drive = vm_drive(vm, d->ndrives)) != NULL)
 		d->drives[d->ndrives++] = *drive;
 }
@@ -143,6 +148,76 @@ static int put_entropy(struct api_call *call)
 	return vm_put_entropy(call->vm, &call->err);
 }
 
+static int put_balloon(struct api_call *call)
+{
+	return vm_put_balloon(call->vm, call->config, &call->err);
+}
+
+static int get_balloon(struct api_call *call)
+{
+	const struct balloon_config *balloon = vm_balloon(call->vm);
+
+	if (!balloon)
+		return error_set(&call->err, -ENODEV, NULL, NULL, "No balloon device found.");
+	return reply_with(call, body_write(&body_balloon, balloon));
+}
+
+static int patch_balloon(struct api_call *call)
+{
+	const struct balloon_target_config *c = call->config;
+
+	return vm_patch_balloon(call->vm, c->amount_mib, &call->err);
+}
+
+static int patch_balloon_statistics(struct api_call *call)
+{
+	const struct balloon_polling_config *c = call->config;
+
+	return vm_patch_balloon_statistics(call->vm, c->stats_polling_interval_s, &call->err);
+}
+
+/* By their tags. */
+static const char *const statistics_names[VIRTIO_BALLOON_STATS] = {
+	"swap_in",	    "swap_out",	   "major_faults",
+	"minor_faults",	    "free_memory", "total_memory",
+	"available_memory", "disk_caches", "hugetlb_allocations",
+	"hugetlb_failures", "oom_kill",	   "alloc_stall",
+	"async_scan",	    "direct_scan", "async_reclaim",
+	"direct_reclaim",
+};
+
+/* What the guest has told, cut to what a JSON integer holds here. 0 or -1. */
+static int add_statistics(json_t *reply, const struct virtio_balloon_statistics *s)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < VIRTIO_BALLOON_STATS && r == 0; i++) {
+		uint64_t value = s->value[i] < INT64_MAX ? s->value[i] : INT64_MAX;
+
+		if (s->known & 1u << i)
+			r = json_object_set_new(reply, statistics_names[i],
+						json_integer((json_int_t)value));
+	}
+	return r;
+}
+
+static int get_balloon_statistics(struct api_call *call)
+{
+	struct virtio_balloon_statistics s;
+	int r = vm_balloon_statistics(call->vm, &s, &call->err);
+
+	if (r < 0)
+		return r;
+	r = reply_with(call,
+		       json_pack("{s:I, s:I, s:I, s:I}", "target_pages", (json_int_t)s.target_pages,
+				 "actual_pages", (json_int_t)s.actual_pages, "target_mib",
+				 (json_int_t)(s.target_pages / VIRTIO_BALLOON_MIB), "actual_mib",
+				 (json_int_t)(s.actual_pages / VIRTIO_BALLOON_MIB)));
+	if (r == 0 && add_statistics(call->reply, &s) < 0)
+		r = out_of_memory(call);
+	return r;
+}
+
 static int put_action(struct api_call *call)
 {
 	static const struct {
@@ -179,6 +254,12 @@ const struct route routes[] = {
 	  .deprecated = "cpu_template" },
 	{ VERB_PUT,   "/drives/{id}",    VM_NOT_STARTED, &body_drive,       .run = put_drive },
 	{ VERB_PUT,   "/entropy",        VM_NOT_STARTED, &body_entropy,     .run = put_entropy },
+	{ VERB_GET,   "/balloon",        VM_ANY,         .run = get_balloon },
+	{ VERB_PUT,   "/balloon",        VM_NOT_STARTED, &body_balloon,     .run = put_balloon },
+	{ VERB_PATCH, "/balloon",        VM_LIVE,        &body_target,      .run = patch_balloon },
+	{ VERB_GET,   "/balloon/statistics", VM_LIVE,    .run = get_balloon_statistics },
+	{ VERB_PATCH, "/balloon/statistics", VM_LIVE,    &body_polling,
+	  .run = patch_balloon_statistics },
 	{ VERB_PUT,   "/actions",        VM_ANY,         &body_action,      .run = put_action },
 	{ VERB_PATCH, "/machine-config", VM_NOT_STARTED, &body_machine, present_machine, patch_machine,
 	  .deprecated = "cpu_template" },

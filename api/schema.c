@@ -42,7 +42,7 @@ static const char *const vm_target_names[] = {
 
 static const char no_rate_limiter[] = "leave it out or give null";
 static const char file_sections[] =
-	"leave it out; boot-source, drives, machine-config and entropy are supported";
+	"leave it out; boot-source, drives, machine-config, entropy and balloon are supported";
 
 static const struct body_field boot_source_fields[] = {
 	{ .name = "kernel_image_path",
@@ -144,6 +144,55 @@ static const struct body_field entropy_fields[] = {
 };
 const struct body_table body_entropy = { TABLE(entropy_config, entropy_fields) };
 
+static const char balloon_too_large[] = "Amount of pages requested is too large.";
+
+static const struct body_field balloon_fields[] = {
+	{ .name = "amount_mib",
+	  .type = BODY_U64,
+	  PLACE(balloon_config, amount_mib),
+	  .required = true,
+	  .max = UINT32_MAX,
+	  .fault = balloon_too_large },
+	{ .name = "deflate_on_oom",
+	  .type = BODY_BOOL,
+	  PLACE(balloon_config, deflate_on_oom),
+	  .required = true },
+	{ .name = "stats_polling_interval_s",
+	  .type = BODY_U64,
+	  PLACE(balloon_config, stats_polling_interval_s),
+	  .max = UINT16_MAX },
+	{ .name = "free_page_hinting",
+	  .type = BODY_BOOL,
+	  PLACE(balloon_config, free_page_hinting) },
+	{ .name = "free_page_reporting",
+	  .type = BODY_BOOL,
+	  PLACE(balloon_config, free_page_reporting) },
+};
+const struct body_table body_balloon = { TABLE(balloon_config, balloon_fields) };
+
+static const struct body_field target_fields[] = {
+	{ .name = "amount_mib",
+	  .type = BODY_U64,
+	  PLACE(balloon_target_config, amount_mib),
+	  .required = true,
+	  .max = UINT32_MAX,
+	  .fault = balloon_too_large },
+};
+const struct body_table body_target = {
+	TABLE(balloon_target_config, target_fields),
+};
+
+static const struct body_field polling_fields[] = {
+	{ .name = "stats_polling_interval_s",
+	  .type = BODY_U64,
+	  PLACE(balloon_polling_config, stats_polling_interval_s),
+	  .required = true,
+	  .max = UINT16_MAX },
+};
+const struct body_table body_polling = {
+	TABLE(balloon_polling_config, polling_fields),
+};
+
 static const struct body_field action_fields[] = {
 	{ .name = "action_type",
 	  .type = BODY_ENUM,
@@ -164,7 +213,12 @@ static const struct body_field vm_state_fields[] = {
 const struct body_table body_vm_state = { TABLE(vm_state_config, vm_state_fields) };
 
 static const struct body_field description_fields[] = {
-	{ .name = "balloon", .type = BODY_NULL, .hint = file_sections },
+	{ .name = "balloon",
+	  .type = BODY_OBJECT,
+	  PLACE(machine_description, balloon),
+	  MARK(machine_description, has_balloon),
+	  .nullable = true,
+	  .table = &body_balloon },
 	{ .name = "drives",
 	  .type = BODY_ARRAY,
 	  PLACE(machine_description, drives),

@@ -22,12 +22,21 @@ struct vm_state_config {
 	uint32_t state; /* enum vm_target */
 };
 
+struct balloon_target_config {
+	uint64_t amount_mib;
+};
+
+struct balloon_polling_config {
+	uint64_t stats_polling_interval_s;
+};
+
 /* A whole machine: what --config-file gives and GET /vm/config returns. */
 struct machine_description {
 	struct boot_source_config boot_source;
 	struct machine_config machine;
 	struct entropy_config entropy;
-	bool has_boot_source, has_machine;
+	struct balloon_config balloon;
+	bool has_boot_source, has_machine, has_balloon;
 	uint32_t ndrives;
 	struct drive_config drives[VM_MAX_DRIVES];
 };
@@ -36,6 +45,9 @@ extern const struct body_table body_boot_source; /* struct boot_source_config */
 extern const struct body_table body_machine;	 /* struct machine_config */
 extern const struct body_table body_drive;	 /* struct drive_config */
 extern const struct body_table body_entropy;	 /* struct entropy_config */
+extern const struct body_table body_balloon;	 /* struct balloon_config */
+extern const struct body_table body_target;	 /* struct balloon_target_config */
+extern const struct body_table body_polling;	 /* struct balloon_polling_config */
 extern const struct body_table body_action;	 /* struct action_config */
 extern const struct body_table body_vm_state;	 /* struct vm_state_config */
 extern const struct body_table body_description; /* struct machine_description */

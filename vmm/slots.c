@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/transport.h"
@@ -53,9 +54,24 @@ static int create_entropy(const void *config, struct virtio_dev **ret, struct er
 	return r < 0 ? error_set(err, r, "entropy", NULL, "cannot create the entropy device") : 0;
 }
 
+static int create_balloon(const void *config, struct virtio_dev **ret, struct error *err)
+{
+	const struct balloon_config *c = config;
+	struct virtio_balloon_options options = {
+		.target_pages = (uint32_t)(c->amount_mib * VIRTIO_BALLOON_MIB),
+		.deflate_on_oom = c->deflate_on_oom,
+		.free_page_reporting = c->free_page_reporting,
+		.interval_s = (uint32_t)c->stats_polling_interval_s,
+	};
+	int r = virtio_balloon_create(&options, ret);
+
+	return r < 0 ? error_set(err, r, "balloon", NULL, "cannot create the balloon") : 0;
+}
+
 static const struct kind kinds[SLOT_KINDS] = {
 	[SLOT_DRIVE] = { "drives", VM_MAX_DRIVES, sizeof(struct drive_config), create_drive },
 	[SLOT_ENTROPY] = { "entropy", 1, sizeof(struct entropy_config), create_entropy },
+	[SLOT_BALLOON] = { "balloon", 1, sizeof(struct balloon_config), create_balloon },
 };
 
 int slots_create(struct slots **ret)

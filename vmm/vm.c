@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/virtio_ids.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "devices/virtio/balloon.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
@@ -41,8 +43,10 @@ struct vm {
 	int kernel_fd, initrd_fd;
 	struct machine_config machine_config;
 	struct slots *slots;
+	struct balloon_config balloon_config; /* with what was changed after the start */
 
-	struct machine *machine; /* from the start on */
+	struct machine *machine;    /* from the start on */
+	struct virtio_dev *balloon; /* its, or NULL */
 };
 
 int vm_create(const struct vm_options *options, struct loop *loop, struct vm **ret,
@@ -189,6 +193,22 @@ static int check_memory(const struct machine_config *c, struct error *err)
 	return 0;
 }
 
+#define SMALL_FOR_BALLOON \
+	"The memory size (MiB) is smaller than the previously set balloon device target size."
+
+static int check_holds_balloon(const struct vm *vm, const struct machine_config *c,
+			       struct error *err)
+{
+	const struct balloon_config *b = vm_balloon(vm);
+
+	if (!b || b->amount_mib <= c->mem_size_mib)
+		return 0;
+	return error_set(err, -EINVAL, "mem_size_mib", "give more, or PUT a smaller balloon first",
+			 SMALL_FOR_BALLOON " mem_size_mib is %" PRIu64
+					   " and the balloon's amount_mib %" PRIu64,
+			 c->mem_size_mib, b->amount_mib);
+}
+
 int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *err)
 {
 	int r = check_not_started(vm, err);
@@ -197,6 +217,8 @@ int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *
 		r = check_vcpus(c, err);
 	if (r == 0)
 		r = check_memory(c, err);
+	if (r == 0)
+		r = check_holds_balloon(vm, c, err);
 	if (r < 0)
 		return r;
 	vm->machine_config = *c;
@@ -231,6 +253,38 @@ int vm_put_entropy(struct vm *vm, struct error *err)
 	return r < 0 ? r : slots_put(vm->slots, SLOT_ENTROPY, "entropy", &c, err);
 }
 
+static int check_amount(const struct vm *vm, uint64_t amount_mib, struct error *err)
+{
+	uint64_t most_mib = vm->machine_config.mem_size_mib;
+
+	if (most_mib > UINT32_MAX / VIRTIO_BALLOON_MIB)
+		most_mib = UINT32_MAX / VIRTIO_BALLOON_MIB;
+	if (amount_mib <= most_mib)
+		return 0;
+	return error_set(err, -EINVAL, "amount_mib", "give at most the machine's mem_size_mib",
+			 "Amount of pages requested is too large. amount_mib is %" PRIu64
+			 " and at most %" PRIu64 " is possible",
+			 amount_mib, most_mib);
+}
+
+int vm_put_balloon(struct vm *vm, const struct balloon_config *c, struct error *err)
+{
+	int r = check_not_started(vm, err);
+
+	if (r == 0)
+		r = check_amount(vm, c->amount_mib, err);
+	if (r < 0)
+		return r;
+	if (c->free_page_hinting)
+		return error_set(err, -EOPNOTSUPP, "free_page_hinting",
+				 "leave it out or give false; free_page_reporting is supported",
+				 "free_page_hinting is not supported by this version of wisp.");
+	r = slots_put(vm->slots, SLOT_BALLOON, "balloon", c, err);
+	if (r == 0)
+		vm->balloon_config = *c;
+	return r;
+}
+
 const struct boot_source_config *vm_boot_source(const struct vm *vm)
 {
 	return vm->has_boot_source ? &vm->boot_source : NULL;
@@ -249,6 +303,11 @@ const struct drive_config *vm_drive(const struct vm *vm, unsigned index)
 bool vm_has_entropy(const struct vm *vm)
 {
 	return slots_config(vm->slots, SLOT_ENTROPY, 0) != NULL;
+}
+
+const struct balloon_config *vm_balloon(const struct vm *vm)
+{
+	return slots_config(vm->slots, SLOT_BALLOON, 0) ? &vm->balloon_config : NULL;
 }
 
 /* The guest ended: the process ends with it. */
@@ -290,6 +349,17 @@ static int build_cmdline(const struct vm *vm, struct cmdline *line, struct error
 	return r < 0 ? r : add_root(vm, line, err);
 }
 
+/* The first of the devices that is of this kind, a VIRTIO_ID_*; NULL: none. */
+static struct virtio_dev *find_device(struct virtio_dev *const *devices, unsigned count,
+				      uint32_t id)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (devices[i]->ops->id == id)
+			return devices[i];
+	}
+	return NULL;
+}
+
 static int build_machine(struct vm *vm, struct error *err)
 {
 	struct virtio_dev *devices[VM_MAX_DEVICES];
@@ -312,7 +382,15 @@ static int build_machine(struct vm *vm, struct error *err)
 
 	if (r == 0)
 		r = slots_take(vm->slots, devices, &spec.device_count, err);
-	return r < 0 ? r : machine_create(&spec, &vm->machine, err);
+	if (r < 0)
+		return r;
+
+	struct virtio_dev *balloon = find_device(devices, spec.device_count, VIRTIO_ID_BALLOON);
+
+	r = machine_create(&spec, &vm->machine, err);
+	if (r == 0)
+		vm->balloon = balloon;
+	return r;
 }
 
 int vm_start(struct vm *vm, struct error *err)
@@ -333,6 +411,7 @@ int vm_start(struct vm *vm, struct error *err)
 	if (r < 0) {
 		machine_destroy(vm->machine);
 		vm->machine = NULL;
+		vm->balloon = NULL;
 		return r;
 	}
 	vm->state = VM_RUNNING;
@@ -383,6 +462,66 @@ int vm_send_ctrl_alt_del(struct vm *vm, struct error *err)
 int vm_press_power_button(struct vm *vm, struct error *err)
 {
 	return press(vm, machine_power_button, "the power button", err);
+}
+
+static int check_balloon(const struct vm *vm, struct error *err)
+{
+	int r = check_started(vm, err);
+
+	if (r < 0 || vm->balloon)
+		return r;
+	return error_set(err, -ENODEV, NULL, "PUT /balloon before the start",
+			 "No balloon device found.");
+}
+
+/* What the device refused, as Firecracker says it. */
+static int balloon_error(int r, const char *no_statistics, struct error *err)
+{
+	if (r == -ENODEV)
+		return error_set(err, r, NULL, NULL,
+				 "Device is inactive, check if balloon driver is enabled in guest "
+				 "kernel.");
+	if (r == -ENODATA)
+		return error_set(err, r, NULL,
+				 "PUT /balloon with stats_polling_interval_s before the start",
+				 "%s", no_statistics);
+	return r < 0 ? error_set(err, r, NULL, NULL, "the balloon: %s", strerror(-r)) : 0;
+}
+
+int vm_patch_balloon(struct vm *vm, uint64_t amount_mib, struct error *err)
+{
+	int r = check_balloon(vm, err);
+
+	if (r == 0)
+		r = check_amount(vm, amount_mib, err);
+	if (r < 0)
+		return r;
+	r = virtio_balloon_set_target(vm->balloon, (uint32_t)(amount_mib * VIRTIO_BALLOON_MIB));
+	if (r == 0)
+		vm->balloon_config.amount_mib = amount_mib;
+	return balloon_error(r, "", err);
+}
+
+int vm_patch_balloon_statistics(struct vm *vm, uint64_t interval_s, struct error *err)
+{
+	int r = check_balloon(vm, err);
+
+	if (r < 0)
+		return r;
+	r = virtio_balloon_set_interval(vm->balloon, (uint32_t)interval_s);
+	if (r == 0)
+		vm->balloon_config.stats_polling_interval_s = interval_s;
+	return balloon_error(r, "Cannot enable/disable the statistics after boot.", err);
+}
+
+int vm_balloon_statistics(struct vm *vm, struct virtio_balloon_statistics *ret, struct error *err)
+{
+	int r = check_balloon(vm, err);
+
+	if (r < 0)
+		return r;
+	r = virtio_balloon_statistics(vm->balloon, ret);
+	return balloon_error(r, "Statistics for the balloon device are not enabled", err);
 }
 
 void vm_stop(struct vm *vm, int exit_status)

@@ -11,6 +11,7 @@
 #include "vmm/base/loop.h"
 #include "vmm/config.h"
 
+struct virtio_balloon_statistics; /* devices/virtio/balloon.h */
 struct vm;
 
 /* Bits, so that a route can name the set of states in which it is allowed. */
@@ -42,6 +43,7 @@ int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct
 int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *err);
 int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err);
 int vm_put_entropy(struct vm *vm, struct error *err);
+int vm_put_balloon(struct vm *vm, const struct balloon_config *c, struct error *err);
 
 /* What was set; pointers are valid until the next vm_put_*(). boot source: NULL
  * when none was given. vm_drive(): the drives in the guest's order, NULL past
@@ -50,6 +52,7 @@ const struct boot_source_config *vm_boot_source(const struct vm *vm);
 const struct machine_config *vm_machine(const struct vm *vm);
 const struct drive_config *vm_drive(const struct vm *vm, unsigned index);
 bool vm_has_entropy(const struct vm *vm);
+const struct balloon_config *vm_balloon(const struct vm *vm); /* NULL: none */
 
 /* Builds the machine and runs it. A failure takes everything built down again;
  * the configuration stays. */
@@ -65,6 +68,12 @@ int vm_send_ctrl_alt_del(struct vm *vm, struct error *err);
 
 /* Presses the ACPI power button. */
 int vm_press_power_button(struct vm *vm, struct error *err);
+
+/* After the start: another target, another interval, what the guest has told. They
+ * fail without a balloon, without a driver, or without statistics. */
+int vm_patch_balloon(struct vm *vm, uint64_t amount_mib, struct error *err);
+int vm_patch_balloon_statistics(struct vm *vm, uint64_t interval_s, struct error *err);
+int vm_balloon_statistics(struct vm *vm, struct virtio_balloon_statistics *ret, struct error *err);
 
 /* Ends the loop that runs the machine, with the process's exit status. */
 void vm_stop(struct vm *vm, int exit_status);

@@ -4,6 +4,8 @@
 
 #include "devices/virtio/device.h"
 
+enum { VIRTIO_BALLOON_MIB = 256 }; /* pages in a MiB, on every host */
+
 struct virtio_balloon_options {
 	uint32_t target_pages;	  /* of 4 KiB, from the start on */
 	bool deflate_on_oom;	  /* the guest may take pages back when it runs out */

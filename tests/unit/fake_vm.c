@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "devices/virtio/balloon.h"
 #include "tests/unit/fake_vm.h"
 #include "vmm/base/fd.h"
 
@@ -19,11 +20,12 @@ struct vm {
 	int event, exit_status;
 	enum vm_state state;
 	struct boot_source_config boot_source;
-	bool has_boot_source, has_entropy, fail;
+	bool has_boot_source, has_entropy, has_balloon, fail;
 	char fail_field[64];
 	struct machine_config machine;
 	struct drive_config drives[VM_MAX_DRIVES];
 	unsigned ndrives;
+	struct balloon_config balloon;
 	char calls[512];
 };
 
@@ -150,6 +152,17 @@ int vm_put_entropy(struct vm *vm, struct error *err)
 	return r;
 }
 
+int vm_put_balloon(struct vm *vm, const struct balloon_config *c, struct error *err)
+{
+	int r = record(vm, "put_balloon", err);
+
+	if (r < 0)
+		return r;
+	vm->balloon = *c;
+	vm->has_balloon = true;
+	return 0;
+}
+
 const struct boot_source_config *vm_boot_source(const struct vm *vm)
 {
 	return vm->has_boot_source ? &vm->boot_source : NULL;
@@ -168,6 +181,35 @@ const struct drive_config *vm_drive(const struct vm *vm, unsigned index)
 bool vm_has_entropy(const struct vm *vm)
 {
 	return vm->has_entropy;
+}
+
+const struct balloon_config *vm_balloon(const struct vm *vm)
+{
+	return vm->has_balloon ? &vm->balloon : NULL;
+}
+
+int vm_patch_balloon(struct vm *vm, uint64_t amount_mib, struct error *err)
+{
+	vm->balloon.amount_mib = amount_mib;
+	return record(vm, "patch_balloon", err);
+}
+
+int vm_patch_balloon_statistics(struct vm *vm, uint64_t interval_s, struct error *err)
+{
+	vm->balloon.stats_polling_interval_s = interval_s;
+	return record(vm, "patch_balloon_statistics", err);
+}
+
+/* 3 MiB wanted, 1 MiB and a page given; two values told, the largest possible and 0. */
+int vm_balloon_statistics(struct vm *vm, struct virtio_balloon_statistics *ret, struct error *err)
+{
+	*ret = (struct virtio_balloon_statistics){
+		.target_pages = 768,
+		.actual_pages = 257,
+		.known = 1u << 4 | 1u << 15,
+		.value = { [4] = UINT64_MAX },
+	};
+	return record(vm, "balloon_statistics", err);
 }
 
 static void on_end(void *arg, uint32_t events)

@@ -51,7 +51,7 @@ static void everything_arrives_in_order(void **state)
 		"    \"path_on_host\": \"/e\", \"is_read_only\": true, \"io_engine\": \"Sync\"}],\n"
 		"  \"machine-config\": {\"vcpu_count\": 2, \"mem_size_mib\": 1024},\n"
 		"  \"entropy\": {}, \"network-interfaces\": [], \"pmem\": [], \"vsock\": null,\n"
-		"  \"balloon\": null, \"cpu-config\": null, \"logger\": null, \"metrics\": null,\n"
+		"  \"balloon\": {\"amount_mib\": 3, \"deflate_on_oom\": true}, \"cpu-config\": null, \"logger\": null, \"metrics\": null,\n"
 		"  \"mmds-config\": null, \"memory-hotplug\": null }\n";
 	struct vm *vm = fake_vm_new();
 	struct error err;
@@ -59,7 +59,10 @@ static void everything_arrives_in_order(void **state)
 	(void)state;
 	assert_int_equal(apply_text(vm, text, strlen(text), &err), 0);
 	assert_string_equal(fake_vm_calls(vm),
-			    "put_machine put_boot_source put_drive put_drive put_entropy ");
+			    "put_machine put_boot_source put_drive put_drive put_entropy "
+			    "put_balloon ");
+	assert_int_equal(vm_balloon(vm)->amount_mib, 3);
+	assert_true(vm_balloon(vm)->deflate_on_oom);
 	assert_int_equal(vm_machine(vm)->mem_size_mib, 1024);
 	assert_string_equal(vm_boot_source(vm)->initrd_path, "/i");
 	assert_string_equal(vm_boot_source(vm)->boot_args, "console=ttyS0");
@@ -75,7 +78,8 @@ static void small_files(void **state)
 	} rows[] = {
 		{ "{}", "" },
 		{ "{" BOOT ",\"drives\":[]}", "put_boot_source " },
-		{ "{\"entropy\":null,\"machine-config\":null,\"boot-source\":null}", "" },
+		{ "{\"entropy\":null,\"balloon\":null,\"machine-config\":null,\"boot-source\":null}",
+		  "" },
 		{ "{\"entropy\":{\"rate_limiter\":null}}", "put_entropy " },
 	};
 	struct error err;

@@ -98,6 +98,23 @@ static const struct row good[] = {
 	{ VERB_PUT, "/entropy", "{}", 204, .message = "", .calls = "put_entropy " },
 	{ VERB_PUT, "/entropy", "{\"rate_limiter\":null}", 204, .message = "",
 	  .calls = "put_entropy " },
+	{ VERB_PUT, "/balloon", "{\"amount_mib\":0,\"deflate_on_oom\":false}", 204, .message = "",
+	  .calls = "put_balloon " },
+	{ VERB_PUT, "/balloon",
+	  "{\"amount_mib\":4294967295,\"deflate_on_oom\":true,\"stats_polling_interval_s\":65535,"
+	  "\"free_page_hinting\":false,\"free_page_reporting\":true}",
+	  204, .message = "", .calls = "put_balloon " },
+	{ VERB_PATCH, "/balloon", "{\"amount_mib\":64}", 204, .message = "",
+	  .calls = "patch_balloon ", .state = VM_RUNNING },
+	{ VERB_PATCH, "/balloon", "{\"amount_mib\":0}", 204, .message = "",
+	  .calls = "patch_balloon ", .state = VM_PAUSED },
+	{ VERB_PATCH, "/balloon/statistics", "{\"stats_polling_interval_s\":3}", 204, .message = "",
+	  .calls = "patch_balloon_statistics ", .state = VM_RUNNING },
+	{ VERB_GET, "/balloon/statistics", NULL, 200,
+	  .message = "{\"target_pages\":768,\"actual_pages\":257,\"target_mib\":3,"
+		     "\"actual_mib\":1,\"free_memory\":9223372036854775807,"
+		     "\"direct_reclaim\":0}",
+	  .calls = "balloon_statistics ", .state = VM_RUNNING },
 	{ VERB_PUT, "/actions", "{\"action_type\":\"InstanceStart\"}", 204, .message = "",
 	  .calls = "start " },
 	{ VERB_PUT, "/actions", "{\"action_type\":\"SendCtrlAltDel\"}", 204, .message = "",
@@ -133,7 +150,10 @@ static const struct row bad[] = {
 	{ VERB_PUT, "/vm", "{}", .message = NO_ROUTE "PUT vm." },
 	{ VERB_PUT, "/drives/a/b", "{}", .message = NO_ROUTE "PUT drives/a/b." },
 	{ VERB_PUT, "/drivesx", "{}", .message = NO_ROUTE "PUT drivesx." },
-	{ VERB_PUT, "/balloon", "{}", .message = NO_ROUTE "PUT balloon." },
+	{ VERB_DELETE, "/balloon", .message = NO_ROUTE "DELETE balloon." },
+	{ VERB_PUT, "/balloon/statistics", "{}", .message = NO_ROUTE "PUT balloon/statistics." },
+	{ VERB_PATCH, "/balloon/hinting/start", "{}",
+	  .message = NO_ROUTE "PATCH balloon/hinting/start." },
 	{ VERB_PATCH, "/boot-source", "{}", .message = NO_ROUTE "PATCH boot-source." },
 	{ VERB_PATCH, "/actions", "{}", .message = NO_ROUTE "PATCH actions." },
 	{ VERB_DELETE, "/drives/d", .message = NO_ROUTE "DELETE drives/d." },
@@ -264,6 +284,27 @@ static const struct row bad[] = {
 	  "{" DRIVE ",\"path_on_host\":\"p\",\"partuuid\":\"0123456789012345"
 	  "678901234567890123456789012345678901234567890123\"}",
 	  .message = "The value of partuuid is out of range. (partuuid: it has 64 bytes; 1 to 63" },
+	{ VERB_GET, "/balloon", .message = "No balloon device found." },
+	{ VERB_PUT, "/balloon", "{\"deflate_on_oom\":true}",
+	  .message = BAD_JSON "missing field `amount_mib`" },
+	{ VERB_PUT, "/balloon", "{\"amount_mib\":1}",
+	  .message = BAD_JSON "missing field `deflate_on_oom`" },
+	{ VERB_PUT, "/balloon", "{\"amount_mib\":4294967296,\"deflate_on_oom\":true}",
+	  .message = "Amount of pages requested is too large." },
+	{ VERB_PUT, "/balloon", "{\"amount_mib\":-1,\"deflate_on_oom\":true}",
+	  .message = BAD_JSON "invalid value" },
+	{ VERB_PUT, "/balloon",
+	  "{\"amount_mib\":1,\"deflate_on_oom\":true,\"stats_polling_interval_s\":65536}",
+	  .message = "The value of stats_polling_interval_s is out of range." },
+	{ VERB_PUT, "/balloon",
+	  "{\"amount_mib\":1,\"deflate_on_oom\":true,\"must_tell_host\":true}",
+	  .message = BAD_JSON "unknown field `must_tell_host`" },
+	{ VERB_PATCH, "/balloon", "{}", .message = BAD_JSON "missing field `amount_mib`",
+	  .state = VM_RUNNING },
+	{ VERB_PATCH, "/balloon", "{\"amount_mib\":1,\"deflate_on_oom\":true}",
+	  .message = BAD_JSON "unknown field `deflate_on_oom`", .state = VM_RUNNING },
+	{ VERB_PATCH, "/balloon/statistics", "{}",
+	  .message = BAD_JSON "missing field `stats_polling_interval_s`", .state = VM_RUNNING },
 	{ VERB_PUT, "/entropy", "{\"rate_limiter\":" LIMITER "}",
 	  .message = "rate_limiter is not supported" },
 	{ VERB_PUT, "/entropy", "{\"rate_limiter\":{}}",
@@ -300,6 +341,12 @@ static const struct row bad[] = {
 	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\"}", .message = ALREADY,
 	  .state = VM_RUNNING },
 	{ VERB_PUT, "/entropy", "{}", .message = ALREADY, .state = VM_RUNNING },
+	{ VERB_PUT, "/balloon", "{\"amount_mib\":0,\"deflate_on_oom\":false}", .message = ALREADY,
+	  .state = VM_RUNNING },
+	{ VERB_PATCH, "/balloon", "{\"amount_mib\":1}", .message = NOT_YET },
+	{ VERB_GET, "/balloon/statistics", .message = NOT_YET },
+	{ VERB_PATCH, "/balloon/statistics", "{\"stats_polling_interval_s\":1}",
+	  .message = NOT_YET },
 };
 
 static struct http_response ask(struct vm *vm, enum http_verb verb, const char *path,
@@ -423,6 +470,32 @@ static void put_resets_and_patch_keeps(void **state)
 	vm_destroy(vm);
 }
 
+static void balloon_is_reported(void **state)
+{
+	static const char expected[] =
+		"{\"amount_mib\":8,\"deflate_on_oom\":true,\"stats_polling_interval_s\":5,"
+		"\"free_page_hinting\":false,\"free_page_reporting\":true}";
+	struct vm *vm = fake_vm_new();
+	struct http_response res;
+
+	(void)state;
+	expect_status(vm, VERB_PUT, "/balloon",
+		      "{\"amount_mib\":7,\"deflate_on_oom\":true,\"stats_polling_interval_s\":4,"
+		      "\"free_page_reporting\":true}",
+		      204);
+	fake_vm_set_state(vm, VM_RUNNING);
+	expect_status(vm, VERB_PATCH, "/balloon", "{\"amount_mib\":8}", 204);
+	expect_status(vm, VERB_PATCH, "/balloon/statistics", "{\"stats_polling_interval_s\":5}",
+		      204);
+	res = ask(vm, VERB_GET, "/balloon", NULL);
+	assert_string_equal(res.body, expected);
+	free(res.body);
+	res = ask(vm, VERB_GET, "/vm/config", NULL);
+	assert_non_null(strstr(res.body, "{\"balloon\":{\"amount_mib\":8,"));
+	free(res.body);
+	vm_destroy(vm);
+}
+
 static void full_config_is_reported(void **state)
 {
 	struct vm *vm = fake_vm_new();
@@ -536,6 +609,7 @@ int main(void)
 		cmocka_unit_test(bad_requests_change_nothing),
 		cmocka_unit_test(values_arrive),
 		cmocka_unit_test(put_resets_and_patch_keeps),
+		cmocka_unit_test(balloon_is_reported),
 		cmocka_unit_test(full_config_is_reported),
 		cmocka_unit_test(machines_refusal_is_passed_on),
 		cmocka_unit_test(deprecated_field_is_announced),
