@@ -3,6 +3,7 @@
 #define DEVICES_VIRTIO_BLK_H
 
 #include "devices/virtio/device.h"
+#include "devices/virtio/limiter.h"
 #include "vmm/base/error.h"
 
 struct virtio_blk_drive {
@@ -10,6 +11,8 @@ struct virtio_blk_drive {
 	const char *serial; /* what GET_ID answers: its first 20 bytes */
 	bool read_only;
 	bool writeback; /* offer FLUSH; else the guest is told that writes are safe */
+	bool async;	/* by io_uring where the host has it, else as without */
+	struct limiter_config limiter;
 };
 
 /* Opens and locks the file: shared for a read-only drive, exclusive for a
@@ -18,5 +21,17 @@ struct virtio_blk_drive {
  * is kept. Main thread. */
 int virtio_blk_create(const struct virtio_blk_drive *drive, struct virtio_dev **ret,
 		      struct error *err);
+
+/* For a machine of this many vCPUs: a queue for each, up to VIRTIO_MAX_QUEUES. Before
+ * a transport has the device. */
+void virtio_blk_set_vcpus(struct virtio_dev *d, unsigned vcpus);
+
+/* Gives the disk another file, or looks at the same one again after it grew, and
+ * tells the driver. What is in flight ends on the old one. On failure nothing has
+ * changed. With the device's lock; main thread. */
+int virtio_blk_set_path(struct virtio_dev *d, const char *path, struct error *err);
+
+/* Replaces the buckets that the configuration has. With the device's lock. */
+void virtio_blk_set_limiter(struct virtio_dev *d, const struct limiter_config *c);
 
 #endif

@@ -1,6 +1,7 @@
-/* fuzz_virtio_blk.c - a hostile driver against a disk, writable or read-only.
+/* fuzz_virtio_blk.c - a hostile driver against a disk, writable or read-only, with
+ * either engine.
  *
- * The first byte chooses the disk. Whatever the driver does, the file keeps its
+ * The first byte chooses the disk: 1 is read-only, 2 is asynchronous. Whatever the driver does, the file keeps its
  * size, and the read-only one its content.
  */
 #include <stdio.h>
@@ -22,11 +23,19 @@ struct disk {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void disk_create(struct disk *k, bool read_only)
+enum { READ_ONLY = 1, ASYNC = 2 };
+
+static void disk_create(struct disk *k, unsigned kind, struct loop *loop)
 {
 	unsigned char content[DISK_BYTES];
 	char path[64];
-	const struct virtio_blk_drive drive = { path, "fuzz", read_only, true };
+	const struct virtio_blk_drive drive = {
+		.path = path,
+		.serial = "fuzz",
+		.read_only = kind & READ_ONLY,
+		.writeback = true,
+		.async = kind & ASYNC,
+	};
 	struct virtio_dev *dev;
 
 	memset(content, FILL, sizeof(content));
@@ -35,7 +44,10 @@ static void disk_create(struct disk *k, bool read_only)
 	if (k->fd < 0 || write(k->fd, content, sizeof(content)) != DISK_BYTES ||
 	    virtio_blk_create(&drive, &dev, NULL) < 0)
 		abort();
+	virtio_blk_set_vcpus(dev, kind & ASYNC ? 2 : 1);
 	virtio_script_create(&k->script, dev);
+	if (virtio_mmio_attach(k->script.transport, loop) < 0)
+		abort();
 }
 
 static void check_size(const struct disk *k)
@@ -60,20 +72,21 @@ static void check_content(const struct disk *k)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct disk disks[2]; /* writable, read-only */
+	static struct disk disks[4];
+	static struct loop *loop;
 
-	if (!disks[0].script.dev) {
-		disk_create(&disks[0], false);
-		disk_create(&disks[1], true);
-	}
+	if (!loop && loop_create(&loop) < 0)
+		abort();
+	for (unsigned i = 0; i < 4 && !disks[i].script.dev; i++)
+		disk_create(&disks[i], i, loop);
 	if (size == 0)
 		return 0;
 
-	bool read_only = data[0] & 1;
+	unsigned kind = data[0] & (READ_ONLY | ASYNC);
 
-	virtio_script_run(&disks[read_only].script, data + 1, size - 1);
-	check_size(&disks[read_only]);
-	if (read_only)
-		check_content(&disks[1]);
+	virtio_script_run(&disks[kind].script, data + 1, size - 1);
+	check_size(&disks[kind]);
+	if (kind & READ_ONLY)
+		check_content(&disks[kind]);
 	return 0;
 }

@@ -1,4 +1,6 @@
-/* test_virtio_blk.c - the disk: data that comes back, edges, read-only, misuse. */
+/* test_virtio_blk.c - the disk: data that comes back, edges, read-only, misuse; all
+ * of it with each engine.
+ */
 // clang-format off
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,15 +13,19 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "devices/virtio/blk.h"
+#include "devices/virtio/transport.h"
 #include "tests/unit/virtio_driver.h"
 
 #define FLUSH	 (1ull << VIRTIO_BLK_F_FLUSH)
+#define DISCARD	 (1ull << VIRTIO_BLK_F_DISCARD)
+#define ZEROES	 (1ull << VIRTIO_BLK_F_WRITE_ZEROES)
 #define INDIRECT (1ull << VIRTIO_RING_F_INDIRECT_DESC)
 
 enum {
@@ -29,6 +35,9 @@ enum {
 	DATA = DRIVER_BUFFERS + 0x1000,
 	UNTOUCHED = 0xee,
 };
+
+/* The engine that main() is running the tests with. */
+static bool async;
 
 /* A disk in memory: a memfd, opened again by the device through /proc. */
 struct disk {
@@ -47,8 +56,13 @@ static void disk_make(struct disk *k, off_t bytes)
 
 static void disk_start(struct disk *k, bool read_only, bool writeback, uint64_t features)
 {
-	const struct virtio_blk_drive drive = { k->path, "serial-0123456789-too-long", read_only,
-						writeback };
+	const struct virtio_blk_drive drive = {
+		.path = k->path,
+		.serial = "serial-0123456789-too-long",
+		.read_only = read_only,
+		.writeback = writeback,
+		.async = async,
+	};
 	struct virtio_dev *dev;
 
 	disk_make(k, SECTORS * 512);
@@ -76,6 +90,29 @@ static void put_header(struct disk *k, uint64_t at, uint32_t type, uint64_t sect
 	memcpy(driver_at(&k->driver, at, sizeof(h)), &h, sizeof(h));
 }
 
+static bool needs_reset(struct disk *k)
+{
+	return driver_get(&k->driver, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET;
+}
+
+/* The next used entry, waited for; false when the device failed instead. */
+static bool answer(struct disk *k, struct vring_used_elem *e)
+{
+	while (!driver_used(&k->driver, e)) {
+		if (needs_reset(k))
+			return false;
+		sched_yield();
+		driver_run(&k->driver);
+	}
+	return true;
+}
+
+static bool ask(struct disk *k, const struct driver_buffer *b, unsigned n,
+		struct vring_used_elem *e)
+{
+	return driver_request(&k->driver, b, n, e) || answer(k, e);
+}
+
 /* One request in the usual three descriptors. Its status, or -1 when no answer
  * came; the used length in *len. */
 static int request(struct disk *k, uint32_t type, uint64_t sector, uint32_t bytes, bool to_guest,
@@ -91,7 +128,7 @@ static int request(struct disk *k, uint32_t type, uint64_t sector, uint32_t byte
 	b[n++] = (struct driver_buffer){ STATUS, 1, true };
 	put_header(k, HEADER, type, sector);
 	*status = UNTOUCHED;
-	if (!driver_request(&k->driver, b, n, &e))
+	if (!ask(k, b, n, &e))
 		return -1;
 	*len = e.len;
 	return *status;
@@ -109,11 +146,6 @@ static int write_sectors(struct disk *k, uint64_t sector, uint32_t bytes)
 	uint32_t len;
 
 	return request(k, VIRTIO_BLK_T_OUT, sector, bytes, false, &len);
-}
-
-static bool needs_reset(struct disk *k)
-{
-	return driver_get(&k->driver, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET;
 }
 
 /* --- normal use --- */
@@ -217,14 +249,14 @@ static void any_layout(void **state)
 	memset(data, 0x5a, 1024);
 	put_header(&k, HEADER, VIRTIO_BLK_T_OUT, 3);
 	*(unsigned char *)driver_at(&k.driver, HEADER + 16, 1) = 0x5a;
-	assert_true(driver_request(&k.driver, write, 5, &e));
+	assert_true(ask(&k, write, 5, &e));
 	assert_int_equal(e.len, 1);
 
 	put_header(&k, HEADER, VIRTIO_BLK_T_IN, 3);
 	for (int i = 0; i < 2; i++) {
 		memset(data, 0, 1024);
 		data[512] = UNTOUCHED;
-		assert_true(driver_request(&k.driver, i ? split : merged, i ? 5 : 2, &e));
+		assert_true(ask(&k, i ? split : merged, i ? 5 : 2, &e));
 		assert_int_equal(e.len, 513);
 		for (int n = 0; n < 512; n++)
 			assert_int_equal(data[n], 0x5a);
@@ -261,7 +293,7 @@ static void most_segments(void **state)
 		    (struct vring_desc){ DRIVER_TABLE, 16 * (LAST + 1), VRING_DESC_F_INDIRECT, 0 });
 	driver_offer(&k.driver, 0);
 	driver_kick(&k.driver, 0);
-	assert_true(driver_used(&k.driver, &e));
+	assert_true(answer(&k, &e));
 	assert_int_equal(e.len, 31744 + 1);
 	disk_end(&k);
 }
@@ -296,7 +328,8 @@ static void flush(void **state)
 	disk_end(&k);
 }
 
-/* FLUSH offered and not accepted: a write waits for the disk and ends its turn. */
+/* FLUSH offered and not accepted: a write waits for the disk and ends its turn, unless
+ * it is queued. */
 static void writethrough_without_flush(void **state)
 {
 	static const struct {
@@ -320,7 +353,7 @@ static void writethrough_without_flush(void **state)
 		driver_offer(&k.driver, 0);
 		driver_kick(&k.driver, 0);
 		assert_int_equal(k.driver.dev->counters.requests, 2);
-		assert_int_equal(k.driver.dev->counters.kicks - kicks, cases[i].turns);
+		assert_int_equal(k.driver.dev->counters.kicks - kicks, async ? 1 : cases[i].turns);
 		disk_end(&k);
 	}
 }
@@ -344,10 +377,323 @@ static void more_than_a_turn(void **state)
 
 	driver_kick(&k.driver, 0);
 	for (unsigned i = 0; i < 80; i++) {
-		assert_true(driver_used(&k.driver, &e));
+		assert_true(answer(&k, &e));
 		assert_int_equal(e.id, 3 * i);
 	}
 	assert_int_equal(k.driver.dev->counters.kicks - kicks, 2);
+	disk_end(&k);
+}
+
+/* --- many at once --- */
+
+/* Puts the same request on the ring n times, one descriptor each, without a kick. */
+static void offer_many(struct disk *k, uint32_t type, uint16_t n)
+{
+	put_header(k, HEADER, type, 1);
+	driver_desc(&k->driver, DRIVER_TABLE, 0,
+		    (struct vring_desc){ HEADER, 16, VRING_DESC_F_NEXT, 1 });
+	driver_desc(&k->driver, DRIVER_TABLE, 1,
+		    (struct vring_desc){ DATA, 512, type == VIRTIO_BLK_T_IN ? 3 : VRING_DESC_F_NEXT,
+					 2 });
+	driver_desc(&k->driver, DRIVER_TABLE, 2,
+		    (struct vring_desc){ STATUS, 1, VRING_DESC_F_WRITE, 0 });
+	for (uint16_t i = 0; i < n; i++) {
+		driver_desc(&k->driver, DRIVER_DESC, i,
+			    (struct vring_desc){ DRIVER_TABLE, 48, VRING_DESC_F_INDIRECT, 0 });
+		driver_offer(&k->driver, i);
+	}
+}
+
+static unsigned answers(struct disk *k)
+{
+	struct vring_used_elem e;
+	unsigned n = 0;
+
+	while (driver_used(&k->driver, &e))
+		n++;
+	return n;
+}
+
+/* More than there are slots: every one is answered, once. */
+static void whole_ring(void **state)
+{
+	static const uint32_t types[] = { VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_FLUSH };
+	struct vring_used_elem e;
+	struct disk k;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		bool seen[256] = { false };
+
+		disk_start(&k, false, true, INDIRECT | FLUSH);
+		offer_many(&k, types[i], 256);
+		driver_kick(&k.driver, 0);
+		for (unsigned n = 0; n < 256; n++) {
+			assert_true(answer(&k, &e));
+			assert_true(e.id < 256 && !seen[e.id]);
+			seen[e.id] = true;
+		}
+		assert_int_equal(k.driver.dev->counters.errors, 0);
+		assert_int_equal(answers(&k), 0);
+		disk_end(&k);
+	}
+}
+
+/* A reset finds requests in flight: it waits for them, and the next driver gets
+ * nothing of theirs. */
+static void reset_in_flight(void **state)
+{
+	struct disk k;
+
+	(void)state;
+	disk_start(&k, false, true, INDIRECT | FLUSH);
+	for (int i = 0; i < 20; i++) {
+		offer_many(&k, i % 2 ? VIRTIO_BLK_T_FLUSH : VIRTIO_BLK_T_OUT, 64);
+		virtio_dev_kick(k.driver.dev, 0);
+		driver_start(&k.driver, INDIRECT | FLUSH, 256);
+		driver_run(&k.driver);
+		assert_int_equal(answers(&k), 0);
+	}
+	assert_int_equal(read_sectors(&k, 0, 512), VIRTIO_BLK_S_OK);
+	offer_many(&k, VIRTIO_BLK_T_OUT, 64);
+	virtio_dev_kick(k.driver.dev, 0);
+	disk_end(&k); /* so does the end */
+}
+
+static void failure_in_flight(void **state)
+{
+	const struct driver_buffer broken = { HEADER, 15, false };
+	struct disk k;
+
+	(void)state;
+	disk_start(&k, false, true, INDIRECT | FLUSH);
+	offer_many(&k, VIRTIO_BLK_T_FLUSH, 40);
+	driver_chain(&k.driver, 100, &broken, 1);
+	driver_offer(&k.driver, 100);
+	driver_kick(&k.driver, 0);
+	while (!needs_reset(&k))
+		driver_run(&k.driver);
+	driver_start(&k.driver, 0, 256);
+	assert_int_equal(read_sectors(&k, 0, 512), VIRTIO_BLK_S_OK);
+	disk_end(&k);
+}
+
+/* Begun before the pause, answered before it; not begun, answered after it. */
+static void pause_drains(void **state)
+{
+	struct vring_used_elem e;
+	struct disk k;
+
+	(void)state;
+	disk_start(&k, false, true, INDIRECT | FLUSH);
+	offer_many(&k, VIRTIO_BLK_T_OUT, 60);
+	virtio_dev_kick(k.driver.dev, 0);
+	virtio_mmio_pause(k.driver.transport);
+	assert_int_equal(answers(&k), 60);
+	offer_many(&k, VIRTIO_BLK_T_OUT, 60);
+	driver_kick(&k.driver, 0);
+	assert_int_equal(answers(&k), 0);
+	virtio_mmio_resume(k.driver.transport);
+	for (int i = 0; i < 60; i++)
+		assert_true(answer(&k, &e));
+	disk_end(&k);
+}
+
+static void second_queue(void **state)
+{
+	const struct virtq_layout l = { 256, gpa(DRIVER_DESC), gpa(DRIVER_AVAIL),
+					gpa(DRIVER_USED) };
+	struct virtio_blk_drive drive = { .serial = "", .async = async };
+	struct vring_used_elem e;
+	struct virtio_dev *dev;
+	struct disk k;
+
+	(void)state;
+	disk_make(&k, SECTORS * 512);
+	drive.path = k.path;
+	assert_int_equal(virtio_blk_create(&drive, &dev, NULL), 0);
+	virtio_blk_set_vcpus(dev, 100);
+	virtio_blk_set_vcpus(dev, 3);
+	driver_create(&k.driver, dev);
+	driver_start(&k.driver, INDIRECT | 1ull << VIRTIO_BLK_F_MQ, 256);
+	assert_int_equal(driver_get(&k.driver, VIRTIO_MMIO_CONFIG + 34) & 0xffff, 3);
+	driver_negotiate(&k.driver, INDIRECT | 1ull << VIRTIO_BLK_F_MQ);
+	driver_put(&k.driver, VIRTIO_MMIO_QUEUE_SEL, 3);
+	assert_int_equal(driver_get(&k.driver, VIRTIO_MMIO_QUEUE_NUM_MAX), 0);
+	driver_put(&k.driver, VIRTIO_MMIO_QUEUE_SEL, 2);
+	driver_set_queue(&k.driver, &l);
+	driver_put(&k.driver, VIRTIO_MMIO_STATUS, 15);
+	driver_run(&k.driver);
+	offer_many(&k, VIRTIO_BLK_T_OUT, 200);
+	driver_kick(&k.driver, 0);
+	assert_int_equal(answers(&k), 0);
+	driver_kick(&k.driver, 2);
+	for (int i = 0; i < 200; i++)
+		assert_true(answer(&k, &e));
+	disk_end(&k);
+}
+
+/* --- the limiter --- */
+
+static void limited(void **state)
+{
+	const struct limiter_config hour = { .ops = { 10, 3600000, 0 }, .has_ops = true };
+	const struct limiter_config bytes = { .bandwidth = { 2048, 3600000, 1024 },
+					      .has_bandwidth = true };
+	const struct limiter_config off = { .has_ops = true, .has_bandwidth = true };
+	struct vring_used_elem e;
+	struct disk k;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		unsigned allowed = i ? 6 : 10;
+
+		disk_start(&k, false, false, INDIRECT);
+		virtio_blk_set_limiter(k.driver.dev, i ? &bytes : &hour);
+		offer_many(&k, VIRTIO_BLK_T_OUT, 30);
+		driver_kick(&k.driver, 0);
+		for (unsigned n = 0; n < allowed; n++)
+			assert_true(answer(&k, &e));
+		driver_kick(&k.driver, 0);
+		assert_int_equal(answers(&k), 0);
+		assert_int_equal(k.driver.dev->counters.requests, allowed);
+		virtio_blk_set_limiter(k.driver.dev, &off);
+		for (unsigned n = allowed; n < 30; n++)
+			assert_true(answer(&k, &e));
+		disk_end(&k);
+	}
+}
+
+/* --- discards and zeroes --- */
+
+static int erase(struct disk *k, uint32_t type, uint64_t sector, uint32_t count, uint32_t flags,
+		 uint32_t bytes)
+{
+	const struct virtio_blk_discard_write_zeroes range = { sector, count, flags };
+	uint32_t len;
+
+	memset(driver_at(&k->driver, DATA, 64), 0, 64);
+	memcpy(driver_at(&k->driver, DATA, sizeof(range)), &range, sizeof(range));
+	return request(k, type, 0, bytes, false, &len);
+}
+
+static void holes(void **state)
+{
+	unsigned char got[SECTORS * 512];
+	struct disk k;
+	int status;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		disk_start(&k, false, false, DISCARD | ZEROES);
+		status = erase(&k, i == 0 ? VIRTIO_BLK_T_DISCARD : VIRTIO_BLK_T_WRITE_ZEROES, 8, 16,
+			       i == 1, 16);
+		/* A file system without zero ranges says so, and the guest writes them. */
+		if (i < 2 || status != VIRTIO_BLK_S_UNSUPP) {
+			assert_int_equal(status, VIRTIO_BLK_S_OK);
+			assert_int_equal(pread(k.fd, got, sizeof(got), 0), sizeof(got));
+			for (size_t n = 0; n < sizeof(got); n++)
+				assert_int_equal(got[n],
+						 n >= 8 * 512 && n < 24 * 512 ? 0 : n / 512 + 1);
+		}
+		disk_end(&k);
+	}
+}
+
+static void ranges_refused(void **state)
+{
+	static const struct {
+		uint64_t sector;
+		uint32_t count, discard_flags, zeroes_flags, bytes;
+		int status;
+	} bad[] = {
+		{ SECTORS, 1, 0, 0, 16, VIRTIO_BLK_S_IOERR },
+		{ SECTORS - 1, 2, 0, 1, 16, VIRTIO_BLK_S_IOERR },
+		{ UINT64_MAX, 1, 0, 0, 16, VIRTIO_BLK_S_IOERR },
+		{ UINT64_MAX / 512 + 1, 1, 0, 0, 16, VIRTIO_BLK_S_IOERR },
+		{ 0, UINT32_MAX, 0, 0, 16, VIRTIO_BLK_S_IOERR },
+		{ 0, 0, 0, 0, 16, VIRTIO_BLK_S_IOERR },
+		{ 0, 1, 0, 0, 15, VIRTIO_BLK_S_IOERR },
+		{ 0, 1, 0, 0, 32, VIRTIO_BLK_S_IOERR },
+		{ 0, 1, 0, 0, 0, VIRTIO_BLK_S_IOERR },
+		{ 0, 1, 1, 2, 16, VIRTIO_BLK_S_UNSUPP },
+		{ 0, 1, 0x80000000u, 0x80000001u, 16, VIRTIO_BLK_S_UNSUPP },
+	};
+	struct disk k;
+
+	(void)state;
+	disk_start(&k, false, false, DISCARD | ZEROES);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(erase(&k, VIRTIO_BLK_T_DISCARD, bad[i].sector, bad[i].count,
+				       bad[i].discard_flags, bad[i].bytes),
+				 bad[i].status);
+		assert_int_equal(erase(&k, VIRTIO_BLK_T_WRITE_ZEROES, bad[i].sector, bad[i].count,
+				       bad[i].zeroes_flags, bad[i].bytes),
+				 bad[i].status);
+	}
+	assert_int_equal(lseek(k.fd, 0, SEEK_END), SECTORS * 512);
+	disk_end(&k);
+	disk_start(&k, true, false, 0);
+	assert_false(driver_offered(&k.driver) & (DISCARD | ZEROES));
+	assert_int_equal(erase(&k, VIRTIO_BLK_T_DISCARD, 0, 1, 0, 16), VIRTIO_BLK_S_UNSUPP);
+	disk_end(&k);
+}
+
+/* --- another file --- */
+
+static void swapped(void **state)
+{
+	struct disk k, other;
+	unsigned char *data;
+
+	(void)state;
+	disk_start(&k, true, false, 0);
+	disk_make(&other, (SECTORS + 8) * 512);
+	data = driver_at(&k.driver, DATA, 512);
+	assert_int_equal(read_sectors(&k, 3, 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(data[0], 4);
+	driver_interrupts(&k.driver);
+	uint32_t generation = driver_get(&k.driver, VIRTIO_MMIO_CONFIG_GENERATION);
+
+	assert_int_equal(virtio_blk_set_path(k.driver.dev, other.path, NULL), 0);
+	assert_int_equal(driver_interrupts(&k.driver), 1);
+	assert_true(driver_get(&k.driver, VIRTIO_MMIO_CONFIG_GENERATION) != generation);
+	assert_int_equal(driver_get(&k.driver, VIRTIO_MMIO_CONFIG), SECTORS + 8);
+	assert_int_equal(read_sectors(&k, 3, 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(data[0], 0);
+	assert_int_equal(read_sectors(&k, SECTORS + 7, 512), VIRTIO_BLK_S_OK);
+
+	/* The same one, which has grown. */
+	assert_int_equal(ftruncate(other.fd, (SECTORS + 16) * 512), 0);
+	assert_int_equal(virtio_blk_set_path(k.driver.dev, other.path, NULL), 0);
+	assert_int_equal(driver_get(&k.driver, VIRTIO_MMIO_CONFIG), SECTORS + 16);
+	assert_int_equal(read_sectors(&k, SECTORS + 15, 512), VIRTIO_BLK_S_OK);
+	close(other.fd);
+	disk_end(&k);
+}
+
+static void swap_refused(void **state)
+{
+	struct virtio_blk_drive drive = { .serial = "" };
+	struct virtio_dev *taken;
+	struct disk k, other;
+
+	(void)state;
+	disk_start(&k, false, false, 0);
+	disk_make(&other, 512);
+	drive.path = other.path;
+	assert_int_equal(virtio_blk_create(&drive, &taken, NULL), 0);
+	driver_interrupts(&k.driver);
+	assert_int_equal(virtio_blk_set_path(k.driver.dev, other.path, NULL), -EBUSY);
+	assert_int_equal(virtio_blk_set_path(k.driver.dev, "/nowhere", NULL), -ENOENT);
+	assert_int_equal(driver_interrupts(&k.driver), 0);
+	assert_int_equal(driver_get(&k.driver, VIRTIO_MMIO_CONFIG), SECTORS);
+	assert_int_equal(write_sectors(&k, 3, 512), VIRTIO_BLK_S_OK);
+	/* The present file is still locked. */
+	drive.path = k.path;
+	taken->ops->destroy(taken);
+	assert_int_equal(virtio_blk_create(&drive, &taken, NULL), -EBUSY);
+	close(other.fd);
 	disk_end(&k);
 }
 
@@ -409,7 +755,7 @@ static void too_many_bytes(void **state)
 	struct vring_used_elem e;
 	struct virtio_dev *dev;
 	struct disk k;
-	const struct virtio_blk_drive drive = { k.path, "", false, false };
+	const struct virtio_blk_drive drive = { .path = k.path, .serial = "", .async = async };
 
 	(void)state;
 	disk_make(&k, (off_t)COUNT * LEN);
@@ -431,7 +777,7 @@ static void too_many_bytes(void **state)
 		(struct vring_desc){ DRIVER_TABLE, 16 * (COUNT + 2), VRING_DESC_F_INDIRECT, 0 });
 	driver_offer(&k.driver, 0);
 	driver_kick(&k.driver, 0);
-	assert_true(driver_used(&k.driver, &e));
+	assert_true(answer(&k, &e));
 	assert_int_equal(e.len, 0);
 	assert_int_equal(*(unsigned char *)driver_at(&k.driver, STATUS, 1), VIRTIO_BLK_S_IOERR);
 	disk_end(&k);
@@ -457,7 +803,7 @@ static void requests_without_an_answer(void **state)
 	for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
 		driver_start(&k.driver, 0, 256);
 		put_header(&k, HEADER, VIRTIO_BLK_T_IN, 0);
-		assert_false(driver_request(&k.driver, broken[i].b, broken[i].n, &e));
+		assert_false(ask(&k, broken[i].b, broken[i].n, &e));
 		assert_true(needs_reset(&k));
 		assert_int_equal(k.driver.dev->counters.violations, i + 1);
 	}
@@ -504,7 +850,9 @@ static void file_that_shrinks(void **state)
 
 static int open_drive(const char *path, bool read_only, struct error *err)
 {
-	const struct virtio_blk_drive drive = { path, "", read_only, false };
+	const struct virtio_blk_drive drive = { .path = path,
+						.serial = "",
+						.read_only = read_only };
 	struct virtio_dev *dev = NULL;
 	int r;
 
@@ -548,7 +896,9 @@ static void partial_last_sector(void **state)
 {
 	struct virtio_dev *dev;
 	struct disk k;
-	const struct virtio_blk_drive drive = { k.path, "", true, false };
+	const struct virtio_blk_drive drive = {
+		.path = k.path, .serial = "", .read_only = true, .async = async
+	};
 
 	(void)state;
 	disk_make(&k, 3 * 512 + 511);
@@ -578,7 +928,9 @@ static void two_machines_one_file(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct virtio_blk_drive first = { k.path, "", cases[i].first_read_only, false };
+		struct virtio_blk_drive first = { .path = k.path,
+						  .serial = "",
+						  .read_only = cases[i].first_read_only };
 		struct virtio_dev *dev;
 
 		disk_make(&k, 512);
@@ -608,6 +960,16 @@ int main(void)
 		cmocka_unit_test(flush),
 		cmocka_unit_test(writethrough_without_flush),
 		cmocka_unit_test(more_than_a_turn),
+		cmocka_unit_test(whole_ring),
+		cmocka_unit_test(reset_in_flight),
+		cmocka_unit_test(failure_in_flight),
+		cmocka_unit_test(pause_drains),
+		cmocka_unit_test(second_queue),
+		cmocka_unit_test(limited),
+		cmocka_unit_test(holes),
+		cmocka_unit_test(ranges_refused),
+		cmocka_unit_test(swapped),
+		cmocka_unit_test(swap_refused),
 		cmocka_unit_test(requests_refused),
 		cmocka_unit_test(too_many_bytes),
 		cmocka_unit_test(requests_without_an_answer),
@@ -618,5 +980,8 @@ int main(void)
 		cmocka_unit_test(two_machines_one_file),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests_name("sync", tests, NULL, NULL);
+
+	async = true;
+	return failed + cmocka_run_group_tests_name("async", tests, NULL, NULL);
 }

@@ -1,0 +1,227 @@
+/* blk_file.c - the file behind a disk.
+ *
+ * Raw, always: its content is the guest's and is never looked at to find out what it
+ * might be. Its size is taken once; a file that shrinks later gives I/O errors behind
+ * its end.
+ *
+ * Two microVMs that write to one file destroy its file system. The file is locked
+ * with an open-file-description lock, whole, advisory: shared by readers, exclusive
+ * for a writer. A file system that has no locks is used without, with a warning.
+ *
+ * System calls: preadv2, pwritev2, fdatasync, fallocate, ioctl(BLKDISCARD); to open:
+ * open, fstat, fcntl, lseek.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "devices/virtio/blk_file.h"
+#include "vmm/base/fd.h"
+#include "vmm/base/log.h"
+
+/* --- opening --- */
+
+static int check_type(const char *path, mode_t mode, struct error *err)
+{
+	static const char hint[] = "give a raw disk image or a block device";
+
+	if (S_ISREG(mode) || S_ISBLK(mode))
+		return 0;
+	return error_set(err, S_ISDIR(mode) ? -EISDIR : -EINVAL, "path_on_host", hint,
+			 "drive '%s' is a %s", path,
+			 S_ISDIR(mode)	  ? "directory"
+			 : S_ISFIFO(mode) ? "FIFO"
+			 : S_ISCHR(mode)  ? "character device"
+					  : "special file");
+}
+
+static int lock_file(int fd, const char *path, bool read_only, struct error *err)
+{
+	struct flock whole = {
+		.l_type = read_only ? F_RDLCK : F_WRLCK,
+		.l_whence = SEEK_SET,
+	};
+
+	if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
+		return 0;
+	if (errno == EAGAIN || errno == EACCES)
+		return error_set(err, -EBUSY, "path_on_host",
+				 "stop the other user, make the drive read-only in both, or use "
+				 "a copy",
+				 "drive '%s' is in use by another process%s", path,
+				 read_only ? " that writes to it" : "");
+	log_warn("drive '%s' cannot be locked (%s): nothing keeps a second microVM off it", path,
+		 strerror(errno));
+	return 0;
+}
+
+static int measure(struct blk_file *f, const char *path, struct error *err)
+{
+	off_t end = lseek(f->fd, 0, SEEK_END);
+
+	if (end < 0)
+		return error_errno(err, "path_on_host", NULL, "cannot find the size of drive '%s'",
+				   path);
+	f->sectors = (uint64_t)end / BLK_SECTOR;
+	if (end % BLK_SECTOR != 0)
+		log_warn("drive '%s' has %lld bytes: the last %lld make no whole sector and are "
+			 "ignored",
+			 path, (long long)end, (long long)(end % BLK_SECTOR));
+	return 0;
+}
+
+/* O_NONBLOCK, so that a FIFO does not hang us before it is refused; then off again,
+ * or io_uring would answer EAGAIN where it ought to wait. */
+static int open_blocking(const char *path, int access)
+{
+	int fd = open(path, access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd >= 0)
+		fcntl(fd, F_SETFL, 0);
+	return fd;
+}
+
+static int open_unlocked(const char *path, bool read_only, struct blk_file *f, struct error *err)
+{
+	struct stat st;
+	int r;
+
+	f->fd = open_blocking(path, read_only ? O_RDONLY : O_RDWR);
+	if (f->fd < 0 && errno == EISDIR)
+		return check_type(path, S_IFDIR, err);
+	if (f->fd < 0)
+		return error_errno(err, "path_on_host",
+				   read_only ? "check the path and its permissions"
+					     : "check the path and its permissions, or make "
+					       "the drive read-only",
+				   "cannot open drive '%s'", path);
+	if (fstat(f->fd, &st) < 0)
+		return error_errno(err, "path_on_host", NULL, "cannot look at drive '%s'", path);
+	f->is_device = S_ISBLK(st.st_mode);
+	r = check_type(path, st.st_mode, err);
+	return r < 0 ? r : measure(f, path, err);
+}
+
+int blk_file_open(const char *path, bool read_only, struct blk_file *ret, struct error *err)
+{
+	struct blk_file f = { .fd = -1 };
+	int r = open_unlocked(path, read_only, &f, err);
+
+	if (r == 0)
+		r = lock_file(f.fd, path, read_only, err);
+	if (r < 0) {
+		blk_file_close(&f);
+		return r;
+	}
+	*ret = f;
+	return 0;
+}
+
+static bool same_file(int a, int b)
+{
+	struct stat sa, sb;
+
+	return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && sa.st_dev == sb.st_dev &&
+	       sa.st_ino == sb.st_ino;
+}
+
+/* The same file again is measured again: its second lock would fail on its first. */
+int blk_file_replace(struct blk_file *f, const char *path, bool read_only, struct error *err)
+{
+	struct blk_file fresh = { .fd = -1 };
+	int r = open_unlocked(path, read_only, &fresh, err);
+
+	if (r == 0 && same_file(f->fd, fresh.fd)) {
+		f->sectors = fresh.sectors;
+		blk_file_close(&fresh);
+		return 0;
+	}
+	if (r == 0)
+		r = lock_file(fresh.fd, path, read_only, err);
+	if (r < 0) {
+		blk_file_close(&fresh);
+		return r;
+	}
+	blk_file_close(f);
+	*f = fresh;
+	return 0;
+}
+
+void blk_file_close(struct blk_file *f)
+{
+	f->fd = fd_close(f->fd); /* and with it the lock */
+}
+
+/* --- operations --- */
+
+static int discard_device(int fd, const struct blk_op *op)
+{
+	uint64_t range[2] = { op->off, op->len };
+
+	return ioctl(fd, BLKDISCARD, range);
+}
+
+static ssize_t op_once(int fd, const struct blk_op *op, int rw_flags)
+{
+	off_t off = (off_t)op->off;
+	int count = (int)op->data.count;
+	ssize_t n = -1;
+
+	switch (op->kind) {
+	case BLK_OP_READ:
+		n = preadv2(fd, op->data.vec, count, off, op->flags | rw_flags);
+		break;
+	case BLK_OP_WRITE:
+		n = pwritev2(fd, op->data.vec, count, off, op->flags);
+		break;
+	case BLK_OP_FLUSH:
+		n = fdatasync(fd);
+		break;
+	case BLK_OP_ALLOCATE:
+		n = fallocate(fd, op->flags, off, (off_t)op->len);
+		break;
+	case BLK_OP_DISCARD:
+		n = discard_device(fd, op);
+		break;
+	}
+	return n < 0 ? -errno : n;
+}
+
+bool blk_op_advance(struct blk_op *op, ssize_t result)
+{
+	bool moves = op->kind == BLK_OP_READ || op->kind == BLK_OP_WRITE;
+
+	if (result == -EINTR)
+		return false;
+	op->error = result < 0 ? (int)result : 0;
+	if (result < 0 || !moves)
+		return true;
+	/* Nothing moved: the file ends here. */
+	if (result == 0 && op->data.len > 0)
+		op->error = -EIO;
+	iov_skip(&op->data, (size_t)result);
+	op->off += (uint64_t)result;
+	op->done += (size_t)result;
+	return result == 0 || op->data.len == 0;
+}
+
+void blk_file_run(const struct blk_file *f, struct blk_op *op)
+{
+	while (!blk_op_advance(op, op_once(f->fd, op, 0)))
+		continue;
+}
+
+bool blk_file_try(struct blk_file *f, struct blk_op *op)
+{
+	ssize_t n;
+
+	if (f->cannot_peek)
+		return false;
+	n = op_once(f->fd, op, RWF_NOWAIT);
+	f->cannot_peek = n == -EOPNOTSUPP;
+	return n > 0 && blk_op_advance(op, n);
+}
