@@ -21,8 +21,11 @@ static const char *const cache_type_names[] = {
 	[CACHE_WRITEBACK] = "Writeback",
 	NULL,
 };
-static const char *const io_engine_names[] = { "Sync", NULL };
-static const char *const io_engine_later[] = { "Async", NULL };
+static const char *const io_engine_names[] = {
+	[IO_ENGINE_SYNC] = "Sync",
+	[IO_ENGINE_ASYNC] = "Async",
+	NULL,
+};
 static const char *const cpu_template_names[] = { "None", NULL };
 static const char *const cpu_template_later[] = {
 	"C3", "T2", "T2S", "T2CL", "T2A", "V1N1", NULL,
@@ -101,6 +104,41 @@ const struct body_table body_machine = {
 	.defaults = &machine_default,
 };
 
+static const struct body_field token_bucket_fields[] = {
+	{ .name = "size",
+	  .type = BODY_U64,
+	  PLACE(token_bucket, size),
+	  .required = true,
+	  .max = INT64_MAX },
+	{ .name = "refill_time",
+	  .type = BODY_U64,
+	  PLACE(token_bucket, refill_time_ms),
+	  .required = true,
+	  .max = INT64_MAX },
+	{ .name = "one_time_burst",
+	  .type = BODY_U64,
+	  PLACE(token_bucket, one_time_burst),
+	  .nullable = true,
+	  .max = INT64_MAX },
+};
+static const struct body_table body_token_bucket = { TABLE(token_bucket, token_bucket_fields) };
+
+static const struct body_field rate_limiter_fields[] = {
+	{ .name = "bandwidth",
+	  .type = BODY_OBJECT,
+	  PLACE(limiter_config, bandwidth),
+	  MARK(limiter_config, has_bandwidth),
+	  .nullable = true,
+	  .table = &body_token_bucket },
+	{ .name = "ops",
+	  .type = BODY_OBJECT,
+	  PLACE(limiter_config, ops),
+	  MARK(limiter_config, has_ops),
+	  .nullable = true,
+	  .table = &body_token_bucket },
+};
+const struct body_table body_rate_limiter = { TABLE(limiter_config, rate_limiter_fields) };
+
 static const struct body_field drive_fields[] = {
 	{ .name = "drive_id", .type = BODY_ID, PLACE(drive_config, drive_id), .required = true },
 	{ .name = "partuuid",
@@ -127,12 +165,17 @@ static const struct body_field drive_fields[] = {
 	  .min = 1,
 	  .fault = "Invalid block config.",
 	  .absent = "Invalid block config." },
-	{ .name = "rate_limiter", .type = BODY_NULL, .hint = no_rate_limiter },
+	{ .name = "rate_limiter",
+	  .type = BODY_OBJECT,
+	  PLACE(drive_config, rate_limiter),
+	  MARK(drive_config, has_rate_limiter),
+	  .nullable = true,
+	  .table = &body_rate_limiter },
 	{ .name = "io_engine",
 	  .type = BODY_ENUM,
+	  PLACE(drive_config, io_engine),
 	  .nullable = true,
-	  .names = io_engine_names,
-	  .later = io_engine_later },
+	  .names = io_engine_names },
 	{ .name = "socket",
 	  .type = BODY_NULL,
 	  .hint = "leave it out and give path_on_host, a file or block device" },

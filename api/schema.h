@@ -43,6 +43,7 @@ struct machine_description {
 
 extern const struct body_table body_boot_source; /* struct boot_source_config */
 extern const struct body_table body_machine;	 /* struct machine_config */
+extern const struct body_table body_rate_limiter; /* struct limiter_config */
 extern const struct body_table body_drive;	 /* struct drive_config */
 extern const struct body_table body_entropy;	 /* struct entropy_config */
 extern const struct body_table body_balloon;	 /* struct balloon_config */

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "devices/virtio/limiter.h"
+
 enum {
 	VM_MAX_VCPUS = 32,
 	VM_MAX_DEVICES = 32, /* virtio devices of all kinds */
@@ -43,6 +45,7 @@ struct machine_config {
 	}
 
 enum cache_type { CACHE_UNSAFE, CACHE_WRITEBACK };
+enum io_engine { IO_ENGINE_SYNC, IO_ENGINE_ASYNC };
 
 struct drive_config {
 	char drive_id[VM_ID_LEN + 1];
@@ -51,6 +54,9 @@ struct drive_config {
 	bool is_root_device;
 	bool is_read_only;
 	uint32_t cache_type; /* enum cache_type */
+	uint32_t io_engine;  /* enum io_engine */
+	bool has_rate_limiter;
+	struct limiter_config rate_limiter;
 };
 
 struct entropy_config {

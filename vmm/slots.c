@@ -19,6 +19,7 @@ struct kind {
 	unsigned max;	  /* of one machine */
 	size_t config_len;
 	int (*create)(const void *config, struct virtio_dev **ret, struct error *err);
+	void (*set_vcpus)(struct virtio_dev *dev, unsigned vcpus); /* NULL: no matter */
 };
 
 struct slot {
@@ -41,6 +42,8 @@ static int create_drive(const void *config, struct virtio_dev **ret, struct erro
 		.serial = c->drive_id,
 		.read_only = c->is_read_only,
 		.writeback = c->cache_type == CACHE_WRITEBACK,
+		.async = c->io_engine == IO_ENGINE_ASYNC,
+		.limiter = c->rate_limiter,
 	};
 
 	return virtio_blk_create(&drive, ret, err);
@@ -69,9 +72,10 @@ static int create_balloon(const void *config, struct virtio_dev **ret, struct er
 }
 
 static const struct kind kinds[SLOT_KINDS] = {
-	[SLOT_DRIVE] = { "drives", VM_MAX_DRIVES, sizeof(struct drive_config), create_drive },
-	[SLOT_ENTROPY] = { "entropy", 1, sizeof(struct entropy_config), create_entropy },
-	[SLOT_BALLOON] = { "balloon", 1, sizeof(struct balloon_config), create_balloon },
+	[SLOT_DRIVE] = { "drives", VM_MAX_DRIVES, sizeof(struct drive_config), create_drive,
+			 virtio_blk_set_vcpus },
+	[SLOT_ENTROPY] = { "entropy", 1, sizeof(struct entropy_config), create_entropy, NULL },
+	[SLOT_BALLOON] = { "balloon", 1, sizeof(struct balloon_config), create_balloon, NULL },
 };
 
 int slots_create(struct slots **ret)
@@ -220,8 +224,8 @@ static int make_missing(struct slots *s, struct error *err)
 	return r;
 }
 
-int slots_take(struct slots *s, struct virtio_dev *devices[VM_MAX_DEVICES], unsigned *count,
-	       struct error *err)
+int slots_take(struct slots *s, unsigned vcpus, struct virtio_dev *devices[VM_MAX_DEVICES],
+	       unsigned *count, struct error *err)
 {
 	const struct slot *sorted[VM_MAX_DEVICES];
 	int r = make_missing(s, err);
@@ -229,8 +233,11 @@ int slots_take(struct slots *s, struct virtio_dev *devices[VM_MAX_DEVICES], unsi
 	if (r < 0)
 		return r;
 	sort_slots(s, sorted);
-	for (unsigned i = 0; i < s->count; i++)
+	for (unsigned i = 0; i < s->count; i++) {
 		devices[i] = sorted[i]->dev;
+		if (kinds[sorted[i]->kind].set_vcpus)
+			kinds[sorted[i]->kind].set_vcpus(devices[i], vcpus);
+	}
 	for (unsigned i = 0; i < s->count; i++)
 		s->slot[i].dev = NULL;
 	*count = s->count;

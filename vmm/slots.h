@@ -28,9 +28,9 @@ int slots_put(struct slots *s, enum slot_kind kind, const char *id, const void *
 /* The configuration of the n-th slot of a kind, in the guest's order, or NULL. */
 const void *slots_config(const struct slots *s, enum slot_kind kind, unsigned n);
 
-/* Hands over all devices, in the guest's order, making again those that an
- * earlier start took. On failure nothing is handed over. */
-int slots_take(struct slots *s, struct virtio_dev *devices[VM_MAX_DEVICES], unsigned *count,
-	       struct error *err);
+/* Hands over all devices, for a machine of this many vCPUs and in the guest's order,
+ * making again those that an earlier start took. On failure nothing is handed over. */
+int slots_take(struct slots *s, unsigned vcpus, struct virtio_dev *devices[VM_MAX_DEVICES],
+	       unsigned *count, struct error *err);
 
 #endif

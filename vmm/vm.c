@@ -381,7 +381,8 @@ static int build_machine(struct vm *vm, struct error *err)
 	int r = build_cmdline(vm, &line, err);
 
 	if (r == 0)
-		r = slots_take(vm->slots, devices, &spec.device_count, err);
+		r = slots_take(vm->slots, (unsigned)vm->machine_config.vcpu_count, devices,
+			       &spec.device_count, err);
 	if (r < 0)
 		return r;
 
