@@ -359,7 +359,7 @@ static int wait_writable(struct console *c, uint64_t deadline_us)
 	return 1;
 }
 
-static void flush_output(struct console *c)
+void console_flush(struct console *c)
 {
 	uint64_t deadline_us = clock_now_us() + FINAL_FLUSH_US;
 	int r = c->output_failed ? 0 : 1;
@@ -369,18 +369,20 @@ static void flush_output(struct console *c)
 		if (r == -EAGAIN)
 			r = wait_writable(c, deadline_us);
 	}
-	if (r < 0)
-		log_warn("console: the last output was lost: %s", strerror(-r));
-	if (serial_dropped(c->serial) > 0)
-		log_warn("console: %" PRIu64 " bytes of output came too fast and were dropped",
-			 serial_dropped(c->serial));
+	if (r == 0)
+		return;
+	log_warn("console: the last output was lost: %s", strerror(-r));
+	c->output_failed = true;
 }
 
 void console_destroy(struct console *c)
 {
 	if (!c)
 		return;
-	flush_output(c);
+	console_flush(c);
+	if (serial_dropped(c->serial) > 0)
+		log_warn("console: %" PRIu64 " bytes of output came too fast and were dropped",
+			 serial_dropped(c->serial));
 	loop_source_remove(c->input);
 	loop_source_remove(c->room);
 	loop_source_remove(c->output);

@@ -28,8 +28,11 @@ int console_create(struct serial *serial, struct loop *loop, int in_fd, int out_
 		   struct console **ret);
 
 /* Writes what the guest has sent and waits for a slow reader, for at most one
- * second in all; then gives terminal and descriptors back as they were. The vCPUs
- * must have stopped. Accepts NULL. */
+ * second in all. The vCPUs must have stopped. */
+void console_flush(struct console *c);
+
+/* Flushes, then gives terminal and descriptors back as they were. The vCPUs must
+ * have stopped. Accepts NULL. */
 void console_destroy(struct console *c);
 
 #endif

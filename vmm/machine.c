@@ -80,6 +80,8 @@ static void on_stop_event(void *ctx, uint32_t events)
 	if (!fd_event_drain(m->stop_fd))
 		return;
 	vcpus_pause(m->vcpus);
+	/* The guest's last words come before ours. */
+	console_flush(m->console);
 	stop_request(&m->ended, m->stop_reason, m->stop_value);
 }
 
@@ -366,6 +368,10 @@ void machine_pause(struct machine *m)
 
 void machine_resume(struct machine *m)
 {
+	/* The guest asked to stop before the pause: what follows is on its way to the
+	 * main thread, and the vCPUs must not run on behind a reset. */
+	if (__atomic_load_n(&m->stopping, __ATOMIC_ACQUIRE))
+		return;
 	for (unsigned n = 0; n < m->virtio_count; n++)
 		virtio_mmio_resume(m->virtio[n]);
 	vcpus_resume(m->vcpus);
