@@ -58,6 +58,21 @@ struct program {
 	struct loop_source *signal_source;
 };
 
+/* A standard stream that was closed would be the number of the next descriptor to be
+ * opened, and the guest's console would be written into it: into a disk, say. */
+static int fill_standard_streams(struct error *err)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return error_errno(err, NULL, NULL, "/dev/null cannot be opened");
+	fd_close(fd);
+	return 0;
+}
+
 static void handled_signals(sigset_t *set)
 {
 	sigemptyset(set);
@@ -251,6 +266,10 @@ int main(int argc, char *argv[])
 	struct error err = { 0 };
 
 	block_signals();
+	if (fill_standard_streams(&err) < 0) {
+		complain(NULL, &err);
+		return EXIT_GENERIC;
+	}
 	if (options_parse(argc, argv, &o, &err) < 0) {
 		complain(NULL, &err);
 		return EXIT_ARGUMENT_PARSING;

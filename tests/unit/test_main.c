@@ -169,6 +169,36 @@ static int meet(const struct dir *d)
 	return fd;
 }
 
+static void closed_streams_are_not_reused(void **state)
+{
+	const struct dir *d = *state;
+	char *argv[] = { (char *)"wisp",	  (char *)"--api-sock", (char *)d->sock,
+			 (char *)"--config-file", (char *)d->config,	NULL };
+	posix_spawn_file_actions_t actions;
+	pid_t pid;
+
+	assert_int_equal(mkfifo(d->config, 0600), 0);
+	posix_spawn_file_actions_init(&actions);
+	for (int stream = 0; stream <= 2; stream++)
+		posix_spawn_file_actions_addclose(&actions, stream);
+	assert_int_equal(posix_spawn(&pid, WISP_UNDER_TEST, &actions, NULL, argv, environ), 0);
+	posix_spawn_file_actions_destroy(&actions);
+
+	int fd = meet(d);
+
+	for (int stream = 0; stream <= 2; stream++) {
+		char link[64], target[64] = "";
+
+		snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)pid, stream);
+		assert_true(readlink(link, target, sizeof(target) - 1) > 0);
+		assert_string_equal(target, "/dev/null");
+	}
+	assert_int_equal(kill(pid, SIGTERM), 0);
+	assert_int_equal(write(fd, "{}", 2), 2);
+	close(fd);
+	assert_int_equal(wait_for(pid), 143);
+}
+
 static void signals_end_it(void **state)
 {
 	static const struct {
@@ -241,9 +271,13 @@ static void log_goes_to_its_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_DIR(information),	      IN_DIR(bad_command_lines),
-		IN_DIR(bad_configuration),    IN_DIR(guests_end_is_the_exit_status),
-		IN_DIR(signals_end_it),	      IN_DIR(api_serves_the_configured_machine),
+		IN_DIR(information),
+		IN_DIR(bad_command_lines),
+		IN_DIR(bad_configuration),
+		IN_DIR(guests_end_is_the_exit_status),
+		IN_DIR(closed_streams_are_not_reused),
+		IN_DIR(signals_end_it),
+		IN_DIR(api_serves_the_configured_machine),
 		IN_DIR(log_goes_to_its_file),
 	};
 
