@@ -437,8 +437,10 @@ void http_destroy(struct http_server *s)
 {
 	if (!s)
 		return;
-	while (s->conns)
-		conn_destroy(s->conns);
+	for (struct conn *c = s->conns, *next; c; c = next) {
+		next = c->next;
+		conn_destroy(c);
+	}
 	loop_source_remove(s->source);
 	remove_socket_file(s);
 	fd_close(s->spare);
