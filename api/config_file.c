@@ -135,9 +135,12 @@ int config_file_apply(struct vm *vm, const char *path, struct error *err)
 	struct error why = { 0 };
 	char *text = NULL;
 	size_t len = 0;
-	int r = d ? load_text(path, &text, &len, &why)
-		  : error_set(&why, -ENOMEM, NULL, NULL, "No memory");
+	int r;
 
+	if (!d)
+		return error_set(err, -ENOMEM, "config-file", NULL,
+				 "Configuration file %.128s: No memory", path);
+	r = load_text(path, &text, &len, &why);
 	if (r == 0)
 		r = parse_text(text, len, d, &why);
 	if (r >= 0)
