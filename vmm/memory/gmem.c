@@ -98,10 +98,9 @@ static void *reserve(size_t len, struct reservation *ret)
 	ret->start = start;
 	ret->len = total;
 
-	uintptr_t aligned =
-		((uintptr_t)start + GUARD + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
+	size_t beyond = (uintptr_t)start % HUGE_PAGE;
 
-	return (void *)aligned;
+	return start + GUARD + (beyond ? HUGE_PAGE - beyond : 0);
 }
 
 static int map_region(struct gmem *m, gpa_t base, size_t len, uint64_t offset, struct error *err)
