@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,14 +61,14 @@ static bool mapping_start(const char *line, uint64_t *ret)
 	return end != line && *end == '-';
 }
 
-static int measure_memory(const struct gmem *mem, struct memory_use *use)
+static bool measure_memory(const struct gmem *mem, struct memory_use *use)
 {
 	FILE *f = fopen("/proc/self/smaps", "re");
 	char line[512];
 	bool guest = false;
 
 	if (!f)
-		return -errno;
+		return false;
 	*use = (struct memory_use){ 0 };
 	while (fgets(line, sizeof(line), f)) {
 		uint64_t start;
@@ -78,7 +79,7 @@ static int measure_memory(const struct gmem *mem, struct memory_use *use)
 			add_line(use, guest, line);
 	}
 	fclose(f);
-	return 0;
+	return true;
 }
 
 static json_t *timeline_json(const struct timeline *t)
@@ -112,7 +113,7 @@ static json_t *memory_json(const struct gmem *mem)
 {
 	struct memory_use use;
 
-	if (!mem || measure_memory(mem, &use) < 0)
+	if (!mem || !measure_memory(mem, &use))
 		return json_null();
 	return json_pack("{s:I, s:I, s:I, s:I}", "guest", (json_int_t)(gmem_size(mem) >> 10),
 			 "guest_resident", (json_int_t)use.guest_resident_kib, "vmm_private",
