@@ -117,8 +117,7 @@ static int run_in_testhost(const struct bench_row *row, const struct options *o)
 
 	report_init(&report, row->name);
 	r = testhost_run(row->name, o, &report, &err);
-	if (r < 0)
-		code = complain(&err);
+	code = r < 0 ? complain(&err) : 0;
 	if (r == 0 || r == -ECANCELED)
 		code = put_out(&report, row, o);
 	report_free(&report);

@@ -97,15 +97,12 @@ static _Noreturn void child_main(char *const *argv, const struct pipes *p,
 	_exit(EXIT_NOT_STARTED);
 }
 
-static int shared_create(struct spawn_shared **ret)
+static struct spawn_shared *shared_create(void)
 {
-	void *page = mmap(NULL, sizeof(**ret), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-			  -1, 0);
+	void *page = mmap(NULL, sizeof(struct spawn_shared), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	if (page == MAP_FAILED)
-		return -errno;
-	*ret = page;
-	return 0;
+	return page == MAP_FAILED ? NULL : page;
 }
 
 int spawn_create(char *const *argv, struct spawn *ret, struct error *err)
@@ -117,9 +114,11 @@ int spawn_create(char *const *argv, struct spawn *ret, struct error *err)
 
 	if (r < 0)
 		return error_set(err, r, NULL, NULL, "cannot open the pipes for %s", argv[0]);
-	r = shared_create(&s.shared);
-	if (r < 0)
+	s.shared = shared_create();
+	if (!s.shared) {
+		r = -errno;
 		goto fail;
+	}
 	s.pid = fork();
 	if (s.pid == 0)
 		child_main(argv, &p, s.shared, parent);

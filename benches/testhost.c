@@ -60,8 +60,10 @@ static int command(const char *name, const struct options *o, const char *dir, s
 	char path[PATH_MAX];
 	int r = vmm_beside("wisp-testhost", path);
 
-	if (r < 0)
-		return error_set(err, r, "testhost", "build it", "there is no %s", path);
+	if (r < 0) {
+		error_set(err, r, "testhost", "build it", "there is no %s", path);
+		return r;
+	}
 	argv_add_words(ret, (const char *const[]){ path, "run", "--icount", "--share", dir, NULL });
 	argv_add(ret, "--timeout");
 	argv_add(ret, "%lld", (long long)limit_s(o, &inner));
