@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -96,7 +95,7 @@ child_exec(const struct process_start *how, pid_t parent, int report)
 		goto fail;
 	signal(SIGPIPE, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execvp(how->argv[0], (char *const *)(uintptr_t)how->argv);
+	execvp(how->argv[0], (char *const *)how->argv);
 fail:;
 	int code = errno;
 

@@ -11,7 +11,7 @@ void tail_add(struct tail *t, const char *data, size_t len)
 		data += len - TAIL_KEEP_BYTES;
 		len = TAIL_KEEP_BYTES;
 	}
-	if (t->used + len > 2 * TAIL_KEEP_BYTES) {
+	if (t->used + len > sizeof(t->text) - 1) {
 		size_t keep = TAIL_KEEP_BYTES;
 
 		memmove(t->text, t->text + t->used - keep, keep);
