@@ -201,6 +201,7 @@ static void expect_all_too_late(void)
 	expect("PUT", "/boot-source", "{\"kernel_image_path\": \"exit\"}", 400, too_late);
 	expect("PUT", "/drives/disk", disk_body, 400, too_late);
 	expect("PUT", "/entropy", "{}", 400, too_late);
+	expect("PUT", "/balloon", "{\"amount_mib\": 1, \"deflate_on_oom\": true}", 400, too_late);
 	expect("PUT", "/actions", START, 400, too_late);
 }
 
@@ -274,6 +275,9 @@ struct bad_case {
 #define MACHINE(vcpus, mib) \
 	.path = "/machine-config", \
 	.body = "{\"vcpu_count\": " vcpus ", \"mem_size_mib\": " mib "}"
+#define BALLOON(mib, more) \
+	.path = "/balloon", \
+	.body = "{\"amount_mib\": " mib ", \"deflate_on_oom\": true" more "}"
 #define DRIVE(file, root) \
 	.path = "/drives/bad", \
 	.body = "{\"drive_id\": \"bad\", \"path_on_host\": \"" file "\", " \
@@ -309,6 +313,9 @@ static const struct bad_case bad_cases[] = {
 	{ .path = "/drives/other", disk_body, "drive_id", "does not match" },
 	{ .path = "/entropy", "{\"colour\": 5}", "colour", "unknown field" },
 	{ .path = "/entropy", "{", "", "" },
+	{ BALLOON("129", ""), "amount_mib", "Amount of pages requested is too large" },
+	{ BALLOON("128", ", \"free_page_hinting\": true"), "free_page_hinting", "not supported" },
+	{ BALLOON("128", ", \"stats_polling_interval_s\": 65536"), "stats_polling_interval_s", "" },
 	{ .path = "/actions", "{\"action_type\": \"Explode\"}", "action_type", "unknown variant" },
 	{ .path = "/nothing", "{}", "", "Invalid request method and/or path" },
 };
