@@ -30,7 +30,7 @@ struct fixture_config {
 	unsigned vcpus, mem_mib;
 	const char *machine_extra; /* more members of machine-config, ", ..." */
 	const char *disk;
-	bool disk_read_only, disk_not_root;
+	bool disk_read_only, disk_not_root, disk_async;
 	const char *extra; /* more members of the top-level object, ", ..." */
 };
 const char *fixture_config(const char *name, const struct fixture_config *c);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -329,9 +330,20 @@ static void copy_disk(const char *from, const char *to)
 	assert_int_equal(system(command), 0);
 }
 
-/* A whole distribution: login on the console, fio's verify, power-off. */
-static void test_debian(void **state)
+static long long allocated_bytes(const char *path)
 {
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return (long long)st.st_blocks * 512;
+}
+
+/* A whole distribution: login on the console, fio's verify from both processors, a
+ * trim that the host's file shrinks by, power-off. */
+static void boot_debian(bool async)
+{
+	enum { WRITTEN = 2 * 8 * 1024 * 1024 };
+
 	const char *disk = fixture_path("debian.ext4");
 	struct fixture_config c = {
 		.kernel = need_image("vmlinuz-cloud"),
@@ -340,10 +352,11 @@ static void test_debian(void **state)
 		.vcpus = 2,
 		.mem_mib = 512,
 		.disk = disk,
+		.disk_async = async,
 	};
 	struct session *s;
+	long long before;
 
-	(void)state;
 	copy_disk(need_image("debian.ext4"), disk);
 	s = boot(&c);
 	session_expect(s, "login:", LIMIT_S);
@@ -351,12 +364,30 @@ static void test_debian(void **state)
 	session_expect(s, "# ", LIMIT_S);
 	session_send(s, "stty -echo; nproc | sed s/^/cpus-/\n");
 	session_expect(s, "cpus-2", LIMIT_S);
-	session_send(s, "fio --name=check --filename=/root/check --size=16m --bs=4k --rw=randwrite "
-			"--ioengine=psync --fsync=64 --verify=crc32c --do_verify=1 "
-			"--verify_fatal=1 --minimal >/tmp/fio; echo fio-$?; sync\n");
+	session_send(s, "fio --name=check --directory=/root --numjobs=2 --size=8m --bs=4k "
+			"--rw=randrw --ioengine=psync --fsync=64 --verify=crc32c --do_verify=1 "
+			"--verify_fatal=1 --minimal >/tmp/fio; echo fio-$?\n");
 	session_expect(s, "fio-0", LIMIT_S);
+	session_send(s, "sync; echo synced-$?\n");
+	session_expect(s, "synced-0", LIMIT_S);
+	before = allocated_bytes(disk);
+	session_send(s, "rm /root/check*; sync; fstrim /; echo trim-$?\n");
+	session_expect(s, "trim-0", LIMIT_S);
+	assert_true(allocated_bytes(disk) < before - WRITTEN / 4);
 	session_send(s, "poweroff\n");
 	expect_end(s, 0);
+}
+
+static void test_debian(void **state)
+{
+	(void)state;
+	boot_debian(false);
+}
+
+static void test_debian_async(void **state)
+{
+	(void)state;
+	boot_debian(true);
 }
 
 int main(int argc, char **argv)
@@ -368,6 +399,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_power_button), cmocka_unit_test(test_ctrl_alt_del),
 		cmocka_unit_test(test_elf64),	     cmocka_unit_test(test_topology),
 		cmocka_unit_test(test_huge_pages),   cmocka_unit_test(test_debian),
+		cmocka_unit_test(test_debian_async),
 	};
 
 	if (!fixture_has_kvm()) {
