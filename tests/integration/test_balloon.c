@@ -1,0 +1,252 @@
+/* test_balloon.c - a real guest's memory, lent to the host and taken back.
+ *
+ * What the guest frees shows up in two places: in its own /proc/meminfo, and in the
+ * resident memory of wisp's process, nearly all of which is guest RAM. Runs where
+ * test_boot runs.
+ *
+ *   test_balloon [CASE]    only the named case
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/api_client.h"
+#include "tests/integration/fixture.h"
+#include "tests/integration/session.h"
+#include "vmm/base/clock.h"
+
+enum {
+	LIMIT_S = 240,
+	SKIPPED = 77,
+	RETRY_US = 50000,
+	SCRIPT_BYTES = 4096,
+	FILE_MIB = 110, /* what the guest writes and removes */
+	BALLOON_MIB = 180,
+	LEAST_MIB = 60, /* of that, what wisp must lose at least */
+};
+
+/* The guest's script: helpers, and memory that is in use. Lines are 64 bytes long,
+ * so that the file ends with a whole one. */
+#define SCRIPT                                                                        \
+	"free() { sed -n 's/MemFree: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo; }\n"      \
+	"fill() { yes $1 | dd of=/f bs=1M count=110 iflag=fullblock 2>/dev/null; }\n" \
+	"one=$(printf %063d 1) two=$(printf %063d 2)\n"                               \
+	"fill $one\n"
+
+/* Fills it with something else, which must be all that is there. */
+#define USE_AGAIN "fill $two; [ \"$(uniq /f)\" = $two ] && echo contents-right\nexit\n"
+
+struct guest {
+	struct session *wisp;
+	const char *socket;
+};
+
+static const char *need_image(const char *name)
+{
+	const char *path = fixture_image(name);
+
+	if (!path) {
+		print_message("image %s was not built: guest-images/build all\n", name);
+		skip();
+	}
+	return path;
+}
+
+/* The guest reads its script from its disk: a kernel takes few words for init. */
+static struct guest boot(const char *kernel, const char *initrd, const char *script,
+			 const char *balloon)
+{
+	struct fixture_config c = {
+		.kernel = need_image(kernel),
+		.initrd = need_image(initrd),
+		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- "
+			     "sh /dev/vda",
+		.disk = fixture_disk("script", script, SCRIPT_BYTES),
+		.disk_not_root = true,
+		.disk_read_only = true,
+		.mem_mib = 256,
+		.extra = balloon,
+	};
+	struct guest g = { .socket = fixture_path("balloon.sock") };
+	const char *const argv[] = {
+		fixture_program("wisp"),
+		"--api-sock",
+		g.socket,
+		"--config-file",
+		fixture_config("balloon.json", &c),
+		"--debug-exit-port",
+		"0xf4",
+		NULL,
+	};
+
+	g.wisp = session_start(argv);
+	return g;
+}
+
+static void expect_end(struct guest *g)
+{
+	int got = session_wait(g->wisp, LIMIT_S);
+
+	if (got != 0)
+		fail_msg("ended with %d:\n%s", got, session_output(g->wisp));
+	session_end(g->wisp);
+}
+
+static void set_target(const struct guest *g, unsigned mib)
+{
+	struct api_reply reply;
+	char body[64];
+
+	snprintf(body, sizeof(body), "{\"amount_mib\": %u}", mib);
+	api_call(g->socket, "PATCH", "/balloon", body, &reply);
+	assert_int_equal(reply.status, 204);
+}
+
+/* One of the balloon's statistics; -1: not told yet. */
+static long long statistic(const struct guest *g, const char *name)
+{
+	struct api_reply reply;
+	char key[64];
+	const char *at;
+
+	api_call(g->socket, "GET", "/balloon/statistics", NULL, &reply);
+	assert_int_equal(reply.status, 200);
+	snprintf(key, sizeof(key), "\"%s\":", name);
+	at = strstr(reply.body, key);
+	return at ? strtoll(at + strlen(key), NULL, 10) : -1;
+}
+
+static void wait_for_statistic(const struct guest *g, const char *name, long long least,
+			       long long most)
+{
+	uint64_t deadline_us = clock_now_us() + LIMIT_S * 1000000ull;
+	long long value;
+
+	while (value = statistic(g, name), value < least || value > most) {
+		if (clock_now_us() > deadline_us)
+			fail_msg("%s is %lld, not %lld to %lld", name, value, least, most);
+		usleep(RETRY_US);
+	}
+}
+
+/* Resident memory of wisp, in MiB. */
+static long resident_mib(const struct guest *g)
+{
+	char path[64], line[256];
+	long kib = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)session_pid(g->wisp));
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (kib < 0 && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "VmRSS: %ld kB", &kib) != 1)
+			kib = -1;
+	}
+	fclose(f);
+	assert_true(kib > 0);
+	return kib / 1024;
+}
+
+static void wait_for_resident(const struct guest *g, long most_mib)
+{
+	uint64_t deadline_us = clock_now_us() + LIMIT_S * 1000000ull;
+
+	while (resident_mib(g) > most_mib) {
+		if (clock_now_us() > deadline_us)
+			fail_msg("%ld MiB are resident, more than %ld", resident_mib(g), most_mib);
+		usleep(RETRY_US);
+	}
+}
+
+/* Up, down, and the memory is as good as before. */
+static void test_inflate_deflate(void **state)
+{
+	struct guest g = boot("vmlinux-minimal", "initramfs.cpio",
+			      SCRIPT "rm /f; echo armed\n"
+				     "while [ $(free) -gt 70000 ]; do sleep 0.1; done\n"
+				     "echo inflated\n"
+				     "while [ $(free) -lt 200000 ]; do sleep 0.1; done\n"
+				     "echo deflated\n" USE_AGAIN,
+			      ", \"balloon\": {\"amount_mib\": 0, \"deflate_on_oom\": true, "
+			      "\"stats_polling_interval_s\": 1}");
+	const long long mib = 1024 * 1024;
+	long full_mib;
+
+	(void)state;
+	session_expect(g.wisp, "armed", LIMIT_S);
+	wait_for_statistic(&g, "total_memory", 200 * mib, 256 * mib);
+	wait_for_statistic(&g, "free_memory", 180 * mib, 256 * mib);
+	full_mib = resident_mib(&g);
+	assert_true(full_mib > FILE_MIB);
+	set_target(&g, BALLOON_MIB);
+	session_expect(g.wisp, "inflated", LIMIT_S);
+	wait_for_statistic(&g, "actual_mib", BALLOON_MIB, BALLOON_MIB);
+	wait_for_statistic(&g, "free_memory", 0, 70 * mib);
+	wait_for_resident(&g, full_mib - LEAST_MIB);
+	set_target(&g, 0);
+	session_expect(g.wisp, "deflated", LIMIT_S);
+	wait_for_statistic(&g, "actual_mib", 0, 0);
+	session_expect(g.wisp, "contents-right", LIMIT_S);
+	expect_end(&g);
+}
+
+/* The guest tells by itself, wherever its kernel has the queue for it. */
+static void report_free_pages(const char *kernel, const char *initrd, const char *options)
+{
+	char balloon[160];
+	struct guest g;
+	long full_mib;
+
+	snprintf(balloon, sizeof(balloon),
+		 ", \"balloon\": {\"amount_mib\": 0, \"deflate_on_oom\": false, "
+		 "\"free_page_reporting\": true%s}",
+		 options);
+	g = boot(kernel, initrd,
+		 SCRIPT "echo filled; read word </dev/console; rm /f\n"
+			"read word </dev/console\n" USE_AGAIN,
+		 balloon);
+	session_expect(g.wisp, "filled", LIMIT_S);
+	full_mib = resident_mib(&g);
+	session_send(g.wisp, "remove\n");
+	wait_for_resident(&g, full_mib - FILE_MIB * 3 / 4);
+	session_send(g.wisp, "go on\n");
+	session_expect(g.wisp, "contents-right", LIMIT_S);
+	expect_end(&g);
+}
+
+static void test_reporting(void **state)
+{
+	(void)state;
+	report_free_pages("vmlinux-minimal", "initramfs.cpio", "");
+	report_free_pages("vmlinux-minimal", "initramfs.cpio", ", \"stats_polling_interval_s\": 1");
+}
+
+static void test_reporting_6_12(void **state)
+{
+	(void)state;
+	report_free_pages("vmlinuz-6.12", "initrd-6.12", "");
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_inflate_deflate),
+		cmocka_unit_test(test_reporting),
+		cmocka_unit_test(test_reporting_6_12),
+	};
+
+	if (!fixture_has_kvm()) {
+		puts("skipped: /dev/kvm cannot be opened here");
+		return SKIPPED;
+	}
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
