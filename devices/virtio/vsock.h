@@ -1,0 +1,20 @@
+/* vsock.h - stream sockets between host and guest (virtio 1.2, section 5.10).
+ *
+ * A host client connects to the Unix socket at uds_path, writes "CONNECT <port>\n" and
+ * reads "OK <host port>\n" once the guest accepted. A guest that connects to port P of
+ * CID 2 reaches the listener of "<uds_path>_<P>".
+ */
+#ifndef DEVICES_VIRTIO_VSOCK_H
+#define DEVICES_VIRTIO_VSOCK_H
+
+#include "devices/virtio/device.h"
+#include "vmm/base/error.h"
+
+enum { VIRTIO_VSOCK_MAX_CONNS = 1023 };
+
+/* Listens at uds_path from now until the device is destroyed. guest_cid is 3 or more.
+ * 0 and *ret, for a transport to own; or a negative errno and *err. Main thread. */
+int virtio_vsock_create(uint32_t guest_cid, const char *uds_path, struct virtio_dev **ret,
+			struct error *err);
+
+#endif
