@@ -661,7 +661,7 @@ int virtio_blk_set_path(struct virtio_dev *d, const char *path, struct error *er
 	r = blk_file_replace(&blk->file, path, blk->read_only, err);
 	if (r < 0)
 		return r;
-	if (blk->uring && (r = blk_uring_set_file(blk->uring, blk->file.fd)) < 0)
+	if (blk->uring && blk_uring_set_file(blk->uring, blk->file.fd) < 0)
 		virtio_dev_fail(d, "the ring refused the new file");
 	blk->config.capacity = blk->file.sectors;
 	virtio_dev_config_changed(d);
