@@ -41,16 +41,16 @@ struct machine_description {
 	struct drive_config drives[VM_MAX_DRIVES];
 };
 
-extern const struct body_table body_boot_source; /* struct boot_source_config */
-extern const struct body_table body_machine;	 /* struct machine_config */
+extern const struct body_table body_boot_source;  /* struct boot_source_config */
+extern const struct body_table body_machine;	  /* struct machine_config */
 extern const struct body_table body_rate_limiter; /* struct limiter_config */
-extern const struct body_table body_drive;	 /* struct drive_config */
-extern const struct body_table body_entropy;	 /* struct entropy_config */
-extern const struct body_table body_balloon;	 /* struct balloon_config */
-extern const struct body_table body_target;	 /* struct balloon_target_config */
-extern const struct body_table body_polling;	 /* struct balloon_polling_config */
-extern const struct body_table body_action;	 /* struct action_config */
-extern const struct body_table body_vm_state;	 /* struct vm_state_config */
-extern const struct body_table body_description; /* struct machine_description */
+extern const struct body_table body_drive;	  /* struct drive_config */
+extern const struct body_table body_entropy;	  /* struct entropy_config */
+extern const struct body_table body_balloon;	  /* struct balloon_config */
+extern const struct body_table body_target;	  /* struct balloon_target_config */
+extern const struct body_table body_polling;	  /* struct balloon_polling_config */
+extern const struct body_table body_action;	  /* struct action_config */
+extern const struct body_table body_vm_state;	  /* struct vm_state_config */
+extern const struct body_table body_description;  /* struct machine_description */
 
 #endif

@@ -95,8 +95,7 @@ static void prepare(struct io_uring_sqe *sqe, const struct blk_op *op)
 		io_uring_prep_fsync(sqe, FILE_INDEX, IORING_FSYNC_DATASYNC);
 		break;
 	case BLK_OP_ALLOCATE:
-		io_uring_prep_fallocate(sqe, FILE_INDEX, op->flags, (off_t)op->off,
-					(off_t)op->len);
+		io_uring_prep_fallocate(sqe, FILE_INDEX, op->flags, (off_t)op->off, (off_t)op->len);
 		break;
 	case BLK_OP_DISCARD:
 		io_uring_prep_nop(sqe);

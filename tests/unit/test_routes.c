@@ -96,8 +96,7 @@ static const struct row good[] = {
 	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\",\"is_read_only\":null}", 204,
 	  .message = "", .calls = "put_drive " },
 	{ VERB_PUT, "/drives/d",
-	  "{" DRIVE ",\"path_on_host\":\"p\",\"io_engine\":\"Async\",\"rate_limiter\":" LIMITER
-	  "}",
+	  "{" DRIVE ",\"path_on_host\":\"p\",\"io_engine\":\"Async\",\"rate_limiter\":" LIMITER "}",
 	  204, .message = "", .calls = "put_drive " },
 	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\",\"rate_limiter\":{}}", 204,
 	  .message = "", .calls = "put_drive " },
