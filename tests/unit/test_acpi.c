@@ -354,8 +354,8 @@ static const char *const said[] = {
 	"Method(_EVT,1,Serialized)",
 	"If((ESEL&One)){Notify(PWRB,0x80)}",
 	"Device(V000){Name(_HID,\"LNRO0005\")Name(_UID,Zero)",
-	"Memory32Fixed(ReadWrite,0xC0001000,0x00001000,)"
-	"Interrupt(ResourceConsumer,Edge,ActiveHigh,Exclusive,,,){0x00000006,}",
+	("Memory32Fixed(ReadWrite,0xC0001000,0x00001000,)"
+	 "Interrupt(ResourceConsumer,Edge,ActiveHigh,Exclusive,,,){0x00000006,}"),
 	"Device(V011){Name(_HID,\"LNRO0005\")Name(_UID,0x11)",
 };
 

@@ -604,9 +604,9 @@ static void *restless_vcpu(void *arg)
 
 	for (int round = 0; round < ROUNDS; round++) {
 		driver_start(d, 1ull << VIRTIO_RING_F_EVENT_IDX, 64);
-		for (uint16_t i = 0; i < OFFERS; i++) {
-			driver_chain(d, i, &buffer, 1);
-			driver_offer(d, i);
+		for (unsigned i = 0; i < OFFERS; i++) {
+			driver_chain(d, (uint16_t)i, &buffer, 1);
+			driver_offer(d, (uint16_t)i);
 		}
 		driver_put(d, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
 		while (driver_get(d, VIRTIO_MMIO_INTERRUPT_STATUS) == 0 && round % 2 == 0)
