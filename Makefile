@@ -23,7 +23,7 @@ demo: build
 
 ## make test      builds and runs every test
 test:
-	@packaging/install-packages build test images
+	@packaging/install-packages build test images lint
 	@tests/run
 
 ## make bench     wisp beside QEMU: start-up on real KVM, boots in the test host
