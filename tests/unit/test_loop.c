@@ -139,6 +139,30 @@ static void test_muted_source(void **state)
 	close(last.fd);
 }
 
+/* The other end has gone: a muted source must not keep the loop busy. */
+static void test_muted_source_hears_no_hangup(void **state)
+{
+	struct loop *l;
+	struct probe muted, last;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(loop_create(&l), 0);
+	assert_int_equal(pipe(ends), 0);
+	muted = (struct probe){ .loop = l, .fd = ends[0] };
+	assert_int_equal(loop_add(l, ends[0], EPOLLIN, on_event, &muted, &muted.self), 0);
+	assert_int_equal(loop_source_set(muted.self, 0), 0);
+	close(ends[1]);
+	probe_init(&last, l);
+	last.stop_after = 1;
+	fd_event_signal(last.fd);
+	assert_int_equal(loop_run(l), 1);
+	assert_int_equal(muted.calls, 0);
+	loop_destroy(l);
+	close(ends[0]);
+	close(last.fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -146,6 +170,7 @@ int main(void)
 		cmocka_unit_test(test_deferral_is_fair),
 		cmocka_unit_test(test_removal_inside_callback),
 		cmocka_unit_test(test_muted_source),
+		cmocka_unit_test(test_muted_source_hears_no_hangup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

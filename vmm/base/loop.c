@@ -2,7 +2,8 @@
  *
  * Sources sit in one list. A removed source stays allocated until the end of
  * the round in which it was removed, because epoll may already have handed out
- * a pointer to it; `dead` tells the dispatcher to skip it.
+ * a pointer to it; `dead` tells the dispatcher to skip it. A muted source is taken
+ * out of epoll altogether, which reports hang-ups whether asked to or not.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -21,6 +22,7 @@ struct loop_source {
 	int fd;
 	loop_fn fn;
 	void *arg;
+	bool watched; /* epoll has it */
 	bool deferred, dead;
 };
 
@@ -67,16 +69,13 @@ int loop_add(struct loop *l, int fd, uint32_t events, loop_fn fn, void *arg,
 	     struct loop_source **ret)
 {
 	struct loop_source *s = malloc(sizeof(*s));
+	int r;
 
 	if (!s)
 		return -ENOMEM;
 	*s = (struct loop_source){ .loop = l, .fd = fd, .fn = fn, .arg = arg };
-
-	struct epoll_event ev = { .events = events, .data.ptr = s };
-
-	if (epoll_ctl(l->epfd, EPOLL_CTL_ADD, fd, &ev) < 0) {
-		int r = -errno;
-
+	r = loop_source_set(s, events);
+	if (r < 0) {
 		free(s);
 		return r;
 	}
@@ -89,8 +88,18 @@ int loop_add(struct loop *l, int fd, uint32_t events, loop_fn fn, void *arg,
 int loop_source_set(struct loop_source *s, uint32_t events)
 {
 	struct epoll_event ev = { .events = events, .data.ptr = s };
+	int op = EPOLL_CTL_MOD;
 
-	return epoll_ctl(s->loop->epfd, EPOLL_CTL_MOD, s->fd, &ev) < 0 ? -errno : 0;
+	if (events == 0 && !s->watched)
+		return 0;
+	if (events == 0)
+		op = EPOLL_CTL_DEL;
+	else if (!s->watched)
+		op = EPOLL_CTL_ADD;
+	if (epoll_ctl(s->loop->epfd, op, s->fd, &ev) < 0)
+		return -errno;
+	s->watched = events != 0;
+	return 0;
 }
 
 void loop_source_defer(struct loop_source *s)
@@ -105,7 +114,7 @@ void loop_source_remove(struct loop_source *s)
 {
 	if (!s || s->dead)
 		return;
-	epoll_ctl(s->loop->epfd, EPOLL_CTL_DEL, s->fd, NULL);
+	loop_source_set(s, 0);
 	if (s->deferred)
 		s->loop->deferred--;
 	s->deferred = false;
