@@ -69,16 +69,23 @@ int loop_add(struct loop *l, int fd, uint32_t events, loop_fn fn, void *arg,
 	     struct loop_source **ret)
 {
 	struct loop_source *s = malloc(sizeof(*s));
-	int r;
 
 	if (!s)
 		return -ENOMEM;
 	*s = (struct loop_source){ .loop = l, .fd = fd, .fn = fn, .arg = arg };
-	r = loop_source_set(s, events);
-	if (r < 0) {
+
+	struct epoll_event ev = { .events = events, .data.ptr = s };
+
+	/* Also when it starts muted, to learn whether epoll can watch it at all. */
+	if (epoll_ctl(l->epfd, EPOLL_CTL_ADD, fd, &ev) < 0) {
+		int r = -errno;
+
 		free(s);
 		return r;
 	}
+	s->watched = true;
+	if (events == 0)
+		loop_source_set(s, 0);
 	s->next = l->sources;
 	l->sources = s;
 	*ret = s;
