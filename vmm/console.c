@@ -326,9 +326,13 @@ static int start_input(struct console *c)
 int console_create(struct serial *serial, struct loop *loop, int in_fd, int out_fd,
 		   struct console **ret)
 {
-	struct console *c = calloc(1, sizeof(*c));
+	struct console *c;
 	int r;
 
+	/* The loop watches a descriptor once. */
+	if (in_fd == out_fd)
+		return -EEXIST;
+	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
 	c->serial = serial;
