@@ -19,7 +19,7 @@
  * The host is trusted and the guest is not: a packet's header is copied once, then
  * checked; a payload beyond the room that the guest was given costs it the connection.
  *
- * System calls: recv, timerfd_create, timerfd_settime, read, and those of vsock_host.c
+ * System calls: recv, shutdown, timerfd_create, timerfd_settime, read, and those of vsock_host.c
  * and vsock_conn.c.
  */
 #include <endian.h>
@@ -175,9 +175,12 @@ static void arm_timer(struct virtio_vsock *v, uint64_t at_us)
 	v->timer_armed = true;
 }
 
-/* All timeouts are equal: an armed timer goes off before this deadline. */
+/* A deadline stands until it is cleared: a guest that repeats itself gains no time. All
+ * timeouts are equal: an armed timer goes off before this deadline. */
 static void set_deadline(struct virtio_vsock *v, struct vsock_conn *c)
 {
+	if (c->deadline_us != 0)
+		return;
 	c->deadline_us = clock_now_us() + TIMEOUT_US;
 	if (!v->timer_armed)
 		arm_timer(v, c->deadline_us);
@@ -412,6 +415,7 @@ static void start_request(struct virtio_vsock *v, struct vsock_conn *c, uint32_t
 	name_conn(v, c, free_port(v, guest_port), guest_port);
 	c->state = VSOCK_REQUESTED;
 	c->due = VSOCK_DUE_REQUEST;
+	c->deadline_us = 0; /* that was the client's; this is the guest's */
 	set_deadline(v, c);
 }
 
@@ -487,6 +491,16 @@ static struct vsock_conn *add_conn(struct virtio_vsock *v, int fd, enum vsock_st
 	return c;
 }
 
+static void add_client(struct virtio_vsock *v, int fd)
+{
+	struct vsock_conn *c = add_conn(v, fd, VSOCK_GREETING);
+
+	if (c)
+		set_deadline(v, c);
+	else
+		log_guest("virtio-vsock: a host client is refused: no room");
+}
+
 static bool on_listen(void *arg, uint32_t events)
 {
 	struct virtio_vsock *v = arg;
@@ -497,8 +511,8 @@ static bool on_listen(void *arg, uint32_t events)
 		drop_all(v);
 	for (unsigned i = 0; i < ACCEPT_BURST && fd >= 0; i++) {
 		fd = vsock_host_accept(&v->host);
-		if (fd >= 0 && !add_conn(v, fd, VSOCK_GREETING))
-			log_guest("virtio-vsock: a host client is refused: no room");
+		if (fd >= 0)
+			add_client(v, fd);
 	}
 	/* Out of descriptors, say: whoever waits is let in after a connection ended. */
 	if (fd < 0 && fd != -EAGAIN && fd != -ECONNABORTED && fd != -EINTR) {
@@ -515,11 +529,14 @@ static void expire(struct virtio_vsock *v, struct vsock_conn *c, uint64_t now_us
 {
 	if (c->deadline_us == 0)
 		return;
-	if (c->deadline_us <= now_us) {
+	if (c->deadline_us > now_us) {
+		if (c->deadline_us < *next_us)
+			*next_us = c->deadline_us;
+	} else if (c->state == VSOCK_GREETING) {
+		(void)shutdown(c->fd, SHUT_RDWR); /* on_socket() drops it, after this walk */
+	} else {
 		reset_conn(c);
 		settle(v, c);
-	} else if (c->deadline_us < *next_us) {
-		*next_us = c->deadline_us;
 	}
 }
 

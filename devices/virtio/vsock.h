@@ -1,8 +1,9 @@
 /* vsock.h - stream sockets between host and guest (virtio 1.2, section 5.10).
  *
  * A host client connects to the Unix socket at uds_path, writes "CONNECT <port>\n" and
- * reads "OK <host port>\n" once the guest accepted. A guest that connects to port P of
- * CID 2 reaches the listener of "<uds_path>_<P>".
+ * reads "OK <host port>\n" once the guest accepted. Client and guest have 2 s each for
+ * that. A guest that connects to port P of CID 2 reaches the listener of
+ * "<uds_path>_<P>".
  */
 #ifndef DEVICES_VIRTIO_VSOCK_H
 #define DEVICES_VIRTIO_VSOCK_H

@@ -10,10 +10,12 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <linux/virtio_vsock.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -31,7 +33,32 @@ enum {
 	TX = DRIVER_HIGH,
 	ROOM = 64 * 1024,
 	HDR = sizeof(struct virtio_vsock_hdr),
+	LIMIT_US = 2000 * 1000,
 };
+
+/* Time passes when a test says so: the clock and the timer are linked in here. */
+static struct {
+	uint64_t now_us, at_us; /* at_us: what the timer was set to last */
+	int timer;
+} fake = { .now_us = 1 };
+
+uint64_t __wrap_clock_now_us(void);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *t, struct itimerspec *old);
+int __real_timerfd_settime(int fd, int flags, const struct itimerspec *t, struct itimerspec *old);
+
+uint64_t __wrap_clock_now_us(void)
+{
+	return fake.now_us;
+}
+
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *t, struct itimerspec *old)
+{
+	assert_int_equal(flags, TFD_TIMER_ABSTIME);
+	assert_null(old);
+	fake.timer = fd;
+	fake.at_us = (uint64_t)t->it_value.tv_sec * 1000000 + (uint64_t)t->it_value.tv_nsec / 1000;
+	return 0;
+}
 
 struct fixture {
 	struct driver d;
@@ -89,6 +116,20 @@ static int tear_down(void **state)
 	assert_int_equal(rmdir(f->dir), 0);
 	free(f);
 	return 0;
+}
+
+/* The timer runs out if it was set to less than that. */
+static void pass_time(struct fixture *f, uint64_t us)
+{
+	const struct itimerspec at_once = { .it_value.tv_nsec = 1 };
+	struct pollfd p = { .fd = fake.timer, .events = POLLIN };
+
+	fake.now_us += us;
+	if (fake.at_us > fake.now_us)
+		return;
+	assert_int_equal(__real_timerfd_settime(fake.timer, 0, &at_once, NULL), 0);
+	assert_int_equal(poll(&p, 1, -1), 1);
+	driver_run(&f->d);
 }
 
 static int host_socket(const char *path, struct sockaddr_un *a)
@@ -395,6 +436,72 @@ static void bad_greetings_are_hung_up_on(void **state)
 	}
 }
 
+static void endless_greeting_is_hung_up_on(void **state)
+{
+	struct fixture *f = *state;
+	int fd = host_connect(f, "CONN");
+
+	pass_time(f, LIMIT_US - 1);
+	assert_false(closed(fd));
+	pass_time(f, 1);
+	assert_true(closed(fd));
+	assert_int_equal(receive(f), 0);
+	close(fd);
+}
+
+/* However long the client took, the guest has all of its own time. */
+static void unanswered_request_is_hung_up_on(void **state)
+{
+	struct fixture *f = *state;
+	int fd = host_connect(f, "CONN");
+
+	pass_time(f, LIMIT_US - 1);
+	assert_int_equal(send(fd, "ECT 52\n", 7, MSG_NOSIGNAL), 7);
+	driver_run(&f->d);
+	assert_int_equal(receive(f), VIRTIO_VSOCK_OP_REQUEST);
+	pass_time(f, LIMIT_US - 1);
+	assert_false(closed(fd));
+	pass_time(f, 1);
+	assert_true(closed(fd));
+	assert_int_equal(receive(f), VIRTIO_VSOCK_OP_RST);
+	close(fd);
+}
+
+/* The guest sends until the host, which does not read, has data held for it. */
+static void fill_host(struct fixture *f, uint32_t port)
+{
+	struct virtio_vsock_hdr h = packet(52, port, VIRTIO_VSOCK_OP_RW);
+	uint32_t sent = 0;
+
+	h.len = 16 * 1024;
+	do {
+		send_raw(f, &h, h.len);
+		sent += h.len;
+		send_op(f, 52, port, VIRTIO_VSOCK_OP_CREDIT_REQUEST);
+		while (receive(f) != 0)
+			assert_int_equal(f->h.op, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+	} while (f->h.fwd_cnt == sent);
+}
+
+static void repeated_shutdown_gains_no_time(void **state)
+{
+	struct fixture *f = *state;
+	struct virtio_vsock_hdr h;
+	uint32_t port;
+	int fd = open_from_host(f, &port);
+
+	fill_host(f, port);
+	h = packet(52, port, VIRTIO_VSOCK_OP_SHUTDOWN);
+	h.flags = VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND;
+	send_raw(f, &h, 0);
+	pass_time(f, LIMIT_US - 1);
+	send_raw(f, &h, 0);
+	assert_int_equal(receive(f), 0);
+	pass_time(f, 1);
+	assert_int_equal(receive(f), VIRTIO_VSOCK_OP_RST);
+	close(fd);
+}
+
 static void table_is_bounded(void **state)
 {
 	struct fixture *f = *state;
@@ -444,6 +551,9 @@ int main(void)
 		TEST(length_lie_fails_the_device),
 		TEST(reset_ends_connections),
 		TEST(bad_greetings_are_hung_up_on),
+		TEST(endless_greeting_is_hung_up_on),
+		TEST(unanswered_request_is_hung_up_on),
+		TEST(repeated_shutdown_gains_no_time),
 		TEST(table_is_bounded),
 		TEST(path_is_checked),
 	};
