@@ -21,7 +21,8 @@ int slots_create(struct slots **ret);
 void slots_destroy(struct slots *s); /* accepts NULL */
 
 /* Fills or replaces the slot of this kind and id. config is the kind's own
- * (struct drive_config ...), copied. A failure changes nothing. */
+ * (struct drive_config ...), copied. A failure keeps the old
+ * configuration, whose device is then made anew by slots_take(). */
 int slots_put(struct slots *s, enum slot_kind kind, const char *id, const void *config,
 	      struct error *err);
 
