@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
+#include <stdbool.h>
+#include <poll.h>
 #include <cmocka.h>
 // clang-format on
 #include <fcntl.h>
@@ -134,6 +136,19 @@ static int spin(struct fixture *f)
 	r = loop_run(f->loop);
 	loop_source_remove(f->spin);
 	return r;
+}
+
+/* The kernel carries what is typed to the terminal in a thread of its own. */
+static bool has_arrived(int terminal, int bytes)
+{
+	int there = 0;
+
+	for (int tries = 0; tries < 5000 && there < bytes; tries++) {
+		if (ioctl(terminal, FIONREAD, &there) < 0)
+			return false;
+		poll(NULL, 0, 1);
+	}
+	return there >= bytes;
 }
 
 static int flags_of(int fd)
@@ -377,6 +392,7 @@ static int use_own_terminal(struct fixture *f)
 
 	/* Ctrl-C is the guest's; the escape key twice types one, with another key none. */
 	CHECK(write(master, "a\x03\x01\x01\x01qb", 7) == 7);
+	CHECK(has_arrived(slave, 7));
 	CHECK(spin(f) == STOPPED);
 	CHECK(guest_receives(f, got, sizeof(got)) == 4);
 	CHECK(memcmp(got, "a\x03\x01\x62", 4) == 0);
