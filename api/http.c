@@ -28,12 +28,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "api/http.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/listener.h"
 #include "vmm/base/log.h"
 
 enum {
@@ -72,11 +71,8 @@ struct http_server {
 	struct loop_source *source;
 	struct conn *conns;
 	unsigned nconns;
-	int fd, spare;
-	struct sockaddr_un address;
-	bool bound;
-	dev_t dev; /* of the socket's file, valid once bound */
-	ino_t ino;
+	struct listener listener;
+	int spare;
 };
 
 static void conn_destroy(struct conn *c)
@@ -289,15 +285,15 @@ static int conn_create(struct http_server *s, int fd)
 static void refuse_without_descriptors(struct http_server *s)
 {
 	s->spare = fd_close(s->spare);
-	fd_close(accept4(s->fd, NULL, NULL, SOCK_CLOEXEC));
-	s->spare = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+	fd_close(accept4(s->listener.fd, NULL, NULL, SOCK_CLOEXEC));
+	s->spare = fcntl(s->listener.fd, F_DUPFD_CLOEXEC, 0);
 	log_guest("api: a client was turned away: %s", strerror(EMFILE));
 }
 
 static void server_accept(void *arg, uint32_t events)
 {
 	struct http_server *s = arg;
-	int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(s->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)events;
 	if (fd < 0) {
@@ -316,84 +312,7 @@ static void server_accept(void *arg, uint32_t events)
 		fd_close(fd);
 }
 
-static int set_address(struct http_server *s, struct error *err)
-{
-	const char *path = s->config.socket_path;
-	size_t len = strlen(path);
-
-	s->address.sun_family = AF_UNIX;
-	if (len == 0 || len >= sizeof(s->address.sun_path))
-		return error_set(err, -ENAMETOOLONG, "api-sock", "a path of 1 to 107 bytes",
-				 "The path of the API socket has %zu bytes: %s", len, path);
-	memcpy(s->address.sun_path, path, len + 1);
-	return 0;
-}
-
-/* The path is taken: by whom decides what its owner can do about it. */
-static int explain_taken(const struct http_server *s, struct error *err)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool live = fd >= 0 &&
-		    (connect(fd, (const struct sockaddr *)&s->address, sizeof(s->address)) == 0 ||
-		     errno == EAGAIN);
-
-	fd_close(fd);
-	if (live)
-		return error_set(err, -EADDRINUSE, "api-sock", "choose another path",
-				 "The API socket %s is in use by another process",
-				 s->address.sun_path);
-	return error_set(err, -EADDRINUSE, "api-sock", "remove it, or choose another path",
-			 "The API socket cannot be created: %s exists and nobody listens on it",
-			 s->address.sun_path);
-}
-
-static int explain_bind(const struct http_server *s, int errnum, struct error *err)
-{
-	static const struct {
-		int errnum;
-		const char *hint;
-	} hints[] = {
-		{ ENOENT, "create its directory, or choose another path" },
-		{ ENOTDIR, "a part of the path is not a directory" },
-		{ EACCES, "write permission on its directory is needed" },
-		{ EPERM, "write permission on its directory is needed" },
-		{ EROFS, "choose a path on a writable file system" },
-	};
-	const char *hint = "choose another path";
-
-	if (errnum == EADDRINUSE)
-		return explain_taken(s, err);
-	for (unsigned i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
-		if (hints[i].errnum == errnum)
-			hint = hints[i].hint;
-	return error_set(err, -errnum, "api-sock", hint, "The API socket %s cannot be created: %s",
-			 s->address.sun_path, strerror(errnum));
-}
-
-/* Binds and remembers which file that made. */
-static int server_bind(struct http_server *s, struct error *err)
-{
-	struct stat st;
-	int r = set_address(s, err);
-
-	if (r < 0)
-		return r;
-	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (s->fd < 0)
-		return error_errno(err, "api-sock", NULL, "A Unix socket cannot be created");
-	if (bind(s->fd, (const struct sockaddr *)&s->address, sizeof(s->address)) < 0)
-		return explain_bind(s, errno, err);
-	if (lstat(s->address.sun_path, &st) < 0)
-		return error_errno(err, "api-sock", NULL, "The API socket %s vanished",
-				   s->address.sun_path);
-	s->dev = st.st_dev;
-	s->ino = st.st_ino;
-	s->bound = true;
-	if (listen(s->fd, BACKLOG) < 0)
-		return error_errno(err, "api-sock", NULL, "Listening on %s failed",
-				   s->address.sun_path);
-	return 0;
-}
+static const struct listener_name name = { "api-sock", "API socket" };
 
 int http_listen(const struct http_config *config, struct loop *loop, struct http_server **ret,
 		struct error *err)
@@ -403,34 +322,25 @@ int http_listen(const struct http_config *config, struct loop *loop, struct http
 
 	if (!s)
 		return error_set(err, -ENOMEM, "api-sock", NULL, "No memory for the API server");
-	*s = (struct http_server){ .config = *config, .loop = loop, .fd = -1, .spare = -1 };
+	*s = (struct http_server){ .config = *config, .loop = loop, .spare = -1 };
 
-	r = server_bind(s, err);
+	r = listener_open(&s->listener, config->socket_path, 0, BACKLOG, &name, err);
 	if (r < 0)
 		goto fail;
-	s->spare = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
-	r = loop_add(loop, s->fd, EPOLLIN, server_accept, s, &s->source);
+	s->spare = fcntl(s->listener.fd, F_DUPFD_CLOEXEC, 0);
+	r = loop_add(loop, s->listener.fd, EPOLLIN, server_accept, s, &s->source);
 	if (r < 0) {
 		error_set(err, r, "api-sock", NULL, "The API socket cannot be watched: %s",
 			  strerror(-r));
 		goto fail;
 	}
-	s->config.socket_path = s->address.sun_path;
+	s->config.socket_path = s->listener.address.sun_path;
 	*ret = s;
 	return 0;
 
 fail:
 	http_destroy(s);
 	return r;
-}
-
-static void remove_socket_file(const struct http_server *s)
-{
-	struct stat st;
-
-	if (s->bound && lstat(s->address.sun_path, &st) == 0 && st.st_dev == s->dev &&
-	    st.st_ino == s->ino)
-		unlink(s->address.sun_path);
 }
 
 void http_destroy(struct http_server *s)
@@ -442,8 +352,7 @@ void http_destroy(struct http_server *s)
 		conn_destroy(c);
 	}
 	loop_source_remove(s->source);
-	remove_socket_file(s);
+	listener_close(&s->listener);
 	fd_close(s->spare);
-	fd_close(s->fd);
 	free(s);
 }

@@ -789,7 +789,8 @@ static void vsock_detach(struct virtio_dev *d)
 static int vsock_attach(struct virtio_dev *d)
 {
 	struct virtio_vsock *v = to_vsock(d);
-	int r = virtio_watch_create(d->events, v->host.fd, EPOLLIN, on_listen, v, &v->listen_watch);
+	int r = virtio_watch_create(d->events, v->host.listener.fd, EPOLLIN, on_listen, v,
+				    &v->listen_watch);
 
 	if (r == 0)
 		r = virtio_watch_create(d->events, v->timer, EPOLLIN, on_timer, v, &v->timer_watch);

@@ -6,19 +6,13 @@
 #ifndef DEVICES_VIRTIO_VSOCK_HOST_H
 #define DEVICES_VIRTIO_VSOCK_HOST_H
 
-#include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
-#include <sys/un.h>
 
 #include "vmm/base/error.h"
+#include "vmm/base/listener.h"
 
 struct vsock_host {
-	struct sockaddr_un address;
-	int fd; /* listens; -1: closed */
-	dev_t dev;
-	ino_t ino; /* which file bind() made */
-	bool bound;
+	struct listener listener; /* its fd is -1 when closed */
 };
 
 /* Binds and listens. The path leaves room for "_" and any port. 0, or a negative errno
