@@ -37,8 +37,8 @@
  * UNSUPP, and drivers then go on without. A discard of a block device promises
  * nothing about its content, so that is BLKDISCARD, which more devices have.
  *
- * A rate limiter (limiter.h) is asked before a request is begun; one that has to wait
- * goes back to its queue, and a timer gives all queues a turn when it may go on.
+ * A rate limiter (throttle.h) is asked before a request is begun; one that has to wait
+ * goes back to its queue, and all queues get a turn when it may go on.
  */
 #include <errno.h>
 #include <linux/falloc.h>
@@ -47,13 +47,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "devices/virtio/blk.h"
 #include "devices/virtio/blk_file.h"
 #include "devices/virtio/blk_uring.h"
+#include "devices/virtio/throttle.h"
 #include "devices/virtio/transport.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
@@ -105,10 +105,7 @@ struct virtio_blk {
 	struct blk_uring *uring; /* NULL: operations are run on the spot */
 	struct virtio_watch *uring_watch;
 
-	struct limiter limiter;
-	bool limited; /* until the timer says so, no request is begun */
-	int timer_fd;
-	struct virtio_watch *timer_watch;
+	struct throttle throttle; /* while it waits, no request is begun */
 };
 
 static struct virtio_blk *to_blk(const struct virtio_dev *d)
@@ -330,26 +327,12 @@ static void slot_begin(struct virtio_blk *blk, struct blk_slot *s)
 
 /* --- turns --- */
 
-static void limiter_arm(struct virtio_blk *blk, uint64_t wait_us)
-{
-	const uint64_t us_per_s = 1000000;
-	struct itimerspec when = {
-		.it_value.tv_sec = (time_t)(wait_us / us_per_s),
-		.it_value.tv_nsec = (long)(wait_us % us_per_s * 1000),
-	};
-
-	blk->limited = timerfd_settime(blk->timer_fd, 0, &when, NULL) == 0;
-}
-
 /* Whether the request may begin; otherwise it is back in its queue. */
 static bool blk_admit(struct virtio_blk *blk, struct blk_slot *s, uint64_t now_us)
 {
-	uint64_t wait_us = limiter_take(&blk->limiter, slot_bytes(s), now_us);
-
-	if (wait_us == 0)
+	if (throttle_admit(&blk->throttle, slot_bytes(s), now_us))
 		return true;
 	virtq_unpop(s->q);
-	limiter_arm(blk, wait_us);
 	return false;
 }
 
@@ -387,7 +370,7 @@ static bool blk_begin(struct virtio_blk *blk, struct virtq *q)
 	size_t bytes = 0;
 	bool left = false;
 
-	for (int served = 1; !left && !blk->limited; served++) {
+	for (int served = 1; !left && !blk->throttle.waiting; served++) {
 		struct blk_slot *s = slot_next(blk, q, now_us);
 
 		if (!s)
@@ -475,15 +458,10 @@ static bool on_uring(void *arg, uint32_t events)
 	return true;
 }
 
-static bool on_timer(void *arg, uint32_t events)
+static bool on_admission(void *arg, uint32_t events)
 {
-	struct virtio_blk *blk = arg;
-	uint64_t expirations;
-
-	if (events != 0 && read(blk->timer_fd, &expirations, sizeof(expirations)) < 0)
-		return false;
-	blk->limited = false;
-	return blk_kick_all(blk);
+	(void)events;
+	return blk_kick_all(arg);
 }
 
 /* --- the device --- */
@@ -523,17 +501,8 @@ static void blk_detach(struct virtio_dev *d)
 	struct virtio_blk *blk = to_blk(d);
 
 	virtio_watch_destroy(blk->uring_watch);
-	virtio_watch_destroy(blk->timer_watch);
-	blk->uring_watch = blk->timer_watch = NULL;
-}
-
-static int attach_timer(struct virtio_blk *blk)
-{
-	blk->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (blk->timer_fd < 0)
-		return -errno;
-	return virtio_watch_create(blk->dev.events, blk->timer_fd, EPOLLIN, on_timer, blk,
-				   &blk->timer_watch);
+	throttle_detach(&blk->throttle);
+	blk->uring_watch = NULL;
 }
 
 static int attach_uring(struct virtio_blk *blk)
@@ -552,7 +521,7 @@ static int attach_uring(struct virtio_blk *blk)
 static int blk_attach(struct virtio_dev *d)
 {
 	struct virtio_blk *blk = to_blk(d);
-	int r = attach_timer(blk);
+	int r = throttle_attach(&blk->throttle, d->events, on_admission, blk);
 
 	return r < 0 || !blk->async ? r : attach_uring(blk);
 }
@@ -577,7 +546,6 @@ static void blk_destroy(struct virtio_dev *d)
 		return;
 	blk = to_blk(d);
 	blk_uring_destroy(blk->uring);
-	fd_close(blk->timer_fd);
 	blk_file_close(&blk->file);
 	free(blk->slots);
 	free(blk);
@@ -613,12 +581,13 @@ int virtio_blk_create(const struct virtio_blk_drive *c, struct virtio_dev **ret,
 		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	blk->ops = blk_ops;
 	blk->dev.ops = &blk->ops;
-	blk->file.fd = blk->timer_fd = -1;
+	blk->file.fd = -1;
+	throttle_init(&blk->throttle);
 	blk->read_only = c->read_only;
 	blk->writeback = c->writeback;
 	blk->async = c->async;
 	memcpy(blk->serial, c->serial, strnlen(c->serial, sizeof(blk->serial)));
-	limiter_configure(&blk->limiter, &c->limiter, clock_now_us());
+	throttle_configure(&blk->throttle, &c->limiter);
 	blk->slot_count = c->async ? BLK_SLOTS : 1;
 	blk->slots = calloc(blk->slot_count, sizeof(*blk->slots));
 	r = blk->slots ? blk_file_open(c->path, c->read_only, &blk->file, err)
@@ -668,12 +637,9 @@ int virtio_blk_set_path(struct virtio_dev *d, const char *path, struct error *er
 	return 0;
 }
 
-/* Whoever waits for the old limiter asks the new one. */
 void virtio_blk_set_limiter(struct virtio_dev *d, const struct limiter_config *c)
 {
 	struct virtio_blk *blk = to_blk(d);
 
-	limiter_configure(&blk->limiter, c, clock_now_us());
-	if (blk->limited)
-		limiter_arm(blk, 1);
+	throttle_configure(&blk->throttle, c);
 }
