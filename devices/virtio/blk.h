@@ -26,12 +26,13 @@ int virtio_blk_create(const struct virtio_blk_drive *drive, struct virtio_dev **
  * a transport has the device. */
 void virtio_blk_set_vcpus(struct virtio_dev *d, unsigned vcpus);
 
-/* Gives the disk another file, or looks at the same one again after it grew, and
- * tells the driver. What is in flight ends on the old one. On failure nothing has
- * changed. With the device's lock; main thread. */
+/* Both of a running machine's disk, on the main thread; they take the device's lock.
+ *
+ * path: another file, or the same one again after it grew; the driver is told. What is
+ * in flight ends on the old one. On failure nothing has changed. */
 int virtio_blk_set_path(struct virtio_dev *d, const char *path, struct error *err);
 
-/* Replaces the buckets that the configuration has. With the device's lock. */
+/* Replaces the buckets that the configuration has. */
 void virtio_blk_set_limiter(struct virtio_dev *d, const struct limiter_config *c);
 
 #endif
