@@ -130,6 +130,26 @@ static void test_read_write(void **state)
 	gmem_destroy(m);
 }
 
+/* What another process maps is what the guest sees. */
+static void test_shared(void **state)
+{
+	static const enum gmem_backing kinds[] = { GMEM_MEMFD, GMEM_MEMFD_TRANSPARENT };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct gmem *m = make(MIB, kinds[i]);
+		unsigned count;
+		const struct gmem_region *r = gmem_regions(m, &count);
+		char text[6] = "";
+
+		assert_int_equal(gmem_write(m, gpa(100), "hello", 6), 0);
+		assert_int_equal(pread(r->fd, text, 6, (off_t)r->fd_offset + 100), 6);
+		assert_string_equal(text, "hello");
+		assert_int_equal(gmem_map_file(m, gpa(0), r->fd, 0, 4096), -EINVAL);
+		gmem_destroy(m);
+	}
+}
+
 static int file_of(const char *text, size_t len)
 {
 	int fd = memfd_create("test", MFD_CLOEXEC);
@@ -343,6 +363,7 @@ int main(void)
 		cmocka_unit_test(test_regions_around_gap),
 		cmocka_unit_test(test_bad_sizes),
 		cmocka_unit_test(test_read_write),
+		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_map_file),
 		cmocka_unit_test(test_map_file_refusals),
 		cmocka_unit_test(test_address),

@@ -72,7 +72,7 @@ static int open_backing(struct gmem *m, const struct gmem_config *c, struct erro
 {
 	unsigned flags = MFD_CLOEXEC;
 
-	if (c->backing != GMEM_MEMFD && c->backing != GMEM_HUGE_2M)
+	if (c->backing == GMEM_ANON || c->backing == GMEM_TRANSPARENT)
 		return 0;
 	if (c->backing == GMEM_HUGE_2M)
 		flags |= MFD_HUGETLB | MFD_HUGE_2MB;
@@ -124,7 +124,7 @@ static int map_region(struct gmem *m, gpa_t base, size_t len, uint64_t offset, s
 					   ? "raise /proc/sys/vm/nr_hugepages, or use None"
 					   : "give less memory",
 				   "cannot map %zu bytes of guest memory", len);
-	if (m->backing == GMEM_TRANSPARENT)
+	if (m->backing == GMEM_TRANSPARENT || m->backing == GMEM_MEMFD_TRANSPARENT)
 		madvise(host, len, MADV_HUGEPAGE);
 	/* A core dump of the VMM must not carry the guest's secrets. */
 	madvise(host, len, MADV_DONTDUMP);

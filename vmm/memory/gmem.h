@@ -29,10 +29,11 @@ static inline gpa_t gpa(uint64_t address)
 }
 
 enum gmem_backing {
-	GMEM_ANON,	  /* private anonymous pages */
-	GMEM_TRANSPARENT, /* the same, with transparent huge pages asked for */
-	GMEM_MEMFD,	  /* a shareable file in memory (vhost-user, snapshots) */
-	GMEM_HUGE_2M,	  /* 2 MiB pages from hugetlbfs */
+	GMEM_ANON,		/* private anonymous pages */
+	GMEM_TRANSPARENT,	/* the same, with transparent huge pages asked for */
+	GMEM_MEMFD,		/* a file in memory, which another process may map */
+	GMEM_MEMFD_TRANSPARENT, /* the same, with transparent huge pages asked for */
+	GMEM_HUGE_2M,		/* 2 MiB pages from hugetlbfs, a file as well */
 };
 
 struct gmem_config {
