@@ -85,16 +85,29 @@ static void on_stop_event(void *ctx, uint32_t events)
 	stop_request(&m->ended, m->stop_reason, m->stop_value);
 }
 
+/* Whether another process must be able to map guest memory. */
+static bool memory_is_shared(const struct machine *m)
+{
+	for (unsigned n = 0; n < m->device_count; n++) {
+		if (m->device[n]->ops->remote)
+			return true;
+	}
+	return false;
+}
+
 static int create_memory(struct machine *m, const struct machine_config *c, struct error *err)
 {
-	static const enum gmem_backing backings[] = {
-		[HUGE_PAGES_NONE] = GMEM_ANON,
-		[HUGE_PAGES_TRANSPARENT] = GMEM_TRANSPARENT,
-		[HUGE_PAGES_2M] = GMEM_HUGE_2M,
+	static const struct {
+		enum gmem_backing own, shared;
+	} backings[] = {
+		[HUGE_PAGES_NONE] = { GMEM_ANON, GMEM_MEMFD },
+		[HUGE_PAGES_TRANSPARENT] = { GMEM_TRANSPARENT, GMEM_MEMFD_TRANSPARENT },
+		[HUGE_PAGES_2M] = { GMEM_HUGE_2M, GMEM_HUGE_2M },
 	};
 	struct gmem_config config = {
 		.size_bytes = c->mem_size_mib * MIB,
-		.backing = backings[c->huge_pages],
+		.backing = memory_is_shared(m) ? backings[c->huge_pages].shared
+					       : backings[c->huge_pages].own,
 	};
 
 	arch_mmio_gap(&config.gap_start, &config.gap_end);

@@ -80,7 +80,9 @@ void virtio_dev_destroy(struct virtio_dev *d)
 
 uint64_t virtio_dev_features(const struct virtio_dev *d)
 {
-	return core_features | (d->ops->features ? d->ops->features(d) : 0);
+	uint64_t own = d->ops->features ? d->ops->features(d) : 0;
+
+	return d->ops->remote ? own : core_features | own;
 }
 
 bool virtio_dev_accept(struct virtio_dev *d, uint32_t word, uint32_t bits)

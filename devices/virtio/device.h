@@ -30,8 +30,13 @@ struct virtio_ops {
 	const uint16_t *queue_sizes; /* nqueues maxima, powers of two */
 	size_t config_len;	     /* bytes of configuration space */
 
+	/* Another process serves the queues, by the eventfds that the sink lends
+	 * (transport.h): kick is never called, and features decides on the core's bits
+	 * too. The device's memory must be shareable (GMEM_MEMFD and its like). */
+	bool remote;
+
 	/* Device-specific bits on offer, constant for the device's life; the core
-	 * adds its own. NULL: none. vCPU thread. */
+	 * adds its own, unless the device is remote. NULL: none. vCPU thread. */
 	uint64_t (*features)(const struct virtio_dev *d);
 
 	/* Configuration space, in range always. read: vCPU thread; NULL when
@@ -50,7 +55,8 @@ struct virtio_ops {
 	int (*activate)(struct virtio_dev *d);
 
 	/* Serves queue q up to a budget of the device's own and publishes. True when
-	 * work is left: called again after the others' turns. Main thread. */
+	 * work is left: called again after the others' turns. NULL only when the device
+	 * is remote. Main thread. */
 	bool (*kick)(struct virtio_dev *d, unsigned q);
 
 	/* Finishes and publishes every request in hand that needs no more of the

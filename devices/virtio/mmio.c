@@ -14,6 +14,9 @@
  * Interrupts are edges: the status bit is set first and the eventfd signalled
  * after it, every time, even if the bit was set already. A driver that was just
  * about to acknowledge the old event would otherwise never hear of the new one.
+ * Another process that serves the queues signals the eventfd and cannot set the bit:
+ * for such a device the bit for used buffers always reads as set. A driver that looks
+ * at its queues in vain loses nothing else.
  *
  * What a guest can do wrong: any access at any offset, width and order. Control
  * registers answer aligned 4-byte accesses only (4.2.2.2). Anything else reads as
@@ -75,6 +78,17 @@ static void mmio_interrupt(const struct virtio_sink *s, enum virtio_cause cause,
 	fd_event_signal(t->irq_fd);
 }
 
+static int mmio_kick_fd(const struct virtio_sink *s, unsigned queue)
+{
+	return container_of(s, struct virtio_mmio, sink)->queue[queue].kick_fd;
+}
+
+static int mmio_call_fd(const struct virtio_sink *s, unsigned queue)
+{
+	(void)queue;
+	return container_of(s, struct virtio_mmio, sink)->irq_fd;
+}
+
 /* --- life --- */
 
 static int open_eventfds(struct virtio_mmio *t)
@@ -108,7 +122,11 @@ int virtio_mmio_create(struct virtio_dev *dev, const struct gmem *mem, struct vi
 	if (!t)
 		return -ENOMEM;
 	t->dev = dev;
-	t->sink.interrupt = mmio_interrupt;
+	t->sink = (struct virtio_sink){
+		.interrupt = mmio_interrupt,
+		.kick_fd = mmio_kick_fd,
+		.call_fd = mmio_call_fd,
+	};
 	t->nqueues = n;
 	t->irq_fd = -1;
 	for (unsigned i = 0; i < n; i++)
@@ -199,7 +217,7 @@ int virtio_mmio_attach(struct virtio_mmio *t, struct loop *l)
 {
 	int r = attach_device(t, l);
 
-	for (unsigned i = 0; i < t->nqueues && r == 0; i++) {
+	for (unsigned i = 0; i < t->nqueues && r == 0 && !t->dev->ops->remote; i++) {
 		struct mmio_queue *q = &t->queue[i];
 
 		r = loop_add(l, q->kick_fd, EPOLLIN, on_kick, q, &q->source);
@@ -318,6 +336,8 @@ static void mmio_read(void *device, uint64_t off, void *data, size_t len)
 
 	if (off == VIRTIO_MMIO_INTERRUPT_STATUS && len == REG_BYTES) {
 		value = __atomic_load_n(&t->interrupt_status, __ATOMIC_SEQ_CST);
+		if (t->dev->ops->remote)
+			value |= VIRTIO_MMIO_INT_VRING;
 		memcpy(data, &value, sizeof(value));
 		return;
 	}

@@ -61,7 +61,7 @@ struct virtq {
 
 	/* Host view of the rings, NULL while disabled. Shared with the guest. */
 	const struct vring_desc *desc;
-	const struct vring_avail *avail;
+	struct vring_avail *avail;
 	struct vring_used *used;
 
 	uint16_t next_avail; /* the next entry to take */
@@ -125,7 +125,7 @@ const char *virtq_enable(struct virtq *q, const struct virtq_layout *l, const st
 	/* Both rings end in an event index, negotiated or not (2.7: 6 bytes). */
 	const void *desc =
 		ring_span(mem, l->desc, n * sizeof(struct vring_desc), VRING_DESC_ALIGN_SIZE);
-	const void *avail = ring_span(mem, l->avail, 6 + n * 2, VRING_AVAIL_ALIGN_SIZE);
+	void *avail = ring_span(mem, l->avail, 6 + n * 2, VRING_AVAIL_ALIGN_SIZE);
 	void *used = ring_span(mem, l->used, 6 + n * sizeof(struct vring_used_elem),
 			       VRING_USED_ALIGN_SIZE);
 
@@ -141,6 +141,16 @@ const char *virtq_enable(struct virtq *q, const struct virtq_layout *l, const st
 	q->next_used = q->published = 0;
 	q->mem = mem;
 	return NULL;
+}
+
+void virtq_rings(const struct virtq *q, struct virtq_rings *ret)
+{
+	*ret = (struct virtq_rings){
+		.size = q->size,
+		.desc = q->desc,
+		.avail = q->avail,
+		.used = q->used,
+	};
 }
 
 void virtq_disable(struct virtq *q)

@@ -7,6 +7,7 @@
 #ifndef DEVICES_VIRTIO_QUEUE_H
 #define DEVICES_VIRTIO_QUEUE_H
 
+#include <linux/virtio_ring.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -71,6 +72,16 @@ const char *virtq_enable(struct virtq *q, const struct virtq_layout *l, const st
 
 /* Forgets the rings; no guest memory is touched any more. Idempotent. */
 void virtq_disable(struct virtq *q);
+
+/* Where an enabled queue's rings are in this process, for whoever tells another process.
+ * Valid until the queue is disabled. */
+struct virtq_rings {
+	uint16_t size;
+	const struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+};
+void virtq_rings(const struct virtq *q, struct virtq_rings *ret);
 
 bool virtq_enabled(const struct virtq *q);
 uint16_t virtq_max_size(const struct virtq *q);
