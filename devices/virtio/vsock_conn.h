@@ -2,7 +2,7 @@
  *
  * Knows nothing of queues or of other connections. Credit is that of virtio 1.2,
  * 5.10.6.3: counters of 32 bits that wrap, and each side's word for how much it has
- * room for. Owner: vsock.c, with the device's lock.
+ * room for. Owner: the device (vsock_device.h), with the device's lock.
  */
 #ifndef DEVICES_VIRTIO_VSOCK_CONN_H
 #define DEVICES_VIRTIO_VSOCK_CONN_H
@@ -38,7 +38,7 @@ enum {
 struct virtio_watch;
 
 struct vsock_conn {
-	/* vsock.c's */
+	/* the device's */
 	TAILQ_ENTRY(vsock_conn) all, ready;
 	LIST_ENTRY(vsock_conn) hash;
 	void *owner;
