@@ -113,8 +113,8 @@ static int apply(struct vm *vm, const struct machine_description *d, struct erro
 			       err);
 	for (uint32_t i = 0; r == 0 && i < d->ndrives; i++)
 		r = in_section(vm_put_drive(vm, &d->drives[i], err), "drives", (int)i, err);
-	if (r == 0 && d->entropy.present)
-		r = in_section(vm_put_entropy(vm, err), "entropy", -1, err);
+	if (r == 0 && d->has_entropy)
+		r = in_section(vm_put_entropy(vm, &d->entropy, err), "entropy", -1, err);
 	if (r == 0 && d->has_balloon)
 		r = in_section(vm_put_balloon(vm, &d->balloon, err), "balloon", -1, err);
 	return r;

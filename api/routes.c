@@ -81,6 +81,7 @@ static int get_machine(struct api_call *call)
 static void describe(const struct vm *vm, struct machine_description *d)
 {
 	const struct boot_source_config *boot = vm_boot_source(vm);
+	const struct entropy_config *entropy = vm_entropy(vm);
 	const struct balloon_config *balloon = vm_balloon(vm);
 	const struct drive_config *drive;
 
@@ -89,7 +90,9 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	d->has_boot_source = boot != NULL;
 	d->machine = *vm_machine(vm);
 	d->has_machine = true;
-	d->entropy.present = vm_has_entropy(vm);
+	if (entropy)
+		d->entropy = *entropy;
+	d->has_entropy = entropy != NULL;
 	if (balloon)
 		d->balloon = *balloon;
 	d->has_balloon = balloon != NULL;
@@ -145,7 +148,7 @@ static int put_drive(struct api_call *call)
 
 static int put_entropy(struct api_call *call)
 {
-	return vm_put_entropy(call->vm, &call->err);
+	return vm_put_entropy(call->vm, call->config, &call->err);
 }
 
 static int put_balloon(struct api_call *call)

@@ -43,7 +43,6 @@ static const char *const vm_target_names[] = {
 	NULL,
 };
 
-static const char no_rate_limiter[] = "leave it out or give null";
 static const char file_sections[] =
 	"leave it out; boot-source, drives, machine-config, entropy and balloon are supported";
 
@@ -183,7 +182,12 @@ static const struct body_field drive_fields[] = {
 const struct body_table body_drive = { TABLE(drive_config, drive_fields) };
 
 static const struct body_field entropy_fields[] = {
-	{ .name = "rate_limiter", .type = BODY_NULL, .hint = no_rate_limiter },
+	{ .name = "rate_limiter",
+	  .type = BODY_OBJECT,
+	  PLACE(entropy_config, rate_limiter),
+	  MARK(entropy_config, has_rate_limiter),
+	  .nullable = true,
+	  .table = &body_rate_limiter },
 };
 const struct body_table body_entropy = { TABLE(entropy_config, entropy_fields) };
 
@@ -291,7 +295,7 @@ static const struct body_field description_fields[] = {
 	{ .name = "entropy",
 	  .type = BODY_OBJECT,
 	  PLACE(machine_description, entropy),
-	  MARK(machine_description, entropy.present),
+	  MARK(machine_description, has_entropy),
 	  .nullable = true,
 	  .table = &body_entropy },
 	{ .name = "pmem", .type = BODY_EMPTY, .hint = file_sections },

@@ -36,7 +36,7 @@ struct machine_description {
 	struct machine_config machine;
 	struct entropy_config entropy;
 	struct balloon_config balloon;
-	bool has_boot_source, has_machine, has_balloon;
+	bool has_boot_source, has_machine, has_entropy, has_balloon;
 	uint32_t ndrives;
 	struct drive_config drives[VM_MAX_DRIVES];
 };

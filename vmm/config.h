@@ -60,7 +60,8 @@ struct drive_config {
 };
 
 struct entropy_config {
-	bool present;
+	bool has_rate_limiter;
+	struct limiter_config rate_limiter;
 };
 
 struct balloon_config {

@@ -51,9 +51,9 @@ static int create_drive(const void *config, struct virtio_dev **ret, struct erro
 
 static int create_entropy(const void *config, struct virtio_dev **ret, struct error *err)
 {
-	int r = virtio_rng_create(ret);
+	const struct entropy_config *c = config;
+	int r = virtio_rng_create(&c->rate_limiter, ret);
 
-	(void)config;
 	return r < 0 ? error_set(err, r, "entropy", NULL, "cannot create the entropy device") : 0;
 }
 

@@ -245,12 +245,11 @@ int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err)
 	return r < 0 ? r : slots_put(vm->slots, SLOT_DRIVE, c->drive_id, c, err);
 }
 
-int vm_put_entropy(struct vm *vm, struct error *err)
+int vm_put_entropy(struct vm *vm, const struct entropy_config *c, struct error *err)
 {
-	struct entropy_config c = { .present = true };
 	int r = check_not_started(vm, err);
 
-	return r < 0 ? r : slots_put(vm->slots, SLOT_ENTROPY, "entropy", &c, err);
+	return r < 0 ? r : slots_put(vm->slots, SLOT_ENTROPY, "entropy", c, err);
 }
 
 static int check_amount(const struct vm *vm, uint64_t amount_mib, struct error *err)
@@ -300,9 +299,9 @@ const struct drive_config *vm_drive(const struct vm *vm, unsigned index)
 	return slots_config(vm->slots, SLOT_DRIVE, index);
 }
 
-bool vm_has_entropy(const struct vm *vm)
+const struct entropy_config *vm_entropy(const struct vm *vm)
 {
-	return slots_config(vm->slots, SLOT_ENTROPY, 0) != NULL;
+	return slots_config(vm->slots, SLOT_ENTROPY, 0);
 }
 
 const struct balloon_config *vm_balloon(const struct vm *vm)

@@ -3,8 +3,9 @@
 #define DEVICES_VIRTIO_RNG_H
 
 #include "devices/virtio/device.h"
+#include "devices/virtio/limiter.h"
 
-/* 0 and *ret, for a transport to own; or -ENOMEM. */
-int virtio_rng_create(struct virtio_dev **ret);
+/* Gives entropy within these limits. 0 and *ret, for a transport to own; or -ENOMEM. */
+int virtio_rng_create(const struct limiter_config *limits, struct virtio_dev **ret);
 
 #endif

@@ -21,6 +21,7 @@ struct vm {
 	enum vm_state state;
 	struct boot_source_config boot_source;
 	bool has_boot_source, has_entropy, has_balloon, fail;
+	struct entropy_config entropy;
 	char fail_field[64];
 	struct machine_config machine;
 	struct drive_config drives[VM_MAX_DRIVES];
@@ -143,13 +144,15 @@ int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err)
 	return 0;
 }
 
-int vm_put_entropy(struct vm *vm, struct error *err)
+int vm_put_entropy(struct vm *vm, const struct entropy_config *c, struct error *err)
 {
 	int r = record(vm, "put_entropy", err);
 
-	if (r == 0)
-		vm->has_entropy = true;
-	return r;
+	if (r < 0)
+		return r;
+	vm->entropy = *c;
+	vm->has_entropy = true;
+	return 0;
 }
 
 int vm_put_balloon(struct vm *vm, const struct balloon_config *c, struct error *err)
@@ -178,9 +181,9 @@ const struct drive_config *vm_drive(const struct vm *vm, unsigned index)
 	return index < vm->ndrives ? &vm->drives[index] : NULL;
 }
 
-bool vm_has_entropy(const struct vm *vm)
+const struct entropy_config *vm_entropy(const struct vm *vm)
 {
-	return vm->has_entropy;
+	return vm->has_entropy ? &vm->entropy : NULL;
 }
 
 const struct balloon_config *vm_balloon(const struct vm *vm)

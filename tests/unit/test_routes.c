@@ -107,6 +107,10 @@ static const struct row good[] = {
 	{ VERB_PUT, "/entropy", "{}", 204, .message = "", .calls = "put_entropy " },
 	{ VERB_PUT, "/entropy", "{\"rate_limiter\":null}", 204, .message = "",
 	  .calls = "put_entropy " },
+	{ VERB_PUT, "/entropy", "{\"rate_limiter\":" LIMITER "}", 204, .message = "",
+	  .calls = "put_entropy " },
+	{ VERB_PUT, "/entropy", "{\"rate_limiter\":{}}", 204, .message = "",
+	  .calls = "put_entropy " },
 	{ VERB_PUT, "/balloon", "{\"amount_mib\":0,\"deflate_on_oom\":false}", 204, .message = "",
 	  .calls = "put_balloon " },
 	{ VERB_PUT, "/balloon",
@@ -322,10 +326,8 @@ static const struct row bad[] = {
 	  .message = BAD_JSON "unknown field `deflate_on_oom`", .state = VM_RUNNING },
 	{ VERB_PATCH, "/balloon/statistics", "{}",
 	  .message = BAD_JSON "missing field `stats_polling_interval_s`", .state = VM_RUNNING },
-	{ VERB_PUT, "/entropy", "{\"rate_limiter\":" LIMITER "}",
-	  .message = "rate_limiter is not supported" },
-	{ VERB_PUT, "/entropy", "{\"rate_limiter\":{}}",
-	  .message = "rate_limiter is not supported" },
+	{ VERB_PUT, "/entropy", "{\"rate_limiter\":{\"iops\":null}}",
+	  .message = BAD_JSON "unknown field `iops`" },
 	{ VERB_PUT, "/actions", "{}", .message = BAD_JSON "missing field `action_type`" },
 	{ VERB_PUT, "/actions", "{\"action_type\":\"Reboot\"}",
 	  .message = BAD_JSON
@@ -522,7 +524,8 @@ static void full_config_is_reported(void **state)
 		      "{\"kernel_image_path\":\"/k\",\"boot_args\":\"\"}", 204);
 	expect_status(vm, VERB_PUT, "/drives/d",
 		      "{" DRIVE ",\"path_on_host\":\"/p\",\"is_read_only\":true}", 204);
-	expect_status(vm, VERB_PUT, "/entropy", "{}", 204);
+	expect_status(vm, VERB_PUT, "/entropy",
+		      "{\"rate_limiter\":{\"ops\":{\"size\":5,\"refill_time\":6}}}", 204);
 
 	struct http_response res = ask(vm, VERB_GET, "/vm/config", NULL);
 
@@ -537,7 +540,8 @@ static void full_config_is_reported(void **state)
 		"\"machine-config\":{\"vcpu_count\":1,\"mem_size_mib\":128,\"smt\":false,"
 		"\"track_dirty_pages\":false,\"huge_pages\":\"None\"},\"metrics\":null,"
 		"\"mmds-config\":null,\"network-interfaces\":[],\"vsock\":null,"
-		"\"entropy\":{\"rate_limiter\":null},\"pmem\":[],\"memory-hotplug\":null}");
+		"\"entropy\":{\"rate_limiter\":{\"bandwidth\":null,\"ops\":{\"size\":5,"
+		"\"refill_time\":6,\"one_time_burst\":0}}},\"pmem\":[],\"memory-hotplug\":null}");
 	free(res.body);
 	vm_destroy(vm);
 }

@@ -16,11 +16,13 @@
 
 enum { BUF = DRIVER_BUFFERS, CAP = 64 * 1024 };
 
-static void start(struct driver *d)
+static const struct limiter_config no_limits;
+
+static void start(struct driver *d, const struct limiter_config *limits)
 {
 	struct virtio_dev *dev;
 
-	assert_int_equal(virtio_rng_create(&dev), 0);
+	assert_int_equal(virtio_rng_create(limits, &dev), 0);
 	driver_create(d, dev);
 	driver_start(d, 0, 64);
 }
@@ -42,7 +44,7 @@ static void fills_every_buffer(void **state)
 	struct driver d;
 
 	(void)state;
-	start(&d);
+	start(&d, &no_limits);
 	assert_int_equal(driver_get(&d, VIRTIO_MMIO_DEVICE_ID), VIRTIO_ID_RNG);
 	assert_true(driver_request(&d, b, 2, &e));
 	assert_int_equal(e.len, 800);
@@ -61,31 +63,83 @@ static void request_is_capped(void **state)
 	struct driver d;
 
 	(void)state;
-	start(&d);
+	start(&d, &no_limits);
 	assert_true(driver_request(&d, b, 2, &e));
 	assert_int_equal(e.len, CAP);
 	assert_int_equal(zeros(&d, BUF + CAP + 10, CAP - 10), CAP - 10);
 	driver_destroy(&d);
 }
 
+/* Requests of len bytes, as many as n. */
+static void ask(struct driver *d, uint32_t len, uint16_t n)
+{
+	const struct driver_buffer b = { BUF, len, true };
+
+	for (uint16_t i = 0; i < n; i++) {
+		driver_chain(d, i, &b, 1);
+		driver_offer(d, i);
+	}
+	driver_kick(d, 0);
+}
+
 static void burst_takes_turns(void **state)
 {
-	const struct driver_buffer b = { BUF, 16, true };
 	struct vring_used_elem e;
 	struct driver d;
 
 	(void)state;
-	start(&d);
-	for (uint16_t i = 0; i < 64; i++) {
-		driver_chain(&d, i, &b, 1);
-		driver_offer(&d, i);
-	}
-	driver_kick(&d, 0);
+	start(&d, &no_limits);
+	ask(&d, 16, 64);
 	for (unsigned i = 0; i < 64; i++) {
 		assert_true(driver_used(&d, &e));
 		assert_int_equal(e.len, 16);
 	}
 	assert_true(d.dev->counters.kicks > 3);
+	driver_destroy(&d);
+}
+
+/* Bytes are counted as they will be given: a request beyond the cap costs the cap. */
+static void limits_bytes(void **state)
+{
+	const struct limiter_config hour = { .bandwidth = { 2 * CAP, 3600000, CAP },
+					     .has_bandwidth = true };
+	struct vring_used_elem e;
+	struct driver d;
+
+	(void)state;
+	start(&d, &hour);
+	ask(&d, CAP + 100, 10);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(driver_used(&d, &e));
+		assert_int_equal(e.len, CAP);
+	}
+	driver_kick(&d, 0);
+	assert_false(driver_used(&d, &e));
+	assert_int_equal(d.dev->counters.requests, 3);
+	driver_destroy(&d);
+}
+
+/* What had to wait is served without another kick; a reset forgets it. */
+static void goes_on_when_the_limit_allows(void **state)
+{
+	const struct limiter_config often = { .ops = { 1, 20, 0 }, .has_ops = true };
+	struct vring_used_elem e;
+	struct driver d;
+
+	(void)state;
+	start(&d, &often);
+	ask(&d, 16, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		while (!driver_used(&d, &e))
+			driver_run(&d);
+		assert_int_equal(e.len, 16);
+	}
+	ask(&d, 16, 3);
+	driver_put(&d, VIRTIO_MMIO_STATUS, 0);
+	for (uint64_t seen = d.dev->counters.requests, i = 0; i < 3; i++) {
+		driver_run(&d);
+		assert_int_equal(d.dev->counters.requests, seen);
+	}
 	driver_destroy(&d);
 }
 
@@ -97,7 +151,7 @@ static void readable_buffer_fails_the_device(void **state)
 	struct driver d;
 
 	(void)state;
-	start(&d);
+	start(&d, &no_limits);
 	assert_false(driver_request(&d, b, 2, &e));
 	assert_true(driver_get(&d, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	driver_start(&d, 0, 64);
@@ -111,6 +165,8 @@ int main(void)
 		cmocka_unit_test(fills_every_buffer),
 		cmocka_unit_test(request_is_capped),
 		cmocka_unit_test(burst_takes_turns),
+		cmocka_unit_test(limits_bytes),
+		cmocka_unit_test(goes_on_when_the_limit_allows),
 		cmocka_unit_test(readable_buffer_fails_the_device),
 	};
 
