@@ -83,6 +83,7 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	const struct boot_source_config *boot = vm_boot_source(vm);
 	const struct entropy_config *entropy = vm_entropy(vm);
 	const struct balloon_config *balloon = vm_balloon(vm);
+	const struct vsock_config *vsock = vm_vsock(vm);
 	const struct drive_config *drive;
 
 	if (boot)
@@ -96,6 +97,9 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	if (balloon)
 		d->balloon = *balloon;
 	d->has_balloon = balloon != NULL;
+	if (vsock)
+		d->vsock = *vsock;
+	d->has_vsock = vsock != NULL;
 	while (d->ndrives < VM_MAX_DRIVES && (drive = vm_drive(vm, d->ndrives)) != NULL)
 		d->drives[d->ndrives++] = *drive;
 }
@@ -154,6 +158,11 @@ static int put_entropy(struct api_call *call)
 static int put_balloon(struct api_call *call)
 {
 	return vm_put_balloon(call->vm, call->config, &call->err);
+}
+
+static int put_vsock(struct api_call *call)
+{
+	return vm_put_vsock(call->vm, call->config, &call->err);
 }
 
 static int get_balloon(struct api_call *call)
@@ -263,6 +272,8 @@ const struct route routes[] = {
 	{ VERB_GET,   "/balloon/statistics", VM_LIVE,    .run = get_balloon_statistics },
 	{ VERB_PATCH, "/balloon/statistics", VM_LIVE,    &body_polling,
 	  .run = patch_balloon_statistics },
+	{ VERB_PUT,   "/vsock",          VM_NOT_STARTED, &body_vsock,       .run = put_vsock,
+	  .deprecated = "vsock_id" },
 	{ VERB_PUT,   "/actions",        VM_ANY,         &body_action,      .run = put_action },
 	{ VERB_PATCH, "/machine-config", VM_NOT_STARTED, &body_machine, present_machine, patch_machine,
 	  .deprecated = "cpu_template" },

@@ -44,7 +44,7 @@ static const char *const vm_target_names[] = {
 };
 
 static const char file_sections[] =
-	"leave it out; boot-source, drives, machine-config, entropy and balloon are supported";
+	"leave it out; boot-source, drives, machine-config, entropy, balloon and vsock are supported";
 
 static const struct body_field boot_source_fields[] = {
 	{ .name = "kernel_image_path",
@@ -217,6 +217,27 @@ static const struct body_field balloon_fields[] = {
 };
 const struct body_table body_balloon = { TABLE(balloon_config, balloon_fields) };
 
+/* 0 to 2 are the hypervisor's, this machine's and the host's, the largest is any. */
+static const struct body_field vsock_fields[] = {
+	{ .name = "guest_cid",
+	  .type = BODY_U64,
+	  PLACE(vsock_config, guest_cid),
+	  .required = true,
+	  .min = 3,
+	  .max = UINT32_MAX - 1 },
+	{ .name = "uds_path",
+	  .type = BODY_STRING,
+	  PLACE(vsock_config, uds_path),
+	  .required = true,
+	  .min = 1 },
+	{ .name = "vsock_id",
+	  .type = BODY_STRING,
+	  PLACE(vsock_config, vsock_id),
+	  .nullable = true,
+	  .hidden = true },
+};
+const struct body_table body_vsock = { TABLE(vsock_config, vsock_fields) };
+
 static const struct body_field target_fields[] = {
 	{ .name = "amount_mib",
 	  .type = BODY_U64,
@@ -291,7 +312,12 @@ static const struct body_field description_fields[] = {
 	{ .name = "metrics", .type = BODY_NULL, .hint = file_sections },
 	{ .name = "mmds-config", .type = BODY_NULL, .hint = file_sections },
 	{ .name = "network-interfaces", .type = BODY_EMPTY, .hint = file_sections },
-	{ .name = "vsock", .type = BODY_NULL, .hint = file_sections },
+	{ .name = "vsock",
+	  .type = BODY_OBJECT,
+	  PLACE(machine_description, vsock),
+	  MARK(machine_description, has_vsock),
+	  .nullable = true,
+	  .table = &body_vsock },
 	{ .name = "entropy",
 	  .type = BODY_OBJECT,
 	  PLACE(machine_description, entropy),

@@ -36,7 +36,8 @@ struct machine_description {
 	struct machine_config machine;
 	struct entropy_config entropy;
 	struct balloon_config balloon;
-	bool has_boot_source, has_machine, has_entropy, has_balloon;
+	struct vsock_config vsock;
+	bool has_boot_source, has_machine, has_entropy, has_balloon, has_vsock;
 	uint32_t ndrives;
 	struct drive_config drives[VM_MAX_DRIVES];
 };
@@ -47,6 +48,7 @@ extern const struct body_table body_rate_limiter; /* struct limiter_config */
 extern const struct body_table body_drive;	  /* struct drive_config */
 extern const struct body_table body_entropy;	  /* struct entropy_config */
 extern const struct body_table body_balloon;	  /* struct balloon_config */
+extern const struct body_table body_vsock;	  /* struct vsock_config */
 extern const struct body_table body_target;	  /* struct balloon_target_config */
 extern const struct body_table body_polling;	  /* struct balloon_polling_config */
 extern const struct body_table body_action;	  /* struct action_config */

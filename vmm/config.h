@@ -72,4 +72,10 @@ struct balloon_config {
 	bool free_page_reporting;
 };
 
+struct vsock_config {
+	uint64_t guest_cid;	      /* 3 or more */
+	char uds_path[PATH_MAX];      /* at most 96 bytes, for a port's number behind it */
+	char vsock_id[VM_ID_LEN + 1]; /* deprecated, means nothing */
+};
+
 #endif

@@ -12,6 +12,7 @@
 #include "devices/virtio/blk.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/transport.h"
+#include "devices/virtio/vsock.h"
 #include "vmm/slots.h"
 
 struct kind {
@@ -71,11 +72,19 @@ static int create_balloon(const void *config, struct virtio_dev **ret, struct er
 	return r < 0 ? error_set(err, r, "balloon", NULL, "cannot create the balloon") : 0;
 }
 
+static int create_vsock(const void *config, struct virtio_dev **ret, struct error *err)
+{
+	const struct vsock_config *c = config;
+
+	return virtio_vsock_create((uint32_t)c->guest_cid, c->uds_path, ret, err);
+}
+
 static const struct kind kinds[SLOT_KINDS] = {
 	[SLOT_DRIVE] = { "drives", VM_MAX_DRIVES, sizeof(struct drive_config), create_drive,
 			 virtio_blk_set_vcpus },
 	[SLOT_ENTROPY] = { "entropy", 1, sizeof(struct entropy_config), create_entropy, NULL },
 	[SLOT_BALLOON] = { "balloon", 1, sizeof(struct balloon_config), create_balloon, NULL },
+	[SLOT_VSOCK] = { "vsock", 1, sizeof(struct vsock_config), create_vsock, NULL },
 };
 
 int slots_create(struct slots **ret)
@@ -156,7 +165,7 @@ int slots_put(struct slots *s, enum slot_kind kind, const char *id, const void *
 
 	if (r < 0)
 		return r;
-	/* The old device holds a lock on its file, which may be the new one's too. */
+	/* The old device holds its file or its socket, which may be the new one's too. */
 	if (old) {
 		virtio_dev_destroy(old->dev);
 		old->dev = NULL;

@@ -284,6 +284,13 @@ int vm_put_balloon(struct vm *vm, const struct balloon_config *c, struct error *
 	return r;
 }
 
+int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err)
+{
+	int r = check_not_started(vm, err);
+
+	return r < 0 ? r : slots_put(vm->slots, SLOT_VSOCK, "vsock", c, err);
+}
+
 const struct boot_source_config *vm_boot_source(const struct vm *vm)
 {
 	return vm->has_boot_source ? &vm->boot_source : NULL;
@@ -307,6 +314,11 @@ const struct entropy_config *vm_entropy(const struct vm *vm)
 const struct balloon_config *vm_balloon(const struct vm *vm)
 {
 	return slots_config(vm->slots, SLOT_BALLOON, 0) ? &vm->balloon_config : NULL;
+}
+
+const struct vsock_config *vm_vsock(const struct vm *vm)
+{
+	return slots_config(vm->slots, SLOT_VSOCK, 0);
 }
 
 /* The guest ended: the process ends with it. */

@@ -44,6 +44,7 @@ int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *
 int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err);
 int vm_put_entropy(struct vm *vm, const struct entropy_config *c, struct error *err);
 int vm_put_balloon(struct vm *vm, const struct balloon_config *c, struct error *err);
+int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err);
 
 /* What was set; pointers are valid until the next vm_put_*(). NULL: none was given.
  * vm_drive(): the drives in the guest's order, NULL past the last one. */
@@ -52,6 +53,7 @@ const struct machine_config *vm_machine(const struct vm *vm);
 const struct drive_config *vm_drive(const struct vm *vm, unsigned index);
 const struct entropy_config *vm_entropy(const struct vm *vm);
 const struct balloon_config *vm_balloon(const struct vm *vm);
+const struct vsock_config *vm_vsock(const struct vm *vm);
 
 /* Builds the machine and runs it. A failure takes everything built down again;
  * the configuration stays. */

@@ -161,6 +161,8 @@ static void run_exit_guest(struct session *s)
 static const char disk_body[] = "{\"drive_id\": \"disk\", \"path_on_host\": \"disk\", "
 				"\"is_root_device\": true, \"is_read_only\": true}";
 
+static const char vsock_body[] = "{\"guest_cid\": 3, \"uds_path\": \"v.sock\"}";
+
 static void configure(const char *guest)
 {
 	char body[256];
@@ -171,6 +173,10 @@ static void configure(const char *guest)
 	put("/boot-source", body);
 	put("/drives/disk", disk_body);
 	put("/entropy", "{}");
+	put("/vsock", "{\"guest_cid\": 9, \"uds_path\": \"other.sock\"}");
+	put("/vsock", vsock_body);
+	assert_int_not_equal(access("other.sock", F_OK), 0);
+	assert_int_equal(access("v.sock", F_OK), 0);
 }
 
 static void expect_state(const char *name)
@@ -202,6 +208,7 @@ static void expect_all_too_late(void)
 	expect("PUT", "/drives/disk", disk_body, 400, too_late);
 	expect("PUT", "/entropy", "{}", 400, too_late);
 	expect("PUT", "/balloon", "{\"amount_mib\": 1, \"deflate_on_oom\": true}", 400, too_late);
+	expect("PUT", "/vsock", vsock_body, 400, too_late);
 	expect("PUT", "/actions", START, 400, too_late);
 }
 
@@ -231,6 +238,7 @@ static void test_life(void **state)
 	expect_all_too_late();
 	session_send(s, "q");
 	expect_end(s, 0);
+	assert_int_not_equal(access("v.sock", F_OK), 0);
 }
 
 /* GET /vm/config is a configuration file, and makes the same machine. */
@@ -278,6 +286,9 @@ struct bad_case {
 #define BALLOON(mib, more) \
 	.path = "/balloon", \
 	.body = "{\"amount_mib\": " mib ", \"deflate_on_oom\": true" more "}"
+#define VSOCK(cid, where) \
+	.path = "/vsock", \
+	.body = "{\"guest_cid\": " cid ", \"uds_path\": \"" where "\"}"
 #define DRIVE(file, root) \
 	.path = "/drives/bad", \
 	.body = "{\"drive_id\": \"bad\", \"path_on_host\": \"" file "\", " \
@@ -316,6 +327,11 @@ static const struct bad_case bad_cases[] = {
 	{ BALLOON("129", ""), "amount_mib", "Amount of pages requested is too large" },
 	{ BALLOON("128", ", \"free_page_hinting\": true"), "free_page_hinting", "not supported" },
 	{ BALLOON("128", ", \"stats_polling_interval_s\": 65536"), "stats_polling_interval_s", "" },
+	{ VSOCK("2", "v.sock"), "guest_cid", "out of range" },
+	{ VSOCK("3", "none/v.sock"), "uds_path", "No such file" },
+	{ VSOCK("3", "text"), "uds_path", "exists and nobody listens" },
+	{ VSOCK("3", SOCKET), "uds_path", "in use by another process" },
+	{ VSOCK("3", "*"), "uds_path", "can have 1 to 96", .fill = 97 },
 	{ .path = "/actions", "{\"action_type\": \"Explode\"}", "action_type", "unknown variant" },
 	{ .path = "/nothing", "{}", "", "Invalid request method and/or path" },
 };

@@ -20,13 +20,14 @@ struct vm {
 	int event, exit_status;
 	enum vm_state state;
 	struct boot_source_config boot_source;
-	bool has_boot_source, has_entropy, has_balloon, fail;
+	bool has_boot_source, has_entropy, has_balloon, has_vsock, fail;
 	struct entropy_config entropy;
 	char fail_field[64];
 	struct machine_config machine;
 	struct drive_config drives[VM_MAX_DRIVES];
 	unsigned ndrives;
 	struct balloon_config balloon;
+	struct vsock_config vsock;
 	char calls[512];
 };
 
@@ -166,6 +167,17 @@ int vm_put_balloon(struct vm *vm, const struct balloon_config *c, struct error *
 	return 0;
 }
 
+int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err)
+{
+	int r = record(vm, "put_vsock", err);
+
+	if (r < 0)
+		return r;
+	vm->vsock = *c;
+	vm->has_vsock = true;
+	return 0;
+}
+
 const struct boot_source_config *vm_boot_source(const struct vm *vm)
 {
 	return vm->has_boot_source ? &vm->boot_source : NULL;
@@ -189,6 +201,11 @@ const struct entropy_config *vm_entropy(const struct vm *vm)
 const struct balloon_config *vm_balloon(const struct vm *vm)
 {
 	return vm->has_balloon ? &vm->balloon : NULL;
+}
+
+const struct vsock_config *vm_vsock(const struct vm *vm)
+{
+	return vm->has_vsock ? &vm->vsock : NULL;
 }
 
 int vm_patch_balloon(struct vm *vm, uint64_t amount_mib, struct error *err)

@@ -50,8 +50,10 @@ static void everything_arrives_in_order(void **state)
 		"  \"drives\": [" DRIVE ", {\"drive_id\": \"e\", \"is_root_device\": false,\n"
 		"    \"path_on_host\": \"/e\", \"is_read_only\": true, \"io_engine\": \"Sync\"}],\n"
 		"  \"machine-config\": {\"vcpu_count\": 2, \"mem_size_mib\": 1024},\n"
-		"  \"entropy\": {}, \"network-interfaces\": [], \"pmem\": [], \"vsock\": null,\n"
-		"  \"balloon\": {\"amount_mib\": 3, \"deflate_on_oom\": true}, \"cpu-config\": null, \"logger\": null, \"metrics\": null,\n"
+		"  \"entropy\": {}, \"network-interfaces\": [], \"pmem\": [],\n"
+		"  \"vsock\": {\"guest_cid\": 3, \"uds_path\": \"/u\", \"vsock_id\": \"v\"},\n"
+		"  \"balloon\": {\"amount_mib\": 3, \"deflate_on_oom\": true},\n"
+		"  \"cpu-config\": null, \"logger\": null, \"metrics\": null,\n"
 		"  \"mmds-config\": null, \"memory-hotplug\": null }\n";
 	struct vm *vm = fake_vm_new();
 	struct error err;
@@ -60,9 +62,11 @@ static void everything_arrives_in_order(void **state)
 	assert_int_equal(apply_text(vm, text, strlen(text), &err), 0);
 	assert_string_equal(fake_vm_calls(vm),
 			    "put_machine put_boot_source put_drive put_drive put_entropy "
-			    "put_balloon ");
+			    "put_balloon put_vsock ");
 	assert_int_equal(vm_balloon(vm)->amount_mib, 3);
 	assert_true(vm_balloon(vm)->deflate_on_oom);
+	assert_int_equal(vm_vsock(vm)->guest_cid, 3);
+	assert_string_equal(vm_vsock(vm)->uds_path, "/u");
 	assert_int_equal(vm_machine(vm)->mem_size_mib, 1024);
 	assert_string_equal(vm_boot_source(vm)->initrd_path, "/i");
 	assert_string_equal(vm_boot_source(vm)->boot_args, "console=ttyS0");
@@ -78,7 +82,8 @@ static void small_files(void **state)
 	} rows[] = {
 		{ "{}", "" },
 		{ "{" BOOT ",\"drives\":[]}", "put_boot_source " },
-		{ "{\"entropy\":null,\"balloon\":null,\"machine-config\":null,\"boot-source\":null}",
+		{ "{\"entropy\":null,\"balloon\":null,\"vsock\":null,\"machine-config\":null,"
+		  "\"boot-source\":null}",
 		  "" },
 		{ "{\"entropy\":{\"rate_limiter\":null}}", "put_entropy " },
 	};
@@ -122,7 +127,9 @@ static void bad_files_name_the_fault(void **state)
 		  "machine-config.vcpu_count", "The number of vCPUs must be" },
 		{ "{\"network-interfaces\":[{\"iface_id\":\"a\"}]}", "network-interfaces",
 		  "network-interfaces is not supported by this version of wisp." },
-		{ "{\"vsock\":{}}", "vsock", "vsock is not supported by this version of wisp." },
+		{ "{\"vsock\":{}}", "vsock.guest_cid", "missing field `guest_cid`" },
+		{ "{\"metrics\":{}}", "metrics",
+		  "metrics is not supported by this version of wisp." },
 		{ "{\"logger\":{\"level\":\"Info\"}}", "logger", "logger is not supported" },
 	};
 	struct error err;

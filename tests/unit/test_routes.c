@@ -117,6 +117,10 @@ static const struct row good[] = {
 	  "{\"amount_mib\":4294967295,\"deflate_on_oom\":true,\"stats_polling_interval_s\":65535,"
 	  "\"free_page_hinting\":false,\"free_page_reporting\":true}",
 	  204, .message = "", .calls = "put_balloon " },
+	{ VERB_PUT, "/vsock", "{\"guest_cid\":3,\"uds_path\":\"/v\"}", 204, .message = "",
+	  .calls = "put_vsock " },
+	{ VERB_PUT, "/vsock", "{\"guest_cid\":4294967294,\"uds_path\":\"v\",\"vsock_id\":null}",
+	  204, .message = "", .calls = "put_vsock " },
 	{ VERB_PATCH, "/balloon", "{\"amount_mib\":64}", 204, .message = "",
 	  .calls = "patch_balloon ", .state = VM_RUNNING },
 	{ VERB_PATCH, "/balloon", "{\"amount_mib\":0}", 204, .message = "",
@@ -163,6 +167,7 @@ static const struct row bad[] = {
 	{ VERB_PUT, "/vm", "{}", .message = NO_ROUTE "PUT vm." },
 	{ VERB_PUT, "/drives/a/b", "{}", .message = NO_ROUTE "PUT drives/a/b." },
 	{ VERB_PUT, "/drivesx", "{}", .message = NO_ROUTE "PUT drivesx." },
+	{ VERB_GET, "/vsock", .message = NO_ROUTE "GET vsock." },
 	{ VERB_DELETE, "/balloon", .message = NO_ROUTE "DELETE balloon." },
 	{ VERB_PUT, "/balloon/statistics", "{}", .message = NO_ROUTE "PUT balloon/statistics." },
 	{ VERB_PATCH, "/balloon/hinting/start", "{}",
@@ -326,6 +331,19 @@ static const struct row bad[] = {
 	  .message = BAD_JSON "unknown field `deflate_on_oom`", .state = VM_RUNNING },
 	{ VERB_PATCH, "/balloon/statistics", "{}",
 	  .message = BAD_JSON "missing field `stats_polling_interval_s`", .state = VM_RUNNING },
+	{ VERB_PUT, "/vsock", "{\"guest_cid\":3}", .message = BAD_JSON "missing field `uds_path`" },
+	{ VERB_PUT, "/vsock", "{\"uds_path\":\"v\"}",
+	  .message = BAD_JSON "missing field `guest_cid`" },
+	{ VERB_PUT, "/vsock", "{\"guest_cid\":2,\"uds_path\":\"v\"}",
+	  .message = "The value of guest_cid is out of range." },
+	{ VERB_PUT, "/vsock", "{\"guest_cid\":4294967295,\"uds_path\":\"v\"}",
+	  .message = "The value of guest_cid is out of range." },
+	{ VERB_PUT, "/vsock", "{\"guest_cid\":\"3\",\"uds_path\":\"v\"}",
+	  .message = BAD_JSON "invalid type: string" },
+	{ VERB_PUT, "/vsock", "{\"guest_cid\":3,\"uds_path\":\"\"}",
+	  .message = "The value of uds_path is out of range." },
+	{ VERB_PUT, "/vsock", "{\"guest_cid\":3,\"uds_path\":\"v\",\"port\":1}",
+	  .message = BAD_JSON "unknown field `port`" },
 	{ VERB_PUT, "/entropy", "{\"rate_limiter\":{\"iops\":null}}",
 	  .message = BAD_JSON "unknown field `iops`" },
 	{ VERB_PUT, "/actions", "{}", .message = BAD_JSON "missing field `action_type`" },
@@ -361,6 +379,8 @@ static const struct row bad[] = {
 	  .state = VM_RUNNING },
 	{ VERB_PUT, "/entropy", "{}", .message = ALREADY, .state = VM_RUNNING },
 	{ VERB_PUT, "/balloon", "{\"amount_mib\":0,\"deflate_on_oom\":false}", .message = ALREADY,
+	  .state = VM_RUNNING },
+	{ VERB_PUT, "/vsock", "{\"guest_cid\":3,\"uds_path\":\"v\"}", .message = ALREADY,
 	  .state = VM_RUNNING },
 	{ VERB_PATCH, "/balloon", "{\"amount_mib\":1}", .message = NOT_YET },
 	{ VERB_GET, "/balloon/statistics", .message = NOT_YET },
@@ -526,6 +546,8 @@ static void full_config_is_reported(void **state)
 		      "{" DRIVE ",\"path_on_host\":\"/p\",\"is_read_only\":true}", 204);
 	expect_status(vm, VERB_PUT, "/entropy",
 		      "{\"rate_limiter\":{\"ops\":{\"size\":5,\"refill_time\":6}}}", 204);
+	expect_status(vm, VERB_PUT, "/vsock",
+		      "{\"guest_cid\":7,\"uds_path\":\"/v\",\"vsock_id\":\"x\"}", 204);
 
 	struct http_response res = ask(vm, VERB_GET, "/vm/config", NULL);
 
@@ -539,7 +561,8 @@ static void full_config_is_reported(void **state)
 		"\"initrd_path\":null,\"boot_args\":\"\"},\"cpu-config\":null,\"logger\":null,"
 		"\"machine-config\":{\"vcpu_count\":1,\"mem_size_mib\":128,\"smt\":false,"
 		"\"track_dirty_pages\":false,\"huge_pages\":\"None\"},\"metrics\":null,"
-		"\"mmds-config\":null,\"network-interfaces\":[],\"vsock\":null,"
+		"\"mmds-config\":null,\"network-interfaces\":[],"
+		"\"vsock\":{\"guest_cid\":7,\"uds_path\":\"/v\"},"
 		"\"entropy\":{\"rate_limiter\":{\"bandwidth\":null,\"ops\":{\"size\":5,"
 		"\"refill_time\":6,\"one_time_burst\":0}}},\"pmem\":[],\"memory-hotplug\":null}");
 	free(res.body);
@@ -568,18 +591,22 @@ static void machines_refusal_is_passed_on(void **state)
 static void deprecated_field_is_announced(void **state)
 {
 	static const struct {
-		const char *body;
+		const char *path, *body;
 		bool deprecated;
 	} rows[] = {
-		{ "{\"vcpu_count\":1,\"mem_size_mib\":1,\"cpu_template\":\"None\"}", true },
-		{ "{\"vcpu_count\":1,\"mem_size_mib\":1,\"cpu_template\":null}", false },
-		{ "{\"vcpu_count\":1,\"mem_size_mib\":1}", false },
+		{ "/machine-config",
+		  "{\"vcpu_count\":1,\"mem_size_mib\":1,\"cpu_template\":\"None\"}", true },
+		{ "/machine-config", "{\"vcpu_count\":1,\"mem_size_mib\":1,\"cpu_template\":null}",
+		  false },
+		{ "/machine-config", "{\"vcpu_count\":1,\"mem_size_mib\":1}", false },
+		{ "/vsock", "{\"guest_cid\":3,\"uds_path\":\"v\",\"vsock_id\":\"v\"}", true },
+		{ "/vsock", "{\"guest_cid\":3,\"uds_path\":\"v\"}", false },
 	};
 	struct vm *vm = fake_vm_new();
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct http_response res = ask(vm, VERB_PUT, "/machine-config", rows[i].body);
+		struct http_response res = ask(vm, VERB_PUT, rows[i].path, rows[i].body);
 
 		assert_int_equal(res.deprecated, rows[i].deprecated);
 		free(res.body);
