@@ -7,6 +7,7 @@
  *              job.c (what to run) and scripts.c (guest-init.sh, guest-run.sh)
  *   qemu.c     the machine's command line  run.c      its life, and the output's way
  *   process.c  children that die with us   endmark.c  where a stream ends
+ *   hold.c     inside: the machine that keeps KVM from changing the kernel
  *
  * docs/testhost.md says what it is for.
  */
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #include "tests/testhost/check.h"
+#include "tests/testhost/hold.h"
 #include "tests/testhost/kernel.h"
 #include "tests/testhost/options.h"
 #include "tests/testhost/process.h"
@@ -101,12 +103,22 @@ static int command_check(char *const args[], struct interrupt *i)
 	return check_report(stdout) ? EXIT_FAILED : 0;
 }
 
+static int command_hold(char *const args[], struct interrupt *i)
+{
+	struct error e = { 0 };
+	int r = refuse_arguments(args);
+
+	(void)i;
+	return r != 0 || hold_kvm(&e) == 0 ? r : report(&e, EXIT_FAILED);
+}
+
 static int command_help(char *const args[], struct interrupt *i);
 
 static const struct command commands[] = {
 	{ "run", "[OPTION]... -- CMD [ARG]...   run CMD in the test host", command_run },
 	{ "prepare", "fetch the newest kernel now rather than at the first run", command_prepare },
 	{ "check", "say what the machine lacks, and how to install it", command_check },
+	{ "hold", "used inside the test host: keep one KVM machine for ever", command_hold },
 	{ "help", "this text", command_help },
 };
 

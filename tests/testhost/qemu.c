@@ -21,9 +21,11 @@
 /* mitigations=off: an emulated processor leaks nothing, and the work-arounds
  * cost it dearly. panic=-1 and -no-reboot: a panic ends QEMU. tsc=reliable: the
  * emulated processors read one counter, which a kernel that cannot know that would
- * give up for the HPET, at twice the cost and without a stable clock for guests. */
+ * give up for the HPET, at twice the cost and without a stable clock for guests.
+ * maxcpus=1: init starts the others, as hold.c explains; lpj: without calibrating
+ * each for a second. */
 static const char kernel_command_line[] =
-	"console=ttyS0 reboot=t panic=-1 mitigations=off tsc=reliable";
+	"console=ttyS0 reboot=t panic=-1 mitigations=off tsc=reliable maxcpus=1 lpj=4000000";
 
 struct args {
 	char **v;

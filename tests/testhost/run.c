@@ -94,15 +94,19 @@ static int stream_open(struct stream *s, int to, const char *token, struct error
 static int make_initrd(struct run *r, const struct kernel *k, const char *token, struct error *e)
 {
 	char busybox[PATH_MAX], *cwd = getcwd(NULL, 0), *job = NULL;
+	char *self = realpath("/proc/self/exe", NULL);
 	struct initrd_source from = { .kernel = k, .busybox = busybox };
 	int ret;
 
-	if (!cwd) {
-		ret = error_errno(e, NULL, NULL, "cannot find the working directory");
+	if (!cwd || !self) {
+		ret = error_errno(e, NULL, NULL, "cannot find %s",
+				  cwd ? "this program's file" : "the working directory");
 		goto done;
 	}
 
-	const struct job_context context = { .cwd = cwd, .environ = environ, .token = token };
+	const struct job_context context = {
+		.self = self, .cwd = cwd, .environ = environ, .token = token
+	};
 
 	ret = job_text(r->options, &context, &job, &from.job_len);
 	if (ret < 0) {
@@ -117,6 +121,7 @@ static int make_initrd(struct run *r, const struct kernel *k, const char *token,
 		ret = initrd_create(&from, &r->initrd_fd, e);
 done:
 	free(job);
+	free(self);
 	free(cwd);
 	return ret;
 }
