@@ -199,7 +199,7 @@ bool virtio_dev_kick(struct virtio_dev *d, unsigned q)
 
 void virtio_dev_drain(struct virtio_dev *d)
 {
-	if (virtio_dev_live(d) && d->ops->drain)
+	if ((d->status & VIRTIO_CONFIG_S_DRIVER_OK) && d->ops->drain)
 		d->ops->drain(d);
 }
 
