@@ -140,14 +140,28 @@ static int patch_machine(struct api_call *call)
 	return vm_put_machine(call->vm, call->config, &call->err);
 }
 
+static int check_drive_id(struct api_call *call, const char *drive_id)
+{
+	if (strcmp(call->id, drive_id) == 0)
+		return 0;
+	return error_set(&call->err, -EINVAL, "drive_id", NULL,
+			 "The id from the path does not match the id from the body!");
+}
+
 static int put_drive(struct api_call *call)
 {
 	const struct drive_config *drive = call->config;
+	int r = check_drive_id(call, drive->drive_id);
 
-	if (strcmp(call->id, drive->drive_id) != 0)
-		return error_set(&call->err, -EINVAL, "drive_id", NULL,
-				 "The id from the path does not match the id from the body!");
-	return vm_put_drive(call->vm, drive, &call->err);
+	return r < 0 ? r : vm_put_drive(call->vm, drive, &call->err);
+}
+
+static int patch_drive(struct api_call *call)
+{
+	const struct drive_update *update = call->config;
+	int r = check_drive_id(call, update->drive_id);
+
+	return r < 0 ? r : vm_patch_drive(call->vm, update, &call->err);
 }
 
 static int put_entropy(struct api_call *call)
@@ -265,6 +279,7 @@ const struct route routes[] = {
 	{ VERB_PUT,   "/machine-config", VM_NOT_STARTED, &body_machine,     .run = put_machine,
 	  .deprecated = "cpu_template" },
 	{ VERB_PUT,   "/drives/{id}",    VM_NOT_STARTED, &body_drive,       .run = put_drive },
+	{ VERB_PATCH, "/drives/{id}",    VM_LIVE,        &body_drive_update, .run = patch_drive },
 	{ VERB_PUT,   "/entropy",        VM_NOT_STARTED, &body_entropy,     .run = put_entropy },
 	{ VERB_GET,   "/balloon",        VM_ANY,         .run = get_balloon },
 	{ VERB_PUT,   "/balloon",        VM_NOT_STARTED, &body_balloon,     .run = put_balloon },

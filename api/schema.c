@@ -181,6 +181,22 @@ static const struct body_field drive_fields[] = {
 };
 const struct body_table body_drive = { TABLE(drive_config, drive_fields) };
 
+static const struct body_field drive_update_fields[] = {
+	{ .name = "drive_id", .type = BODY_ID, PLACE(drive_update, drive_id), .required = true },
+	{ .name = "path_on_host",
+	  .type = BODY_STRING,
+	  PLACE(drive_update, path_on_host),
+	  .nullable = true,
+	  .min = 1 },
+	{ .name = "rate_limiter",
+	  .type = BODY_OBJECT,
+	  PLACE(drive_update, rate_limiter),
+	  MARK(drive_update, has_rate_limiter),
+	  .nullable = true,
+	  .table = &body_rate_limiter },
+};
+const struct body_table body_drive_update = { TABLE(drive_update, drive_update_fields) };
+
 static const struct body_field entropy_fields[] = {
 	{ .name = "rate_limiter",
 	  .type = BODY_OBJECT,

@@ -46,6 +46,7 @@ extern const struct body_table body_boot_source;  /* struct boot_source_config *
 extern const struct body_table body_machine;	  /* struct machine_config */
 extern const struct body_table body_rate_limiter; /* struct limiter_config */
 extern const struct body_table body_drive;	  /* struct drive_config */
+extern const struct body_table body_drive_update; /* struct drive_update */
 extern const struct body_table body_entropy;	  /* struct entropy_config */
 extern const struct body_table body_balloon;	  /* struct balloon_config */
 extern const struct body_table body_vsock;	  /* struct vsock_config */

@@ -59,6 +59,14 @@ struct drive_config {
 	struct limiter_config rate_limiter;
 };
 
+/* What of a drive may change while the guest runs. */
+struct drive_update {
+	char drive_id[VM_ID_LEN + 1];
+	char path_on_host[PATH_MAX]; /* "": stays */
+	bool has_rate_limiter;
+	struct limiter_config rate_limiter; /* buckets that it has not stay */
+};
+
 struct entropy_config {
 	bool has_rate_limiter;
 	struct limiter_config rate_limiter;

@@ -26,8 +26,9 @@ struct kind {
 struct slot {
 	enum slot_kind kind;
 	char id[VM_ID_LEN + 1];
-	void *config;		/* owned */
-	struct virtio_dev *dev; /* owned; NULL once a start took it */
+	void *config;		    /* owned */
+	struct virtio_dev *dev;	    /* owned; NULL once a start took it */
+	struct virtio_dev *running; /* the machine's; NULL while there is none */
 };
 
 struct slots {
@@ -220,6 +221,16 @@ const void *slots_config(const struct slots *s, enum slot_kind kind, unsigned n)
 	return NULL;
 }
 
+void *slots_find(struct slots *s, enum slot_kind kind, const char *id, struct virtio_dev **dev)
+{
+	struct slot *slot = find_slot(s, kind, id);
+
+	if (!slot)
+		return NULL;
+	*dev = slot->running;
+	return slot->config;
+}
+
 static int make_missing(struct slots *s, struct error *err)
 {
 	int r = 0;
@@ -247,8 +258,16 @@ int slots_take(struct slots *s, unsigned vcpus, struct virtio_dev *devices[VM_MA
 		if (kinds[sorted[i]->kind].set_vcpus)
 			kinds[sorted[i]->kind].set_vcpus(devices[i], vcpus);
 	}
-	for (unsigned i = 0; i < s->count; i++)
+	for (unsigned i = 0; i < s->count; i++) {
+		s->slot[i].running = s->slot[i].dev;
 		s->slot[i].dev = NULL;
+	}
 	*count = s->count;
 	return 0;
+}
+
+void slots_forget(struct slots *s)
+{
+	for (unsigned i = 0; i < s->count; i++)
+		s->slot[i].running = NULL;
 }

@@ -3,7 +3,8 @@
  * A slot is one device of a kind, under an id: what its user asked for, and the
  * device made from it. The device is made when the slot is filled, so that a
  * wrong path is refused by the request that names it; a start takes it, and a
- * start that failed leaves the slot to make it anew. Main thread.
+ * start that failed leaves the slot to make it anew. The slot still knows the device
+ * that it gave away, for what is changed while the guest runs. Main thread.
  */
 #ifndef VMM_SLOTS_H
 #define VMM_SLOTS_H
@@ -29,9 +30,16 @@ int slots_put(struct slots *s, enum slot_kind kind, const char *id, const void *
 /* The configuration of the n-th slot of a kind, in the guest's order, or NULL. */
 const void *slots_config(const struct slots *s, enum slot_kind kind, unsigned n);
 
+/* The configuration of the slot of this kind and id, to be kept in step with its
+ * device: *dev, the machine's, or NULL while none runs. NULL: no such slot. */
+void *slots_find(struct slots *s, enum slot_kind kind, const char *id, struct virtio_dev **dev);
+
 /* Hands over all devices, for a machine of this many vCPUs and in the guest's order,
  * making again those that an earlier start took. On failure nothing is handed over. */
 int slots_take(struct slots *s, unsigned vcpus, struct virtio_dev *devices[VM_MAX_DEVICES],
 	       unsigned *count, struct error *err);
+
+/* The machine that took the devices is gone, and they with it. */
+void slots_forget(struct slots *s);
 
 #endif

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/virtio_ids.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
+#include "vmm/live.h"
 #include "vmm/loader/cmdline.h"
 #include "vmm/machine.h"
 #include "vmm/report.h"
@@ -43,10 +43,8 @@ struct vm {
 	int kernel_fd, initrd_fd;
 	struct machine_config machine_config;
 	struct slots *slots;
-	struct balloon_config balloon_config; /* with what was changed after the start */
 
-	struct machine *machine;    /* from the start on */
-	struct virtio_dev *balloon; /* its, or NULL */
+	struct machine *machine; /* from the start on */
 };
 
 int vm_create(const struct vm_options *options, struct loop *loop, struct vm **ret,
@@ -278,10 +276,7 @@ int vm_put_balloon(struct vm *vm, const struct balloon_config *c, struct error *
 		return error_set(err, -EOPNOTSUPP, "free_page_hinting",
 				 "leave it out or give false; free_page_reporting is supported",
 				 "free_page_hinting is not supported by this version of wisp.");
-	r = slots_put(vm->slots, SLOT_BALLOON, "balloon", c, err);
-	if (r == 0)
-		vm->balloon_config = *c;
-	return r;
+	return slots_put(vm->slots, SLOT_BALLOON, "balloon", c, err);
 }
 
 int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err)
@@ -313,7 +308,7 @@ const struct entropy_config *vm_entropy(const struct vm *vm)
 
 const struct balloon_config *vm_balloon(const struct vm *vm)
 {
-	return slots_config(vm->slots, SLOT_BALLOON, 0) ? &vm->balloon_config : NULL;
+	return slots_config(vm->slots, SLOT_BALLOON, 0);
 }
 
 const struct vsock_config *vm_vsock(const struct vm *vm)
@@ -360,17 +355,6 @@ static int build_cmdline(const struct vm *vm, struct cmdline *line, struct error
 	return r < 0 ? r : add_root(vm, line, err);
 }
 
-/* The first of the devices that is of this kind, a VIRTIO_ID_*; NULL: none. */
-static struct virtio_dev *find_device(struct virtio_dev *const *devices, unsigned count,
-				      uint32_t id)
-{
-	for (unsigned i = 0; i < count; i++) {
-		if (devices[i]->ops->id == id)
-			return devices[i];
-	}
-	return NULL;
-}
-
 static int build_machine(struct vm *vm, struct error *err)
 {
 	struct virtio_dev *devices[VM_MAX_DEVICES];
@@ -396,12 +380,9 @@ static int build_machine(struct vm *vm, struct error *err)
 			       &spec.device_count, err);
 	if (r < 0)
 		return r;
-
-	struct virtio_dev *balloon = find_device(devices, spec.device_count, VIRTIO_ID_BALLOON);
-
 	r = machine_create(&spec, &vm->machine, err);
-	if (r == 0)
-		vm->balloon = balloon;
+	if (r < 0)
+		slots_forget(vm->slots);
 	return r;
 }
 
@@ -423,7 +404,7 @@ int vm_start(struct vm *vm, struct error *err)
 	if (r < 0) {
 		machine_destroy(vm->machine);
 		vm->machine = NULL;
-		vm->balloon = NULL;
+		slots_forget(vm->slots);
 		return r;
 	}
 	vm->state = VM_RUNNING;
@@ -476,64 +457,34 @@ int vm_press_power_button(struct vm *vm, struct error *err)
 	return press(vm, machine_power_button, "the power button", err);
 }
 
-static int check_balloon(const struct vm *vm, struct error *err)
+int vm_patch_drive(struct vm *vm, const struct drive_update *c, struct error *err)
 {
 	int r = check_started(vm, err);
 
-	if (r < 0 || vm->balloon)
-		return r;
-	return error_set(err, -ENODEV, NULL, "PUT /balloon before the start",
-			 "No balloon device found.");
-}
-
-/* What the device refused, as Firecracker says it. */
-static int balloon_error(int r, const char *no_statistics, struct error *err)
-{
-	if (r == -ENODEV)
-		return error_set(err, r, NULL, NULL,
-				 "Device is inactive, check if balloon driver is enabled in guest "
-				 "kernel.");
-	if (r == -ENODATA)
-		return error_set(err, r, NULL,
-				 "PUT /balloon with stats_polling_interval_s before the start",
-				 "%s", no_statistics);
-	return r < 0 ? error_set(err, r, NULL, NULL, "the balloon: %s", strerror(-r)) : 0;
+	return r < 0 ? r : live_patch_drive(vm->slots, c, err);
 }
 
 int vm_patch_balloon(struct vm *vm, uint64_t amount_mib, struct error *err)
 {
-	int r = check_balloon(vm, err);
+	int r = check_started(vm, err);
 
-	if (r == 0)
+	if (r == 0 && vm_balloon(vm))
 		r = check_amount(vm, amount_mib, err);
-	if (r < 0)
-		return r;
-	r = virtio_balloon_set_target(vm->balloon, (uint32_t)(amount_mib * VIRTIO_BALLOON_MIB));
-	if (r == 0)
-		vm->balloon_config.amount_mib = amount_mib;
-	return balloon_error(r, "", err);
+	return r < 0 ? r : live_patch_balloon(vm->slots, amount_mib, err);
 }
 
 int vm_patch_balloon_statistics(struct vm *vm, uint64_t interval_s, struct error *err)
 {
-	int r = check_balloon(vm, err);
+	int r = check_started(vm, err);
 
-	if (r < 0)
-		return r;
-	r = virtio_balloon_set_interval(vm->balloon, (uint32_t)interval_s);
-	if (r == 0)
-		vm->balloon_config.stats_polling_interval_s = interval_s;
-	return balloon_error(r, "Cannot enable/disable the statistics after boot.", err);
+	return r < 0 ? r : live_patch_balloon_statistics(vm->slots, interval_s, err);
 }
 
 int vm_balloon_statistics(struct vm *vm, struct virtio_balloon_statistics *ret, struct error *err)
 {
-	int r = check_balloon(vm, err);
+	int r = check_started(vm, err);
 
-	if (r < 0)
-		return r;
-	r = virtio_balloon_statistics(vm->balloon, ret);
-	return balloon_error(r, "Statistics for the balloon device are not enabled", err);
+	return r < 0 ? r : live_balloon_statistics(vm->slots, ret, err);
 }
 
 void vm_stop(struct vm *vm, int exit_status)

@@ -76,6 +76,9 @@ int vm_patch_balloon(struct vm *vm, uint64_t amount_mib, struct error *err);
 int vm_patch_balloon_statistics(struct vm *vm, uint64_t interval_s, struct error *err);
 int vm_balloon_statistics(struct vm *vm, struct virtio_balloon_statistics *ret, struct error *err);
 
+/* After the start: another file, or the same one that has grown, and other limits. */
+int vm_patch_drive(struct vm *vm, const struct drive_update *c, struct error *err);
+
 /* Ends the loop that runs the machine, with the process's exit status. */
 void vm_stop(struct vm *vm, int exit_status);
 

@@ -128,20 +128,43 @@ int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *
 	return 0;
 }
 
-int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err)
+static struct drive_config *find_drive(struct vm *vm, const char *id)
 {
 	unsigned i = 0;
+
+	while (i < vm->ndrives && strcmp(vm->drives[i].drive_id, id) != 0)
+		i++;
+	return i < vm->ndrives ? &vm->drives[i] : NULL;
+}
+
+int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err)
+{
+	struct drive_config *drive = find_drive(vm, c->drive_id);
 	int r = record(vm, "put_drive", err);
 
 	if (r < 0)
 		return r;
-	while (i < vm->ndrives && strcmp(vm->drives[i].drive_id, c->drive_id) != 0)
-		i++;
-	if (i == VM_MAX_DRIVES)
+	if (!drive && vm->ndrives == VM_MAX_DRIVES)
 		return error_set(err, -ENOSPC, "drive_id", NULL, "Too many drives");
-	vm->drives[i] = *c;
-	if (i == vm->ndrives)
-		vm->ndrives++;
+	if (!drive)
+		drive = &vm->drives[vm->ndrives++];
+	*drive = *c;
+	return 0;
+}
+
+/* Takes one for a drive that was never put, too. */
+int vm_patch_drive(struct vm *vm, const struct drive_update *c, struct error *err)
+{
+	struct drive_config *drive = find_drive(vm, c->drive_id);
+	int r = record(vm, "patch_drive", err);
+
+	if (r < 0 || !drive)
+		return r;
+	if (c->path_on_host[0])
+		strcpy(drive->path_on_host, c->path_on_host);
+	if (c->has_rate_limiter)
+		drive->rate_limiter = c->rate_limiter;
+	drive->has_rate_limiter |= c->has_rate_limiter;
 	return 0;
 }
 

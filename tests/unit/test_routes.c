@@ -104,6 +104,13 @@ static const struct row good[] = {
 	  "{" DRIVE ",\"path_on_host\":\"p\",\"rate_limiter\":{\"bandwidth\":{\"size\":0,"
 	  "\"refill_time\":0,\"one_time_burst\":null},\"ops\":null}}",
 	  204, .message = "", .calls = "put_drive " },
+	{ VERB_PATCH, "/drives/d", "{\"drive_id\":\"d\",\"path_on_host\":\"p\"}", 204,
+	  .message = "", .calls = "patch_drive ", .state = VM_RUNNING },
+	{ VERB_PATCH, "/drives/d",
+	  "{\"drive_id\":\"d\",\"path_on_host\":null,\"rate_limiter\":" LIMITER "}", 204,
+	  .message = "", .calls = "patch_drive ", .state = VM_PAUSED },
+	{ VERB_PATCH, "/drives/d", "{\"drive_id\":\"d\",\"rate_limiter\":{}}", 204, .message = "",
+	  .calls = "patch_drive ", .state = VM_RUNNING },
 	{ VERB_PUT, "/entropy", "{}", 204, .message = "", .calls = "put_entropy " },
 	{ VERB_PUT, "/entropy", "{\"rate_limiter\":null}", 204, .message = "",
 	  .calls = "put_entropy " },
@@ -310,6 +317,19 @@ static const struct row bad[] = {
 	  "{" DRIVE ",\"path_on_host\":\"p\",\"partuuid\":\"0123456789012345"
 	  "678901234567890123456789012345678901234567890123\"}",
 	  .message = "The value of partuuid is out of range. (partuuid: it has 64 bytes; 1 to 63" },
+	{ VERB_PATCH, "/drives/d", "{\"path_on_host\":\"p\"}", .state = VM_RUNNING,
+	  .message = BAD_JSON "missing field `drive_id`" },
+	{ VERB_PATCH, "/drives/d", "{\"drive_id\":\"e\",\"path_on_host\":\"p\"}",
+	  .message = "The id from the path does not match the id from the body!",
+	  .state = VM_RUNNING },
+	{ VERB_PATCH, "/drives/d", "{\"drive_id\":\"d\",\"path_on_host\":\"\"}",
+	  .state = VM_RUNNING, .message = "The value of path_on_host is out of range." },
+	{ VERB_PATCH, "/drives/d", "{\"drive_id\":\"d\",\"is_read_only\":true}",
+	  .state = VM_RUNNING,
+	  .message = BAD_JSON "unknown field `is_read_only`, expected one of `drive_id`, "
+			      "`path_on_host`, `rate_limiter`" },
+	{ VERB_PATCH, "/drives/d", "{\"drive_id\":\"d\",\"path_on_host\":\"p\"}",
+	  .message = NOT_YET },
 	{ VERB_GET, "/balloon", .message = "No balloon device found." },
 	{ VERB_PUT, "/balloon", "{\"deflate_on_oom\":true}",
 	  .message = BAD_JSON "missing field `amount_mib`" },
@@ -485,6 +505,13 @@ static void values_arrive(void **state)
 	assert_true(vm_drive(vm, 0)->is_read_only);
 	assert_false(vm_drive(vm, 0)->is_root_device);
 	assert_int_equal(vm_drive(vm, 0)->cache_type, CACHE_WRITEBACK);
+
+	fake_vm_set_state(vm, VM_RUNNING);
+	expect_status(vm, VERB_PATCH, "/drives/d",
+		      "{\"drive_id\":\"d\",\"path_on_host\":\"/q\",\"rate_limiter\":" LIMITER "}",
+		      204);
+	assert_string_equal(vm_drive(vm, 0)->path_on_host, "/q");
+	assert_int_equal(vm_drive(vm, 0)->rate_limiter.ops.refill_time_ms, 100);
 	vm_destroy(vm);
 }
 

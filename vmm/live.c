@@ -1,0 +1,130 @@
+/* live.c - devices of a running machine, changed as its user asks.
+ *
+ * Each change goes to the device, which takes its own lock, and then to the slot's
+ * configuration, so that what is reported is what is in force.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "devices/virtio/balloon.h"
+#include "devices/virtio/blk.h"
+#include "vmm/live.h"
+
+/* Everything that keeps a drive from being changed begins as Firecracker's. */
+static int drive_error(int r, struct error *err)
+{
+	char text[sizeof(err->text)];
+
+	if (r < 0 && err) {
+		memcpy(text, err->text, sizeof(text));
+		snprintf(err->text, sizeof(err->text), "Unable to patch the block device: %.440s",
+			 text);
+	}
+	return r;
+}
+
+static void merge_limiter(struct drive_config *drive, const struct limiter_config *c)
+{
+	if (c->has_bandwidth)
+		drive->rate_limiter.bandwidth = c->bandwidth;
+	if (c->has_ops)
+		drive->rate_limiter.ops = c->ops;
+	drive->rate_limiter.has_bandwidth |= c->has_bandwidth;
+	drive->rate_limiter.has_ops |= c->has_ops;
+	drive->has_rate_limiter = true;
+}
+
+static int update_drive(struct slots *s, const struct drive_update *c, struct error *err)
+{
+	struct virtio_dev *dev;
+	struct drive_config *drive = slots_find(s, SLOT_DRIVE, c->drive_id, &dev);
+	int r = 0;
+
+	if (!drive)
+		return error_set(err, -ENODEV, "drive_id", "name a drive of this machine",
+				 "there is no drive \"%s\"", c->drive_id);
+	if (!c->path_on_host[0] && !c->has_rate_limiter)
+		return error_set(err, -EINVAL, NULL, "give path_on_host, rate_limiter or both",
+				 "Device manager error: Running method expected different backend. "
+				 "Please verify the request arguments.");
+	if (c->path_on_host[0]) {
+		r = virtio_blk_set_path(dev, c->path_on_host, err);
+		if (r == 0)
+			strcpy(drive->path_on_host, c->path_on_host);
+	}
+	if (r == 0 && c->has_rate_limiter) {
+		virtio_blk_set_limiter(dev, &c->rate_limiter);
+		merge_limiter(drive, &c->rate_limiter);
+	}
+	return r;
+}
+
+int live_patch_drive(struct slots *s, const struct drive_update *c, struct error *err)
+{
+	return drive_error(update_drive(s, c, err), err);
+}
+
+static struct balloon_config *find_balloon(struct slots *s, struct virtio_dev **dev,
+					   struct error *err)
+{
+	struct balloon_config *c = slots_find(s, SLOT_BALLOON, "balloon", dev);
+
+	if (!c)
+		error_set(err, -ENODEV, NULL, "PUT /balloon before the start",
+			  "No balloon device found.");
+	return c;
+}
+
+/* What the device refused, as Firecracker says it. */
+static int balloon_error(int r, const char *no_statistics, struct error *err)
+{
+	if (r == -ENODEV)
+		return error_set(err, r, NULL, NULL,
+				 "Device is inactive, check if balloon driver is enabled in guest "
+				 "kernel.");
+	if (r == -ENODATA)
+		return error_set(err, r, NULL,
+				 "PUT /balloon with stats_polling_interval_s before the start",
+				 "%s", no_statistics);
+	return r < 0 ? error_set(err, r, NULL, NULL, "the balloon: %s", strerror(-r)) : 0;
+}
+
+int live_patch_balloon(struct slots *s, uint64_t amount_mib, struct error *err)
+{
+	struct virtio_dev *dev;
+	struct balloon_config *c = find_balloon(s, &dev, err);
+	int r;
+
+	if (!c)
+		return -ENODEV;
+	r = virtio_balloon_set_target(dev, (uint32_t)(amount_mib * VIRTIO_BALLOON_MIB));
+	if (r == 0)
+		c->amount_mib = amount_mib;
+	return balloon_error(r, "", err);
+}
+
+int live_patch_balloon_statistics(struct slots *s, uint64_t interval_s, struct error *err)
+{
+	struct virtio_dev *dev;
+	struct balloon_config *c = find_balloon(s, &dev, err);
+	int r;
+
+	if (!c)
+		return -ENODEV;
+	r = virtio_balloon_set_interval(dev, (uint32_t)interval_s);
+	if (r == 0)
+		c->stats_polling_interval_s = interval_s;
+	return balloon_error(r, "Cannot enable/disable the statistics after boot.", err);
+}
+
+int live_balloon_statistics(struct slots *s, struct virtio_balloon_statistics *ret,
+			    struct error *err)
+{
+	struct virtio_dev *dev;
+
+	if (!find_balloon(s, &dev, err))
+		return -ENODEV;
+	return balloon_error(virtio_balloon_statistics(dev, ret),
+			     "Statistics for the balloon device are not enabled", err);
+}

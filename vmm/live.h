@@ -1,0 +1,23 @@
+/* live.h - devices of a running machine, changed as its user asks.
+ *
+ * The slots' devices are the machine's here: call these after a start only. 0, or a
+ * negative errno and *err with Firecracker's text; nothing has changed then. Main
+ * thread.
+ */
+#ifndef VMM_LIVE_H
+#define VMM_LIVE_H
+
+#include "vmm/slots.h"
+
+struct virtio_balloon_statistics; /* devices/virtio/balloon.h */
+
+/* Another file, or the same one that has grown; other limits. */
+int live_patch_drive(struct slots *s, const struct drive_update *c, struct error *err);
+
+/* amount_mib has been checked against the machine's memory. */
+int live_patch_balloon(struct slots *s, uint64_t amount_mib, struct error *err);
+int live_patch_balloon_statistics(struct slots *s, uint64_t interval_s, struct error *err);
+int live_balloon_statistics(struct slots *s, struct virtio_balloon_statistics *ret,
+			    struct error *err);
+
+#endif
