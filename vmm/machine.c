@@ -21,8 +21,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "devices/virtio/life.h"
 #include "devices/virtio/mmio.h"
-#include "devices/virtio/transport.h"
 #include "vmm/arch/arch.h"
 #include "vmm/base/fd.h"
 #include "vmm/console.h"
@@ -45,7 +45,7 @@ struct machine {
 	struct console *console;
 	struct virtio_dev *device[VM_MAX_DEVICES]; /* until a transport owns it */
 	unsigned device_count;
-	struct virtio_mmio *virtio[VM_MAX_DEVICES];
+	struct virtio_transport *virtio[VM_MAX_DEVICES];
 	unsigned virtio_count;
 
 	struct loop *loop;
@@ -251,19 +251,19 @@ static int load_kernel(struct machine *m, const struct machine_spec *spec, struc
 
 static int connect_device(struct machine *m, unsigned n, struct error *err)
 {
-	struct virtio_mmio *t = m->virtio[n];
+	struct virtio_transport *t = m->virtio[n];
 	struct arch_virtio_window window;
 	int r = 0;
 
 	arch_virtio_window(n, &window);
-	for (unsigned q = 0; q < virtio_mmio_nqueues(t) && r == 0; q++)
+	for (unsigned q = 0; q < virtio_transport_nqueues(t) && r == 0; q++)
 		r = kvm_ioeventfd(&m->kvm, window.base + NOTIFY_OFFSET, NOTIFY_LEN, q,
-				  virtio_mmio_kick_fd(t, q), err);
+				  virtio_transport_kick_fd(t, q), err);
 	if (r == 0)
 		r = kvm_irqfd(&m->kvm, window.gsi, virtio_mmio_irq_fd(t), err);
 	if (r < 0)
 		return r;
-	r = virtio_mmio_attach(t, m->loop);
+	r = virtio_transport_attach(t, m->loop);
 	if (r < 0)
 		return error_set(err, r, NULL, NULL, "cannot watch virtio device %u", n);
 	return 0;
@@ -360,7 +360,7 @@ void machine_destroy(struct machine *m)
 	loop_source_remove(m->stop_source);
 	fd_close(m->stop_fd);
 	while (m->virtio_count > 0)
-		virtio_mmio_destroy(m->virtio[--m->virtio_count]);
+		virtio_transport_destroy(m->virtio[--m->virtio_count]);
 	destroy_devices(m->device, m->device_count);
 	arch_cpus_destroy(m->cpus);
 	console_destroy(m->console);
@@ -376,7 +376,7 @@ void machine_pause(struct machine *m)
 {
 	vcpus_pause(m->vcpus);
 	for (unsigned n = 0; n < m->virtio_count; n++)
-		virtio_mmio_pause(m->virtio[n]);
+		virtio_transport_pause(m->virtio[n]);
 }
 
 void machine_resume(struct machine *m)
@@ -386,7 +386,7 @@ void machine_resume(struct machine *m)
 	if (__atomic_load_n(&m->stopping, __ATOMIC_ACQUIRE))
 		return;
 	for (unsigned n = 0; n < m->virtio_count; n++)
-		virtio_mmio_resume(m->virtio[n]);
+		virtio_transport_resume(m->virtio[n]);
 	vcpus_resume(m->vcpus);
 }
 

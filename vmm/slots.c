@@ -10,8 +10,8 @@
 
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/life.h"
 #include "devices/virtio/rng.h"
-#include "devices/virtio/transport.h"
 #include "devices/virtio/vsock.h"
 #include "vmm/slots.h"
 

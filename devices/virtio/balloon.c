@@ -39,7 +39,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/balloon.h"
-#include "devices/virtio/transport.h"
+#include "devices/virtio/life.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 

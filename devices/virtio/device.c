@@ -17,7 +17,7 @@
 #include <linux/virtio_ring.h>
 #include <string.h>
 
-#include "devices/virtio/transport.h"
+#include "devices/virtio/life.h"
 #include "vmm/base/log.h"
 
 #define BIT(n) (UINT64_C(1) << (n))

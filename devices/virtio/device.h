@@ -31,7 +31,7 @@ struct virtio_ops {
 	size_t config_len;	     /* bytes of configuration space */
 
 	/* Another process serves the queues, by the eventfds that the sink lends
-	 * (transport.h): kick is never called, and features decides on the core's bits
+	 * (life.h): kick is never called, and features decides on the core's bits
 	 * too. The device's memory must be shareable (GMEM_MEMFD and its like). */
 	bool remote;
 

@@ -1,13 +1,7 @@
 /* mmio.c - the MMIO transport: registers in front of a virtio device.
  *
- * Two kinds of threads meet here. vCPU threads read and write registers through
- * the bus; the main thread serves kicks, which reach it through one eventfd a
- * queue. One mutex a device makes each register access and each turn of a kick
- * one step to the others, so a reset waits for the turn in progress and finds no
- * request half done. A turn has a budget (the device's), which is what bounds the
- * wait of a vCPU.
- *
- * Three registers are used while the guest runs at speed, and take no lock:
+ * transport.c has what is not peculiar to this transport, and the locking. Three
+ * registers are used while the guest runs at speed, and take no lock:
  * InterruptStatus and InterruptACK are one atomic word, and QueueNotify only
  * signals the eventfd (with an ioeventfd it never gets here).
  *
@@ -24,17 +18,13 @@
  * the queue is ready, so that what was checked is what is used.
  */
 #include <errno.h>
-#include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "devices/virtio/mmio.h"
-#include "devices/virtio/transport.h"
+#include "devices/virtio/registers.h"
 #include "vmm/base/fd.h"
-#include "vmm/base/log.h"
 
 enum {
 	MMIO_MAGIC = 0x74726976,  /* "virt" */
@@ -43,261 +33,82 @@ enum {
 	REG_BYTES = 4,
 };
 
-struct mmio_queue {
-	struct virtio_mmio *transport;
-	unsigned index;
-	int kick_fd;
-	struct loop_source *source; /* main thread; NULL while detached */
-	bool kept;		    /* kicked while paused; lock */
-	struct virtq_layout layout; /* as the driver wrote it, unchecked; lock */
-};
-
 struct virtio_mmio {
-	struct virtio_dev *dev;
-	struct virtio_sink sink;
-	pthread_mutex_t lock;
+	struct virtio_transport base;
 	int irq_fd;
 	uint32_t interrupt_status; /* atomic */
-
-	/* Under the lock. */
-	uint32_t device_features_sel, driver_features_sel, queue_sel;
-	struct virtio_events events;
-
-	unsigned nqueues;
-	struct mmio_queue queue[];
 };
 
-static void mmio_interrupt(const struct virtio_sink *s, enum virtio_cause cause, unsigned queue)
+static struct virtio_mmio *to_mmio(struct virtio_transport *t)
 {
-	struct virtio_mmio *t = container_of(s, struct virtio_mmio, sink);
+	return container_of(t, struct virtio_mmio, base);
+}
+
+static void mmio_interrupt(struct virtio_transport *t, enum virtio_cause cause, unsigned queue)
+{
+	struct virtio_mmio *m = to_mmio(t);
 	uint32_t bit =
 		cause == VIRTIO_CAUSE_CONFIG ? VIRTIO_MMIO_INT_CONFIG : VIRTIO_MMIO_INT_VRING;
 
 	(void)queue; /* one interrupt for all queues */
-	__atomic_fetch_or(&t->interrupt_status, bit, __ATOMIC_SEQ_CST);
-	fd_event_signal(t->irq_fd);
+	__atomic_fetch_or(&m->interrupt_status, bit, __ATOMIC_SEQ_CST);
+	fd_event_signal(m->irq_fd);
 }
 
-static int mmio_kick_fd(const struct virtio_sink *s, unsigned queue)
-{
-	return container_of(s, struct virtio_mmio, sink)->queue[queue].kick_fd;
-}
-
-static int mmio_call_fd(const struct virtio_sink *s, unsigned queue)
+static int mmio_call_fd(struct virtio_transport *t, unsigned queue)
 {
 	(void)queue;
-	return container_of(s, struct virtio_mmio, sink)->irq_fd;
+	return to_mmio(t)->irq_fd;
 }
 
-/* --- life --- */
-
-static int open_eventfds(struct virtio_mmio *t)
+static void mmio_reset(struct virtio_transport *t)
 {
-	t->irq_fd = fd_event();
-	if (t->irq_fd < 0)
-		return t->irq_fd;
-	for (unsigned i = 0; i < t->nqueues; i++) {
-		t->queue[i].kick_fd = fd_event();
-		if (t->queue[i].kick_fd < 0)
-			return t->queue[i].kick_fd;
-	}
-	return 0;
+	__atomic_store_n(&to_mmio(t)->interrupt_status, 0, __ATOMIC_SEQ_CST);
 }
 
-/* All but the device, which may still be the caller's. */
-static void free_transport(struct virtio_mmio *t)
+static void mmio_destroy(struct virtio_transport *t)
 {
-	for (unsigned i = 0; i < t->nqueues; i++)
-		fd_close(t->queue[i].kick_fd);
-	fd_close(t->irq_fd);
-	pthread_mutex_destroy(&t->lock);
-	free(t);
+	struct virtio_mmio *m = to_mmio(t);
+
+	virtio_transport_fini(t);
+	fd_close(m->irq_fd);
+	free(m);
 }
 
-int virtio_mmio_create(struct virtio_dev *dev, const struct gmem *mem, struct virtio_mmio **ret)
-{
-	unsigned n = dev->ops->nqueues;
-	struct virtio_mmio *t = calloc(1, sizeof(*t) + n * sizeof(t->queue[0]));
+static const struct virtio_transport_ops mmio_ops = {
+	.interrupt = mmio_interrupt,
+	.call_fd = mmio_call_fd,
+	.reset = mmio_reset,
+	.destroy = mmio_destroy,
+};
 
-	if (!t)
+int virtio_mmio_create(struct virtio_dev *dev, const struct gmem *mem,
+		       struct virtio_transport **ret)
+{
+	struct virtio_mmio *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
 		return -ENOMEM;
-	t->dev = dev;
-	t->sink = (struct virtio_sink){
-		.interrupt = mmio_interrupt,
-		.kick_fd = mmio_kick_fd,
-		.call_fd = mmio_call_fd,
-	};
-	t->nqueues = n;
-	t->irq_fd = -1;
-	for (unsigned i = 0; i < n; i++)
-		t->queue[i] = (struct mmio_queue){ .transport = t, .index = i, .kick_fd = -1 };
-	pthread_mutex_init(&t->lock, NULL);
-	t->events.lock = &t->lock;
-
-	int r = open_eventfds(t);
-
-	if (r == 0)
-		r = virtio_dev_bind(dev, mem, &t->sink);
+	m->irq_fd = fd_event();
+	r = m->irq_fd < 0 ? m->irq_fd : virtio_transport_init(&m->base, &mmio_ops, dev, mem);
 	if (r < 0) {
-		free_transport(t);
+		fd_close(m->irq_fd);
+		free(m);
 		return r;
 	}
-	*ret = t;
+	*ret = &m->base;
 	return 0;
 }
 
-void virtio_mmio_destroy(struct virtio_mmio *t)
+int virtio_mmio_irq_fd(const struct virtio_transport *t)
 {
-	if (!t)
-		return;
-	virtio_mmio_detach(t);
-	virtio_dev_destroy(t->dev);
-	free_transport(t);
-}
-
-unsigned virtio_mmio_nqueues(const struct virtio_mmio *t)
-{
-	return t->nqueues;
-}
-
-const char *virtio_mmio_name(const struct virtio_mmio *t)
-{
-	return t->dev->ops->name;
-}
-
-int virtio_mmio_irq_fd(const struct virtio_mmio *t)
-{
-	return t->irq_fd;
-}
-
-int virtio_mmio_kick_fd(const struct virtio_mmio *t, unsigned q)
-{
-	return t->queue[q].kick_fd;
-}
-
-void virtio_mmio_counters(struct virtio_mmio *t, struct virtio_counters *ret)
-{
-	pthread_mutex_lock(&t->lock);
-	*ret = t->dev->counters;
-	pthread_mutex_unlock(&t->lock);
-}
-
-/* --- kicks: main thread --- */
-
-static void on_kick(void *arg, uint32_t events)
-{
-	struct mmio_queue *q = arg;
-	struct virtio_mmio *t = q->transport;
-	bool more = false;
-
-	/* A deferred turn (0) leaves the eventfd alone: at worst one empty turn. */
-	if (events != 0)
-		fd_event_drain(q->kick_fd);
-	pthread_mutex_lock(&t->lock);
-	if (t->events.paused)
-		q->kept = true;
-	else
-		more = virtio_dev_kick(t->dev, q->index);
-	pthread_mutex_unlock(&t->lock);
-	if (more)
-		loop_source_defer(q->source);
-}
-
-/* The device's own descriptors: it may have made some even if this fails. */
-static int attach_device(struct virtio_mmio *t, struct loop *l)
-{
-	struct virtio_dev *d = t->dev;
-
-	t->events.loop = l;
-	d->events = &t->events;
-	return d->ops->attach ? d->ops->attach(d) : 0;
-}
-
-int virtio_mmio_attach(struct virtio_mmio *t, struct loop *l)
-{
-	int r = attach_device(t, l);
-
-	for (unsigned i = 0; i < t->nqueues && r == 0 && !t->dev->ops->remote; i++) {
-		struct mmio_queue *q = &t->queue[i];
-
-		r = loop_add(l, q->kick_fd, EPOLLIN, on_kick, q, &q->source);
-	}
-	if (r < 0)
-		virtio_mmio_detach(t);
-	return r;
-}
-
-void virtio_mmio_detach(struct virtio_mmio *t)
-{
-	struct virtio_dev *d = t->dev;
-
-	for (unsigned i = 0; i < t->nqueues; i++) {
-		loop_source_remove(t->queue[i].source);
-		t->queue[i].source = NULL;
-	}
-	if (d->events && d->ops->detach)
-		d->ops->detach(d);
-	d->events = NULL;
-}
-
-void virtio_mmio_pause(struct virtio_mmio *t)
-{
-	pthread_mutex_lock(&t->lock);
-	if (!t->events.paused)
-		virtio_dev_drain(t->dev);
-	virtio_events_pause(&t->events);
-	pthread_mutex_unlock(&t->lock);
-}
-
-void virtio_mmio_resume(struct virtio_mmio *t)
-{
-	pthread_mutex_lock(&t->lock);
-	virtio_events_resume(&t->events);
-	for (unsigned i = 0; i < t->nqueues; i++) {
-		if (t->queue[i].kept)
-			fd_event_signal(t->queue[i].kick_fd);
-		t->queue[i].kept = false;
-	}
-	pthread_mutex_unlock(&t->lock);
+	return container_of(t, const struct virtio_mmio, base)->irq_fd;
 }
 
 /* --- registers: vCPU threads --- */
 
-static void reject(struct virtio_mmio *t, const char *what, uint64_t off, size_t len)
-{
-	t->dev->counters.rejected++;
-	log_guest("virtio-%s: %s at %#llx, %zu bytes, ignored", t->dev->ops->name, what,
-		  (unsigned long long)off, len);
-}
-
-/* NULL when the driver selected a queue that does not exist. */
-static struct mmio_queue *selected(struct virtio_mmio *t)
-{
-	return t->queue_sel < t->nqueues ? &t->queue[t->queue_sel] : NULL;
-}
-
-static uint32_t selected_max_size(struct virtio_mmio *t)
-{
-	const struct mmio_queue *q = selected(t);
-
-	return q ? virtq_max_size(t->dev->vq[q->index]) : 0;
-}
-
-static uint32_t selected_ready(struct virtio_mmio *t)
-{
-	const struct mmio_queue *q = selected(t);
-
-	return q && virtq_enabled(t->dev->vq[q->index]);
-}
-
-static uint32_t offered_features(const struct virtio_mmio *t)
-{
-	if (t->device_features_sel > 1)
-		return 0;
-	return (uint32_t)(virtio_dev_features(t->dev) >> (32 * t->device_features_sel));
-}
-
-static uint32_t reg_read(struct virtio_mmio *t, uint64_t off)
+static uint32_t reg_read(struct virtio_transport *t, uint64_t off)
 {
 	switch (off) {
 	case VIRTIO_MMIO_MAGIC_VALUE:
@@ -309,11 +120,11 @@ static uint32_t reg_read(struct virtio_mmio *t, uint64_t off)
 	case VIRTIO_MMIO_VENDOR_ID:
 		return MMIO_VENDOR;
 	case VIRTIO_MMIO_DEVICE_FEATURES:
-		return offered_features(t);
+		return virtio_transport_offered(t);
 	case VIRTIO_MMIO_QUEUE_NUM_MAX:
-		return selected_max_size(t);
+		return virtio_transport_max_size(t);
 	case VIRTIO_MMIO_QUEUE_READY:
-		return selected_ready(t);
+		return virtio_transport_ready(t);
 	case VIRTIO_MMIO_STATUS:
 		return t->dev->status;
 	case VIRTIO_MMIO_SHM_LEN_LOW:
@@ -324,18 +135,18 @@ static uint32_t reg_read(struct virtio_mmio *t, uint64_t off)
 	case VIRTIO_MMIO_CONFIG_GENERATION:
 		return t->dev->config_generation;
 	default:
-		reject(t, "read", off, REG_BYTES);
+		virtio_transport_reject(t, "read", off, REG_BYTES);
 		return 0;
 	}
 }
 
 static void mmio_read(void *device, uint64_t off, void *data, size_t len)
 {
-	struct virtio_mmio *t = device;
+	struct virtio_transport *t = device;
 	uint32_t value = 0;
 
 	if (off == VIRTIO_MMIO_INTERRUPT_STATUS && len == REG_BYTES) {
-		value = __atomic_load_n(&t->interrupt_status, __ATOMIC_SEQ_CST);
+		value = __atomic_load_n(&to_mmio(t)->interrupt_status, __ATOMIC_SEQ_CST);
 		if (t->dev->ops->remote)
 			value |= VIRTIO_MMIO_INT_VRING;
 		memcpy(data, &value, sizeof(value));
@@ -347,7 +158,7 @@ static void mmio_read(void *device, uint64_t off, void *data, size_t len)
 	if (off >= VIRTIO_MMIO_CONFIG) {
 		virtio_dev_config_read(t->dev, off - VIRTIO_MMIO_CONFIG, data, len);
 	} else if (len != REG_BYTES || off % REG_BYTES != 0) {
-		reject(t, "read of a wrong width", off, len);
+		virtio_transport_reject(t, "read of a wrong width", off, len);
 	} else {
 		value = reg_read(t, off);
 		memcpy(data, &value, sizeof(value));
@@ -355,59 +166,25 @@ static void mmio_read(void *device, uint64_t off, void *data, size_t len)
 	pthread_mutex_unlock(&t->lock);
 }
 
-static void reset(struct virtio_mmio *t)
-{
-	virtio_dev_reset(t->dev);
-	for (unsigned i = 0; i < t->nqueues; i++)
-		t->queue[i].layout = (struct virtq_layout){ 0 };
-	t->device_features_sel = 0;
-	t->driver_features_sel = 0;
-	t->queue_sel = 0;
-	__atomic_store_n(&t->interrupt_status, 0, __ATOMIC_SEQ_CST);
-}
-
-static void write_status(struct virtio_mmio *t, uint32_t value)
-{
-	bool was_live = virtio_dev_live(t->dev);
-
-	if (value == 0) {
-		reset(t);
-		return;
-	}
-	virtio_dev_set_status(t->dev, (uint8_t)value);
-	if (was_live || !virtio_dev_live(t->dev))
-		return;
-	/* A notification that came too early found the device asleep. */
-	for (unsigned i = 0; i < t->nqueues; i++)
-		fd_event_signal(t->queue[i].kick_fd);
-}
-
-static void write_ready(struct virtio_mmio *t, struct mmio_queue *q, uint32_t value)
+static void write_ready(struct virtio_transport *t, struct virtio_transport_queue *q,
+			uint32_t value)
 {
 	if (value == 0)
 		virtio_dev_queue_disable(t->dev, q->index);
 	else if (value == 1)
 		virtio_dev_queue_enable(t->dev, q->index, &q->layout);
 	else
-		reject(t, "unknown value", VIRTIO_MMIO_QUEUE_READY, REG_BYTES);
-}
-
-static void set_low(gpa_t *a, uint32_t value)
-{
-	a->v = (a->v & ~(uint64_t)UINT32_MAX) | value;
-}
-
-static void set_high(gpa_t *a, uint32_t value)
-{
-	a->v = (a->v & UINT32_MAX) | (uint64_t)value << 32;
+		virtio_transport_reject(t, "unknown value", VIRTIO_MMIO_QUEUE_READY, REG_BYTES);
 }
 
 /* The registers of the selected queue; frozen while it is ready. */
-static bool queue_write(struct virtio_mmio *t, uint64_t off, uint32_t value)
+static bool queue_write(struct virtio_transport *t, uint64_t off, uint32_t value)
 {
-	struct mmio_queue *q = selected(t);
+	bool is_ready = off == VIRTIO_MMIO_QUEUE_READY;
+	struct virtio_transport_queue *q =
+		is_ready ? virtio_transport_selected(t) : virtio_transport_writable(t);
 
-	if (!q || (off != VIRTIO_MMIO_QUEUE_READY && virtq_enabled(t->dev->vq[q->index])))
+	if (!q)
 		return false;
 	switch (off) {
 	case VIRTIO_MMIO_QUEUE_NUM:
@@ -417,29 +194,29 @@ static bool queue_write(struct virtio_mmio *t, uint64_t off, uint32_t value)
 		write_ready(t, q, value);
 		return true;
 	case VIRTIO_MMIO_QUEUE_DESC_LOW:
-		set_low(&q->layout.desc, value);
+		virtio_transport_set_half(&q->layout.desc, false, value);
 		return true;
 	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
-		set_high(&q->layout.desc, value);
+		virtio_transport_set_half(&q->layout.desc, true, value);
 		return true;
 	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
-		set_low(&q->layout.avail, value);
+		virtio_transport_set_half(&q->layout.avail, false, value);
 		return true;
 	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
-		set_high(&q->layout.avail, value);
+		virtio_transport_set_half(&q->layout.avail, true, value);
 		return true;
 	case VIRTIO_MMIO_QUEUE_USED_LOW:
-		set_low(&q->layout.used, value);
+		virtio_transport_set_half(&q->layout.used, false, value);
 		return true;
 	case VIRTIO_MMIO_QUEUE_USED_HIGH:
-		set_high(&q->layout.used, value);
+		virtio_transport_set_half(&q->layout.used, true, value);
 		return true;
 	default:
 		return false;
 	}
 }
 
-static bool reg_write(struct virtio_mmio *t, uint64_t off, uint32_t value)
+static bool reg_write(struct virtio_transport *t, uint64_t off, uint32_t value)
 {
 	switch (off) {
 	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
@@ -454,7 +231,7 @@ static bool reg_write(struct virtio_mmio *t, uint64_t off, uint32_t value)
 		t->queue_sel = value;
 		return true;
 	case VIRTIO_MMIO_STATUS:
-		write_status(t, value);
+		virtio_transport_set_status(t, value);
 		return true;
 	case VIRTIO_MMIO_SHM_SEL:
 		return true; /* every region reads as absent */
@@ -464,14 +241,12 @@ static bool reg_write(struct virtio_mmio *t, uint64_t off, uint32_t value)
 }
 
 /* The registers of a running driver. True when it was one of them. */
-static bool fast_write(struct virtio_mmio *t, uint64_t off, uint32_t value)
+static bool fast_write(struct virtio_transport *t, uint64_t off, uint32_t value)
 {
-	if (off == VIRTIO_MMIO_QUEUE_NOTIFY && value < t->nqueues) {
-		fd_event_signal(t->queue[value].kick_fd);
-		return true;
-	}
+	if (off == VIRTIO_MMIO_QUEUE_NOTIFY)
+		return virtio_transport_notify(t, value);
 	if (off == VIRTIO_MMIO_INTERRUPT_ACK) {
-		__atomic_fetch_and(&t->interrupt_status, ~value, __ATOMIC_SEQ_CST);
+		__atomic_fetch_and(&to_mmio(t)->interrupt_status, ~value, __ATOMIC_SEQ_CST);
 		return true;
 	}
 	return false;
@@ -479,7 +254,7 @@ static bool fast_write(struct virtio_mmio *t, uint64_t off, uint32_t value)
 
 static void mmio_write(void *device, uint64_t off, const void *data, size_t len)
 {
-	struct virtio_mmio *t = device;
+	struct virtio_transport *t = device;
 	uint32_t value = 0;
 	bool is_reg = off < VIRTIO_MMIO_CONFIG && len == REG_BYTES && off % REG_BYTES == 0;
 
@@ -496,7 +271,7 @@ static void mmio_write(void *device, uint64_t off, const void *data, size_t len)
 							     len);
 
 	if (!done)
-		reject(t, "write", off, len);
+		virtio_transport_reject(t, "write", off, len);
 	pthread_mutex_unlock(&t->lock);
 }
 

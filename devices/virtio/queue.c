@@ -44,8 +44,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/virtio/life.h"
 #include "devices/virtio/queue.h"
-#include "devices/virtio/transport.h"
 
 /* Ring fields are little-endian (2.7.3 leaves legacy out), and so are our hosts. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the rings are read in host order");

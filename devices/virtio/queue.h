@@ -2,7 +2,7 @@
  *
  * The device's half pops requests, pushes results and publishes them; the
  * transport's half turns a queue on and off. Every call is made with the
- * device's lock held (transport.h), on whatever thread holds it.
+ * device's lock held (life.h), on whatever thread holds it.
  */
 #ifndef DEVICES_VIRTIO_QUEUE_H
 #define DEVICES_VIRTIO_QUEUE_H

@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "devices/virtio/life.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/throttle.h"
-#include "devices/virtio/transport.h"
 #include "vmm/base/clock.h"
 
 enum {

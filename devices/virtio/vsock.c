@@ -29,7 +29,7 @@
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 
-#include "devices/virtio/transport.h"
+#include "devices/virtio/life.h"
 #include "devices/virtio/vsock.h"
 #include "devices/virtio/vsock_device.h"
 #include "vmm/base/fd.h"

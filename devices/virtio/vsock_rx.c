@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "devices/virtio/transport.h"
+#include "devices/virtio/life.h"
 #include "devices/virtio/vsock_device.h"
 #include "vmm/base/fd.h"
 

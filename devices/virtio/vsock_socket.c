@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "devices/virtio/transport.h"
+#include "devices/virtio/life.h"
 #include "devices/virtio/vsock.h"
 #include "devices/virtio/vsock_device.h"
 #include "vmm/base/clock.h"

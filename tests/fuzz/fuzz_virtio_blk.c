@@ -46,7 +46,7 @@ static void disk_create(struct disk *k, unsigned kind, struct loop *loop)
 		abort();
 	virtio_blk_set_vcpus(dev, kind & ASYNC ? 2 : 1);
 	virtio_script_create(&k->script, dev);
-	if (virtio_mmio_attach(k->script.transport, loop) < 0)
+	if (virtio_transport_attach(k->script.transport, loop) < 0)
 		abort();
 }
 

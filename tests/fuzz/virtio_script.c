@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "devices/virtio/transport.h"
+#include "devices/virtio/life.h"
 #include "tests/fuzz/virtio_script.h"
 #include "vmm/base/log.h"
 

@@ -12,7 +12,7 @@
 struct virtio_script {
 	struct gmem *mem;
 	struct virtio_dev *dev; /* owned by transport */
-	struct virtio_mmio *transport;
+	struct virtio_transport *transport;
 };
 
 /* Takes dev over; aborts when the host has no memory. */

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/blk.h"
-#include "devices/virtio/transport.h"
+#include "devices/virtio/life.h"
 #include "tests/unit/virtio_driver.h"
 
 #define FLUSH	 (1ull << VIRTIO_BLK_F_FLUSH)
@@ -488,12 +488,12 @@ static void pause_drains(void **state)
 	disk_start(&k, false, true, INDIRECT | FLUSH);
 	offer_many(&k, VIRTIO_BLK_T_OUT, 60);
 	virtio_dev_kick(k.driver.dev, 0);
-	virtio_mmio_pause(k.driver.transport);
+	virtio_transport_pause(k.driver.transport);
 	assert_int_equal(answers(&k), 60);
 	offer_many(&k, VIRTIO_BLK_T_OUT, 60);
 	driver_kick(&k.driver, 0);
 	assert_int_equal(answers(&k), 0);
-	virtio_mmio_resume(k.driver.transport);
+	virtio_transport_resume(k.driver.transport);
 	for (int i = 0; i < 60; i++)
 		assert_true(answer(&k, &e));
 	disk_end(&k);

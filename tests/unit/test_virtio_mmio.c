@@ -43,7 +43,7 @@ static uint64_t rejected(struct driver *d)
 {
 	struct virtio_counters c;
 
-	virtio_mmio_counters(d->transport, &c);
+	virtio_transport_counters(d->transport, &c);
 	return c.rejected;
 }
 
@@ -62,8 +62,8 @@ static void identity(void **state)
 	driver_put(&d, VIRTIO_MMIO_SHM_SEL, 3);
 	assert_int_equal(driver_get(&d, VIRTIO_MMIO_SHM_BASE_LOW), UINT32_MAX);
 	assert_int_equal(driver_get(&d, VIRTIO_MMIO_SHM_BASE_HIGH), UINT32_MAX);
-	assert_string_equal(virtio_mmio_name(d.transport), "probe");
-	assert_int_equal(virtio_mmio_nqueues(d.transport), 2);
+	assert_string_equal(virtio_transport_name(d.transport), "probe");
+	assert_int_equal(virtio_transport_nqueues(d.transport), 2);
 	assert_int_equal(rejected(&d), 0);
 	driver_destroy(&d);
 }
@@ -515,9 +515,9 @@ static void reset_in_the_middle(void **state)
 		driver_chain(&d, i, &buffer, 1);
 		driver_offer(&d, i);
 	}
-	virtio_mmio_pause(d.transport);
+	virtio_transport_pause(d.transport);
 	driver_kick(&d, 0);
-	virtio_mmio_resume(d.transport); /* signals the kept kick */
+	virtio_transport_resume(d.transport); /* signals the kept kick */
 	driver_put(&d, VIRTIO_MMIO_STATUS, 0);
 	driver_run(&d);
 	assert_int_equal(p->dev.counters.requests, 0);
@@ -538,15 +538,15 @@ static void paused_device_touches_nothing(void **state)
 	driver_run(&d);
 	uint64_t kicks = p->dev.counters.kicks;
 
-	virtio_mmio_pause(d.transport);
-	virtio_mmio_pause(d.transport);
+	virtio_transport_pause(d.transport);
+	virtio_transport_pause(d.transport);
 	assert_false(driver_request(&d, &buffer, 1, &e));
 	assert_int_equal(p->dev.counters.kicks, kicks);
 	assert_int_equal(driver_get(&d, VIRTIO_MMIO_QUEUE_READY), 1);
-	virtio_mmio_resume(d.transport);
+	virtio_transport_resume(d.transport);
 	driver_run(&d);
 	assert_true(driver_used(&d, &e));
-	virtio_mmio_resume(d.transport);
+	virtio_transport_resume(d.transport);
 	driver_run(&d);
 	assert_int_equal(p->dev.counters.requests, 1);
 	assert_int_equal(p->dev.counters.kicks, kicks + 1);
@@ -562,9 +562,9 @@ static void detached_kick_is_kept(void **state)
 	(void)state;
 	create(&d);
 	driver_start(&d, 0, 16);
-	virtio_mmio_detach(d.transport);
+	virtio_transport_detach(d.transport);
 	assert_false(driver_request(&d, &buffer, 1, &e));
-	assert_int_equal(virtio_mmio_attach(d.transport, d.loop), 0);
+	assert_int_equal(virtio_transport_attach(d.transport, d.loop), 0);
 	driver_run(&d);
 	assert_true(driver_used(&d, &e));
 	driver_destroy(&d);
@@ -657,7 +657,7 @@ static void reset_against_kicks(void **state)
 static void destroy_accepts_null(void **state)
 {
 	(void)state;
-	virtio_mmio_destroy(NULL);
+	virtio_transport_destroy(NULL);
 }
 
 int main(void)

@@ -10,7 +10,7 @@
 #include <linux/virtio_mmio.h>
 #include <string.h>
 
-#include "devices/virtio/transport.h"
+#include "devices/virtio/life.h"
 #include "tests/unit/virtio_driver.h"
 #include "tests/unit/virtio_probe.h"
 

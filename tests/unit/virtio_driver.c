@@ -32,12 +32,12 @@ void driver_create(struct driver *d, struct virtio_dev *dev)
 	assert_int_equal(gmem_create(&config, &d->mem, NULL), 0);
 	assert_int_equal(loop_create(&d->loop), 0);
 	assert_int_equal(virtio_mmio_create(dev, d->mem, &d->transport), 0);
-	assert_int_equal(virtio_mmio_attach(d->transport, d->loop), 0);
+	assert_int_equal(virtio_transport_attach(d->transport, d->loop), 0);
 }
 
 void driver_destroy(struct driver *d)
 {
-	virtio_mmio_destroy(d->transport);
+	virtio_transport_destroy(d->transport);
 	loop_destroy(d->loop);
 	gmem_destroy(d->mem);
 }

@@ -28,7 +28,7 @@ struct driver {
 	struct gmem *mem;
 	struct loop *loop;
 	struct virtio_dev *dev; /* owned by transport */
-	struct virtio_mmio *transport;
+	struct virtio_transport *transport;
 	uint16_t size, avail_idx, used_idx;
 };
 

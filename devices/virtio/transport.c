@@ -1,0 +1,274 @@
+/* transport.c - what the transports have in common.
+ *
+ * Two kinds of threads meet here. vCPU threads read and write registers through
+ * the bus; the main thread serves kicks, which reach it through one eventfd a
+ * queue. One mutex a device makes each register access and each turn of a kick
+ * one step to the others, so a reset waits for the turn in progress and finds no
+ * request half done. A turn has a budget (the device's), which is what bounds the
+ * wait of a vCPU.
+ */
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <sys/epoll.h>
+
+#include "devices/virtio/registers.h"
+#include "vmm/base/fd.h"
+#include "vmm/base/log.h"
+
+/* --- life --- */
+
+static void on_interrupt(const struct virtio_sink *s, enum virtio_cause cause, unsigned queue)
+{
+	struct virtio_transport *t = container_of(s, struct virtio_transport, sink);
+
+	t->ops->interrupt(t, cause, queue);
+}
+
+static int on_kick_fd(const struct virtio_sink *s, unsigned queue)
+{
+	return container_of(s, struct virtio_transport, sink)->queue[queue].kick_fd;
+}
+
+static int on_call_fd(const struct virtio_sink *s, unsigned queue)
+{
+	struct virtio_transport *t = container_of(s, struct virtio_transport, sink);
+
+	return t->ops->call_fd(t, queue);
+}
+
+static int open_kick_fds(struct virtio_transport *t)
+{
+	for (unsigned i = 0; i < t->nqueues; i++) {
+		t->queue[i].kick_fd = fd_event();
+		if (t->queue[i].kick_fd < 0)
+			return t->queue[i].kick_fd;
+	}
+	return 0;
+}
+
+int virtio_transport_init(struct virtio_transport *t, const struct virtio_transport_ops *ops,
+			  struct virtio_dev *dev, const struct gmem *mem)
+{
+	int r;
+
+	if (dev->ops->nqueues > VIRTIO_MAX_QUEUES)
+		return -EINVAL;
+	t->ops = ops;
+	t->dev = dev;
+	t->sink = (struct virtio_sink){ on_interrupt, on_kick_fd, on_call_fd };
+	t->nqueues = dev->ops->nqueues;
+	for (unsigned i = 0; i < t->nqueues; i++)
+		t->queue[i] = (struct virtio_transport_queue){
+			.transport = t,
+			.index = i,
+			.kick_fd = -1,
+		};
+	pthread_mutex_init(&t->lock, NULL);
+	t->events.lock = &t->lock;
+	r = open_kick_fds(t);
+	if (r == 0)
+		r = virtio_dev_bind(dev, mem, &t->sink);
+	if (r < 0)
+		virtio_transport_fini(t);
+	return r;
+}
+
+void virtio_transport_fini(struct virtio_transport *t)
+{
+	for (unsigned i = 0; i < t->nqueues; i++)
+		fd_close(t->queue[i].kick_fd);
+	pthread_mutex_destroy(&t->lock);
+}
+
+void virtio_transport_destroy(struct virtio_transport *t)
+{
+	if (!t)
+		return;
+	virtio_transport_detach(t);
+	virtio_dev_destroy(t->dev);
+	t->ops->destroy(t);
+}
+
+unsigned virtio_transport_nqueues(const struct virtio_transport *t)
+{
+	return t->nqueues;
+}
+
+const char *virtio_transport_name(const struct virtio_transport *t)
+{
+	return t->dev->ops->name;
+}
+
+int virtio_transport_kick_fd(const struct virtio_transport *t, unsigned q)
+{
+	return t->queue[q].kick_fd;
+}
+
+void virtio_transport_counters(struct virtio_transport *t, struct virtio_counters *ret)
+{
+	pthread_mutex_lock(&t->lock);
+	*ret = t->dev->counters;
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* --- kicks: main thread --- */
+
+static void on_kick(void *arg, uint32_t events)
+{
+	struct virtio_transport_queue *q = arg;
+	struct virtio_transport *t = q->transport;
+	bool more = false;
+
+	/* A deferred turn (0) leaves the eventfd alone: at worst one empty turn. */
+	if (events != 0)
+		fd_event_drain(q->kick_fd);
+	pthread_mutex_lock(&t->lock);
+	if (t->events.paused)
+		q->kept = true;
+	else
+		more = virtio_dev_kick(t->dev, q->index);
+	pthread_mutex_unlock(&t->lock);
+	if (more)
+		loop_source_defer(q->source);
+}
+
+/* The device's own descriptors: it may have made some even if this fails. */
+static int attach_device(struct virtio_transport *t, struct loop *l)
+{
+	struct virtio_dev *d = t->dev;
+
+	t->events.loop = l;
+	d->events = &t->events;
+	return d->ops->attach ? d->ops->attach(d) : 0;
+}
+
+int virtio_transport_attach(struct virtio_transport *t, struct loop *l)
+{
+	int r = attach_device(t, l);
+
+	for (unsigned i = 0; i < t->nqueues && r == 0 && !t->dev->ops->remote; i++) {
+		struct virtio_transport_queue *q = &t->queue[i];
+
+		r = loop_add(l, q->kick_fd, EPOLLIN, on_kick, q, &q->source);
+	}
+	if (r < 0)
+		virtio_transport_detach(t);
+	return r;
+}
+
+void virtio_transport_detach(struct virtio_transport *t)
+{
+	struct virtio_dev *d = t->dev;
+
+	for (unsigned i = 0; i < t->nqueues; i++) {
+		loop_source_remove(t->queue[i].source);
+		t->queue[i].source = NULL;
+	}
+	if (d->events && d->ops->detach)
+		d->ops->detach(d);
+	d->events = NULL;
+}
+
+void virtio_transport_pause(struct virtio_transport *t)
+{
+	pthread_mutex_lock(&t->lock);
+	if (!t->events.paused)
+		virtio_dev_drain(t->dev);
+	virtio_events_pause(&t->events);
+	pthread_mutex_unlock(&t->lock);
+}
+
+void virtio_transport_resume(struct virtio_transport *t)
+{
+	pthread_mutex_lock(&t->lock);
+	virtio_events_resume(&t->events);
+	for (unsigned i = 0; i < t->nqueues; i++) {
+		if (t->queue[i].kept)
+			fd_event_signal(t->queue[i].kick_fd);
+		t->queue[i].kept = false;
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* --- registers: vCPU threads, with the lock held --- */
+
+void virtio_transport_reject(struct virtio_transport *t, const char *what, uint64_t off, size_t len)
+{
+	t->dev->counters.rejected++;
+	log_guest("virtio-%s: %s at %#llx, %zu bytes, ignored", t->dev->ops->name, what,
+		  (unsigned long long)off, len);
+}
+
+uint32_t virtio_transport_offered(const struct virtio_transport *t)
+{
+	if (t->device_features_sel > 1)
+		return 0;
+	return (uint32_t)(virtio_dev_features(t->dev) >> (32 * t->device_features_sel));
+}
+
+struct virtio_transport_queue *virtio_transport_selected(struct virtio_transport *t)
+{
+	return t->queue_sel < t->nqueues ? &t->queue[t->queue_sel] : NULL;
+}
+
+uint32_t virtio_transport_max_size(struct virtio_transport *t)
+{
+	const struct virtio_transport_queue *q = virtio_transport_selected(t);
+
+	return q ? virtq_max_size(t->dev->vq[q->index]) : 0;
+}
+
+bool virtio_transport_ready(struct virtio_transport *t)
+{
+	const struct virtio_transport_queue *q = virtio_transport_selected(t);
+
+	return q && virtq_enabled(t->dev->vq[q->index]);
+}
+
+struct virtio_transport_queue *virtio_transport_writable(struct virtio_transport *t)
+{
+	return virtio_transport_ready(t) ? NULL : virtio_transport_selected(t);
+}
+
+void virtio_transport_set_half(gpa_t *address, bool high, uint32_t value)
+{
+	if (high)
+		address->v = (address->v & UINT32_MAX) | (uint64_t)value << 32;
+	else
+		address->v = (address->v & ~(uint64_t)UINT32_MAX) | value;
+}
+
+static void reset(struct virtio_transport *t)
+{
+	virtio_dev_reset(t->dev);
+	for (unsigned i = 0; i < t->nqueues; i++)
+		t->queue[i].layout = (struct virtq_layout){ 0 };
+	t->device_features_sel = 0;
+	t->driver_features_sel = 0;
+	t->queue_sel = 0;
+	t->ops->reset(t);
+}
+
+void virtio_transport_set_status(struct virtio_transport *t, uint32_t value)
+{
+	bool was_live = virtio_dev_live(t->dev);
+
+	if (value == 0) {
+		reset(t);
+		return;
+	}
+	virtio_dev_set_status(t->dev, (uint8_t)value);
+	if (was_live || !virtio_dev_live(t->dev))
+		return;
+	/* A notification that came too early found the device asleep. */
+	for (unsigned i = 0; i < t->nqueues; i++)
+		fd_event_signal(t->queue[i].kick_fd);
+}
+
+bool virtio_transport_notify(struct virtio_transport *t, uint32_t queue)
+{
+	if (queue >= t->nqueues)
+		return false;
+	fd_event_signal(t->queue[queue].kick_fd);
+	return true;
+}
