@@ -1,10 +1,10 @@
 /* acpi_pm.c - power management of a hardware-reduced ACPI machine, in four bytes.
  *
  * Two things meet here: vCPUs that read and write registers, and the main thread
- * that presses the button. A mutex held for a few instructions guards the state;
+ * that has events to tell. A mutex held for a few instructions guards the state;
  * the stop sink and the interrupt are called outside it.
  *
- * The event's bit is set before its edge is sent, and every press sends one, so an
+ * An event's bit is set before its edge is sent, and every event sends one, so an
  * event handler that has just read the selector is run again.
  *
  * A guest that asks for a sleep state this machine does not have would wait for
@@ -55,10 +55,10 @@ void acpi_pm_destroy(struct acpi_pm *pm)
 	free(pm);
 }
 
-void acpi_pm_press_power_button(struct acpi_pm *pm)
+void acpi_pm_raise(struct acpi_pm *pm, uint8_t events)
 {
 	pthread_mutex_lock(&pm->lock);
-	pm->events |= ACPI_PM_EVENT_POWER_BUTTON;
+	pm->events |= events;
 	pthread_mutex_unlock(&pm->lock);
 	fd_event_signal(pm->config.irq_fd);
 }

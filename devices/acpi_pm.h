@@ -17,7 +17,12 @@
 
 enum {
 	ACPI_PM_LEN = 4,
-	ACPI_PM_EVENT_POWER_BUTTON = 1, /* bits of the event selector */
+};
+
+/* Bits of the event selector. What the guest does about each stands in the tables
+ * (vmm/arch/x86_64/acpi.c, `events`): an event needs a bit here and a row there. */
+enum {
+	ACPI_PM_EVENT_POWER_BUTTON = 1 << 0,
 };
 
 struct acpi_pm_config {
@@ -38,7 +43,7 @@ int acpi_pm_create(const struct acpi_pm_config *config, struct acpi_pm **ret);
 /* Accepts NULL. The bus must have let go. */
 void acpi_pm_destroy(struct acpi_pm *pm);
 
-/* Tells the guest that somebody pressed the power button. Any thread. */
-void acpi_pm_press_power_button(struct acpi_pm *pm);
+/* Tells the guest of these events, bits of the event selector. Any thread. */
+void acpi_pm_raise(struct acpi_pm *pm, uint8_t events);
 
 #endif

@@ -128,7 +128,7 @@ static void host_step(struct platform *p, const uint8_t *step)
 		i8042_ctrl_alt_del(p->i8042);
 		break;
 	default:
-		acpi_pm_press_power_button(p->acpi_pm);
+		acpi_pm_raise(p->acpi_pm, ACPI_PM_EVENT_POWER_BUTTON);
 		break;
 	}
 }

@@ -352,7 +352,8 @@ static const char *const said[] = {
 	"Device(GED){Name(_HID,\"ACPI0013\")",
 	"OperationRegion(EREG,SystemIO,0x0603,One)Field(EREG,ByteAcc,NoLock,Preserve){ESEL,8}",
 	"Method(_EVT,1,Serialized)",
-	"If((ESEL&One)){Notify(PWRB,0x80)}",
+	"Local0=ESEL",
+	"If((Local0&One)){Notify(PWRB,0x80)}",
 	"Device(V000){Name(_HID,\"LNRO0005\")Name(_UID,Zero)",
 	("Memory32Fixed(ReadWrite,0xC0001000,0x00001000,)"
 	 "Interrupt(ResourceConsumer,Edge,ActiveHigh,Exclusive,,,){0x00000006,}"),

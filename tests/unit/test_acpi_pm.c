@@ -96,24 +96,29 @@ static void writes(void **state)
 	destroy(&f);
 }
 
-static void button(void **state)
+static void events(void **state)
 {
 	struct fixture f;
 
 	(void)state;
 	create(&f);
 	assert_int_equal(get(&f, 3), 0);
-	acpi_pm_press_power_button(f.pm);
+	acpi_pm_raise(f.pm, ACPI_PM_EVENT_POWER_BUTTON);
 	assert_true(fd_event_drain(f.irq_fd));
 	/* A second press before the first was seen is an edge again, one event. */
-	acpi_pm_press_power_button(f.pm);
+	acpi_pm_raise(f.pm, ACPI_PM_EVENT_POWER_BUTTON);
 	assert_true(fd_event_drain(f.irq_fd));
 	assert_int_equal(get(&f, 3), ACPI_PM_EVENT_POWER_BUTTON);
 	assert_int_equal(get(&f, 3), 0);
 	assert_false(fd_event_drain(f.irq_fd));
-	acpi_pm_press_power_button(f.pm);
+	acpi_pm_raise(f.pm, ACPI_PM_EVENT_POWER_BUTTON);
 	assert_true(fd_event_drain(f.irq_fd));
 	assert_int_equal(get(&f, 3), ACPI_PM_EVENT_POWER_BUTTON);
+	/* Events that were raised one by one are told together. */
+	acpi_pm_raise(f.pm, 0x40);
+	acpi_pm_raise(f.pm, 0x82);
+	assert_int_equal(get(&f, 3), 0xc2);
+	assert_int_equal(get(&f, 3), 0);
 	assert_int_equal(f.stopped, NOTHING);
 	destroy(&f);
 }
@@ -125,7 +130,7 @@ static void wide_accesses_do_nothing(void **state)
 
 	(void)state;
 	create(&f);
-	acpi_pm_press_power_button(f.pm);
+	acpi_pm_raise(f.pm, ACPI_PM_EVENT_POWER_BUTTON);
 	assert_true(bus_write(f.bus, BASE, &value, 4));
 	assert_true(bus_write(f.bus, BASE, &value, 2));
 	value = RESET_VALUE;
@@ -142,7 +147,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writes),
-		cmocka_unit_test(button),
+		cmocka_unit_test(events),
 		cmocka_unit_test(wide_accesses_do_nothing),
 	};
 

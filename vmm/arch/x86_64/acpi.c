@@ -252,6 +252,15 @@ static void add_power_button(struct aml *a)
 	aml_end(a);
 }
 
+/* Who hears of which event, by the bit of the event register that tells of it. */
+static const struct {
+	uint8_t bit;
+	const char *device;
+	uint8_t value; /* for the device's driver (5.6.6) */
+} events[] = {
+	{ ACPI_PM_EVENT_POWER_BUTTON, "PWRB", NOTIFY_POWER_BUTTON },
+};
+
 /* The generic event device (5.6.9). Its register forgets what it has told, so the
  * method reads it once. */
 static void add_event_device(struct aml *a)
@@ -266,9 +275,12 @@ static void add_event_device(struct aml *a)
 	aml_io_region(a, "EREG", LAYOUT_ACPI_GED, 1);
 	aml_byte_field(a, "EREG", "ESEL");
 	aml_method(a, "_EVT", 1);
-	aml_if_bits(a, "ESEL", ACPI_PM_EVENT_POWER_BUTTON);
-	aml_notify(a, "PWRB", NOTIFY_POWER_BUTTON);
-	aml_end(a);
+	aml_set_local0(a, "ESEL");
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		aml_if_local0(a, events[i].bit);
+		aml_notify(a, events[i].device, events[i].value);
+		aml_end(a);
+	}
 	aml_end(a);
 	aml_end(a);
 }

@@ -23,6 +23,8 @@ enum {
 	EXT_REGION = 0x80,
 	EXT_FIELD = 0x81,
 	EXT_DEVICE = 0x82,
+	OP_LOCAL0 = 0x60,
+	OP_STORE = 0x70,
 	OP_AND = 0x7b,
 	OP_NOTIFY = 0x86,
 	OP_IF = 0xa0,
@@ -153,12 +155,12 @@ void aml_package(struct aml *a, uint8_t elements)
 	tablebuf_put8(a->out, elements);
 }
 
-void aml_if_bits(struct aml *a, const char *name, uint64_t mask)
+void aml_if_local0(struct aml *a, uint64_t mask)
 {
 	tablebuf_put8(a->out, OP_IF);
 	open_body(a, false);
 	tablebuf_put8(a->out, OP_AND);
-	put_name(a, name);
+	tablebuf_put8(a->out, OP_LOCAL0);
 	aml_integer(a, mask);
 	tablebuf_put8(a->out, NULL_NAME);
 }
@@ -235,6 +237,13 @@ void aml_io_region(struct aml *a, const char *name, uint16_t port, uint8_t len)
 	tablebuf_put8(a->out, REGION_SYSTEM_IO);
 	aml_integer(a, port);
 	aml_integer(a, len);
+}
+
+void aml_set_local0(struct aml *a, const char *name)
+{
+	tablebuf_put8(a->out, OP_STORE);
+	put_name(a, name);
+	tablebuf_put8(a->out, OP_LOCAL0);
 }
 
 void aml_notify(struct aml *a, const char *device, uint8_t value)

@@ -56,8 +56,11 @@ void aml_io_region(struct aml *a, const char *name, uint16_t port, uint8_t len);
 /* Field (region, ByteAcc, NoLock, Preserve) { name, 8 } */
 void aml_byte_field(struct aml *a, const char *region, const char *name);
 
-/* If (name & mask) { ..., closed by aml_end(). */
-void aml_if_bits(struct aml *a, const char *name, uint64_t mask);
+/* Local0 = name */
+void aml_set_local0(struct aml *a, const char *name);
+
+/* If (Local0 & mask) { ..., closed by aml_end(). */
+void aml_if_local0(struct aml *a, uint64_t mask);
 
 /* Notify (device, value) */
 void aml_notify(struct aml *a, const char *device, uint8_t value);

@@ -201,6 +201,6 @@ int arch_ctrl_alt_del(struct arch_platform *p)
 
 int arch_power_button(struct arch_platform *p)
 {
-	acpi_pm_press_power_button(p->acpi_pm);
+	acpi_pm_raise(p->acpi_pm, ACPI_PM_EVENT_POWER_BUTTON);
 	return 0;
 }
