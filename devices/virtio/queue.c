@@ -108,6 +108,11 @@ uint16_t virtq_max_size(const struct virtq *q)
 	return q->max_size;
 }
 
+uint16_t virtq_size(const struct virtq *q)
+{
+	return q->size;
+}
+
 /* One area of the queue, or NULL when it is misaligned or not inside one region. */
 static void *ring_span(const struct gmem *mem, gpa_t at, size_t len, uint64_t align)
 {
@@ -301,7 +306,9 @@ int virtq_pop(struct virtq *q, struct virtq_req *req)
 	return virtq_pop_into(q, req, q->spans);
 }
 
-/* Valid while the entry is: a driver may not reuse one that was not given back. */
+/* Valid while the entry is. Its place in the ring is written again one round later,
+ * for which the driver needs the requests that came before it, not this one; so all that
+ * have been popped since must be in hand, too. */
 void virtq_unpop(struct virtq *q)
 {
 	q->next_avail--;

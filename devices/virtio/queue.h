@@ -39,8 +39,9 @@ int virtq_pop(struct virtq *q, struct virtq_req *req);
  * valid until the queue is disabled, for a device that finishes it after the kick. */
 int virtq_pop_into(struct virtq *q, struct virtq_req *req, struct iovec *spans);
 
-/* Puts the request that was popped last back where it came from: the next pop takes
- * it again. Once, before any other call on the queue. */
+/* Puts the request that was popped last, and not pushed, back where it came from: the
+ * next pop takes it again. As often as there are such requests, if all that were popped
+ * before them have been pushed, and in that order. */
 void virtq_unpop(struct virtq *q);
 
 /* Writes a used ring entry: written bytes of req->in, counted from its start,
@@ -85,5 +86,6 @@ void virtq_rings(const struct virtq *q, struct virtq_rings *ret);
 
 bool virtq_enabled(const struct virtq *q);
 uint16_t virtq_max_size(const struct virtq *q);
+uint16_t virtq_size(const struct virtq *q); /* while enabled: as the driver set it up */
 
 #endif
