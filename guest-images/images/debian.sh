@@ -1,4 +1,4 @@
-image_about='Debian 12 root file system (ext4): systemd, fio, a login on the serial console'
+image_about='Debian 12 root file system (ext4): systemd, fio, iperf3, a login on the serial console'
 image_files='debian.ext4'
 image_packages='systemd fio'
 image_inputs='debian/customize debian/filesystem debian/packages.txt'
