@@ -23,9 +23,11 @@
  * emulated processors read one counter, which a kernel that cannot know that would
  * give up for the HPET, at twice the cost and without a stable clock for guests.
  * maxcpus=1: init starts the others, as hold.c explains; lpj: without calibrating
- * each for a second. */
+ * each for a second. no_timer_check: the kernel would wait for a few ticks in a time
+ * that a busy machine may not give to the emulator, and panic. */
 static const char kernel_command_line[] =
-	"console=ttyS0 reboot=t panic=-1 mitigations=off tsc=reliable maxcpus=1 lpj=4000000";
+	"console=ttyS0 reboot=t panic=-1 mitigations=off tsc=reliable maxcpus=1 lpj=4000000 "
+	"no_timer_check";
 
 struct args {
 	char **v;
