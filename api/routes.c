@@ -85,6 +85,7 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	const struct balloon_config *balloon = vm_balloon(vm);
 	const struct vsock_config *vsock = vm_vsock(vm);
 	const struct drive_config *drive;
+	const struct net_config *net;
 
 	if (boot)
 		d->boot_source = *boot;
@@ -102,6 +103,8 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	d->has_vsock = vsock != NULL;
 	while (d->ndrives < VM_MAX_DRIVES && (drive = vm_drive(vm, d->ndrives)) != NULL)
 		d->drives[d->ndrives++] = *drive;
+	while (d->nnets < VM_MAX_NETS && (net = vm_net(vm, d->nnets)) != NULL)
+		d->nets[d->nnets++] = *net;
 }
 
 static int get_config(struct api_call *call)
@@ -162,6 +165,31 @@ static int patch_drive(struct api_call *call)
 	int r = check_drive_id(call, update->drive_id);
 
 	return r < 0 ? r : vm_patch_drive(call->vm, update, &call->err);
+}
+
+static int check_iface_id(struct api_call *call, const char *iface_id)
+{
+	if (strcmp(call->id, iface_id) == 0)
+		return 0;
+	return error_set(&call->err, -EINVAL, "iface_id", NULL,
+			 "The id from the path [%s] does not match the id from the body [%s]!",
+			 call->id, iface_id);
+}
+
+static int put_net(struct api_call *call)
+{
+	const struct net_config *net = call->config;
+	int r = check_iface_id(call, net->iface_id);
+
+	return r < 0 ? r : vm_put_net(call->vm, net, &call->err);
+}
+
+static int patch_net(struct api_call *call)
+{
+	const struct net_update *update = call->config;
+	int r = check_iface_id(call, update->iface_id);
+
+	return r < 0 ? r : vm_patch_net(call->vm, update, &call->err);
 }
 
 static int put_entropy(struct api_call *call)
@@ -280,6 +308,8 @@ const struct route routes[] = {
 	  .deprecated = "cpu_template" },
 	{ VERB_PUT,   "/drives/{id}",    VM_NOT_STARTED, &body_drive,       .run = put_drive },
 	{ VERB_PATCH, "/drives/{id}",    VM_LIVE,        &body_drive_update, .run = patch_drive },
+	{ VERB_PUT,   "/network-interfaces/{id}", VM_NOT_STARTED, &body_net, .run = put_net },
+	{ VERB_PATCH, "/network-interfaces/{id}", VM_LIVE, &body_net_update, .run = patch_net },
 	{ VERB_PUT,   "/entropy",        VM_NOT_STARTED, &body_entropy,     .run = put_entropy },
 	{ VERB_GET,   "/balloon",        VM_ANY,         .run = get_balloon },
 	{ VERB_PUT,   "/balloon",        VM_NOT_STARTED, &body_balloon,     .run = put_balloon },

@@ -1,5 +1,6 @@
 /* schema.c - the tables: every field of every body, its type, range and place. */
 #include "api/schema.h"
+#include "devices/virtio/net_mac.h"
 
 #define PLACE(type, member) \
 	.offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
@@ -44,7 +45,8 @@ static const char *const vm_target_names[] = {
 };
 
 static const char file_sections[] =
-	"leave it out; boot-source, drives, machine-config, entropy, balloon and vsock are supported";
+	"leave it out; boot-source, drives, machine-config, network-interfaces, entropy, balloon "
+	"and vsock are supported";
 
 static const struct body_field boot_source_fields[] = {
 	{ .name = "kernel_image_path",
@@ -197,6 +199,67 @@ static const struct body_field drive_update_fields[] = {
 };
 const struct body_table body_drive_update = { TABLE(drive_update, drive_update_fields) };
 
+/* An IPv4 packet's least, and what the driver's field can hold. */
+enum { MIN_MTU = 68 };
+
+static const struct body_field net_fields[] = {
+	{ .name = "iface_id", .type = BODY_ID, PLACE(net_config, iface_id), .required = true },
+	{ .name = "host_dev_name",
+	  .type = BODY_STRING,
+	  PLACE(net_config, host_dev_name),
+	  .nullable = true,
+	  .min = 1 },
+	{ .name = "guest_mac",
+	  .type = BODY_STRING,
+	  PLACE(net_config, guest_mac),
+	  .nullable = true,
+	  .min = NET_MAC_TEXT,
+	  .fault = "The provided MAC address is invalid." },
+	{ .name = "mtu",
+	  .type = BODY_U64,
+	  PLACE(net_config, mtu),
+	  MARK(net_config, has_mtu),
+	  .nullable = true,
+	  .min = MIN_MTU,
+	  .max = UINT16_MAX },
+	{ .name = "rx_rate_limiter",
+	  .type = BODY_OBJECT,
+	  PLACE(net_config, rx_rate_limiter),
+	  MARK(net_config, has_rx_rate_limiter),
+	  .nullable = true,
+	  .table = &body_rate_limiter },
+	{ .name = "tx_rate_limiter",
+	  .type = BODY_OBJECT,
+	  PLACE(net_config, tx_rate_limiter),
+	  MARK(net_config, has_tx_rate_limiter),
+	  .nullable = true,
+	  .table = &body_rate_limiter },
+	/* wisp's own: Firecracker's interfaces are taps. */
+	{ .name = "passt_socket",
+	  .type = BODY_STRING,
+	  PLACE(net_config, passt_socket),
+	  .nullable = true,
+	  .min = 1 },
+};
+const struct body_table body_net = { TABLE(net_config, net_fields) };
+
+static const struct body_field net_update_fields[] = {
+	{ .name = "iface_id", .type = BODY_ID, PLACE(net_update, iface_id), .required = true },
+	{ .name = "rx_rate_limiter",
+	  .type = BODY_OBJECT,
+	  PLACE(net_update, rx_rate_limiter),
+	  MARK(net_update, has_rx_rate_limiter),
+	  .nullable = true,
+	  .table = &body_rate_limiter },
+	{ .name = "tx_rate_limiter",
+	  .type = BODY_OBJECT,
+	  PLACE(net_update, tx_rate_limiter),
+	  MARK(net_update, has_tx_rate_limiter),
+	  .nullable = true,
+	  .table = &body_rate_limiter },
+};
+const struct body_table body_net_update = { TABLE(net_update, net_update_fields) };
+
 static const struct body_field entropy_fields[] = {
 	{ .name = "rate_limiter",
 	  .type = BODY_OBJECT,
@@ -327,7 +390,12 @@ static const struct body_field description_fields[] = {
 	  .table = &body_machine },
 	{ .name = "metrics", .type = BODY_NULL, .hint = file_sections },
 	{ .name = "mmds-config", .type = BODY_NULL, .hint = file_sections },
-	{ .name = "network-interfaces", .type = BODY_EMPTY, .hint = file_sections },
+	{ .name = "network-interfaces",
+	  .type = BODY_ARRAY,
+	  PLACE(machine_description, nets),
+	  MARK(machine_description, nnets),
+	  .max = VM_MAX_NETS,
+	  .table = &body_net },
 	{ .name = "vsock",
 	  .type = BODY_OBJECT,
 	  PLACE(machine_description, vsock),

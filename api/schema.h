@@ -40,6 +40,8 @@ struct machine_description {
 	bool has_boot_source, has_machine, has_entropy, has_balloon, has_vsock;
 	uint32_t ndrives;
 	struct drive_config drives[VM_MAX_DRIVES];
+	uint32_t nnets;
+	struct net_config nets[VM_MAX_NETS];
 };
 
 extern const struct body_table body_boot_source;  /* struct boot_source_config */
@@ -47,6 +49,8 @@ extern const struct body_table body_machine;	  /* struct machine_config */
 extern const struct body_table body_rate_limiter; /* struct limiter_config */
 extern const struct body_table body_drive;	  /* struct drive_config */
 extern const struct body_table body_drive_update; /* struct drive_update */
+extern const struct body_table body_net;	  /* struct net_config */
+extern const struct body_table body_net_update;	  /* struct net_update */
 extern const struct body_table body_entropy;	  /* struct entropy_config */
 extern const struct body_table body_balloon;	  /* struct balloon_config */
 extern const struct body_table body_vsock;	  /* struct vsock_config */

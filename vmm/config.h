@@ -17,6 +17,7 @@ enum {
 	VM_MAX_VCPUS = 32,
 	VM_MAX_DEVICES = 32, /* virtio devices of all kinds */
 	VM_MAX_DRIVES = 16,
+	VM_MAX_NETS = 16,
 	VM_MAX_CMDLINE = 2048, /* bytes, the terminating NUL included */
 	VM_ID_LEN = 64,
 };
@@ -78,6 +79,24 @@ struct balloon_config {
 	uint64_t stats_polling_interval_s; /* 0: no statistics */
 	bool free_page_hinting;		   /* refused when set */
 	bool free_page_reporting;
+};
+
+/* One of host_dev_name and passt_socket is given. */
+struct net_config {
+	char iface_id[VM_ID_LEN + 1];
+	char host_dev_name[16];	     /* of a tap; the length is Linux's */
+	char passt_socket[PATH_MAX]; /* where a passt listens */
+	char guest_mac[18];	     /* "": a random one */
+	uint64_t mtu;
+	bool has_mtu, has_rx_rate_limiter, has_tx_rate_limiter;
+	struct limiter_config rx_rate_limiter, tx_rate_limiter;
+};
+
+/* What may be changed of a running machine's interface. */
+struct net_update {
+	char iface_id[VM_ID_LEN + 1];
+	bool has_rx_rate_limiter, has_tx_rate_limiter;
+	struct limiter_config rx_rate_limiter, tx_rate_limiter; /* buckets not given stay */
 };
 
 struct vsock_config {

@@ -9,6 +9,7 @@
 
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/net.h"
 #include "vmm/live.h"
 
 /* Everything that keeps a drive from being changed begins as Firecracker's. */
@@ -24,15 +25,14 @@ static int drive_error(int r, struct error *err)
 	return r;
 }
 
-static void merge_limiter(struct drive_config *drive, const struct limiter_config *c)
+static void merge_limiter(struct limiter_config *to, const struct limiter_config *c)
 {
 	if (c->has_bandwidth)
-		drive->rate_limiter.bandwidth = c->bandwidth;
+		to->bandwidth = c->bandwidth;
 	if (c->has_ops)
-		drive->rate_limiter.ops = c->ops;
-	drive->rate_limiter.has_bandwidth |= c->has_bandwidth;
-	drive->rate_limiter.has_ops |= c->has_ops;
-	drive->has_rate_limiter = true;
+		to->ops = c->ops;
+	to->has_bandwidth |= c->has_bandwidth;
+	to->has_ops |= c->has_ops;
 }
 
 static int update_drive(struct slots *s, const struct drive_update *c, struct error *err)
@@ -55,7 +55,8 @@ static int update_drive(struct slots *s, const struct drive_update *c, struct er
 	}
 	if (r == 0 && c->has_rate_limiter) {
 		virtio_blk_set_limiter(dev, &c->rate_limiter);
-		merge_limiter(drive, &c->rate_limiter);
+		merge_limiter(&drive->rate_limiter, &c->rate_limiter);
+		drive->has_rate_limiter = true;
 	}
 	return r;
 }
@@ -63,6 +64,24 @@ static int update_drive(struct slots *s, const struct drive_update *c, struct er
 int live_patch_drive(struct slots *s, const struct drive_update *c, struct error *err)
 {
 	return drive_error(update_drive(s, c, err), err);
+}
+
+int live_patch_net(struct slots *s, const struct net_update *c, struct error *err)
+{
+	struct virtio_dev *dev;
+	struct net_config *net = slots_find(s, SLOT_NET, c->iface_id, &dev);
+
+	if (!net)
+		return error_set(
+			err, -ENODEV, "iface_id", "name an interface of this machine",
+			"Unable to update the network device: there is no interface \"%s\"",
+			c->iface_id);
+	virtio_net_set_limiters(dev, &c->rx_rate_limiter, &c->tx_rate_limiter);
+	merge_limiter(&net->rx_rate_limiter, &c->rx_rate_limiter);
+	merge_limiter(&net->tx_rate_limiter, &c->tx_rate_limiter);
+	net->has_rx_rate_limiter |= c->has_rx_rate_limiter;
+	net->has_tx_rate_limiter |= c->has_tx_rate_limiter;
+	return 0;
 }
 
 static struct balloon_config *find_balloon(struct slots *s, struct virtio_dev **dev,

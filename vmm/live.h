@@ -14,6 +14,9 @@ struct virtio_balloon_statistics; /* devices/virtio/balloon.h */
 /* Another file, or the same one that has grown; other limits. */
 int live_patch_drive(struct slots *s, const struct drive_update *c, struct error *err);
 
+/* Other limits. */
+int live_patch_net(struct slots *s, const struct net_update *c, struct error *err);
+
 /* amount_mib has been checked against the machine's memory. */
 int live_patch_balloon(struct slots *s, uint64_t amount_mib, struct error *err);
 int live_patch_balloon_statistics(struct slots *s, uint64_t interval_s, struct error *err);

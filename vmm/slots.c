@@ -11,6 +11,10 @@
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/life.h"
+#include "devices/virtio/net.h"
+#include "devices/virtio/net_mac.h"
+#include "devices/virtio/net_passt.h"
+#include "devices/virtio/net_tap.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/vsock.h"
 #include "vmm/slots.h"
@@ -51,6 +55,40 @@ static int create_drive(const void *config, struct virtio_dev **ret, struct erro
 	return virtio_blk_create(&drive, ret, err);
 }
 
+static int open_backend(const struct net_config *c, struct net_backend **ret, struct error *err)
+{
+	if (c->passt_socket[0])
+		return net_passt_connect(c->passt_socket, ret, err);
+	return net_tap_open(c->host_dev_name, ret, err);
+}
+
+static int create_net(const void *config, struct virtio_dev **ret, struct error *err)
+{
+	const struct net_config *c = config;
+	struct virtio_net_options options = {
+		.id = c->iface_id,
+		.mtu = (uint16_t)c->mtu,
+		.rx = c->rx_rate_limiter,
+		.tx = c->tx_rate_limiter,
+	};
+	struct net_backend *backend;
+	int r = 0;
+
+	if (!net_mac_parse(c->guest_mac, options.mac))
+		r = net_mac_random(options.mac);
+	if (r < 0)
+		return error_set(err, r, "guest_mac", "give one", "cannot make a MAC address");
+	r = open_backend(c, &backend, err);
+	if (r < 0)
+		return r;
+	r = virtio_net_create(&options, backend, ret);
+	if (r < 0) {
+		net_backend_destroy(backend);
+		return error_set(err, r, NULL, NULL, "out of memory");
+	}
+	return 0;
+}
+
 static int create_entropy(const void *config, struct virtio_dev **ret, struct error *err)
 {
 	const struct entropy_config *c = config;
@@ -83,6 +121,8 @@ static int create_vsock(const void *config, struct virtio_dev **ret, struct erro
 static const struct kind kinds[SLOT_KINDS] = {
 	[SLOT_DRIVE] = { "drives", VM_MAX_DRIVES, sizeof(struct drive_config), create_drive,
 			 virtio_blk_set_vcpus },
+	[SLOT_NET] = { "network-interfaces", VM_MAX_NETS, sizeof(struct net_config), create_net,
+		       virtio_net_set_vcpus },
 	[SLOT_ENTROPY] = { "entropy", 1, sizeof(struct entropy_config), create_entropy, NULL },
 	[SLOT_BALLOON] = { "balloon", 1, sizeof(struct balloon_config), create_balloon, NULL },
 	[SLOT_VSOCK] = { "vsock", 1, sizeof(struct vsock_config), create_vsock, NULL },

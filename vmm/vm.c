@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/balloon.h"
+#include "devices/virtio/net_mac.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
@@ -243,6 +244,62 @@ int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err)
 	return r < 0 ? r : slots_put(vm->slots, SLOT_DRIVE, c->drive_id, c, err);
 }
 
+/* Without one, the device gets a random address, which cannot be wrong. */
+static int check_mac(const struct net_config *c, struct error *err)
+{
+	uint8_t mac[ETH_ALEN];
+
+	if (!c->guest_mac[0])
+		return 0;
+	if (!net_mac_parse(c->guest_mac, mac))
+		return error_set(err, -EINVAL, "guest_mac", "give six pairs of hexadecimal digits",
+				 "The provided MAC address is invalid: \"%s\"", c->guest_mac);
+	if (!net_mac_is_usable(mac))
+		return error_set(err, -EINVAL, "guest_mac",
+				 "give one whose first number is even, as 06:00:00:00:00:01",
+				 "The provided MAC address is not of one station: \"%s\"",
+				 c->guest_mac);
+	return 0;
+}
+
+static int check_mac_is_free(const struct vm *vm, const struct net_config *c, struct error *err)
+{
+	const struct net_config *other;
+
+	for (unsigned i = 0; c->guest_mac[0] && (other = vm_net(vm, i)) != NULL; i++) {
+		if (strcmp(other->iface_id, c->iface_id) != 0 &&
+		    strcasecmp(other->guest_mac, c->guest_mac) == 0)
+			return error_set(err, -EEXIST, "guest_mac", "give each its own",
+					 "The MAC address is already in use: %s. It is interface "
+					 "\"%s\"'s",
+					 c->guest_mac, other->iface_id);
+	}
+	return 0;
+}
+
+static int check_one_backend(const struct net_config *c, struct error *err)
+{
+	if (!c->host_dev_name[0] == !c->passt_socket[0])
+		return error_set(err, -EINVAL, "host_dev_name",
+				 "give host_dev_name, a tap, or passt_socket",
+				 c->passt_socket[0] ? "An interface has one back end, not both"
+						    : "missing field `host_dev_name`");
+	return 0;
+}
+
+int vm_put_net(struct vm *vm, const struct net_config *c, struct error *err)
+{
+	int r = check_not_started(vm, err);
+
+	if (r == 0)
+		r = check_mac(c, err);
+	if (r == 0)
+		r = check_mac_is_free(vm, c, err);
+	if (r == 0)
+		r = check_one_backend(c, err);
+	return r < 0 ? r : slots_put(vm->slots, SLOT_NET, c->iface_id, c, err);
+}
+
 int vm_put_entropy(struct vm *vm, const struct entropy_config *c, struct error *err)
 {
 	int r = check_not_started(vm, err);
@@ -299,6 +356,11 @@ const struct machine_config *vm_machine(const struct vm *vm)
 const struct drive_config *vm_drive(const struct vm *vm, unsigned index)
 {
 	return slots_config(vm->slots, SLOT_DRIVE, index);
+}
+
+const struct net_config *vm_net(const struct vm *vm, unsigned index)
+{
+	return slots_config(vm->slots, SLOT_NET, index);
 }
 
 const struct entropy_config *vm_entropy(const struct vm *vm)
@@ -462,6 +524,13 @@ int vm_patch_drive(struct vm *vm, const struct drive_update *c, struct error *er
 	int r = check_started(vm, err);
 
 	return r < 0 ? r : live_patch_drive(vm->slots, c, err);
+}
+
+int vm_patch_net(struct vm *vm, const struct net_update *c, struct error *err)
+{
+	int r = check_started(vm, err);
+
+	return r < 0 ? r : live_patch_net(vm->slots, c, err);
 }
 
 int vm_patch_balloon(struct vm *vm, uint64_t amount_mib, struct error *err)

@@ -26,6 +26,8 @@ struct vm {
 	struct machine_config machine;
 	struct drive_config drives[VM_MAX_DRIVES];
 	unsigned ndrives;
+	struct net_config nets[VM_MAX_NETS];
+	unsigned nnets;
 	struct balloon_config balloon;
 	struct vsock_config vsock;
 	char calls[512];
@@ -168,6 +170,47 @@ int vm_patch_drive(struct vm *vm, const struct drive_update *c, struct error *er
 	return 0;
 }
 
+static struct net_config *find_net(struct vm *vm, const char *id)
+{
+	unsigned i = 0;
+
+	while (i < vm->nnets && strcmp(vm->nets[i].iface_id, id) != 0)
+		i++;
+	return i < vm->nnets ? &vm->nets[i] : NULL;
+}
+
+int vm_put_net(struct vm *vm, const struct net_config *c, struct error *err)
+{
+	struct net_config *net = find_net(vm, c->iface_id);
+	int r = record(vm, "put_net", err);
+
+	if (r < 0)
+		return r;
+	if (!net && vm->nnets == VM_MAX_NETS)
+		return error_set(err, -ENOSPC, "iface_id", NULL, "Too many interfaces");
+	if (!net)
+		net = &vm->nets[vm->nnets++];
+	*net = *c;
+	return 0;
+}
+
+/* Takes one for an interface that was never put, too. */
+int vm_patch_net(struct vm *vm, const struct net_update *c, struct error *err)
+{
+	struct net_config *net = find_net(vm, c->iface_id);
+	int r = record(vm, "patch_net", err);
+
+	if (r < 0 || !net)
+		return r;
+	if (c->has_rx_rate_limiter)
+		net->rx_rate_limiter = c->rx_rate_limiter;
+	if (c->has_tx_rate_limiter)
+		net->tx_rate_limiter = c->tx_rate_limiter;
+	net->has_rx_rate_limiter |= c->has_rx_rate_limiter;
+	net->has_tx_rate_limiter |= c->has_tx_rate_limiter;
+	return 0;
+}
+
 int vm_put_entropy(struct vm *vm, const struct entropy_config *c, struct error *err)
 {
 	int r = record(vm, "put_entropy", err);
@@ -214,6 +257,11 @@ const struct machine_config *vm_machine(const struct vm *vm)
 const struct drive_config *vm_drive(const struct vm *vm, unsigned index)
 {
 	return index < vm->ndrives ? &vm->drives[index] : NULL;
+}
+
+const struct net_config *vm_net(const struct vm *vm, unsigned index)
+{
+	return index < vm->nnets ? &vm->nets[index] : NULL;
 }
 
 const struct entropy_config *vm_entropy(const struct vm *vm)

@@ -23,6 +23,7 @@
 	"The number of vCPUs must be greater than 0, less than 32 and must be 1 or an even number " \
 	"if SMT is enabled."
 #define MEMORY "The memory size (MiB) is either 0, or not a multiple of the configured page size."
+#define NET    "\"iface_id\":\"n\""
 #define DRIVE  "\"drive_id\":\"d\",\"is_root_device\":false"
 #define LIMITER                                                                \
 	"{\"ops\":{\"size\":1,\"refill_time\":100},\"bandwidth\":{\"size\":1," \
@@ -111,6 +112,23 @@ static const struct row good[] = {
 	  .message = "", .calls = "patch_drive ", .state = VM_PAUSED },
 	{ VERB_PATCH, "/drives/d", "{\"drive_id\":\"d\",\"rate_limiter\":{}}", 204, .message = "",
 	  .calls = "patch_drive ", .state = VM_RUNNING },
+	{ VERB_PUT, "/network-interfaces/n", "{" NET ",\"host_dev_name\":\"tap0\"}", 204,
+	  .message = "", .calls = "put_net " },
+	{ VERB_PUT, "/network-interfaces/n",
+	  "{" NET ",\"host_dev_name\":\"tap0123456789ab\",\"guest_mac\":\"06:00:AC:10:00:02\","
+	  "\"mtu\":65535,\"rx_rate_limiter\":" LIMITER ",\"tx_rate_limiter\":" LIMITER "}",
+	  204, .message = "", .calls = "put_net " },
+	{ VERB_PUT, "/network-interfaces/n",
+	  "{" NET ",\"host_dev_name\":null,\"guest_mac\":null,\"mtu\":null,"
+	  "\"rx_rate_limiter\":null,\"tx_rate_limiter\":null,\"passt_socket\":\"/p\"}",
+	  204, .message = "", .calls = "put_net " },
+	{ VERB_PUT, "/network-interfaces/n", "{" NET ",\"mtu\":68}", 204, .message = "",
+	  .calls = "put_net " },
+	{ VERB_PATCH, "/network-interfaces/n",
+	  "{" NET ",\"rx_rate_limiter\":" LIMITER ",\"tx_rate_limiter\":{}}", 204, .message = "",
+	  .calls = "patch_net ", .state = VM_RUNNING },
+	{ VERB_PATCH, "/network-interfaces/n", "{" NET "}", 204, .message = "",
+	  .calls = "patch_net ", .state = VM_PAUSED },
 	{ VERB_PUT, "/entropy", "{}", 204, .message = "", .calls = "put_entropy " },
 	{ VERB_PUT, "/entropy", "{\"rate_limiter\":null}", 204, .message = "",
 	  .calls = "put_entropy " },
@@ -351,6 +369,27 @@ static const struct row bad[] = {
 	  .message = BAD_JSON "unknown field `deflate_on_oom`", .state = VM_RUNNING },
 	{ VERB_PATCH, "/balloon/statistics", "{}",
 	  .message = BAD_JSON "missing field `stats_polling_interval_s`", .state = VM_RUNNING },
+	{ VERB_PUT, "/network-interfaces/m", "{" NET ",\"host_dev_name\":\"t\"}",
+	  .message = "The id from the path [m] does not match the id from the body [n]!" },
+	{ VERB_PATCH, "/network-interfaces/m", "{" NET "}", .state = VM_RUNNING,
+	  .message = "The id from the path [m] does not match the id from the body [n]!" },
+	{ VERB_PUT, "/network-interfaces/n", "{\"host_dev_name\":\"t\"}",
+	  .message = BAD_JSON "missing field `iface_id`" },
+	{ VERB_PUT, "/network-interfaces/n", "{" NET ",\"host_dev_name\":\"tap0123456789abc\"}",
+	  .message = "The value of host_dev_name is out of range." },
+	{ VERB_PUT, "/network-interfaces/n", "{" NET ",\"guest_mac\":\"06:00:00:00:00\"}",
+	  .message = "The provided MAC address is invalid." },
+	{ VERB_PUT, "/network-interfaces/n", "{" NET ",\"guest_mac\":\"06:00:00:00:00:000\"}",
+	  .message = "The provided MAC address is invalid." },
+	{ VERB_PUT, "/network-interfaces/n", "{" NET ",\"mtu\":67}",
+	  .message = "The value of mtu is out of range." },
+	{ VERB_PUT, "/network-interfaces/n", "{" NET ",\"mtu\":65536}",
+	  .message = "The value of mtu is out of range." },
+	{ VERB_PUT, "/network-interfaces/n", "{" NET ",\"mac\":\"\"}",
+	  .message = BAD_JSON "unknown field `mac`" },
+	{ VERB_PATCH, "/network-interfaces/n", "{" NET ",\"mtu\":1500}", .state = VM_RUNNING,
+	  .message = BAD_JSON "unknown field `mtu`" },
+	{ VERB_GET, "/network-interfaces/n", .message = NO_ROUTE "GET network-interfaces/n." },
 	{ VERB_PUT, "/vsock", "{\"guest_cid\":3}", .message = BAD_JSON "missing field `uds_path`" },
 	{ VERB_PUT, "/vsock", "{\"uds_path\":\"v\"}",
 	  .message = BAD_JSON "missing field `guest_cid`" },
@@ -397,6 +436,9 @@ static const struct row bad[] = {
 	  .state = VM_RUNNING },
 	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\"}", .message = ALREADY,
 	  .state = VM_RUNNING },
+	{ VERB_PUT, "/network-interfaces/n", "{" NET ",\"host_dev_name\":\"t\"}",
+	  .message = ALREADY, .state = VM_RUNNING },
+	{ VERB_PATCH, "/network-interfaces/n", "{" NET "}", .message = NOT_YET },
 	{ VERB_PUT, "/entropy", "{}", .message = ALREADY, .state = VM_RUNNING },
 	{ VERB_PUT, "/balloon", "{\"amount_mib\":0,\"deflate_on_oom\":false}", .message = ALREADY,
 	  .state = VM_RUNNING },
@@ -573,6 +615,9 @@ static void full_config_is_reported(void **state)
 		      "{" DRIVE ",\"path_on_host\":\"/p\",\"is_read_only\":true}", 204);
 	expect_status(vm, VERB_PUT, "/entropy",
 		      "{\"rate_limiter\":{\"ops\":{\"size\":5,\"refill_time\":6}}}", 204);
+	expect_status(vm, VERB_PUT, "/network-interfaces/n",
+		      "{" NET ",\"host_dev_name\":\"tap0\",\"guest_mac\":\"06:00:00:00:00:01\"}",
+		      204);
 	expect_status(vm, VERB_PUT, "/vsock",
 		      "{\"guest_cid\":7,\"uds_path\":\"/v\",\"vsock_id\":\"x\"}", 204);
 
@@ -588,7 +633,9 @@ static void full_config_is_reported(void **state)
 		"\"initrd_path\":null,\"boot_args\":\"\"},\"cpu-config\":null,\"logger\":null,"
 		"\"machine-config\":{\"vcpu_count\":1,\"mem_size_mib\":128,\"smt\":false,"
 		"\"track_dirty_pages\":false,\"huge_pages\":\"None\"},\"metrics\":null,"
-		"\"mmds-config\":null,\"network-interfaces\":[],"
+		"\"mmds-config\":null,\"network-interfaces\":[{\"iface_id\":\"n\","
+		"\"host_dev_name\":\"tap0\",\"guest_mac\":\"06:00:00:00:00:01\",\"mtu\":null,"
+		"\"rx_rate_limiter\":null,\"tx_rate_limiter\":null,\"passt_socket\":null}],"
 		"\"vsock\":{\"guest_cid\":7,\"uds_path\":\"/v\"},"
 		"\"entropy\":{\"rate_limiter\":{\"bandwidth\":null,\"ops\":{\"size\":5,"
 		"\"refill_time\":6,\"one_time_burst\":0}}},\"pmem\":[],\"memory-hotplug\":null}");
