@@ -10,7 +10,7 @@ stock_modules='virtio_mmio virtio_pci virtio_blk virtio_net virtio_rng virtio_ba
 
 # stock_kernel_make META VMLINUZ INITRD: from the image package that META depends on.
 stock_kernel_make() {
-	package=$(package_depends "$1" '^linux-image-[0-9].*-cloud-amd64$')
+	package=$(package_depends "$1" '^linux-image-[0-9].*-amd64$')
 	[ -n "$package" ] || fail "$1 depends on no kernel image"
 	package_unpack "$package" kernel
 	version=${package#linux-image-}
