@@ -23,6 +23,8 @@ enum {
  * (vmm/arch/x86_64/acpi.c, `events`): an event needs a bit here and a row there. */
 enum {
 	ACPI_PM_EVENT_POWER_BUTTON = 1 << 0,
+	ACPI_PM_EVENT_GENERATION = 1 << 1,
+	ACPI_PM_EVENT_CLOCK = 1 << 2,
 };
 
 struct acpi_pm_config {

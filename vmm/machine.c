@@ -135,6 +135,7 @@ static int create_platform(struct machine *m, const struct machine_spec *spec, s
 {
 	struct arch_platform_config config = {
 		.kvm = &m->kvm,
+		.mem = m->mem,
 		.stop = { on_guest_stop, m },
 		.timeline = spec->timeline,
 		.virtio_devices = spec->device_count,

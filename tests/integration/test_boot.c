@@ -178,6 +178,32 @@ static void test_kernel_6_12(void **state)
 	boot_stock_kernel("vmlinuz-6.12", "initrd-6.12", "6.12.");
 }
 
+/* The guest's driver has taken the generation ID, and both pages are where the tables
+ * say: reserved, an ID that is not zeros, a clock. */
+static void test_generation(void **state)
+{
+	struct fixture_config c = {
+		.kernel = need_image("vmlinuz-stock"),
+		.initrd = need_image("initrd-stock"),
+		.boot_args = CONSOLE "quiet",
+		.mem_mib = 256,
+	};
+	struct session *s = boot(&c);
+
+	(void)state;
+	session_expect(s, "# ", LIMIT_S);
+	session_send(s, "stty -echo; ls /sys/bus/acpi/drivers/vmgenid\n");
+	session_expect(s, "WISP0001:00", LIMIT_S);
+	session_send(s, "grep -A1 '9d000-.*Reserved' /proc/iomem\n");
+	session_expect(s, "0009e000-0009efff : AMZNC10C:00", LIMIT_S);
+	session_send(s, "dd if=/dev/mem bs=4096 skip=157 count=2 of=/pages 2>/dev/null\n");
+	session_send(s, "head -c 16 /pages | tr -d '\\000' | wc -c | sed s/^/id-bytes-/\n");
+	session_expect(s, "id-bytes-1", LIMIT_S);
+	session_send(s, "dd if=/pages bs=4096 skip=1 2>/dev/null | head -c 4; exit\n");
+	session_expect(s, "VCLK", LIMIT_S);
+	expect_end(s, 0);
+}
+
 /* Boots the stock kernel with this command and an API; presses once it is armed. */
 static struct session *boot_and_press(const char *command, const char *action)
 {
@@ -399,7 +425,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_power_button), cmocka_unit_test(test_ctrl_alt_del),
 		cmocka_unit_test(test_elf64),	     cmocka_unit_test(test_topology),
 		cmocka_unit_test(test_huge_pages),   cmocka_unit_test(test_debian),
-		cmocka_unit_test(test_debian_async),
+		cmocka_unit_test(test_debian_async), cmocka_unit_test(test_generation),
 	};
 
 	if (!fixture_has_kvm()) {

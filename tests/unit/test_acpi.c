@@ -353,7 +353,13 @@ static const char *const said[] = {
 	"OperationRegion(EREG,SystemIO,0x0603,One)Field(EREG,ByteAcc,NoLock,Preserve){ESEL,8}",
 	"Method(_EVT,1,Serialized)",
 	"Local0=ESEL",
+	"Device(VGEN){Name(_HID,\"WISP0001\")Name(_CID,\"VM_Gen_Counter\")",
+	"Name(ADDR,Package(0x02){0x0009D000,Zero})",
+	"Device(VCLK){Name(_HID,\"AMZNC10C\")Name(_CID,\"VMCLOCK\")",
+	"Memory32Fixed(ReadWrite,0x0009E000,0x00001000,)",
 	"If((Local0&One)){Notify(PWRB,0x80)}",
+	"If((Local0&0x02)){Notify(VGEN,0x80)}",
+	"If((Local0&0x04)){Notify(VCLK,0x80)}",
 	"Device(V000){Name(_HID,\"LNRO0005\")Name(_UID,Zero)",
 	("Memory32Fixed(ReadWrite,0xC0001000,0x00001000,)"
 	 "Interrupt(ResourceConsumer,Edge,ActiveHigh,Exclusive,,,){0x00000006,}"),

@@ -44,14 +44,14 @@ struct map_case {
 
 /* clang-format off */
 #define LOW_PARTS                              \
-	{ 0, 0x9fc00, MEMORY_RAM },            \
-	{ 0x9fc00, 0xe0000, MEMORY_RESERVED }, \
+	{ 0, 0x9d000, MEMORY_RAM },            \
+	{ 0x9d000, 0xe0000, MEMORY_RESERVED }, \
 	{ 0xe0000, MIB, MEMORY_ACPI }
 /* clang-format on */
 
 static const struct map_case map_cases[] = {
 	{ 64 << 10, 1, { { 0, 64 << 10, MEMORY_RAM } } },
-	{ 0xd0000, 2, { { 0, 0x9fc00, MEMORY_RAM }, { 0x9fc00, 0xd0000, MEMORY_RESERVED } } },
+	{ 0xd0000, 2, { { 0, 0x9d000, MEMORY_RAM }, { 0x9d000, 0xd0000, MEMORY_RESERVED } } },
 	{ MIB, 3, { LOW_PARTS } },
 	{ 2 * MIB, 4, { LOW_PARTS, { MIB, 2 * MIB, MEMORY_RAM } } },
 	{ 3 * GIB - 4096, 4, { LOW_PARTS, { MIB, 3 * GIB - 4096, MEMORY_RAM } } },
@@ -160,7 +160,7 @@ static void check_zero_page(const struct boot_params *p)
 	assert_int_equal(p->ext_ramdisk_size, 1);
 	assert_int_equal(p->acpi_rsdp_addr, 0xe0000);
 	assert_int_equal(p->e820_entries, 5);
-	assert_int_equal(p->e820_table[0].size, 0x9fc00);
+	assert_int_equal(p->e820_table[0].size, 0x9d000);
 	assert_int_equal(p->e820_table[2].addr, 0xe0000);
 	assert_int_equal(p->e820_table[2].type, 3);
 	assert_int_equal(p->e820_table[4].addr, 4 * GIB);

@@ -40,7 +40,8 @@ int arch_irqchip_init(const struct kvm *kvm, struct error *err);
 
 /* The devices that every machine of this architecture has. */
 struct arch_platform_config {
-	const struct kvm *kvm;	/* must outlive the platform */
+	const struct kvm *kvm;	/* must outlive the platform, as mem must */
+	const struct gmem *mem; /* with the kernel in it */
 	struct bus *pio, *mmio; /* the devices put themselves on these */
 	struct stop_sink stop;
 	struct timeline *timeline; /* the boot timer marks TIMELINE_INIT */

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "devices/acpi_pm.h"
+#include "devices/generation.h"
 #include "vmm/arch/x86_64/acpi.h"
 #include "vmm/arch/x86_64/aml.h"
 #include "vmm/arch/x86_64/layout.h"
@@ -50,7 +51,8 @@ enum {
 	FADT_HW_REDUCED_ACPI = 1 << 20,
 };
 
-enum { NOTIFY_POWER_BUTTON = 0x80 };
+/* What a device's driver is told (5.6.6); 0x80 on means what the device says. */
+enum { NOTIFY_POWER_BUTTON = 0x80, NOTIFY_CHANGED = 0x80 };
 
 struct rsdp {
 	char signature[8];
@@ -252,13 +254,49 @@ static void add_power_button(struct aml *a)
 	aml_end(a);
 }
 
+/* Linux finds it by _CID, and its page by ADDR: the low and the high half. */
+static void add_generation(struct aml *a)
+{
+	aml_device(a, "VGEN");
+	aml_name(a, "_HID");
+	aml_string(a, "WISP0001");
+	aml_name(a, "_CID");
+	aml_string(a, "VM_Gen_Counter");
+	aml_name(a, "_DDN");
+	aml_string(a, "VM_Gen_Counter");
+	aml_name(a, "ADDR");
+	aml_package(a, 2);
+	aml_integer(a, (uint32_t)LAYOUT_GENERATION);
+	aml_integer(a, LAYOUT_GENERATION >> 32);
+	aml_end(a);
+	aml_end(a);
+}
+
+static void add_clock(struct aml *a)
+{
+	aml_device(a, "VCLK");
+	aml_name(a, "_HID");
+	aml_string(a, "AMZNC10C");
+	aml_name(a, "_CID");
+	aml_string(a, "VMCLOCK");
+	aml_name(a, "_DDN");
+	aml_string(a, "VMCLOCK");
+	aml_name(a, "_CRS");
+	aml_resources(a);
+	aml_memory32(a, LAYOUT_VMCLOCK, GENERATION_PAGE_BYTES);
+	aml_end(a);
+	aml_end(a);
+}
+
 /* Who hears of which event, by the bit of the event register that tells of it. */
 static const struct {
 	uint8_t bit;
 	const char *device;
-	uint8_t value; /* for the device's driver (5.6.6) */
+	uint8_t value; /* for the device's driver */
 } events[] = {
 	{ ACPI_PM_EVENT_POWER_BUTTON, "PWRB", NOTIFY_POWER_BUTTON },
+	{ ACPI_PM_EVENT_GENERATION, "VGEN", NOTIFY_CHANGED },
+	{ ACPI_PM_EVENT_CLOCK, "VCLK", NOTIFY_CHANGED },
 };
 
 /* The generic event device (5.6.9). Its register forgets what it has told, so the
@@ -308,6 +346,8 @@ static uint64_t add_dsdt(struct tablebuf *b, const struct machine_tables *t)
 	add_serial(&a);
 	add_keyboard(&a);
 	add_power_button(&a);
+	add_generation(&a);
+	add_clock(&a);
 	add_event_device(&a);
 	for (unsigned i = 0; i < t->nvirtio; i++)
 		add_virtio(&a, &t->virtio[i], i);

@@ -16,7 +16,9 @@
 #define LAYOUT_BOOT_STACK _ULL(0x8ff0)
 #define LAYOUT_PAGE_TABLE _ULL(0x9000) /* PML4, PDPT, 4 page directories: 6 pages */
 #define LAYOUT_CMDLINE	  _ULL(0x20000)
-#define LAYOUT_EBDA	  _ULL(0x9fc00) /* end of low RAM; the MP table starts here */
+#define LAYOUT_GENERATION _ULL(0x9d000) /* a page, and one behind it; end of low RAM */
+#define LAYOUT_VMCLOCK	  _ULL(0x9e000)
+#define LAYOUT_EBDA	  _ULL(0x9fc00) /* the MP table starts here */
 #define LAYOUT_MPTABLE	  LAYOUT_EBDA
 #define LAYOUT_ACPI	  _ULL(0xe0000) /* RSDP first, the other tables behind it */
 #define LAYOUT_ACPI_END	  _ULL(0x100000)

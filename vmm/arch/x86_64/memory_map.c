@@ -1,7 +1,7 @@
 /* memory_map.c - the one source of both e820 and the PVH memory map.
  *
- * RAM below 1 MiB ends at the EBDA. From there to the ACPI tables it is reserved,
- * the MP table included, which Linux looks for in place. The area of the ACPI
+ * RAM below 1 MiB ends at the pages of devices/generation.h. From there to the ACPI
+ * tables it is reserved, the MP table included, which Linux looks for in place. The area of the ACPI
  * tables has their own type: Linux maps it, keeps out of it, and hands it on to
  * a kernel that it starts by kexec.
  */
@@ -15,10 +15,10 @@ static const struct {
 	uint64_t start, end;
 	enum memory_type type;
 } low_parts[] = {
-	{ 0,               LAYOUT_EBDA,     MEMORY_RAM },
-	{ LAYOUT_EBDA,     LAYOUT_ACPI,     MEMORY_RESERVED },
-	{ LAYOUT_ACPI,     LAYOUT_ACPI_END, MEMORY_ACPI },
-	{ LAYOUT_ACPI_END, UINT64_MAX,      MEMORY_RAM },
+	{ 0,                 LAYOUT_GENERATION, MEMORY_RAM },
+	{ LAYOUT_GENERATION, LAYOUT_ACPI,       MEMORY_RESERVED },
+	{ LAYOUT_ACPI,       LAYOUT_ACPI_END,   MEMORY_ACPI },
+	{ LAYOUT_ACPI_END,   UINT64_MAX,        MEMORY_RAM },
 };
 /* clang-format on */
 

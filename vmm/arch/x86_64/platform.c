@@ -11,6 +11,7 @@
 #include "devices/acpi_pm.h"
 #include "devices/boot_timer.h"
 #include "devices/debug_exit.h"
+#include "devices/generation.h"
 #include "devices/i8042.h"
 #include "devices/ioapic.h"
 #include "devices/serial.h"
@@ -38,6 +39,7 @@ struct arch_platform {
 	struct serial *serial;
 	struct i8042 *i8042;
 	struct acpi_pm *acpi_pm;
+	struct generation *generation;
 	struct boot_timer boot_timer;
 	struct debug_exit debug_exit;
 };
@@ -89,6 +91,18 @@ static int create_lines(struct arch_platform *p)
 	return 0;
 }
 
+static int create_generation(struct arch_platform *p)
+{
+	const struct generation_config config = {
+		.mem = p->config.mem,
+		.id_page = gpa(LAYOUT_GENERATION),
+		.clock_page = gpa(LAYOUT_VMCLOCK),
+		.pm = p->acpi_pm,
+	};
+
+	return generation_create(&config, &p->generation);
+}
+
 static int create_devices(struct arch_platform *p)
 {
 	const struct acpi_pm_config pm = {
@@ -105,6 +119,8 @@ static int create_devices(struct arch_platform *p)
 		r = i8042_create(p->line_fd[LINE_KEYBOARD], &p->config.stop, &p->i8042);
 	if (r == 0)
 		r = acpi_pm_create(&pm, &p->acpi_pm);
+	if (r == 0)
+		r = create_generation(p);
 	p->boot_timer = (struct boot_timer){ on_boot_timer, p };
 	p->debug_exit = (struct debug_exit){ p->config.stop };
 	return r;
@@ -171,6 +187,7 @@ void arch_platform_destroy(struct arch_platform *p)
 {
 	if (!p)
 		return;
+	generation_destroy(p->generation);
 	acpi_pm_destroy(p->acpi_pm);
 	i8042_destroy(p->i8042);
 	serial_destroy(p->serial);
