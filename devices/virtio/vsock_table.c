@@ -17,14 +17,11 @@ static struct vsock_bucket *bucket_of(struct virtio_vsock *v, uint32_t host_port
 
 struct vsock_conn *vsock_table_find(struct virtio_vsock *v, uint32_t host_port, uint32_t guest_port)
 {
-	struct vsock_conn *c;
+	struct vsock_conn *c = LIST_FIRST(bucket_of(v, host_port, guest_port));
 
-	LIST_FOREACH(c, bucket_of(v, host_port, guest_port), hash)
-	{
-		if (c->host_port == host_port && c->guest_port == guest_port)
-			return c;
-	}
-	return NULL;
+	while (c && (c->host_port != host_port || c->guest_port != guest_port))
+		c = LIST_NEXT(c, hash);
+	return c;
 }
 
 void vsock_table_name(struct virtio_vsock *v, struct vsock_conn *c, uint32_t host_port,
