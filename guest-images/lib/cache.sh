@@ -4,6 +4,8 @@
 image_check() {
 	[ "$image_init" != yes ] || [ -r "$init" ] ||
 		fail "there is no $init: build it first (make build), or name it in WISP_INIT"
+	[ "$image_init" != yes ] || [ -r "$vsock" ] ||
+		fail "there is no $vsock: build it first (make build), or name it in WISP_VSOCK"
 	for package in $image_packages; do
 		[ -n "$(package_version "$package")" ] ||
 			fail "apt knows no package $package: apt-get update?"
@@ -20,7 +22,7 @@ image_key() {
 		for package in $image_packages; do
 			echo "$package $(package_version "$package")"
 		done
-		[ "$image_init" != yes ] || cat "$init"
+		[ "$image_init" != yes ] || cat "$init" "$vsock"
 	} | sha256sum | cut -c 1-16
 }
 

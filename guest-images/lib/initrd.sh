@@ -14,11 +14,13 @@ initrd_tree() {
 	chmod 755 "$1/init"
 }
 
-# initrd_busybox DIR: busybox-static, and a link for each of its programs.
+# initrd_busybox DIR: busybox-static, a link for each of its programs, and wisp-vsock.
 initrd_busybox() {
 	package_unpack busybox-static "$scratch/busybox"
 	mkdir -p "$1/bin" "$1/sbin" "$1/usr/bin" "$1/usr/sbin" "$1/etc"
 	cp "$scratch/busybox/bin/busybox" "$1/bin/busybox"
+	cp "$vsock" "$1/usr/bin/wisp-vsock"
+	chmod 755 "$1/usr/bin/wisp-vsock"
 	"$1/bin/busybox" --list-full | while read -r program; do
 		[ -e "$1/$program" ] || ln -s /bin/busybox "$1/$program"
 	done
