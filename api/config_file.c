@@ -106,7 +106,9 @@ static int apply(struct vm *vm, const struct machine_description *d, struct erro
 {
 	int r = 0;
 
-	if (d->has_machine)
+	if (d->has_logger)
+		r = in_section(vm_put_logger(vm, &d->logger, err), "logger", -1, err);
+	if (r == 0 && d->has_machine)
 		r = in_section(vm_put_machine(vm, &d->machine, err), "machine-config", -1, err);
 	if (r == 0 && d->has_boot_source)
 		r = in_section(vm_put_boot_source(vm, &d->boot_source, err), "boot-source", -1,

@@ -31,6 +31,18 @@ static int out_of_memory(struct api_call *call)
 	return error_set(&call->err, -ENOMEM, NULL, NULL, "The VMM is out of memory.");
 }
 
+/* A body that is not what the table says gets Firecracker's introduction. */
+static void introduce_fault(struct error *err)
+{
+	char text[sizeof(err->text)];
+
+	if (err->code != -EBADMSG && err->code != -ENODATA)
+		return;
+	memcpy(text, err->text, sizeof(text));
+	snprintf(err->text, sizeof(err->text),
+		 "An error occurred when deserializing the json body of a request: %.440s.", text);
+}
+
 static int reply_with(struct api_call *call, json_t *reply)
 {
 	call->reply = reply;
@@ -90,6 +102,8 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	if (boot)
 		d->boot_source = *boot;
 	d->has_boot_source = boot != NULL;
+	d->logger = *vm_logger(vm);
+	d->has_logger = true;
 	d->machine = *vm_machine(vm);
 	d->has_machine = true;
 	if (entropy)
@@ -118,6 +132,19 @@ static int get_config(struct api_call *call)
 	int r = reply_with(call, body_write(&body_description, d));
 
 	free(d);
+	return r;
+}
+
+static const void *present_logger(const struct vm *vm)
+{
+	return vm_logger(vm);
+}
+
+static int put_logger(struct api_call *call)
+{
+	int r = vm_put_logger(call->vm, call->config, &call->err);
+
+	introduce_fault(&call->err);
 	return r;
 }
 
@@ -303,6 +330,8 @@ const struct route routes[] = {
 	{ VERB_GET,   "/version",        VM_ANY,         .run = get_version },
 	{ VERB_GET,   "/machine-config", VM_ANY,         .run = get_machine },
 	{ VERB_GET,   "/vm/config",      VM_ANY,         .run = get_config },
+	{ VERB_PUT,   "/logger",         VM_NOT_STARTED, &body_logger,
+	  .present = present_logger, .run = put_logger },
 	{ VERB_PUT,   "/boot-source",    VM_NOT_STARTED, &body_boot_source, .run = put_boot_source },
 	{ VERB_PUT,   "/machine-config", VM_NOT_STARTED, &body_machine,     .run = put_machine,
 	  .deprecated = "cpu_template" },
@@ -390,18 +419,6 @@ static int prepare_config(const struct route *route, struct api_call *call)
 	if (start)
 		memcpy(call->config, start, route->body->size);
 	return 0;
-}
-
-/* A body that is not what the table says gets Firecracker's introduction. */
-static void introduce_fault(struct error *err)
-{
-	char text[sizeof(err->text)];
-
-	if (err->code != -EBADMSG && err->code != -ENODATA)
-		return;
-	memcpy(text, err->text, sizeof(text));
-	snprintf(err->text, sizeof(err->text),
-		 "An error occurred when deserializing the json body of a request: %.440s.", text);
 }
 
 static int read_body(const struct route *route, const struct http_request *request,

@@ -45,8 +45,35 @@ static const char *const vm_target_names[] = {
 };
 
 static const char file_sections[] =
-	"leave it out; boot-source, drives, machine-config, network-interfaces, entropy, balloon "
+	"leave it out; logger, boot-source, drives, machine-config, network-interfaces, entropy, balloon "
 	"and vsock are supported";
+
+static const struct body_field logger_fields[] = {
+	{ .name = "log_path",
+	  .type = BODY_STRING,
+	  PLACE(logger_config, log_path),
+	  .nullable = true,
+	  .min = 1 },
+	{ .name = "level", .type = BODY_STRING, PLACE(logger_config, level), .nullable = true },
+	{ .name = "show_level",
+	  .type = BODY_BOOL,
+	  PLACE(logger_config, show_level),
+	  .nullable = true },
+	{ .name = "show_log_origin",
+	  .type = BODY_BOOL,
+	  PLACE(logger_config, show_log_origin),
+	  .nullable = true },
+	{ .name = "module",
+	  .type = BODY_STRING,
+	  PLACE(logger_config, module),
+	  .nullable = true,
+	  .min = 1 },
+};
+static const struct logger_config logger_default = { .level = LOGGER_LEVEL_DEFAULT };
+const struct body_table body_logger = {
+	TABLE(logger_config, logger_fields),
+	.defaults = &logger_default,
+};
 
 static const struct body_field boot_source_fields[] = {
 	{ .name = "kernel_image_path",
@@ -380,8 +407,11 @@ static const struct body_field description_fields[] = {
 	  .table = &body_boot_source },
 	{ .name = "cpu-config", .type = BODY_NULL, .hint = file_sections },
 	{ .name = "logger",
-	  .type = BODY_NULL,
-	  .hint = "leave it out; use --log-path, --level, --show-level, --show-log-origin" },
+	  .type = BODY_OBJECT,
+	  PLACE(machine_description, logger),
+	  MARK(machine_description, has_logger),
+	  .nullable = true,
+	  .table = &body_logger },
 	{ .name = "machine-config",
 	  .type = BODY_OBJECT,
 	  PLACE(machine_description, machine),

@@ -37,13 +37,15 @@ struct machine_description {
 	struct entropy_config entropy;
 	struct balloon_config balloon;
 	struct vsock_config vsock;
-	bool has_boot_source, has_machine, has_entropy, has_balloon, has_vsock;
+	struct logger_config logger;
+	bool has_logger, has_boot_source, has_machine, has_entropy, has_balloon, has_vsock;
 	uint32_t ndrives;
 	struct drive_config drives[VM_MAX_DRIVES];
 	uint32_t nnets;
 	struct net_config nets[VM_MAX_NETS];
 };
 
+extern const struct body_table body_logger;	  /* struct logger_config */
 extern const struct body_table body_boot_source;  /* struct boot_source_config */
 extern const struct body_table body_machine;	  /* struct machine_config */
 extern const struct body_table body_rate_limiter; /* struct limiter_config */

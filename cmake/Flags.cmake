@@ -34,6 +34,8 @@ endif()
 
 add_compile_definitions(_GNU_SOURCE WISP_VERSION="${PROJECT_VERSION}")
 add_compile_options(${WISP_HARDENING} -fvisibility=hidden)
+# __FILE__ is the path from here: the log names and filters by it.
+add_compile_options(-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
 add_link_options(-Wl,-z,relro,-z,now -Wl,-z,noexecstack -pie)
 
 # wisp_library(NAME SOURCES... [DEPS libs...]): one static library per folder.

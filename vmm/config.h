@@ -22,6 +22,16 @@ enum {
 	VM_ID_LEN = 64,
 };
 
+/* Firecracker's default is Info. */
+#define LOGGER_LEVEL_DEFAULT "Info"
+
+struct logger_config {
+	char log_path[PATH_MAX]; /* "" : stderr */
+	char level[16];		 /* as log_level_parse() takes it */
+	bool show_level, show_log_origin;
+	char module[128]; /* only what begins in this source folder or file; "" : all */
+};
+
 struct boot_source_config {
 	char kernel_image_path[PATH_MAX];
 	char initrd_path[PATH_MAX];	/* "" : none */

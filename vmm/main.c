@@ -29,6 +29,7 @@
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
 #include "vmm/host_check.h"
+#include "vmm/logger.h"
 #include "vmm/options.h"
 #include "vmm/vm.h"
 
@@ -51,7 +52,8 @@ enum { SIGNALS_COUNT = sizeof(signals) / sizeof(signals[0]) };
 
 /* Everything that lives as long as the process, in order of creation. */
 struct program {
-	int log_fd, report_fd, signal_fd;
+	struct logger *logger;
+	int report_fd, signal_fd;
 	struct loop *loop;
 	struct vm *vm;
 	struct http_server *server;
@@ -121,25 +123,32 @@ static int watch_signals(struct program *p, struct error *err)
 	return r;
 }
 
-/* Read and write, so that a FIFO opens without a reader; never blocking on one. */
+/* NULL, an option that was not given, is "". */
+static int copy_option(char *to, size_t size, const char *name, const char *value,
+		       struct error *err)
+{
+	if (value && strlen(value) >= size)
+		return error_set(err, -ENAMETOOLONG, name, "give a shorter one",
+				 "The argument '%s' has more than %zu bytes", name, size - 1);
+	memcpy(to, value ? value : "", value ? strlen(value) + 1 : 1);
+	return 0;
+}
+
 static int open_log(const struct options *o, struct program *p, struct error *err)
 {
-	if (o->log_path) {
-		p->log_fd =
-			open(o->log_path,
-			     O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
-		if (p->log_fd < 0)
-			return error_errno(err, "log-path", "give a writable file or FIFO",
-					   "The log file %s cannot be opened", o->log_path);
-	}
-	log_setup(&(struct log_config){
-		.id = o->id,
-		.level = o->level,
+	struct logger_config c = {
 		.show_level = o->show_level,
-		.show_origin = o->show_log_origin,
-		.fd = o->log_path ? p->log_fd : STDERR_FILENO,
-	});
-	return 0;
+		.show_log_origin = o->show_log_origin,
+	};
+	int r = copy_option(c.log_path, sizeof(c.log_path), "log-path", o->log_path, err);
+
+	if (r == 0)
+		r = copy_option(c.level, sizeof(c.level), "level", o->level, err);
+	if (r == 0)
+		r = copy_option(c.module, sizeof(c.module), "module", o->module, err);
+	if (r == 0 && (r = logger_create(o->id, &c, &p->logger, err)) < 0)
+		snprintf(err->field, sizeof(err->field), "log-path"); /* the option's name */
+	return r;
 }
 
 static int open_report(const struct options *o, struct program *p, struct error *err)
@@ -160,6 +169,7 @@ static int create_machine(const struct options *o, struct program *p, struct err
 		.boot_timer = o->boot_timer,
 		.debug_exit_port = (int)o->debug_exit_port,
 		.start_time_us = o->start_time_us,
+		.logger = p->logger,
 	};
 	int r = loop_create(&p->loop);
 
@@ -219,7 +229,7 @@ static void program_close(struct program *p)
 	loop_destroy(p->loop);
 	fd_close(p->signal_fd);
 	fd_close(p->report_fd);
-	fd_close(p->log_fd);
+	logger_destroy(p->logger);
 }
 
 /* To stderr for the person who typed the command, and to a log kept elsewhere. */
@@ -228,7 +238,7 @@ static void complain(const struct program *p, const struct error *err)
 	char line[FAULT_LINE_BYTES];
 
 	fprintf(stderr, "wisp: %s\n", fault_line(err, line, sizeof(line)));
-	if (p && p->log_fd >= 0)
+	if (p && p->logger && logger_config(p->logger)->log_path[0])
 		log_error("%s", line);
 }
 
@@ -248,7 +258,7 @@ static int run_loop(struct program *p, struct error *err)
 
 static int run(const struct options *o)
 {
-	struct program p = { .log_fd = -1, .report_fd = -1, .signal_fd = -1 };
+	struct program p = { .report_fd = -1, .signal_fd = -1 };
 	struct error err = { 0 };
 	int status = program_start(o, &p, &err);
 

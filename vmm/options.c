@@ -20,7 +20,7 @@ enum option_kind {
 	OPTION_STRING,	/* const char *, not empty */
 	OPTION_ID,	/* as OPTION_STRING: 1 to 64 letters, digits, "-" */
 	OPTION_NUMBER,	/* uint64_t, decimal, or hexadecimal after 0x */
-	OPTION_LEVEL,	/* uint32_t, an enum log_level */
+	OPTION_LEVEL,	/* as OPTION_STRING: a level of the log */
 	OPTION_REFUSED, /* of Firecracker's, not of ours: help says what is missing */
 };
 
@@ -51,6 +51,8 @@ static const struct option_def defs[] = {
 	{ "show-level", OPTION_FLAG, TO(show_level), .help = "Show the level in each log line." },
 	{ "show-log-origin", OPTION_FLAG, TO(show_log_origin),
 	  .help = "Show the source file and line in each log line." },
+	{ "module", OPTION_STRING, TO(module), .value_name = "NAME",
+	  .help = "Log only what a source folder or file says, such as devices/virtio." },
 	{ "boot-timer", OPTION_FLAG, TO(boot_timer),
 	  .help = "Log the guest's boot time when it writes to the boot timer's page." },
 	{ "http-api-max-payload-size", OPTION_NUMBER, TO(max_payload_bytes), .value_name = "BYTES",
@@ -82,8 +84,6 @@ static const struct option_def defs[] = {
 	  .help = "this version has no metadata service" },
 	{ "mmds-size-limit", OPTION_REFUSED, .value_name = "BYTES",
 	  .help = "this version has no metadata service" },
-	{ "module", OPTION_REFUSED, .value_name = "NAME",
-	  .help = "this version cannot filter the log by module; see --level" },
 	{ "enable-pci", OPTION_REFUSED, .help = "this version has virtio-mmio devices only" },
 	{ "snapshot-version", OPTION_REFUSED, .help = "this version has no snapshots" },
 	{ "describe-snapshot", OPTION_REFUSED, .value_name = "FILE",
@@ -136,14 +136,15 @@ static int set_number(const struct option_def *d, const char *value, uint64_t *t
 			 d->name, value);
 }
 
-static int set_level(const struct option_def *d, const char *value, uint32_t *to, struct error *err)
+static int set_level(const struct option_def *d, const char *value, const char **to,
+		     struct error *err)
 {
 	enum log_level level;
 
 	if (log_level_parse(value, &level) < 0)
 		return error_set(err, -EINVAL, d->name, "Off, Error, Warn, Info, Debug or Trace",
 				 "The argument '%s' cannot be '%.80s'", d->name, value);
-	*to = level;
+	*to = value;
 	return 0;
 }
 

@@ -21,7 +21,8 @@ struct options {
 	const char *config_file; /* NULL: wait for the API */
 	const char *log_path;	 /* NULL: stderr */
 	const char *report;	 /* NULL: none */
-	uint32_t level;		 /* enum log_level */
+	const char *level;	 /* as log_level_parse() takes it */
+	const char *module;	 /* NULL: all of the log */
 	bool no_api, boot_timer, show_level, show_log_origin, no_seccomp;
 	bool help, version, check_host;
 	uint64_t max_payload_bytes;

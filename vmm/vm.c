@@ -19,6 +19,7 @@
 #include "vmm/base/log.h"
 #include "vmm/live.h"
 #include "vmm/loader/cmdline.h"
+#include "vmm/logger.h"
 #include "vmm/machine.h"
 #include "vmm/report.h"
 #include "vmm/slots.h"
@@ -120,6 +121,13 @@ static int open_image(const char *path, const char *what, const char *field, int
 				 strerror(errno), errno, path);
 	*ret = fd;
 	return 0;
+}
+
+int vm_put_logger(struct vm *vm, const struct logger_config *c, struct error *err)
+{
+	int r = check_not_started(vm, err);
+
+	return r < 0 ? r : logger_set(vm->options.logger, c, err);
 }
 
 int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct error *err)
@@ -341,6 +349,11 @@ int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err)
 	int r = check_not_started(vm, err);
 
 	return r < 0 ? r : slots_put(vm->slots, SLOT_VSOCK, "vsock", c, err);
+}
+
+const struct logger_config *vm_logger(const struct vm *vm)
+{
+	return logger_config(vm->options.logger);
 }
 
 const struct boot_source_config *vm_boot_source(const struct vm *vm)

@@ -23,6 +23,7 @@ struct vm_options {
 	bool boot_timer;	/* answer Firecracker's boot-timer page */
 	int debug_exit_port;	/* port whose written value ends the process; 0: none */
 	uint64_t start_time_us; /* when exec was called, CLOCK_MONOTONIC; 0: unknown */
+	struct logger *logger;	/* for vm_put_logger(); not owned */
 };
 
 /* 0 and *ret, or a negative errno. The loop must outlive the machine. No KVM
@@ -39,6 +40,7 @@ enum vm_state vm_state(const struct vm *vm);
 /* Before the start: set or replace one part. Files are opened and checked here,
  * so that a wrong path is refused by the request that names it. err->field is the
  * field's name in the API. */
+int vm_put_logger(struct vm *vm, const struct logger_config *c, struct error *err);
 int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct error *err);
 int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *err);
 int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err);
@@ -49,6 +51,7 @@ int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err)
 
 /* What was set; pointers are valid until the next vm_put_*(). NULL: none was given.
  * vm_drive(), vm_net(): in the guest's order, NULL past the last one. */
+const struct logger_config *vm_logger(const struct vm *vm); /* never NULL */
 const struct boot_source_config *vm_boot_source(const struct vm *vm);
 const struct machine_config *vm_machine(const struct vm *vm);
 const struct drive_config *vm_drive(const struct vm *vm, unsigned index);

@@ -12,6 +12,7 @@
 #include "devices/virtio/balloon.h"
 #include "tests/unit/fake_vm.h"
 #include "vmm/base/fd.h"
+#include "vmm/logger.h"
 
 struct vm {
 	char id[VM_ID_LEN + 1];
@@ -30,6 +31,7 @@ struct vm {
 	unsigned nnets;
 	struct balloon_config balloon;
 	struct vsock_config vsock;
+	struct logger_config logger;
 	char calls[512];
 };
 
@@ -56,6 +58,7 @@ int vm_create(const struct vm_options *options, struct loop *loop, struct vm **r
 	vm->event = -1;
 	vm->state = VM_NOT_STARTED;
 	vm->machine = (struct machine_config)MACHINE_CONFIG_DEFAULT;
+	vm->logger = (struct logger_config){ .level = LOGGER_LEVEL_DEFAULT };
 	*ret = vm;
 	return 0;
 }
@@ -107,6 +110,18 @@ const char *vm_id(const struct vm *vm)
 enum vm_state vm_state(const struct vm *vm)
 {
 	return vm->state;
+}
+
+int vm_put_logger(struct vm *vm, const struct logger_config *c, struct error *err)
+{
+	enum log_level level;
+	int r = logger_parse_level(c, &level, err);
+
+	if (r == 0)
+		r = record(vm, "put_logger", err);
+	if (r == 0)
+		vm->logger = *c;
+	return r;
 }
 
 int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct error *err)
@@ -242,6 +257,11 @@ int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err)
 	vm->vsock = *c;
 	vm->has_vsock = true;
 	return 0;
+}
+
+const struct logger_config *vm_logger(const struct vm *vm)
+{
+	return &vm->logger;
 }
 
 const struct boot_source_config *vm_boot_source(const struct vm *vm)

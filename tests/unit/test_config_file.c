@@ -133,7 +133,7 @@ static void bad_files_name_the_fault(void **state)
 		{ "{\"vsock\":{}}", "vsock.guest_cid", "missing field `guest_cid`" },
 		{ "{\"metrics\":{}}", "metrics",
 		  "metrics is not supported by this version of wisp." },
-		{ "{\"logger\":{\"level\":\"Info\"}}", "logger", "logger is not supported" },
+		{ "{\"logger\":{\"level\":\"Loud\"}}", "logger.level", "unknown variant `Loud`" },
 	};
 	struct error err;
 

@@ -59,10 +59,14 @@ static const struct row good[] = {
 	{ VERB_GET, "/vm/config", NULL, 200,
 	  .message =
 		  "{\"balloon\":null,\"drives\":[],\"boot-source\":null,\"cpu-config\":null,"
-		  "\"logger\":null,\"machine-config\":{\"vcpu_count\":1,\"mem_size_mib\":128,"
+		  "\"logger\":{\"log_path\":null,\"level\":\"Info\",\"show_level\":false,"
+		  "\"show_log_origin\":false,\"module\":null},\"machine-config\":{\"vcpu_count\":1,\"mem_size_mib\":128,"
 		  "\"smt\":false,\"track_dirty_pages\":false,\"huge_pages\":\"None\"},\"metrics\":null,"
 		  "\"mmds-config\":null,\"network-interfaces\":[],\"vsock\":null,\"entropy\":null,"
 		  "\"pmem\":[],\"memory-hotplug\":null}" },
+	{ VERB_PUT, "/logger", "{\"level\":\"Debug\"}", 204, .message = "",
+	  .calls = "put_logger " },
+	{ VERB_PUT, "/logger", "{}", 204, .message = "", .calls = "put_logger " },
 	{ VERB_PUT, "/boot-source", "{\"kernel_image_path\":\"k\"}", 204, .message = "",
 	  .calls = "put_boot_source " },
 	{ VERB_PUT, "/boot-source",
@@ -227,6 +231,11 @@ static const struct row bad[] = {
 	  "{\"drive_id\":\"a b\",\"is_root_device\":true,\"path_on_host\":\"p\"}",
 	  .message = "API Resource IDs can only" },
 	/* JSON itself */
+	{ VERB_PUT, "/logger", "{\"level\":\"Loud\"}",
+	  .message = BAD_JSON "unknown variant `Loud`, expected one of `Off`" },
+	{ VERB_PUT, "/logger", "{\"level\":3}", .message = BAD_JSON },
+	{ VERB_PUT, "/logger", "{\"path\":\"l\"}", .message = BAD_JSON "unknown field `path`" },
+	{ VERB_PUT, "/logger", "{\"log_path\":\"\"}", .message = "" },
 	{ VERB_PUT, "/entropy", "{", .message = BAD_JSON },
 	{ VERB_PUT, "/entropy", "{}x",
 	  .message = BAD_JSON "end of file expected near 'x' at line 1" },
@@ -439,6 +448,7 @@ static const struct row bad[] = {
 	{ VERB_PUT, "/network-interfaces/n", "{" NET ",\"host_dev_name\":\"t\"}",
 	  .message = ALREADY, .state = VM_RUNNING },
 	{ VERB_PATCH, "/network-interfaces/n", "{" NET "}", .message = NOT_YET },
+	{ VERB_PUT, "/logger", "{}", .message = ALREADY, .state = VM_RUNNING },
 	{ VERB_PUT, "/entropy", "{}", .message = ALREADY, .state = VM_RUNNING },
 	{ VERB_PUT, "/balloon", "{\"amount_mib\":0,\"deflate_on_oom\":false}", .message = ALREADY,
 	  .state = VM_RUNNING },
@@ -609,6 +619,10 @@ static void full_config_is_reported(void **state)
 	struct vm *vm = fake_vm_new();
 
 	(void)state;
+	expect_status(vm, VERB_PUT, "/logger",
+		      "{\"log_path\":\"l\",\"level\":\"warning\",\"module\":\"devices::virtio\"}",
+		      204);
+	expect_status(vm, VERB_PUT, "/logger", "{\"show_level\":true}", 204);
 	expect_status(vm, VERB_PUT, "/boot-source",
 		      "{\"kernel_image_path\":\"/k\",\"boot_args\":\"\"}", 204);
 	expect_status(vm, VERB_PUT, "/drives/d",
@@ -630,7 +644,9 @@ static void full_config_is_reported(void **state)
 		"\"is_root_device\":false,\"cache_type\":\"Unsafe\",\"is_read_only\":true,"
 		"\"path_on_host\":\"/p\",\"rate_limiter\":null,\"io_engine\":\"Sync\","
 		"\"socket\":null}],\"boot-source\":{\"kernel_image_path\":\"/k\","
-		"\"initrd_path\":null,\"boot_args\":\"\"},\"cpu-config\":null,\"logger\":null,"
+		"\"initrd_path\":null,\"boot_args\":\"\"},\"cpu-config\":null,"
+		"\"logger\":{\"log_path\":\"l\",\"level\":\"warning\",\"show_level\":true,"
+		"\"show_log_origin\":false,\"module\":\"devices::virtio\"},"
 		"\"machine-config\":{\"vcpu_count\":1,\"mem_size_mib\":128,\"smt\":false,"
 		"\"track_dirty_pages\":false,\"huge_pages\":\"None\"},\"metrics\":null,"
 		"\"mmds-config\":null,\"network-interfaces\":[{\"iface_id\":\"n\","

@@ -20,6 +20,7 @@ static struct {
 	char id[65];
 	enum log_level level;
 	bool show_level, show_origin;
+	char module[128];
 	int fd;
 } log_state = { .id = "wisp", .level = LOG_WARN, .fd = STDERR_FILENO };
 
@@ -28,12 +29,27 @@ static const char *const level_names[] = {
 	[LOG_INFO] = "INFO", [LOG_DEBUG] = "DEBUG", [LOG_TRACE] = "TRACE",
 };
 
+/* Two colons, as between the parts of a name in Firecracker, are read as a slash. */
+static void set_module(const char *name)
+{
+	size_t used = 0;
+
+	for (; *name && used < sizeof(log_state.module) - 1; name++) {
+		bool colons = name[0] == ':' && name[1] == ':';
+
+		log_state.module[used++] = colons ? '/' : *name;
+		name += colons;
+	}
+	log_state.module[used] = '\0';
+}
+
 void log_setup(const struct log_config *config)
 {
 	snprintf(log_state.id, sizeof(log_state.id), "%s", config->id);
 	log_state.level = config->level;
 	log_state.show_level = config->show_level;
 	log_state.show_origin = config->show_origin;
+	set_module(config->module ? config->module : "");
 	log_state.fd = config->fd;
 }
 
@@ -78,6 +94,8 @@ void log_write(enum log_level level, const char *file, int lineno, const char *f
 	va_list ap;
 
 	if (level > log_state.level || level == LOG_OFF)
+		return;
+	if (strncmp(file, log_state.module, strlen(log_state.module)) != 0)
 		return;
 
 	size_t used = put_prefix(line, sizeof(line) - 1, level, file, lineno);

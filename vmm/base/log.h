@@ -20,7 +20,10 @@ struct log_config {
 	enum log_level level; /* lines above it are dropped */
 	bool show_level;      /* "[id:thread:LEVEL]" */
 	bool show_origin;     /* "[...:file:line]" */
-	int fd;		      /* where lines go; not owned */
+	/* Lines of other source files than those whose path begins so are dropped:
+	 * "devices/virtio", or "devices::virtio". Copied; NULL or "": none is. */
+	const char *module;
+	int fd; /* where lines go; not owned */
 };
 
 /* Before the first line the log goes to stderr at LOG_WARN. Main thread. */
