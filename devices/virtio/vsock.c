@@ -60,7 +60,9 @@ static void serve(struct virtio_vsock *v)
 
 static bool vsock_kick(struct virtio_dev *d, unsigned index)
 {
-	if (index != VSOCK_QUEUE_EVENT)
+	if (index == VSOCK_QUEUE_EVENT)
+		vsock_event_serve(to_vsock(d));
+	else
 		serve(to_vsock(d));
 	return false;
 }
@@ -114,6 +116,7 @@ static void vsock_quiesce(struct virtio_dev *d)
 	struct virtio_vsock *v = to_vsock(d);
 
 	v->stale = true;
+	v->event_due = false;
 	fd_event_signal(v->wake);
 }
 
@@ -166,4 +169,16 @@ int virtio_vsock_create(uint32_t guest_cid, const char *uds_path, struct virtio_
 	}
 	*ret = &v->dev;
 	return 0;
+}
+
+/* A driver that is not up has no connections to lose. */
+void virtio_vsock_reset_transport(struct virtio_dev *d)
+{
+	struct virtio_vsock *v = to_vsock(d);
+
+	pthread_mutex_lock(d->events->lock);
+	vsock_table_drop_all(v);
+	v->event_due = virtio_dev_live(d);
+	vsock_event_serve(v);
+	pthread_mutex_unlock(d->events->lock);
 }

@@ -18,4 +18,11 @@ enum { VIRTIO_VSOCK_MAX_CONNS = 1023 };
 int virtio_vsock_create(uint32_t guest_cid, const char *uds_path, struct virtio_dev **ret,
 			struct error *err);
 
+/* Ends every connection and tells the driver so, that it ends them too and reads its CID
+ * again (5.10.6.7); its listeners stay. For a machine that goes on from a snapshot: this
+ * writes to guest memory also while the machine is paused, so that the driver knows before
+ * a vCPU runs. A driver that left no buffer for it is told when it does. Main thread, of a
+ * device on a loop. */
+void virtio_vsock_reset_transport(struct virtio_dev *dev);
+
 #endif

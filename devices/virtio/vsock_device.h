@@ -40,7 +40,8 @@ struct virtio_vsock {
 	int timer, wake; /* wake: an eventfd, signalled by any thread */
 	struct virtio_watch *listen_watch, *timer_watch, *wake_watch;
 	bool timer_armed, listen_muted;
-	bool stale; /* every connection is to be freed on the main thread */
+	bool stale;	/* every connection is to be freed on the main thread */
+	bool event_due; /* the driver has yet to hear of a transport reset */
 
 	struct vsock_list all, ready;
 	struct vsock_bucket bucket[VSOCK_BUCKETS];
@@ -50,6 +51,10 @@ struct virtio_vsock {
 	unsigned strays;
 	char bounce[VSOCK_BUFFER_BYTES]; /* a payload on its way to the guest */
 };
+
+/* vsock_event.c: tells the driver of a transport reset, when that is due and the driver
+ * has left a buffer for it. */
+void vsock_event_serve(struct virtio_vsock *v);
 
 /* vsock_tx.c: packets from the guest, a burst of them. True when the budget ran out
  * before the ring did. */
