@@ -12,7 +12,10 @@
 
 #define KVM_DEVICE "/dev/kvm"
 
-enum { MAX_ROUTES = 64 };
+enum {
+	MAX_ROUTES = 64,
+	GUARANTEED_MEMSLOTS = 32, /* of a KVM that does not tell */
+};
 
 struct requirement {
 	int cap;
@@ -131,18 +134,38 @@ int kvm_set_memory(struct kvm *k, const struct gmem *mem, struct error *err)
 	const struct gmem_region *region = gmem_regions(mem, &count);
 
 	for (unsigned i = 0; i < count; i++) {
-		struct kvm_userspace_memory_region slot = {
-			.slot = i,
-			.guest_phys_addr = region[i].base.v,
-			.memory_size = region[i].len,
-			.userspace_addr = (uintptr_t)region[i].host,
+		const struct memslot slot = {
+			.index = i,
+			.base = region[i].base,
+			.len = region[i].len,
+			.host = region[i].host,
 		};
 
-		if (ioctl(k->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+		if (kvm_set_memslot(k, &slot) < 0)
 			return error_errno(err, "mem_size_mib", "give less memory",
 					   "KVM refused %zu bytes of guest memory", region[i].len);
 	}
 	return 0;
+}
+
+int kvm_set_memslot(const struct kvm *k, const struct memslot *slot)
+{
+	struct kvm_userspace_memory_region arg = {
+		.slot = slot->index,
+		.flags = slot->read_only ? KVM_MEM_READONLY : 0,
+		.guest_phys_addr = slot->base.v,
+		.memory_size = slot->len,
+		.userspace_addr = (uintptr_t)slot->host,
+	};
+
+	return ioctl(k->vm_fd, KVM_SET_USER_MEMORY_REGION, &arg) < 0 ? -errno : 0;
+}
+
+unsigned kvm_max_memslots(const struct kvm *k)
+{
+	int n = ioctl(k->fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
+
+	return n > 0 ? (unsigned)n : GUARANTEED_MEMSLOTS;
 }
 
 int kvm_ioeventfd(const struct kvm *k, uint64_t address, uint32_t len, uint64_t match, int fd,

@@ -1,7 +1,7 @@
 /* kvm.h - /dev/kvm: opened, checked, and one virtual machine made from it.
  *
  * Follows Documentation/virt/kvm/api.rst of the kernel. All calls are made on the
- * main thread before the vCPUs start, except kvm_set_routes(). The order in which
+ * main thread before the vCPUs start, unless they say otherwise. The order in which
  * a machine is put together matters by milliseconds: see machine.c.
  */
 #ifndef VMM_KVM_H
@@ -38,6 +38,11 @@ int kvm_create_vm(struct kvm *k, struct error *err);
 /* Gives the machine its RAM, one memslot a region. Must come before the irqchip
  * and before every ioeventfd: afterwards each memslot costs 7 to 20 ms. */
 int kvm_set_memory(struct kvm *k, const struct gmem *mem, struct error *err);
+
+/* One more memslot, or an empty one in its place. How many there can be. 0 or a negative
+ * errno. Main thread; also while the vCPUs run. */
+int kvm_set_memslot(const struct kvm *k, const struct memslot *slot);
+unsigned kvm_max_memslots(const struct kvm *k);
 
 /* Guest writes of `len` bytes with value `match` to the MMIO address signal fd. */
 int kvm_ioeventfd(const struct kvm *k, uint64_t address, uint32_t len, uint64_t match, int fd,

@@ -27,6 +27,7 @@
 #include "vmm/base/fd.h"
 #include "vmm/console.h"
 #include "vmm/machine.h"
+#include "vmm/placement.h"
 
 enum {
 	MIB = 1024 * 1024,
@@ -38,6 +39,7 @@ enum {
 struct machine {
 	struct kvm kvm;
 	struct gmem *mem;
+	struct placement placement;
 	struct bus *pio, *mmio;
 	struct arch_platform *platform;
 	struct arch_cpus *cpus;
@@ -114,6 +116,21 @@ static int create_memory(struct machine *m, const struct machine_config *c, stru
 	return gmem_create(&config, &m->mem, err);
 }
 
+/* Devices that bring memory. */
+static int place_windows(struct machine *m, struct error *err)
+{
+	int r = 0;
+
+	placement_init(&m->placement, &m->kvm, m->mem);
+	for (unsigned n = 0; n < m->device_count && r == 0; n++) {
+		struct virtio_dev *d = m->device[n];
+
+		if (d->ops->hand_over)
+			r = placement_add(&m->placement, d->ops->hand_over(d), err);
+	}
+	return r;
+}
+
 static int create_vm(struct machine *m, const struct machine_config *c, struct error *err)
 {
 	int r = kvm_open(&m->kvm, err);
@@ -126,6 +143,8 @@ static int create_vm(struct machine *m, const struct machine_config *c, struct e
 		r = create_memory(m, c, err);
 	if (r == 0)
 		r = kvm_set_memory(&m->kvm, m->mem, err);
+	if (r == 0)
+		r = place_windows(m, err);
 	if (r == 0)
 		r = arch_irqchip_init(&m->kvm, err);
 	return r;

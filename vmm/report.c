@@ -17,20 +17,6 @@ struct memory_use {
 	uint64_t vmm_private_kib, vmm_resident_kib;
 };
 
-static bool in_guest(const struct gmem *mem, uint64_t address)
-{
-	unsigned count;
-	const struct gmem_region *region = gmem_regions(mem, &count);
-
-	for (unsigned i = 0; i < count; i++) {
-		uint64_t start = (uintptr_t)region[i].host;
-
-		if (address >= start && address - start < region[i].len)
-			return true;
-	}
-	return false;
-}
-
 /* The value of a "Name:  123 kB" line, or 0 when it is another's. */
 static uint64_t kib_of(const char *line, const char *name)
 {
@@ -66,6 +52,7 @@ static bool measure_memory(const struct gmem *mem, struct memory_use *use)
 	FILE *f = fopen("/proc/self/smaps", "re");
 	char line[512];
 	bool guest = false;
+	gpa_t unused;
 
 	if (!f)
 		return false;
@@ -74,7 +61,7 @@ static bool measure_memory(const struct gmem *mem, struct memory_use *use)
 		uint64_t start;
 
 		if (mapping_start(line, &start))
-			guest = in_guest(mem, start);
+			guest = gmem_address(mem, (const void *)(uintptr_t)start, &unused);
 		else
 			add_line(use, guest, line);
 	}

@@ -39,6 +39,10 @@ struct virtio_ops {
 	 * adds its own, unless the device is remote. NULL: none. vCPU thread. */
 	uint64_t (*features)(const struct virtio_dev *d);
 
+	/* Memory of the device's own (window.h), handed over to the machine, which puts it
+	 * in its place before the driver can see the device. Once; NULL: it has none. */
+	struct window *(*hand_over)(struct virtio_dev *d);
+
 	/* Configuration space, in range always. read: vCPU thread; NULL when
 	 * config_len is 0. write: vCPU thread; NULL: nothing is writable. */
 	void (*config_read)(const struct virtio_dev *d, size_t off, void *dst, size_t len);

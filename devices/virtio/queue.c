@@ -224,7 +224,9 @@ static const char *chain_add(struct virtq *q, struct virtq_req *req, const struc
 	if (d->len > CHAIN_MAX_BYTES - req->out.len - req->in.len)
 		return "descriptor chain of more than 4 GiB";
 
-	void *host = gmem_span(q->mem, gpa(d->addr), d->len);
+	/* Nobody stores through a readable view: its spans are const in all but type. */
+	void *host = writable ? gmem_span(q->mem, gpa(d->addr), d->len)
+			      : (void *)gmem_view(q->mem, gpa(d->addr), d->len);
 	struct iov *side = writable ? &req->in : &req->out;
 
 	if (!host)
@@ -245,7 +247,7 @@ static const char *table_enter(struct virtq *q, const struct vring_desc *d, stru
 		return "indirect descriptor with a successor";
 	if (d->len == 0 || d->len % sizeof(struct vring_desc) != 0)
 		return "indirect table of a length that holds no whole descriptors";
-	t->at = gmem_span(q->mem, gpa(d->addr), d->len);
+	t->at = gmem_view(q->mem, gpa(d->addr), d->len);
 	if (!t->at)
 		return "indirect table outside guest memory";
 	t->count = d->len / (uint32_t)sizeof(struct vring_desc);

@@ -19,6 +19,7 @@ enum {
 	GAP = 0x10000,
 	HIGH = 0x40000,
 	HIGH_END = 0x50000,
+	WINDOW = 0x200000, /* memory that the device brings */
 	MAX_STEPS = 512,
 	MAX_TURNS = 3,
 };
@@ -38,6 +39,21 @@ static uint64_t take(struct input *in, unsigned n)
 	return value;
 }
 
+static int on_memslot(void *ctx, const struct memslot *slot)
+{
+	(void)ctx;
+	(void)slot;
+	return 0;
+}
+
+static void place_window(struct virtio_script *s, struct window *w)
+{
+	const struct memslot_sink sink = { on_memslot, NULL };
+
+	if (window_place(w, gpa(WINDOW), &sink, 0) < 0 || gmem_attach(s->mem, w) < 0)
+		abort();
+}
+
 void virtio_script_create(struct virtio_script *s, struct virtio_dev *dev)
 {
 	const struct log_config quiet = { .id = "fuzz", .level = LOG_OFF, .fd = 2 };
@@ -50,8 +66,11 @@ void virtio_script_create(struct virtio_script *s, struct virtio_dev *dev)
 
 	log_setup(&quiet);
 	s->dev = dev;
-	if (gmem_create(&config, &s->mem, NULL) < 0 ||
-	    virtio_mmio_create(dev, s->mem, &s->transport) < 0)
+	if (gmem_create(&config, &s->mem, NULL) < 0)
+		abort();
+	if (dev->ops->hand_over)
+		place_window(s, dev->ops->hand_over(dev));
+	if (virtio_mmio_create(dev, s->mem, &s->transport) < 0)
 		abort();
 }
 
@@ -68,6 +87,8 @@ static uint64_t take_address(struct input *in)
 
 	if (how & 0x80)
 		return take(in, 8);
+	if (how & 0x20)
+		return WINDOW + take(in, 3) - (how & 0x40 ? 0x100 : 0);
 	return near[how & 7] + take(in, 2) - (how & 0x40 ? 0x100 : 0);
 }
 
@@ -159,11 +180,14 @@ static void step_offer(struct virtio_script *s, struct input *in)
 static void step_kick(struct virtio_script *s, struct input *in)
 {
 	unsigned q = (unsigned)take(in, 1);
+	bool drain = q & 0x40;
 
 	put(s, VIRTIO_MMIO_QUEUE_NOTIFY, q);
 	q %= s->dev->ops->nqueues;
 	for (int turn = 0; turn < MAX_TURNS && virtio_dev_kick(s->dev, q); turn++)
 		;
+	if (drain)
+		virtio_dev_drain(s->dev);
 }
 
 void virtio_script_run(struct virtio_script *s, const uint8_t *data, size_t size)

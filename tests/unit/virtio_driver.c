@@ -18,6 +18,22 @@
 /* Enough for any deferred turns a test leaves behind. */
 enum { ROUNDS = 64 };
 
+static int on_memslot(void *ctx, const struct memslot *slot)
+{
+	struct driver *d = ctx;
+
+	d->memslots += slot->len ? 1u : -1u;
+	return 0;
+}
+
+static void place_window(struct driver *d, struct window *w)
+{
+	const struct memslot_sink sink = { on_memslot, d };
+
+	assert_int_equal(window_place(w, gpa(DRIVER_WINDOW), &sink, 0), 0);
+	assert_int_equal(gmem_attach(d->mem, w), 0);
+}
+
 void driver_create(struct driver *d, struct virtio_dev *dev)
 {
 	const struct gmem_config config = {
@@ -30,6 +46,8 @@ void driver_create(struct driver *d, struct virtio_dev *dev)
 	memset(d, 0, sizeof(*d));
 	d->dev = dev;
 	assert_int_equal(gmem_create(&config, &d->mem, NULL), 0);
+	if (dev->ops->hand_over)
+		place_window(d, dev->ops->hand_over(dev));
 	assert_int_equal(loop_create(&d->loop), 0);
 	assert_int_equal(virtio_mmio_create(dev, d->mem, &d->transport), 0);
 	assert_int_equal(virtio_transport_attach(d->transport, d->loop), 0);

@@ -22,6 +22,7 @@ enum {
 	DRIVER_GAP = 0x200000,
 	DRIVER_HIGH = 0x800000,
 	DRIVER_HIGH_END = 0x2800000,
+	DRIVER_WINDOW = 0x10000000, /* memory that the device brings */
 };
 
 struct driver {
@@ -30,6 +31,7 @@ struct driver {
 	struct virtio_dev *dev; /* owned by transport */
 	struct virtio_transport *transport;
 	uint16_t size, avail_idx, used_idx;
+	unsigned memslots; /* of the window, that are there */
 };
 
 struct driver_buffer {

@@ -23,6 +23,9 @@ struct arch_cpus;
 /* Where guest RAM must leave a hole for devices. */
 void arch_mmio_gap(uint64_t *start, uint64_t *end);
 
+/* The guest addresses behind RAM, up to the last that this host's processors have. */
+void arch_device_memory(const struct gmem *mem, uint64_t *start, uint64_t *end);
+
 /* The window and interrupt line of virtio-mmio device n; false when there are no
  * more. */
 struct arch_virtio_window {

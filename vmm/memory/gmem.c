@@ -1,4 +1,4 @@
-/* gmem.c - guest RAM as one mapping per region.
+/* gmem.c - guest RAM as one mapping per region, and the windows beside it.
  *
  * One region, or two when RAM is larger than the room below the MMIO gap. A
  * region is one mapping of the host with a guard page on either side, so that a
@@ -25,14 +25,9 @@
 
 #include "vmm/base/fd.h"
 #include "vmm/memory/gmem.h"
+#include "vmm/memory/reservation.h"
 
-enum { HUGE_PAGE = 2 * 1024 * 1024, GUARD = HUGE_PAGE };
-
-/* The whole reservation of a region, guards and alignment slack included. */
-struct reservation {
-	void *start;
-	size_t len;
-};
+enum { HUGE_PAGE = 2 * 1024 * 1024 };
 
 /* Guest addresses [start, end) that show a file. */
 struct file_range {
@@ -47,6 +42,8 @@ struct gmem {
 	struct reservation reserved[GMEM_MAX_REGIONS];
 	unsigned files;
 	struct file_range file[GMEM_MAX_FILES];
+	unsigned windows; /* written last: whoever sees it sees them */
+	struct window *window[GMEM_MAX_WINDOWS];
 };
 
 static size_t backing_page(enum gmem_backing backing)
@@ -86,28 +83,11 @@ static int open_backing(struct gmem *m, const struct gmem_config *c, struct erro
 	return 0;
 }
 
-/* Address space for len bytes, 2 MiB aligned, between two guards. */
-static void *reserve(size_t len, struct reservation *ret)
-{
-	size_t total = len + 2 * (size_t)GUARD + HUGE_PAGE;
-	char *start =
-		mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (start == MAP_FAILED)
-		return NULL;
-	ret->start = start;
-	ret->len = total;
-
-	size_t beyond = (uintptr_t)start % HUGE_PAGE;
-
-	return start + GUARD + (beyond ? HUGE_PAGE - beyond : 0);
-}
-
 static int map_region(struct gmem *m, gpa_t base, size_t len, uint64_t offset, struct error *err)
 {
 	struct gmem_region *r = &m->region[m->count];
 	int flags = MAP_FIXED | MAP_NORESERVE;
-	void *host = reserve(len, &m->reserved[m->count]);
+	void *host = reservation_make(len, &m->reserved[m->count]);
 
 	if (!host)
 		return error_errno(err, "mem_size_mib", "give less memory",
@@ -180,7 +160,9 @@ void gmem_destroy(struct gmem *m)
 	if (!m)
 		return;
 	for (unsigned i = 0; i < m->count; i++)
-		munmap(m->reserved[i].start, m->reserved[i].len);
+		reservation_drop(&m->reserved[i]);
+	for (unsigned i = 0; i < m->windows; i++)
+		window_destroy(m->window[i]);
 	fd_close(m->fd);
 	free(m);
 }
@@ -200,7 +182,21 @@ uint64_t gmem_size(const struct gmem *m)
 	return total;
 }
 
-void *gmem_span(const struct gmem *m, gpa_t at, size_t len)
+int gmem_attach(struct gmem *m, struct window *w)
+{
+	if (m->windows == GMEM_MAX_WINDOWS)
+		return -ENOSPC;
+	m->window[m->windows] = w;
+	__atomic_store_n(&m->windows, m->windows + 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static unsigned windows_seen(const struct gmem *m)
+{
+	return __atomic_load_n(&m->windows, __ATOMIC_ACQUIRE);
+}
+
+static void *ram_span(const struct gmem *m, gpa_t at, size_t len)
 {
 	if (len == 0)
 		return NULL;
@@ -214,6 +210,25 @@ void *gmem_span(const struct gmem *m, gpa_t at, size_t len)
 	return NULL;
 }
 
+static void *any_span(const struct gmem *m, gpa_t at, size_t len, bool writable)
+{
+	void *host = ram_span(m, at, len);
+
+	for (unsigned i = 0, n = windows_seen(m); i < n && !host; i++)
+		host = window_view(m->window[i], at, len, writable);
+	return host;
+}
+
+void *gmem_span(const struct gmem *m, gpa_t at, size_t len)
+{
+	return any_span(m, at, len, true);
+}
+
+const void *gmem_view(const struct gmem *m, gpa_t at, size_t len)
+{
+	return any_span(m, at, len, false);
+}
+
 bool gmem_address(const struct gmem *m, const void *host, gpa_t *ret)
 {
 	for (unsigned i = 0; i < m->count; i++) {
@@ -225,12 +240,16 @@ bool gmem_address(const struct gmem *m, const void *host, gpa_t *ret)
 			return true;
 		}
 	}
+	for (unsigned i = 0, n = windows_seen(m); i < n; i++) {
+		if (window_address(m->window[i], host, ret))
+			return true;
+	}
 	return false;
 }
 
 int gmem_read(const struct gmem *m, void *dst, gpa_t from, size_t len)
 {
-	const void *src = gmem_span(m, from, len);
+	const void *src = gmem_view(m, from, len);
 
 	if (len == 0)
 		return 0;
@@ -281,7 +300,7 @@ static struct file_range *file_range(struct gmem *m, uint64_t start, uint64_t en
 int gmem_map_file(struct gmem *m, gpa_t at, int fd, off_t off, size_t len)
 {
 	size_t mask = (size_t)sysconf(_SC_PAGESIZE) - 1;
-	void *host = gmem_span(m, at, len);
+	void *host = ram_span(m, at, len);
 	struct file_range *range;
 
 	if (!host)
@@ -337,12 +356,21 @@ static int replace_pages(void *host, size_t len)
 	return 0;
 }
 
+static int discard_in_windows(const struct gmem *m, gpa_t at, size_t len)
+{
+	int r = -EFAULT;
+
+	for (unsigned i = 0, n = windows_seen(m); i < n && r == -EFAULT; i++)
+		r = window_discard(m->window[i], at, len);
+	return r;
+}
+
 int gmem_discard(const struct gmem *m, gpa_t at, size_t len)
 {
-	void *host = gmem_span(m, at, len);
+	void *host = ram_span(m, at, len);
 
 	if (!host)
-		return -EFAULT;
+		return discard_in_windows(m, at, len);
 	if (((at.v | len) & (backing_page(m->backing) - 1)) != 0)
 		return -EINVAL;
 	if (m->fd >= 0)

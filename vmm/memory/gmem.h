@@ -1,11 +1,12 @@
-/* gmem.h - guest RAM: the only place where a guest address becomes a host pointer.
+/* gmem.h - guest memory: the only place where a guest address becomes a host pointer.
  *
  * The bytes behind a guest address are shared with the guest, which may change
  * them at any moment: copy first, then check the copy. No pointer from here may
  * outlive the request that it was taken for.
  *
- * Regions never change once the machine runs, so every function that only reads
- * them may be called on any thread.
+ * That is RAM, whose regions never change once the machine runs, and beside it the
+ * windows of devices that bring memory of their own (window.h). Every function that
+ * only looks an address up may be called on any thread.
  */
 #ifndef VMM_MEMORY_GMEM_H
 #define VMM_MEMORY_GMEM_H
@@ -16,17 +17,8 @@
 #include <sys/types.h>
 
 #include "vmm/base/error.h"
-
-/* A struct, not an integer: a guest address cannot be dereferenced or mixed up
- * with a length by accident, and the compiler says so. */
-typedef struct {
-	uint64_t v;
-} gpa_t;
-
-static inline gpa_t gpa(uint64_t address)
-{
-	return (gpa_t){ address };
-}
+#include "vmm/memory/gpa.h"
+#include "vmm/memory/window.h"
 
 enum gmem_backing {
 	GMEM_ANON,		/* private anonymous pages */
@@ -52,7 +44,7 @@ struct gmem_region {
 	uint64_t fd_offset;
 };
 
-enum { GMEM_MAX_REGIONS = 2 };
+enum { GMEM_MAX_REGIONS = 2, GMEM_MAX_WINDOWS = 32 };
 
 struct gmem;
 
@@ -63,21 +55,28 @@ int gmem_create(const struct gmem_config *config, struct gmem **ret, struct erro
 /* Unmaps everything. Accepts NULL. */
 void gmem_destroy(struct gmem *m);
 
-/* The regions, in ascending order; their number in *count (1 or 2). */
+/* Takes over a window that was placed beside everything else: from here on its memory
+ * is the guest's, for good. 0, or -ENOSPC, and the window stays the caller's. Main
+ * thread; the machine may run. */
+int gmem_attach(struct gmem *m, struct window *w);
+
+/* The regions of RAM, in ascending order; their number in *count (1 or 2). */
 const struct gmem_region *gmem_regions(const struct gmem *m, unsigned *count);
 
 /* Bytes of RAM in all. */
 uint64_t gmem_size(const struct gmem *m);
 
-/* Host view of [at, at + len), or NULL unless all of it lies in one region.
- * len 0 gives NULL. */
+/* Host view of [at, at + len), or NULL unless all of it lies in one region or window
+ * and may be written. len 0 gives NULL. gmem_view() is for reading, also of windows
+ * that must not be written. */
 void *gmem_span(const struct gmem *m, gpa_t at, size_t len);
+const void *gmem_view(const struct gmem *m, gpa_t at, size_t len);
 
-/* The way back: the guest address of a byte that gmem_span() gave. False for any
+/* The way back: the guest address of a byte that one of these gave. False for any
  * other pointer. */
 bool gmem_address(const struct gmem *m, const void *host, gpa_t *ret);
 
-/* Copies in or out. 0, or -EFAULT when the range is not guest RAM. */
+/* Copies in or out. 0, or -EFAULT when the range is not guest memory. */
 int gmem_read(const struct gmem *m, void *dst, gpa_t from, size_t len);
 int gmem_write(const struct gmem *m, gpa_t to, const void *src, size_t len);
 

@@ -1,4 +1,5 @@
 /* board.c - the x86 machine as KVM must know it: gap, windows, irqchip. */
+#include <cpuid.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/kvm.h>
@@ -12,6 +13,30 @@ void arch_mmio_gap(uint64_t *start, uint64_t *end)
 {
 	*start = LAYOUT_GAP_START;
 	*end = LAYOUT_GAP_END;
+}
+
+/* Bits of a physical address (CPUID 0x80000008), as KVM shows them to the guest; at most
+ * as many as Linux uses without five levels of page tables. */
+static unsigned address_bits(void)
+{
+	enum { LEAF_SIZES = (int)0x80000008, OLDEST = 36, LINUX_MAX = 46 };
+	unsigned eax, ebx, ecx, edx, bits = OLDEST;
+
+	if (__get_cpuid((unsigned)LEAF_SIZES, &eax, &ebx, &ecx, &edx))
+		bits = eax & 0xff;
+	return bits < LINUX_MAX ? bits : LINUX_MAX;
+}
+
+void arch_device_memory(const struct gmem *mem, uint64_t *start, uint64_t *end)
+{
+	unsigned count;
+	const struct gmem_region *last = gmem_regions(mem, &count);
+
+	last += count - 1;
+	*start = last->base.v + last->len;
+	if (*start < LAYOUT_GAP_END)
+		*start = LAYOUT_GAP_END;
+	*end = UINT64_C(1) << address_bits();
 }
 
 bool arch_virtio_window(unsigned n, struct arch_virtio_window *ret)
