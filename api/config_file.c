@@ -117,6 +117,8 @@ static int apply(struct vm *vm, const struct machine_description *d, struct erro
 		r = in_section(vm_put_drive(vm, &d->drives[i], err), "drives", (int)i, err);
 	for (uint32_t i = 0; r == 0 && i < d->nnets; i++)
 		r = in_section(vm_put_net(vm, &d->nets[i], err), "network-interfaces", (int)i, err);
+	for (uint32_t i = 0; r == 0 && i < d->npmem; i++)
+		r = in_section(vm_put_pmem(vm, &d->pmem[i], err), "pmem", (int)i, err);
 	if (r == 0 && d->has_entropy)
 		r = in_section(vm_put_entropy(vm, &d->entropy, err), "entropy", -1, err);
 	if (r == 0 && d->has_balloon)

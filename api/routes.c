@@ -98,6 +98,7 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	const struct vsock_config *vsock = vm_vsock(vm);
 	const struct drive_config *drive;
 	const struct net_config *net;
+	const struct pmem_config *pmem;
 
 	if (boot)
 		d->boot_source = *boot;
@@ -119,6 +120,8 @@ static void describe(const struct vm *vm, struct machine_description *d)
 		d->drives[d->ndrives++] = *drive;
 	while (d->nnets < VM_MAX_NETS && (net = vm_net(vm, d->nnets)) != NULL)
 		d->nets[d->nnets++] = *net;
+	while (d->npmem < VM_MAX_PMEM && (pmem = vm_pmem(vm, d->npmem)) != NULL)
+		d->pmem[d->npmem++] = *pmem;
 }
 
 static int get_config(struct api_call *call)
@@ -170,18 +173,18 @@ static int patch_machine(struct api_call *call)
 	return vm_put_machine(call->vm, call->config, &call->err);
 }
 
-static int check_drive_id(struct api_call *call, const char *drive_id)
+static int check_id(struct api_call *call, const char *field, const char *id)
 {
-	if (strcmp(call->id, drive_id) == 0)
+	if (strcmp(call->id, id) == 0)
 		return 0;
-	return error_set(&call->err, -EINVAL, "drive_id", NULL,
+	return error_set(&call->err, -EINVAL, field, NULL,
 			 "The id from the path does not match the id from the body!");
 }
 
 static int put_drive(struct api_call *call)
 {
 	const struct drive_config *drive = call->config;
-	int r = check_drive_id(call, drive->drive_id);
+	int r = check_id(call, "drive_id", drive->drive_id);
 
 	return r < 0 ? r : vm_put_drive(call->vm, drive, &call->err);
 }
@@ -189,7 +192,7 @@ static int put_drive(struct api_call *call)
 static int patch_drive(struct api_call *call)
 {
 	const struct drive_update *update = call->config;
-	int r = check_drive_id(call, update->drive_id);
+	int r = check_id(call, "drive_id", update->drive_id);
 
 	return r < 0 ? r : vm_patch_drive(call->vm, update, &call->err);
 }
@@ -217,6 +220,22 @@ static int patch_net(struct api_call *call)
 	int r = check_iface_id(call, update->iface_id);
 
 	return r < 0 ? r : vm_patch_net(call->vm, update, &call->err);
+}
+
+static int put_pmem(struct api_call *call)
+{
+	const struct pmem_config *pmem = call->config;
+	int r = check_id(call, "id", pmem->id);
+
+	return r < 0 ? r : vm_put_pmem(call->vm, pmem, &call->err);
+}
+
+static int patch_pmem(struct api_call *call)
+{
+	const struct pmem_update *update = call->config;
+	int r = check_id(call, "id", update->id);
+
+	return r < 0 ? r : vm_patch_pmem(call->vm, update, &call->err);
 }
 
 static int put_entropy(struct api_call *call)
@@ -339,6 +358,8 @@ const struct route routes[] = {
 	{ VERB_PATCH, "/drives/{id}",    VM_LIVE,        &body_drive_update, .run = patch_drive },
 	{ VERB_PUT,   "/network-interfaces/{id}", VM_NOT_STARTED, &body_net, .run = put_net },
 	{ VERB_PATCH, "/network-interfaces/{id}", VM_LIVE, &body_net_update, .run = patch_net },
+	{ VERB_PUT,   "/pmem/{id}",      VM_NOT_STARTED, &body_pmem,        .run = put_pmem },
+	{ VERB_PATCH, "/pmem/{id}",      VM_LIVE,        &body_pmem_update, .run = patch_pmem },
 	{ VERB_PUT,   "/entropy",        VM_NOT_STARTED, &body_entropy,     .run = put_entropy },
 	{ VERB_GET,   "/balloon",        VM_ANY,         .run = get_balloon },
 	{ VERB_PUT,   "/balloon",        VM_NOT_STARTED, &body_balloon,     .run = put_balloon },

@@ -45,8 +45,8 @@ static const char *const vm_target_names[] = {
 };
 
 static const char file_sections[] =
-	"leave it out; logger, boot-source, drives, machine-config, network-interfaces, entropy, balloon "
-	"and vsock are supported";
+	"leave it out; logger, boot-source, drives, machine-config, network-interfaces, pmem, "
+	"entropy, balloon and vsock are supported";
 
 static const struct body_field logger_fields[] = {
 	{ .name = "log_path",
@@ -286,6 +286,34 @@ static const struct body_field net_update_fields[] = {
 	  .table = &body_rate_limiter },
 };
 const struct body_table body_net_update = { TABLE(net_update, net_update_fields) };
+static const struct body_field pmem_fields[] = {
+	{ .name = "id", .type = BODY_ID, PLACE(pmem_config, id), .required = true },
+	{ .name = "path_on_host",
+	  .type = BODY_STRING,
+	  PLACE(pmem_config, path_on_host),
+	  .required = true,
+	  .min = 1 },
+	{ .name = "root_device", .type = BODY_BOOL, PLACE(pmem_config, root_device) },
+	{ .name = "read_only", .type = BODY_BOOL, PLACE(pmem_config, read_only) },
+	{ .name = "rate_limiter",
+	  .type = BODY_OBJECT,
+	  PLACE(pmem_config, rate_limiter),
+	  MARK(pmem_config, has_rate_limiter),
+	  .nullable = true,
+	  .table = &body_rate_limiter },
+};
+const struct body_table body_pmem = { TABLE(pmem_config, pmem_fields) };
+
+static const struct body_field pmem_update_fields[] = {
+	{ .name = "id", .type = BODY_ID, PLACE(pmem_update, id), .required = true },
+	{ .name = "rate_limiter",
+	  .type = BODY_OBJECT,
+	  PLACE(pmem_update, rate_limiter),
+	  MARK(pmem_update, has_rate_limiter),
+	  .nullable = true,
+	  .table = &body_rate_limiter },
+};
+const struct body_table body_pmem_update = { TABLE(pmem_update, pmem_update_fields) };
 
 static const struct body_field entropy_fields[] = {
 	{ .name = "rate_limiter",
@@ -438,7 +466,12 @@ static const struct body_field description_fields[] = {
 	  MARK(machine_description, has_entropy),
 	  .nullable = true,
 	  .table = &body_entropy },
-	{ .name = "pmem", .type = BODY_EMPTY, .hint = file_sections },
+	{ .name = "pmem",
+	  .type = BODY_ARRAY,
+	  PLACE(machine_description, pmem),
+	  MARK(machine_description, npmem),
+	  .max = VM_MAX_PMEM,
+	  .table = &body_pmem },
 	{ .name = "memory-hotplug", .type = BODY_NULL, .hint = file_sections },
 };
 const struct body_table body_description = {

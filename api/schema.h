@@ -39,10 +39,10 @@ struct machine_description {
 	struct vsock_config vsock;
 	struct logger_config logger;
 	bool has_logger, has_boot_source, has_machine, has_entropy, has_balloon, has_vsock;
-	uint32_t ndrives;
+	uint32_t ndrives, nnets, npmem;
 	struct drive_config drives[VM_MAX_DRIVES];
-	uint32_t nnets;
 	struct net_config nets[VM_MAX_NETS];
+	struct pmem_config pmem[VM_MAX_PMEM];
 };
 
 extern const struct body_table body_logger;	  /* struct logger_config */
@@ -53,6 +53,8 @@ extern const struct body_table body_drive;	  /* struct drive_config */
 extern const struct body_table body_drive_update; /* struct drive_update */
 extern const struct body_table body_net;	  /* struct net_config */
 extern const struct body_table body_net_update;	  /* struct net_update */
+extern const struct body_table body_pmem;	  /* struct pmem_config */
+extern const struct body_table body_pmem_update;  /* struct pmem_update */
 extern const struct body_table body_entropy;	  /* struct entropy_config */
 extern const struct body_table body_balloon;	  /* struct balloon_config */
 extern const struct body_table body_vsock;	  /* struct vsock_config */

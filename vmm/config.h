@@ -18,6 +18,7 @@ enum {
 	VM_MAX_DEVICES = 32, /* virtio devices of all kinds */
 	VM_MAX_DRIVES = 16,
 	VM_MAX_NETS = 16,
+	VM_MAX_PMEM = 16,
 	VM_MAX_CMDLINE = 2048, /* bytes, the terminating NUL included */
 	VM_ID_LEN = 64,
 };
@@ -74,6 +75,22 @@ struct drive_config {
 struct drive_update {
 	char drive_id[VM_ID_LEN + 1];
 	char path_on_host[PATH_MAX]; /* "": stays */
+	bool has_rate_limiter;
+	struct limiter_config rate_limiter; /* buckets that it has not stay */
+};
+
+struct pmem_config {
+	char id[VM_ID_LEN + 1];
+	char path_on_host[PATH_MAX];
+	bool root_device;
+	bool read_only;
+	bool has_rate_limiter;
+	struct limiter_config rate_limiter; /* of flushes */
+};
+
+/* What of it may change while the guest runs. */
+struct pmem_update {
+	char id[VM_ID_LEN + 1];
 	bool has_rate_limiter;
 	struct limiter_config rate_limiter; /* buckets that it has not stay */
 };

@@ -10,6 +10,7 @@
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/net.h"
+#include "devices/virtio/pmem.h"
 #include "vmm/live.h"
 
 /* Everything that keeps a drive from being changed begins as Firecracker's. */
@@ -81,6 +82,22 @@ int live_patch_net(struct slots *s, const struct net_update *c, struct error *er
 	merge_limiter(&net->tx_rate_limiter, &c->tx_rate_limiter);
 	net->has_rx_rate_limiter |= c->has_rx_rate_limiter;
 	net->has_tx_rate_limiter |= c->has_tx_rate_limiter;
+	return 0;
+}
+
+int live_patch_pmem(struct slots *s, const struct pmem_update *c, struct error *err)
+{
+	struct virtio_dev *dev;
+	struct pmem_config *pmem = slots_find(s, SLOT_PMEM, c->id, &dev);
+
+	if (!pmem)
+		return error_set(err, -ENODEV, "id", "name a pmem device of this machine",
+				 "there is no pmem device \"%s\"", c->id);
+	if (c->has_rate_limiter) {
+		virtio_pmem_set_limiter(dev, &c->rate_limiter);
+		merge_limiter(&pmem->rate_limiter, &c->rate_limiter);
+		pmem->has_rate_limiter = true;
+	}
 	return 0;
 }
 

@@ -16,6 +16,7 @@ int live_patch_drive(struct slots *s, const struct drive_update *c, struct error
 
 /* Other limits. */
 int live_patch_net(struct slots *s, const struct net_update *c, struct error *err);
+int live_patch_pmem(struct slots *s, const struct pmem_update *c, struct error *err);
 
 /* amount_mib has been checked against the machine's memory. */
 int live_patch_balloon(struct slots *s, uint64_t amount_mib, struct error *err);

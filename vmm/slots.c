@@ -15,6 +15,7 @@
 #include "devices/virtio/net_mac.h"
 #include "devices/virtio/net_passt.h"
 #include "devices/virtio/net_tap.h"
+#include "devices/virtio/pmem.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/vsock.h"
 #include "vmm/slots.h"
@@ -89,6 +90,18 @@ static int create_net(const void *config, struct virtio_dev **ret, struct error 
 	return 0;
 }
 
+static int create_pmem(const void *config, struct virtio_dev **ret, struct error *err)
+{
+	const struct pmem_config *c = config;
+	struct virtio_pmem_options options = {
+		.path = c->path_on_host,
+		.read_only = c->read_only,
+		.limits = c->rate_limiter,
+	};
+
+	return virtio_pmem_create(&options, ret, err);
+}
+
 static int create_entropy(const void *config, struct virtio_dev **ret, struct error *err)
 {
 	const struct entropy_config *c = config;
@@ -123,6 +136,7 @@ static const struct kind kinds[SLOT_KINDS] = {
 			 virtio_blk_set_vcpus },
 	[SLOT_NET] = { "network-interfaces", VM_MAX_NETS, sizeof(struct net_config), create_net,
 		       virtio_net_set_vcpus },
+	[SLOT_PMEM] = { "pmem", VM_MAX_PMEM, sizeof(struct pmem_config), create_pmem, NULL },
 	[SLOT_ENTROPY] = { "entropy", 1, sizeof(struct entropy_config), create_entropy, NULL },
 	[SLOT_BALLOON] = { "balloon", 1, sizeof(struct balloon_config), create_balloon, NULL },
 	[SLOT_VSOCK] = { "vsock", 1, sizeof(struct vsock_config), create_vsock, NULL },

@@ -14,7 +14,15 @@
 #include "vmm/config.h"
 
 /* A kind of device. slots.c has the registry: one line a kind. */
-enum slot_kind { SLOT_DRIVE, SLOT_NET, SLOT_ENTROPY, SLOT_BALLOON, SLOT_VSOCK, SLOT_KINDS };
+enum slot_kind {
+	SLOT_DRIVE,
+	SLOT_NET,
+	SLOT_PMEM,
+	SLOT_ENTROPY,
+	SLOT_BALLOON,
+	SLOT_VSOCK,
+	SLOT_KINDS
+};
 
 struct slots;
 

@@ -22,6 +22,7 @@
 #include "vmm/logger.h"
 #include "vmm/machine.h"
 #include "vmm/report.h"
+#include "vmm/root.h"
 #include "vmm/slots.h"
 #include "vmm/vm.h"
 
@@ -232,23 +233,12 @@ int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *
 	return 0;
 }
 
-static int check_one_root(const struct vm *vm, const struct drive_config *c, struct error *err)
-{
-	const struct drive_config *first = vm_drive(vm, 0);
-
-	if (!c->is_root_device || !first || !first->is_root_device ||
-	    strcmp(first->drive_id, c->drive_id) == 0)
-		return 0;
-	return error_set(err, -EINVAL, "is_root_device", "give false, or replace that drive",
-			 "A root block device already exists! It is drive \"%s\"", first->drive_id);
-}
-
 int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err)
 {
 	int r = check_not_started(vm, err);
 
-	if (r == 0)
-		r = check_one_root(vm, c, err);
+	if (r == 0 && c->is_root_device)
+		r = root_check(vm->slots, SLOT_DRIVE, c->drive_id, err);
 	return r < 0 ? r : slots_put(vm->slots, SLOT_DRIVE, c->drive_id, c, err);
 }
 
@@ -306,6 +296,15 @@ int vm_put_net(struct vm *vm, const struct net_config *c, struct error *err)
 	if (r == 0)
 		r = check_one_backend(c, err);
 	return r < 0 ? r : slots_put(vm->slots, SLOT_NET, c->iface_id, c, err);
+}
+
+int vm_put_pmem(struct vm *vm, const struct pmem_config *c, struct error *err)
+{
+	int r = check_not_started(vm, err);
+
+	if (r == 0 && c->root_device)
+		r = root_check(vm->slots, SLOT_PMEM, c->id, err);
+	return r < 0 ? r : slots_put(vm->slots, SLOT_PMEM, c->id, c, err);
 }
 
 int vm_put_entropy(struct vm *vm, const struct entropy_config *c, struct error *err)
@@ -376,6 +375,11 @@ const struct net_config *vm_net(const struct vm *vm, unsigned index)
 	return slots_config(vm->slots, SLOT_NET, index);
 }
 
+const struct pmem_config *vm_pmem(const struct vm *vm, unsigned index)
+{
+	return slots_config(vm->slots, SLOT_PMEM, index);
+}
+
 const struct entropy_config *vm_entropy(const struct vm *vm)
 {
 	return slots_config(vm->slots, SLOT_ENTROPY, 0);
@@ -405,21 +409,6 @@ static void on_ended(void *ctx, enum stop_reason reason, int value)
 	vm_stop(ctx, reason == STOP_FAULT ? EXIT_GUEST_FAULT : value);
 }
 
-/* What the kernel is told of its root: nothing without a root drive. */
-static int add_root(const struct vm *vm, struct cmdline *line, struct error *err)
-{
-	const struct drive_config *root = vm_drive(vm, 0);
-	int r;
-
-	if (!root || !root->is_root_device)
-		return 0;
-	if (root->partuuid[0])
-		r = cmdline_addf(line, err, "root=PARTUUID=%s", root->partuuid);
-	else
-		r = cmdline_add(line, err, "root=/dev/vda");
-	return r < 0 ? r : cmdline_add(line, err, root->is_read_only ? "ro" : "rw");
-}
-
 static int build_cmdline(const struct vm *vm, struct cmdline *line, struct error *err)
 {
 	const struct boot_source_config *b = &vm->boot_source;
@@ -427,7 +416,7 @@ static int build_cmdline(const struct vm *vm, struct cmdline *line, struct error
 
 	if (r == 0)
 		r = cmdline_add(line, err, NO_PCI);
-	return r < 0 ? r : add_root(vm, line, err);
+	return r < 0 ? r : root_add_words(vm->slots, line, err);
 }
 
 static int build_machine(struct vm *vm, struct error *err)
@@ -544,6 +533,13 @@ int vm_patch_net(struct vm *vm, const struct net_update *c, struct error *err)
 	int r = check_started(vm, err);
 
 	return r < 0 ? r : live_patch_net(vm->slots, c, err);
+}
+
+int vm_patch_pmem(struct vm *vm, const struct pmem_update *c, struct error *err)
+{
+	int r = check_started(vm, err);
+
+	return r < 0 ? r : live_patch_pmem(vm->slots, c, err);
 }
 
 int vm_patch_balloon(struct vm *vm, uint64_t amount_mib, struct error *err)

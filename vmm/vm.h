@@ -45,17 +45,19 @@ int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct
 int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *err);
 int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err);
 int vm_put_net(struct vm *vm, const struct net_config *c, struct error *err);
+int vm_put_pmem(struct vm *vm, const struct pmem_config *c, struct error *err);
 int vm_put_entropy(struct vm *vm, const struct entropy_config *c, struct error *err);
 int vm_put_balloon(struct vm *vm, const struct balloon_config *c, struct error *err);
 int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err);
 
 /* What was set; pointers are valid until the next vm_put_*(). NULL: none was given.
- * vm_drive(), vm_net(): in the guest's order, NULL past the last one. */
+ * vm_drive(), vm_net(), vm_pmem(): in the guest's order, NULL past the last one. */
 const struct logger_config *vm_logger(const struct vm *vm); /* never NULL */
 const struct boot_source_config *vm_boot_source(const struct vm *vm);
 const struct machine_config *vm_machine(const struct vm *vm);
 const struct drive_config *vm_drive(const struct vm *vm, unsigned index);
 const struct net_config *vm_net(const struct vm *vm, unsigned index);
+const struct pmem_config *vm_pmem(const struct vm *vm, unsigned index);
 const struct entropy_config *vm_entropy(const struct vm *vm);
 const struct balloon_config *vm_balloon(const struct vm *vm);
 const struct vsock_config *vm_vsock(const struct vm *vm);
@@ -86,6 +88,7 @@ int vm_patch_drive(struct vm *vm, const struct drive_update *c, struct error *er
 
 /* After the start: other limits. */
 int vm_patch_net(struct vm *vm, const struct net_update *c, struct error *err);
+int vm_patch_pmem(struct vm *vm, const struct pmem_update *c, struct error *err);
 
 /* Ends the loop that runs the machine, with the process's exit status. */
 void vm_stop(struct vm *vm, int exit_status);

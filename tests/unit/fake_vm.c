@@ -26,9 +26,9 @@ struct vm {
 	char fail_field[64];
 	struct machine_config machine;
 	struct drive_config drives[VM_MAX_DRIVES];
-	unsigned ndrives;
 	struct net_config nets[VM_MAX_NETS];
-	unsigned nnets;
+	unsigned ndrives, nnets, npmem;
+	struct pmem_config pmem[VM_MAX_PMEM];
 	struct balloon_config balloon;
 	struct vsock_config vsock;
 	struct logger_config logger;
@@ -226,6 +226,43 @@ int vm_patch_net(struct vm *vm, const struct net_update *c, struct error *err)
 	return 0;
 }
 
+static struct pmem_config *find_pmem(struct vm *vm, const char *id)
+{
+	unsigned i = 0;
+
+	while (i < vm->npmem && strcmp(vm->pmem[i].id, id) != 0)
+		i++;
+	return i < vm->npmem ? &vm->pmem[i] : NULL;
+}
+
+int vm_put_pmem(struct vm *vm, const struct pmem_config *c, struct error *err)
+{
+	struct pmem_config *pmem = find_pmem(vm, c->id);
+	int r = record(vm, "put_pmem", err);
+
+	if (r < 0)
+		return r;
+	if (!pmem && vm->npmem == VM_MAX_PMEM)
+		return error_set(err, -ENOSPC, "id", NULL, "Too many pmem devices");
+	if (!pmem)
+		pmem = &vm->pmem[vm->npmem++];
+	*pmem = *c;
+	return 0;
+}
+
+/* Takes one for a device that was never put, too. */
+int vm_patch_pmem(struct vm *vm, const struct pmem_update *c, struct error *err)
+{
+	struct pmem_config *pmem = find_pmem(vm, c->id);
+	int r = record(vm, "patch_pmem", err);
+
+	if (r < 0 || !pmem || !c->has_rate_limiter)
+		return r;
+	pmem->rate_limiter = c->rate_limiter;
+	pmem->has_rate_limiter = true;
+	return 0;
+}
+
 int vm_put_entropy(struct vm *vm, const struct entropy_config *c, struct error *err)
 {
 	int r = record(vm, "put_entropy", err);
@@ -282,6 +319,11 @@ const struct drive_config *vm_drive(const struct vm *vm, unsigned index)
 const struct net_config *vm_net(const struct vm *vm, unsigned index)
 {
 	return index < vm->nnets ? &vm->nets[index] : NULL;
+}
+
+const struct pmem_config *vm_pmem(const struct vm *vm, unsigned index)
+{
+	return index < vm->npmem ? &vm->pmem[index] : NULL;
 }
 
 const struct entropy_config *vm_entropy(const struct vm *vm)

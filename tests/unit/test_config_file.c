@@ -51,7 +51,7 @@ static void everything_arrives_in_order(void **state)
 		"    \"path_on_host\": \"/e\", \"is_read_only\": true, \"io_engine\": \"Sync\"}],\n"
 		"  \"machine-config\": {\"vcpu_count\": 2, \"mem_size_mib\": 1024},\n"
 		"  \"network-interfaces\": [{\"iface_id\": \"n\", \"host_dev_name\": \"t\"}],\n"
-		"  \"entropy\": {}, \"pmem\": [],\n"
+		"  \"entropy\": {}, \"pmem\": [{\"id\": \"p\", \"path_on_host\": \"/p\"}],\n"
 		"  \"vsock\": {\"guest_cid\": 3, \"uds_path\": \"/u\", \"vsock_id\": \"v\"},\n"
 		"  \"balloon\": {\"amount_mib\": 3, \"deflate_on_oom\": true},\n"
 		"  \"cpu-config\": null, \"logger\": null, \"metrics\": null,\n"
@@ -62,10 +62,11 @@ static void everything_arrives_in_order(void **state)
 	(void)state;
 	assert_int_equal(apply_text(vm, text, strlen(text), &err), 0);
 	assert_string_equal(fake_vm_calls(vm),
-			    "put_machine put_boot_source put_drive put_drive put_net put_entropy "
-			    "put_balloon put_vsock ");
+			    "put_machine put_boot_source put_drive put_drive put_net put_pmem "
+			    "put_entropy put_balloon put_vsock ");
 	assert_int_equal(vm_balloon(vm)->amount_mib, 3);
 	assert_true(vm_balloon(vm)->deflate_on_oom);
+	assert_string_equal(vm_pmem(vm, 0)->path_on_host, "/p");
 	assert_int_equal(vm_vsock(vm)->guest_cid, 3);
 	assert_string_equal(vm_vsock(vm)->uds_path, "/u");
 	assert_int_equal(vm_machine(vm)->mem_size_mib, 1024);
@@ -128,8 +129,8 @@ static void bad_files_name_the_fault(void **state)
 		  "machine-config.vcpu_count", "The number of vCPUs must be" },
 		{ "{\"network-interfaces\":[{\"iface_id\":\"a\"},{\"mtu\":1500}]}",
 		  "network-interfaces[1].iface_id", "missing field `iface_id`" },
-		{ "{\"pmem\":[{\"id\":\"a\"}]}", "pmem",
-		  "pmem is not supported by this version of wisp." },
+		{ "{\"pmem\":[{\"id\":\"p\"}]}", "pmem[0].path_on_host",
+		  "missing field `path_on_host`" },
 		{ "{\"vsock\":{}}", "vsock.guest_cid", "missing field `guest_cid`" },
 		{ "{\"metrics\":{}}", "metrics",
 		  "metrics is not supported by this version of wisp." },

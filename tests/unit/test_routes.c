@@ -25,6 +25,7 @@
 #define MEMORY "The memory size (MiB) is either 0, or not a multiple of the configured page size."
 #define NET    "\"iface_id\":\"n\""
 #define DRIVE  "\"drive_id\":\"d\",\"is_root_device\":false"
+#define PMEM   "\"id\":\"p\",\"path_on_host\":\"/p\""
 #define LIMITER                                                                \
 	"{\"ops\":{\"size\":1,\"refill_time\":100},\"bandwidth\":{\"size\":1," \
 	"\"refill_time\":1}}"
@@ -133,6 +134,14 @@ static const struct row good[] = {
 	  .calls = "patch_net ", .state = VM_RUNNING },
 	{ VERB_PATCH, "/network-interfaces/n", "{" NET "}", 204, .message = "",
 	  .calls = "patch_net ", .state = VM_PAUSED },
+	{ VERB_PUT, "/pmem/p", "{" PMEM "}", 204, .message = "", .calls = "put_pmem " },
+	{ VERB_PUT, "/pmem/p",
+	  "{" PMEM ",\"root_device\":true,\"read_only\":true,\"rate_limiter\":" LIMITER "}", 204,
+	  .message = "", .calls = "put_pmem " },
+	{ VERB_PATCH, "/pmem/p", "{\"id\":\"p\",\"rate_limiter\":" LIMITER "}", 204, .message = "",
+	  .calls = "patch_pmem ", .state = VM_RUNNING },
+	{ VERB_PATCH, "/pmem/p", "{\"id\":\"p\",\"rate_limiter\":null}", 204, .message = "",
+	  .calls = "patch_pmem ", .state = VM_PAUSED },
 	{ VERB_PUT, "/entropy", "{}", 204, .message = "", .calls = "put_entropy " },
 	{ VERB_PUT, "/entropy", "{\"rate_limiter\":null}", 204, .message = "",
 	  .calls = "put_entropy " },
@@ -344,6 +353,23 @@ static const struct row bad[] = {
 	  "{" DRIVE ",\"path_on_host\":\"p\",\"partuuid\":\"0123456789012345"
 	  "678901234567890123456789012345678901234567890123\"}",
 	  .message = "The value of partuuid is out of range. (partuuid: it has 64 bytes; 1 to 63" },
+	{ VERB_PUT, "/pmem/p", "{\"id\":\"p\"}",
+	  .message = BAD_JSON "missing field `path_on_host`" },
+	{ VERB_PUT, "/pmem/p", "{\"path_on_host\":\"/p\"}",
+	  .message = BAD_JSON "missing field `id`" },
+	{ VERB_PUT, "/pmem/p", "{\"id\":\"p\",\"path_on_host\":\"\"}",
+	  .message = "The value of path_on_host is out of range." },
+	{ VERB_PUT, "/pmem/q", "{" PMEM "}",
+	  .message = "The id from the path does not match the id from the body!" },
+	{ VERB_PUT, "/pmem/p", "{" PMEM ",\"is_read_only\":true}",
+	  .message = BAD_JSON "unknown field `is_read_only`" },
+	{ VERB_PUT, "/pmem/", "{" PMEM "}", .message = "The ID cannot be empty." },
+	{ VERB_PUT, "/pmem/p", "{" PMEM "}", .message = ALREADY, .state = VM_RUNNING },
+	{ VERB_PATCH, "/pmem/p", "{\"id\":\"p\"}", .message = NOT_YET },
+	{ VERB_PATCH, "/pmem/q", "{\"id\":\"p\"}", .state = VM_RUNNING,
+	  .message = "The id from the path does not match the id from the body!" },
+	{ VERB_PATCH, "/pmem/p", "{\"id\":\"p\",\"path_on_host\":\"/q\"}", .state = VM_RUNNING,
+	  .message = BAD_JSON "unknown field `path_on_host`" },
 	{ VERB_PATCH, "/drives/d", "{\"path_on_host\":\"p\"}", .state = VM_RUNNING,
 	  .message = BAD_JSON "missing field `drive_id`" },
 	{ VERB_PATCH, "/drives/d", "{\"drive_id\":\"e\",\"path_on_host\":\"p\"}",
@@ -635,6 +661,8 @@ static void full_config_is_reported(void **state)
 	expect_status(vm, VERB_PUT, "/vsock",
 		      "{\"guest_cid\":7,\"uds_path\":\"/v\",\"vsock_id\":\"x\"}", 204);
 
+	expect_status(vm, VERB_PUT, "/pmem/p", "{" PMEM ",\"read_only\":true}", 204);
+
 	struct http_response res = ask(vm, VERB_GET, "/vm/config", NULL);
 
 	assert_int_equal(res.status, 200);
@@ -654,7 +682,9 @@ static void full_config_is_reported(void **state)
 		"\"rx_rate_limiter\":null,\"tx_rate_limiter\":null,\"passt_socket\":null}],"
 		"\"vsock\":{\"guest_cid\":7,\"uds_path\":\"/v\"},"
 		"\"entropy\":{\"rate_limiter\":{\"bandwidth\":null,\"ops\":{\"size\":5,"
-		"\"refill_time\":6,\"one_time_burst\":0}}},\"pmem\":[],\"memory-hotplug\":null}");
+		"\"refill_time\":6,\"one_time_burst\":0}}},\"pmem\":[{\"id\":\"p\","
+		"\"path_on_host\":\"/p\",\"root_device\":false,\"read_only\":true,"
+		"\"rate_limiter\":null}],\"memory-hotplug\":null}");
 	free(res.body);
 	vm_destroy(vm);
 }
