@@ -7,6 +7,7 @@
  *              job.c (what to run) and scripts.c (guest-init.sh, guest-run.sh)
  *   qemu.c     the machine's command line  run.c      its life, and the output's way
  *   process.c  children that die with us   endmark.c  where a stream ends
+ *   tsc.c      how fast its counters run
  *   hold.c     inside: the machine that keeps KVM from changing the kernel
  *
  * docs/testhost.md says what it is for.

@@ -16,18 +16,23 @@
 #include "tests/testhost/kernel.h"
 #include "tests/testhost/options.h"
 #include "tests/testhost/qemu.h"
+#include "tests/testhost/tsc.h"
 #include "vmm/base/error.h"
 
 /* mitigations=off: an emulated processor leaks nothing, and the work-arounds
  * cost it dearly. panic=-1 and -no-reboot: a panic ends QEMU. tsc=reliable: the
  * emulated processors read one counter, which a kernel that cannot know that would
  * give up for the HPET, at twice the cost and without a stable clock for guests.
- * maxcpus=1: init starts the others, as hold.c explains; lpj: without calibrating
- * each for a second. no_timer_check: the kernel would wait for a few ticks in a time
- * that a busy machine may not give to the emulator, and panic. */
+ * maxcpus=1: init starts the others, as hold.c explains. no_timer_check: the kernel
+ * would wait for a few ticks in a time that a busy machine may not give to the
+ * emulator, and panic. */
 static const char kernel_command_line[] =
-	"console=ttyS0 reboot=t panic=-1 mitigations=off tsc=reliable maxcpus=1 lpj=4000000 "
-	"no_timer_check";
+	"console=ttyS0 reboot=t panic=-1 mitigations=off tsc=reliable maxcpus=1 no_timer_check";
+
+enum {
+	ICOUNT_TSC_KHZ = 1000000, /* an instruction count in ns */
+	KERNEL_HZ = 250,
+};
 
 struct args {
 	char **v;
@@ -125,6 +130,8 @@ static void add_machine(struct args *a, const struct options *o)
 
 int qemu_args(const struct options *o, const struct qemu_wiring *w, char ***ret, struct error *e)
 {
+	/* What the processors' delays and clocks are made of. */
+	unsigned khz = o->icount ? ICOUNT_TSC_KHZ : tsc_khz();
 	struct args a = { 0 };
 	char tag[32];
 
@@ -137,8 +144,8 @@ int qemu_args(const struct options *o, const struct qemu_wiring *w, char ***ret,
 	add(&a, "-serial", "stdio");
 	add(&a, "-kernel", "%s", w->kernel->image);
 	add(&a, "-initrd", "/proc/self/fd/%d", w->initrd_fd);
-	add(&a, "-append", "%s%s%s", kernel_command_line, o->verbose ? "" : " quiet",
-	    o->vfio ? " intel_iommu=on" : "");
+	add(&a, "-append", "%s tsc_early_khz=%u lpj=%u%s%s", kernel_command_line, khz,
+	    khz * (1000 / KERNEL_HZ), o->verbose ? "" : " quiet", o->vfio ? " intel_iommu=on" : "");
 	add(&a, "-device", "virtio-serial-pci");
 	add_stream(&a, "stdout", w->stdout_fd);
 	add_stream(&a, "stderr", w->stderr_fd);
