@@ -1,0 +1,345 @@
+/* test_net.c - the network of real guests: taps, several queues, a bad line, passt.
+ *
+ * The test has a network namespace of its own. What goes over the wire is compared at its
+ * end; that segments are left to the other side shows in how few packets the tap counts.
+ * Runs as root, where test_boot runs.
+ *
+ *   test_net [CASE]    only the named case
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <sched.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/integration/api_client.h"
+#include "tests/integration/file_server.h"
+#include "tests/integration/fixture.h"
+#include "tests/integration/session.h"
+
+enum {
+	LIMIT_S = 100,
+	SKIPPED = 77,
+	RETRY_MS = 10,
+	PORT = 5000,
+	FILE_BYTES = 4 * 1024 * 1024,
+	MTU = 1500,
+	SUM_CHARS = 64,
+};
+
+#define TAP	   "wtap0"
+#define MAC	   "06:00:0a:00:00:02"
+#define INTERFACE  ", \"network-interfaces\": [{\"iface_id\": \"eth0\", \"guest_mac\": \"" MAC "\", "
+#define ON_TAP	   INTERFACE "\"host_dev_name\": \"" TAP "\"}]"
+#define FETCH_FILE "/dev/tcp/10.0.0.1/5000"
+
+static const char *need_image(const char *name)
+{
+	const char *path = fixture_image(name);
+
+	if (!path) {
+		print_message("image %s was not built: guest-images/build all\n", name);
+		skip();
+	}
+	return path;
+}
+
+__attribute__((format(printf, 1, 2))) static void command(const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (system(line) != 0)
+		fail_msg("failed: %s", line);
+}
+
+/* Makes the file that is sent around, and serves it. Its sum goes to sum. */
+static void serve_file(char sum[SUM_CHARS + 1])
+{
+	const char *path = fixture_path("file");
+	char line[1024];
+	FILE *f;
+
+	command("head -c %d /dev/urandom >%s", FILE_BYTES, path);
+	snprintf(line, sizeof(line), "sha256sum %s", path);
+	f = popen(line, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(sum, SUM_CHARS + 1, f));
+	pclose(f);
+	file_server_start(path, PORT);
+}
+
+static void make_tap(const char *kind)
+{
+	command("ip tuntap add " TAP " mode tap %s", kind);
+	command("ip address add 10.0.0.1/24 dev " TAP);
+	command("ip link set " TAP " up");
+}
+
+/* How many bytes a packet had that the tap counted, from the guest and to it. */
+static void mean_packets(long long *from, long long *to)
+{
+	long long bytes[2], packets[2];
+	char line[512];
+	int found = 0;
+	FILE *f = fopen("/proc/self/net/dev", "re");
+
+	assert_non_null(f);
+	while (found != 4 && fgets(line, sizeof(line), f))
+		found = sscanf(line, " " TAP ": %lld %lld %*d %*d %*d %*d %*d %*d %lld %lld",
+			       &bytes[0], &packets[0], &bytes[1], &packets[1]);
+	fclose(f);
+	assert_int_equal(found, 4);
+	*from = bytes[0] / packets[0];
+	*to = bytes[1] / packets[1];
+}
+
+/* Segments were left to the other side, both ways. */
+static void expect_offload(void)
+{
+	long long from, to;
+
+	mean_packets(&from, &to);
+	if (from <= MTU || to <= MTU)
+		fail_msg("packets of %lld bytes from the guest, of %lld to it", from, to);
+}
+
+/* Debian's programs on a kernel, with a shell for init. */
+static struct session *boot_debian(struct fixture_config *c, const char *socket)
+{
+	const char *const argv[] = {
+		fixture_program("wisp"),       "--api-sock", socket, "--config-file",
+		fixture_config("net.json", c), NULL,
+	};
+	struct session *s;
+
+	s = session_start(argv);
+	session_expect(s, "# ", LIMIT_S);
+	session_send(s, "stty -echo; PS1=; mount -t proc proc /proc; mount -t sysfs sysfs /sys; "
+			"mount -t tmpfs tmp /tmp\n"
+			"ip link set lo up; ip address add 10.0.0.2/24 dev eth0; "
+			"ip link set eth0 up; echo network-$?\n");
+	session_expect(s, "network-0", LIMIT_S);
+	return s;
+}
+
+/* Runs it in the guest; its exit status must be 0. */
+static void in_guest(struct session *s, const char *text)
+{
+	char line[1024];
+
+	snprintf(line, sizeof(line), "{ %s; }; echo status''=$?=\n", text);
+	session_send(s, line);
+	session_expect(s, "status=", LIMIT_S);
+	if (!session_sees(s, "0=", 1))
+		fail_msg("failed in the guest: %s\n%s", text, session_output(s));
+}
+
+static void end_guest(struct session *s)
+{
+	int got;
+
+	session_send(s, "echo b >/proc/sysrq-trigger\n");
+	got = session_wait(s, LIMIT_S);
+	if (got != 0)
+		fail_msg("ended with %d:\n%s", got, session_output(s));
+	session_end(s);
+}
+
+/* The file to the guest and back. */
+static void exchange(struct session *s, const char *sum)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "exec 3<>" FETCH_FILE "; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; "
+		 "tail -c %d <&3 >/tmp/file; sha256sum /tmp/file | grep -q %s",
+		 FILE_BYTES, sum);
+	in_guest(s, text);
+	in_guest(s,
+		 "exec 3<>" FETCH_FILE "; cat /tmp/file >&3; read word <&3; [ \"$word\" = same ]");
+}
+
+static void patch(const char *socket, const char *path, const char *body)
+{
+	struct api_reply reply;
+
+	api_call(socket, "PATCH", path, body, &reply);
+	if (reply.status != 204)
+		fail_msg("PATCH %s %s: %s", path, body, reply.body);
+}
+
+/* A minimal kernel, one queue each way. */
+static void test_tap(void **state)
+{
+	struct fixture_config c = {
+		.kernel = need_image("vmlinux-minimal"),
+		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet init=/bin/bash",
+		.mem_mib = 256,
+		.disk = need_image("debian.ext4"),
+		.disk_read_only = true,
+		.extra = ON_TAP,
+	};
+	const char *socket = fixture_path("net.sock");
+	char sum[SUM_CHARS + 1];
+	struct session *s;
+
+	(void)state;
+	make_tap("");
+	serve_file(sum);
+	s = boot_debian(&c, socket);
+	in_guest(s, "ping -c 1 -W 5 10.0.0.1");
+	exchange(s, sum);
+	expect_offload();
+
+	/* Another's address: nothing gets out. */
+	in_guest(s, "ip link set eth0 address 06:00:0a:00:00:09; "
+		    "! ping -c 2 -i 0.2 -W 1 10.0.0.1");
+	in_guest(s, "ip link set eth0 address " MAC "; ping -c 1 -W 5 10.0.0.1");
+
+	/* Paused and limited under way. */
+	patch(socket, "/vm", "{\"state\": \"Paused\"}");
+	patch(socket, "/network-interfaces/eth0",
+	      "{\"iface_id\": \"eth0\", \"rx_rate_limiter\": {\"bandwidth\": {\"size\": 4000000, "
+	      "\"refill_time\": 100}}, \"tx_rate_limiter\": {\"ops\": {\"size\": 1000, "
+	      "\"refill_time\": 100}}}");
+	patch(socket, "/vm", "{\"state\": \"Resumed\"}");
+	exchange(s, sum);
+	end_guest(s);
+}
+
+/* A stock kernel, two vCPUs, two pairs of queues; a flood; a line that loses packets. */
+static void test_queues(void **state)
+{
+	struct fixture_config c = {
+		.kernel = need_image("vmlinuz-cloud"),
+		.initrd = need_image("initrd-cloud"),
+		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet init=/bin/bash",
+		.vcpus = 2,
+		.mem_mib = 256,
+		.disk = need_image("debian.ext4"),
+		.disk_read_only = true,
+		.extra = ON_TAP,
+	};
+	const char *socket = fixture_path("net.sock");
+	char sum[SUM_CHARS + 1];
+	struct session *s, *iperf;
+
+	(void)state;
+	make_tap("multi_queue");
+	serve_file(sum);
+	iperf = session_start((const char *const[]){ "iperf3", "--server", NULL });
+	s = boot_debian(&c, socket);
+	in_guest(s, "[ $(ls -d /sys/class/net/eth0/queues/[rt]x-* | wc -l) = 4 ]");
+	in_guest(s, "ping -q -f -c 1000 -s 1400 10.0.0.1 | grep ' 0% packet loss'");
+	in_guest(s, "iperf3 -c 10.0.0.1 -P 4 -n 24M");
+	in_guest(s, "iperf3 -c 10.0.0.1 -P 4 -n 24M -R");
+	in_guest(s, "grep virtio /proc/interrupts >/dev/null");
+	expect_offload();
+	exchange(s, sum);
+	command("tc qdisc add dev " TAP " root netem loss 2%% delay 1ms");
+	exchange(s, sum);
+	end_guest(s);
+	session_end(iperf);
+}
+
+static void wait_for(const char *path)
+{
+	for (unsigned waited_ms = 0; access(path, F_OK) < 0; waited_ms += RETRY_MS) {
+		if (waited_ms > LIMIT_S * 1000)
+			fail_msg("there is no %s", path);
+		usleep(RETRY_MS * 1000);
+	}
+}
+
+/* Nobody is privileged: neither passt nor wisp. The guest asks for its address, and what
+ * is the router to it is the host's loopback. */
+static void test_passt(void **state)
+{
+	const char *dir = fixture_path("open"), *sock = fixture_path("open/passt"), *config;
+	char extra[512], sum[SUM_CHARS + 1], script[1024];
+	struct fixture_config c = {
+		.kernel = need_image("vmlinux-minimal"),
+		.initrd = need_image("initramfs.cpio"),
+		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- "
+			     "sh /dev/vda",
+		.mem_mib = 128,
+		.disk_not_root = true,
+		.disk_read_only = true,
+		.extra = extra,
+	};
+	struct session *s, *passt;
+	int got;
+
+	(void)state;
+	serve_file(sum);
+	command("ip tuntap add up0 mode tap && ip address add 192.0.2.2/24 dev up0 && "
+		"ip link set up0 up && ip route add default via 192.0.2.1");
+	command("mkdir -m 777 %s && chmod 666 /dev/kvm", dir);
+	snprintf(extra, sizeof(extra), INTERFACE "\"passt_socket\": \"%s\"}]", sock);
+	snprintf(
+		script, sizeof(script),
+		"echo '#!/bin/sh\n"
+		"[ -z \"$ip\" ] || ifconfig $interface $ip netmask $subnet\n"
+		"[ -z \"$router\" ] || route add default gw $router' >/lease\n"
+		"chmod 755 /lease; ifconfig eth0 up\n"
+		"udhcpc -i eth0 -n -q -s /lease && ifconfig eth0 | grep 'addr:192.0.2.2' || exit 1\n"
+		"wget -q -O /file http://192.0.2.1:%d/ && sha256sum /file | grep %s || exit 2\n"
+		"echo fetched\nexit 0\n",
+		PORT, sum);
+	c.disk = fixture_disk("script", script, 4096);
+	config = fixture_config("passt.json", &c);
+	command("chmod -R a+rX %s", fixture_dir());
+	passt = session_start((const char *const[]){ "setpriv", "--reuid=65534", "--regid=65534",
+						     "--clear-groups", "passt", "--foreground",
+						     "--socket", sock, NULL });
+	wait_for(sock);
+	s = session_start((const char *const[]){ "setpriv", "--reuid=65534", "--regid=65534",
+						 "--clear-groups", fixture_program("wisp"),
+						 "--no-api", "--config-file", config,
+						 "--debug-exit-port", "0xf4", NULL });
+	got = session_wait(s, LIMIT_S);
+	if (got != 0)
+		fail_msg("ended with %d:\n%s\npasst:\n%s", got, session_output(s),
+			 session_output(passt));
+	assert_non_null(strstr(session_output(s), "fetched"));
+	session_end(s);
+	session_end(passt);
+}
+
+/* A network of the test's own; what a case leaves behind goes with it. */
+static int set_up(void **state)
+{
+	(void)state;
+	if (unshare(CLONE_NEWNET) < 0)
+		return -1;
+	command("ip link set lo up");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_tap, set_up),
+		cmocka_unit_test_setup(test_queues, set_up),
+		cmocka_unit_test_setup(test_passt, set_up),
+	};
+
+	if (!fixture_has_kvm()) {
+		puts("skipped: /dev/kvm cannot be opened here");
+		return SKIPPED;
+	}
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
