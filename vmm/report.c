@@ -96,6 +96,28 @@ static json_t *exits_json(const uint64_t exits[VCPU_EXIT_KINDS])
 	return o;
 }
 
+static json_t *device_json(const struct slot_counters *d)
+{
+	const struct virtio_counters *c = &d->counters;
+
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "kind", d->kind,
+			 "id", d->id, "requests", (json_int_t)c->requests, "read_bytes",
+			 (json_int_t)c->read_bytes, "write_bytes", (json_int_t)c->write_bytes,
+			 "errors", (json_int_t)c->errors, "kicks", (json_int_t)c->kicks,
+			 "interrupts", (json_int_t)c->interrupts, "violations",
+			 (json_int_t)c->violations, "rejected", (json_int_t)c->rejected);
+}
+
+static json_t *devices_json(const struct slots *slots)
+{
+	json_t *a = json_array();
+	struct slot_counters d;
+
+	for (unsigned n = 0; slots_counters(slots, n, &d); n++)
+		json_array_append_new(a, device_json(&d));
+	return a;
+}
+
 static json_t *memory_json(const struct gmem *mem)
 {
 	struct memory_use use;
@@ -112,9 +134,9 @@ int report_write(const struct report *r, int fd)
 {
 	/* Memory first: building the rest uses some. */
 	json_t *memory = memory_json(r->memory);
-	json_t *o = json_pack("{s:s, s:o, s:o, s:o}", "id", r->id, "timeline_us",
-			      timeline_json(r->timeline), "exits", exits_json(r->exits),
-			      "memory_kib", memory);
+	json_t *o = json_pack("{s:s, s:o, s:o, s:o, s:o}", "id", r->id, "timeline_us",
+			      timeline_json(r->timeline), "exits", exits_json(r->exits), "devices",
+			      devices_json(r->slots), "memory_kib", memory);
 	int ret = 0;
 
 	if (!o)

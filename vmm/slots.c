@@ -320,6 +320,19 @@ int slots_take(struct slots *s, unsigned vcpus, struct virtio_dev *devices[VM_MA
 	return 0;
 }
 
+bool slots_counters(const struct slots *s, unsigned n, struct slot_counters *ret)
+{
+	const struct slot *sorted[VM_MAX_DEVICES];
+
+	sort_slots(s, sorted);
+	if (n >= s->count || !sorted[n]->running)
+		return false;
+	ret->kind = kinds[sorted[n]->kind].name;
+	ret->id = sorted[n]->id;
+	virtio_dev_counters(sorted[n]->running, &ret->counters);
+	return true;
+}
+
 void slots_forget(struct slots *s)
 {
 	for (unsigned i = 0; i < s->count; i++)

@@ -47,6 +47,15 @@ void *slots_find(struct slots *s, enum slot_kind kind, const char *id, struct vi
 int slots_take(struct slots *s, unsigned vcpus, struct virtio_dev *devices[VM_MAX_DEVICES],
 	       unsigned *count, struct error *err);
 
+struct slot_counters {
+	const char *kind, *id; /* the collection in the API; the slots' own */
+	struct virtio_counters counters;
+};
+
+/* What the n-th device of the running machine, in the guest's order, has done so far.
+ * False past the last one. */
+bool slots_counters(const struct slots *s, unsigned n, struct slot_counters *ret);
+
 /* The machine that took the devices is gone, and they with it. */
 void slots_forget(struct slots *s);
 

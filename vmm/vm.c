@@ -576,6 +576,7 @@ int vm_write_report(struct vm *vm, int fd)
 	struct report report = {
 		.id = vm->id,
 		.timeline = &vm->timeline,
+		.slots = vm->slots,
 	};
 
 	if (vm->machine) {

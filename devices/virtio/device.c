@@ -149,6 +149,13 @@ void virtio_dev_set_status(struct virtio_dev *d, uint8_t value)
 		d->status |= VIRTIO_CONFIG_S_FAILED;
 }
 
+void virtio_dev_counters(struct virtio_dev *d, struct virtio_counters *ret)
+{
+	pthread_mutex_lock(d->events->lock);
+	*ret = d->counters;
+	pthread_mutex_unlock(d->events->lock);
+}
+
 void virtio_dev_reset(struct virtio_dev *d)
 {
 	quiesce(d);

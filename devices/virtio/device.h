@@ -65,7 +65,8 @@ struct virtio_ops {
 
 	/* Finishes and publishes every request in hand that needs no more of the
 	 * driver: no guest memory is touched before the next kick or watch. Before a
-	 * pause, with the driver up, also when the device has failed meanwhile. NULL: kick leaves no such request. Main thread. */
+	 * pause, with the driver up, also when the device has failed meanwhile. NULL:
+	 * kick leaves no such request. Main thread. */
 	void (*drain)(struct virtio_dev *d);
 
 	/* Finishes or drops every request in hand: none may be pushed afterwards, no

@@ -45,6 +45,9 @@ bool virtio_dev_accept(struct virtio_dev *d, uint32_t word, uint32_t bits);
  * 0: that is a reset. */
 void virtio_dev_set_status(struct virtio_dev *d, uint8_t value);
 
+/* A consistent copy of a device's counters, between attach and detach. Any thread. */
+void virtio_dev_counters(struct virtio_dev *d, struct virtio_counters *ret);
+
 /* Back to how the device was bound, counters apart (2.4). */
 void virtio_dev_reset(struct virtio_dev *d);
 

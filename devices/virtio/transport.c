@@ -104,13 +104,6 @@ int virtio_transport_kick_fd(const struct virtio_transport *t, unsigned q)
 	return t->queue[q].kick_fd;
 }
 
-void virtio_transport_counters(struct virtio_transport *t, struct virtio_counters *ret)
-{
-	pthread_mutex_lock(&t->lock);
-	*ret = t->dev->counters;
-	pthread_mutex_unlock(&t->lock);
-}
-
 /* --- kicks: main thread --- */
 
 static void on_kick(void *arg, uint32_t events)

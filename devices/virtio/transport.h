@@ -34,7 +34,4 @@ void virtio_transport_detach(struct virtio_transport *t);
 void virtio_transport_pause(struct virtio_transport *t);
 void virtio_transport_resume(struct virtio_transport *t);
 
-/* A consistent copy for the report. Any thread. */
-void virtio_transport_counters(struct virtio_transport *t, struct virtio_counters *ret);
-
 #endif

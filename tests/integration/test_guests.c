@@ -147,6 +147,23 @@ static void test_boot_timer(void **state)
 	assert_non_null(strstr(text, "\"init\": null"));
 }
 
+/* The report has what each device did: the guest reads and writes its disk. */
+static void test_device_counters(void **state)
+{
+	static const struct guest_case probe = { .guest = "virtio-probe", .disk = true };
+	char text[2048] = "";
+	const char *device;
+
+	(void)state;
+	run_case(&probe);
+	read_report(text, sizeof(text));
+	device = strstr(text, "\"kind\": \"drives\"");
+	assert_non_null(device);
+	assert_non_null(strstr(device, "\"requests\": "));
+	assert_null(strstr(device, "\"requests\": 0,"));
+	assert_non_null(strstr(device, "\"violations\": 0,"));
+}
+
 /* Input goes in, output comes back, byte by byte. */
 static void test_serial_echo(void **state)
 {
@@ -193,8 +210,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_guests),		cmocka_unit_test(test_boot_timer),
-		cmocka_unit_test(test_serial_echo),	cmocka_unit_test(test_signal_ends),
-		cmocka_unit_test(test_spin_is_stopped),
+		cmocka_unit_test(test_device_counters), cmocka_unit_test(test_serial_echo),
+		cmocka_unit_test(test_signal_ends),	cmocka_unit_test(test_spin_is_stopped),
 	};
 
 	if (!fixture_has_kvm()) {

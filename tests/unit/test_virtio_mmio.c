@@ -43,7 +43,7 @@ static uint64_t rejected(struct driver *d)
 {
 	struct virtio_counters c;
 
-	virtio_transport_counters(d->transport, &c);
+	virtio_dev_counters(d->dev, &c);
 	return c.rejected;
 }
 
