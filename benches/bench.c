@@ -23,6 +23,7 @@ enum {
 const struct bench_row *const bench_all[] = {
 	&bench_startup,
 	&bench_boot,
+	&bench_vsock,
 	NULL,
 };
 

@@ -41,7 +41,7 @@ struct bench_row {
 	int (*run)(struct bench *b, struct error *err);
 };
 
-extern const struct bench_row bench_startup, bench_boot;
+extern const struct bench_row bench_startup, bench_boot, bench_vsock;
 
 /* NULL-ended. */
 extern const struct bench_row *const bench_all[];

@@ -46,6 +46,10 @@ static json_t *config_json(const struct machine *m)
 					   json_pack("{s:s, s:s, s:b, s:b}", "drive_id", "disk",
 						     "path_on_host", m->disk, "is_root_device", 0,
 						     "is_read_only", 1));
+	if (root && m->vsock)
+		r |= json_object_set_new(
+			root, "vsock",
+			json_pack("{s:i, s:s}", "guest_cid", 3, "uds_path", m->vsock));
 	if (root && m->huge_pages)
 		r |= json_object_set_new(json_object_get(root, "machine-config"), "huge_pages",
 					 json_string(m->huge_pages));

@@ -24,6 +24,7 @@ struct machine {
 	const char *kernel;
 	const char *initrd;  /* NULL: none */
 	const char *disk;    /* a raw image, attached read-only; NULL: none */
+	const char *vsock;   /* the Unix socket of a vsock, guest CID 3; NULL: none */
 	const char *cmdline; /* of the kernel; a VMM may add to it */
 	unsigned mem_mib, vcpus;
 	const char *huge_pages;	  /* of wisp's machine-config; NULL: its default */
@@ -34,6 +35,7 @@ struct machine {
 
 struct vmm_ops {
 	const char *name;
+	bool unix_vsock; /* its vsocks are Unix sockets on the host */
 	/* The program, or an error with the option that names one. */
 	int (*locate)(const struct options *o, char path[static PATH_MAX], struct error *err);
 	/* Its command line for the machine; files it needs go into dir. 0, or a

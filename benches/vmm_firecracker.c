@@ -45,6 +45,7 @@ static bool firecracker_ended_well(int exit_code, unsigned value)
 
 const struct vmm_ops vmm_firecracker = {
 	.name = "firecracker",
+	.unix_vsock = true,
 	.locate = firecracker_locate,
 	.command = firecracker_command,
 	.ended_well = firecracker_ended_well,

@@ -42,6 +42,7 @@ static bool wisp_ended_well(int exit_code, unsigned value)
 
 const struct vmm_ops vmm_wisp = {
 	.name = "wisp",
+	.unix_vsock = true,
 	.locate = wisp_locate,
 	.command = wisp_command,
 	.ended_well = wisp_ended_well,

@@ -10,10 +10,12 @@
 #include <string.h>
 
 #include "guest-images/vsock/echo.h"
+#include "guest-images/vsock/work.h"
 
 static const char usage[] =
 	"usage: wisp-vsock echo ADDRESS                     send back what comes\n"
 	"       wisp-vsock check ADDRESS CONNECTIONS BYTES  send, and compare what comes back\n"
+	"       wisp-vsock work ADDRESS                     do what wisp-bench asks\n"
 	"ADDRESS is PORT in a guest, UDS_PATH:PORT on the host\n";
 
 static bool number(const char *text, uint64_t *ret)
@@ -33,6 +35,8 @@ int main(int argc, char **argv)
 	if (argc >= 3 && address_parse(argv[2], &a)) {
 		if (argc == 3 && strcmp(argv[1], "echo") == 0)
 			return echo_serve(&a);
+		if (argc == 3 && strcmp(argv[1], "work") == 0)
+			return work_serve(&a);
 		if (argc == 5 && strcmp(argv[1], "check") == 0 && number(argv[3], &connections) &&
 		    number(argv[4], &bytes))
 			return echo_check(&a, connections, bytes);
