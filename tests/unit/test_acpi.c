@@ -99,8 +99,8 @@ static uint32_t check_table(struct gmem *m, uint64_t at, const char *signature, 
 
 /* Where everything is, found as a guest finds it. */
 struct tables {
-	uint64_t fadt, madt, dsdt;
-	uint32_t madt_len, dsdt_len;
+	uint64_t fadt, madt, dsdt, mcfg;
+	uint32_t madt_len, dsdt_len, xsdt_len;
 };
 
 static struct tables find_tables(struct gmem *m, gpa_t rsdp)
@@ -117,7 +117,8 @@ static struct tables find_tables(struct gmem *m, gpa_t rsdp)
 	assert_sum_zero(m, rsdp.v, 36);
 
 	xsdt = read_le(m, rsdp.v + 24, 8);
-	assert_int_equal(check_table(m, xsdt, "XSDT", 1), HEADER_LEN + 2 * 8);
+	t.xsdt_len = check_table(m, xsdt, "XSDT", 1);
+	t.mcfg = t.xsdt_len > HEADER_LEN + 2 * 8 ? read_le(m, xsdt + HEADER_LEN + 16, 8) : 0;
 	t.fadt = read_le(m, xsdt + HEADER_LEN, 8);
 	t.madt = read_le(m, xsdt + HEADER_LEN + 8, 8);
 	assert_int_equal(check_table(m, t.fadt, "FACP", 6), 276);
@@ -140,6 +141,25 @@ static void assert_port(struct gmem *m, uint64_t gas, uint16_t port)
 {
 	assert_int_equal(read_le(m, gas, 4), 0x01000801); /* system I/O, 8 bits, by byte */
 	assert_int_equal(read_le(m, gas + 4, 8), port);
+}
+
+/* Configuration space of bus 0, and a table only where there is PCI. */
+static void test_mcfg(void **state)
+{
+	struct machine_tables with_pci = { .vcpus = 1, .pci = true };
+	struct gmem *m = new_ram(MIB);
+	struct tables t = write_tables(m, 1, 0);
+	gpa_t rsdp = { 0 };
+
+	(void)state;
+	assert_int_equal(t.xsdt_len, HEADER_LEN + 2 * 8);
+	assert_int_equal(acpi_write(m, &with_pci, &rsdp, NULL), 0);
+	t = find_tables(m, rsdp);
+	assert_int_equal(t.xsdt_len, HEADER_LEN + 3 * 8);
+	assert_int_equal(check_table(m, t.mcfg, "MCFG", 1), 60);
+	assert_int_equal(read_le(m, t.mcfg + 44, 8), LAYOUT_PCI_ECAM);
+	assert_int_equal(read_le(m, t.mcfg + 52, 8), 0); /* segment 0, bus 0 to 0 */
+	gmem_destroy(m);
 }
 
 static void test_fadt(void **state)
@@ -325,13 +345,18 @@ static bool run(const char *dir, const char *command, char *text, size_t len)
 	return pclose(f) == 0;
 }
 
-static void write_dsdt(const char *dir, unsigned nvirtio)
+static void write_dsdt(const char *dir, unsigned nvirtio, bool pci)
 {
 	struct gmem *m = new_ram(MIB);
-	struct tables t = write_tables(m, 2, nvirtio);
+	struct machine_tables machine_tables = machine(2, nvirtio);
+	struct tables t;
+	gpa_t rsdp = { 0 };
 	char path[256];
 	FILE *f;
 
+	machine_tables.pci = pci;
+	assert_int_equal(acpi_write(m, &machine_tables, &rsdp, NULL), 0);
+	t = find_tables(m, rsdp);
 	snprintf(path, sizeof(path), "%s/dsdt.aml", dir);
 	f = fopen(path, "we");
 	assert_non_null(f);
@@ -366,6 +391,25 @@ static const char *const said[] = {
 	"Device(V011){Name(_HID,\"LNRO0005\")Name(_UID,0x11)",
 };
 
+static const char *const said_of_pci[] = {
+	"Device(MBRD){Name(_HID,EisaId(\"PNP0C02\")",
+	"Memory32Fixed(ReadWrite,0xEEC00000,0x00100000,)",
+	"Device(PCI0){Name(_HID,EisaId(\"PNP0A08\")",
+	("WordBusNumber(ResourceProducer,MinFixed,MaxFixed,PosDecode,0x0000,0x0000,0x0000,0x0000,"
+	 "0x0001,,,)"),
+	("DWordMemory(ResourceProducer,PosDecode,MinFixed,MaxFixed,NonCacheable,ReadWrite,"
+	 "0x00000000,0xD0000000,0xD0FFFFFF,0x00000000,0x01000000,,,,AddressRangeMemory,TypeStatic)"),
+	"OperationRegion(HPRG,SystemIO,0x0610,0x0C)",
+	"Field(HPRG,DWordAcc,NoLock,Preserve){FILL,32,WANT,32,EJCT,32}",
+	("Device(S01){Name(_ADR,0x00010000)Name(_SUN,One)Method(_EJ0,1,Serialized)"
+	 "{EJCT=0x02}}"),
+	("Device(S1F){Name(_ADR,0x001F0000)Name(_SUN,0x1F)Method(_EJ0,1,Serialized)"
+	 "{EJCT=0x80000000}}"),
+	"Device(HPED){Name(_HID,\"ACPI0013\")Name(_UID,One)",
+	"Method(_EVT,1,Serialized){Local0=FILLIf((Local0&0x02)){Notify(S01,One)}",
+	"Local0=WANTIf((Local0&0x02)){Notify(S01,0x03)}",
+};
+
 /* Drops white space and both kinds of comments. */
 static void squeeze(char *text)
 {
@@ -389,21 +433,30 @@ static void squeeze(char *text)
 	*to = '\0';
 }
 
-static void check_said(const char *dir)
+static void check_said(const char *dir, const char *const *want, size_t count)
 {
 	static char text[1 << 20];
 
 	assert_true(run(dir, "cat dsdt.dsl", text, sizeof(text)));
 	squeeze(text);
-	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
-		if (!strstr(text, said[i]))
-			fail_msg("the DSDT does not say: %s", said[i]);
+	for (size_t i = 0; i < count; i++) {
+		if (!strstr(text, want[i]))
+			fail_msg("the DSDT does not say: %s", want[i]);
 	}
 }
 
 static void test_iasl(void **state)
 {
-	static const unsigned counts[] = { 0, LAYOUT_MAX_VIRTIO };
+	static const struct {
+		unsigned nvirtio;
+		bool pci;
+		const char *const *said;
+		size_t count;
+	} cases[] = {
+		{ 0, false, NULL, 0 },
+		{ LAYOUT_MAX_VIRTIO, false, said, sizeof(said) / sizeof(said[0]) },
+		{ 0, true, said_of_pci, sizeof(said_of_pci) / sizeof(said_of_pci[0]) },
+	};
 	char dir[] = "/tmp/wisp-acpi-XXXXXX", text[DSDT_MAX];
 
 	(void)state;
@@ -412,14 +465,14 @@ static void test_iasl(void **state)
 		skip();
 	}
 	assert_non_null(mkdtemp(dir));
-	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-		write_dsdt(dir, counts[i]);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		write_dsdt(dir, cases[i].nvirtio, cases[i].pci);
 		if (!run(dir, "iasl -d dsdt.aml && iasl -p again -we dsdt.dsl && test -s again.aml",
 			 text, sizeof(text)) ||
 		    !strstr(text, "0 Errors, 0 Warnings"))
 			fail_msg("iasl did not like the DSDT: %s", text);
+		check_said(dir, cases[i].said, cases[i].count);
 	}
-	check_said(dir);
 	snprintf(text, sizeof(text), "rm -rf %s", dir);
 	assert_int_equal(system(text), 0);
 }
@@ -429,7 +482,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fadt),	     cmocka_unit_test(test_madt),
 		cmocka_unit_test(test_madt_entries), cmocka_unit_test(test_virtio_resources),
-		cmocka_unit_test(test_refusals),     cmocka_unit_test(test_iasl),
+		cmocka_unit_test(test_mcfg),	     cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_iasl),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,7 +72,7 @@ static void test_memory_map(void **state)
 		struct gmem *m = new_ram(c->ram);
 		struct memory_map map;
 
-		memory_map_build(m, &map);
+		memory_map_build(m, false, &map);
 		assert_int_equal(map.count, c->count);
 		for (unsigned j = 0; j < map.count; j++) {
 			assert_int_equal(map.range[j].base.v, c->want[j].start);
@@ -81,6 +81,22 @@ static void test_memory_map(void **state)
 		}
 		gmem_destroy(m);
 	}
+}
+
+/* Above the RAM below it, and below the RAM above it. */
+static void test_pci_is_reserved(void **state)
+{
+	struct gmem *m = new_ram(5 * GIB);
+	struct memory_map map;
+
+	(void)state;
+	memory_map_build(m, true, &map);
+	assert_int_equal(map.count, 6);
+	assert_int_equal(map.range[4].base.v, LAYOUT_PCI_ECAM);
+	assert_int_equal(map.range[4].len, LAYOUT_PCI_ECAM_LEN);
+	assert_int_equal(map.range[4].type, MEMORY_RESERVED);
+	assert_int_equal(map.range[5].base.v, 4 * GIB);
+	gmem_destroy(m);
 }
 
 static uint64_t read_le(struct gmem *m, uint64_t at, size_t len)
@@ -211,11 +227,9 @@ static void test_no_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_memory_map),
-		cmocka_unit_test(test_pvh),
-		cmocka_unit_test(test_pvh_without_initrd),
-		cmocka_unit_test(test_zero_page),
-		cmocka_unit_test(test_no_room),
+		cmocka_unit_test(test_memory_map), cmocka_unit_test(test_pci_is_reserved),
+		cmocka_unit_test(test_pvh),	   cmocka_unit_test(test_pvh_without_initrd),
+		cmocka_unit_test(test_zero_page),  cmocka_unit_test(test_no_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

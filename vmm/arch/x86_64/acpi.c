@@ -5,6 +5,7 @@
  *
  *	RSDP -> XSDT -> FADT -> DSDT: devices, and how to power off
  *	             -> MADT: local APICs and the IOAPIC
+ *	             -> MCFG: PCI's configuration space, on a machine with PCI
  *
  * The machine is a hardware-reduced one: with no PM timer, no PM1 blocks and no
  * SCI there is nothing to emulate that a guest would poll. In their place stand
@@ -23,6 +24,7 @@
 #include "devices/acpi_pm.h"
 #include "devices/generation.h"
 #include "vmm/arch/x86_64/acpi.h"
+#include "vmm/arch/x86_64/acpi_pci.h"
 #include "vmm/arch/x86_64/aml.h"
 #include "vmm/arch/x86_64/layout.h"
 #include "vmm/arch/x86_64/tablebuf.h"
@@ -34,6 +36,7 @@
 #define RSDP_SIGNATURE "RSD PTR "
 
 enum { RSDP_REVISION = 2, XSDT_REVISION = 1, FADT_REVISION = 6, MADT_REVISION = 5 };
+enum { MCFG_REVISION = 1 };
 enum { DSDT_REVISION = 2 }; /* 2 or more: integers have 64 bits */
 enum { FADT_MINOR_REVISION = 5, TABLE_ALIGN = 16 };
 
@@ -150,6 +153,16 @@ struct madt_x2apic_nmi {
 	uint8_t reserved[3];
 } __attribute__((packed));
 
+/* PCI Firmware Specification 3.3, 4.1.2; with its one allocation. */
+struct mcfg {
+	struct header header;
+	uint64_t reserved;
+	uint64_t ecam;
+	uint16_t segment;
+	uint8_t first_bus, last_bus;
+	uint32_t reserved2;
+} __attribute__((packed));
+
 _Static_assert(sizeof(struct rsdp) == 36, "as ACPI lays it out");
 _Static_assert(sizeof(struct header) == 36, "as ACPI lays it out");
 _Static_assert(sizeof(struct fadt) == 276, "as ACPI lays it out");
@@ -159,6 +172,7 @@ _Static_assert(sizeof(struct madt_x2apic) == 16, "as ACPI lays it out");
 _Static_assert(sizeof(struct madt_ioapic) == 12, "as ACPI lays it out");
 _Static_assert(sizeof(struct madt_local_nmi) == 6, "as ACPI lays it out");
 _Static_assert(sizeof(struct madt_x2apic_nmi) == 12, "as ACPI lays it out");
+_Static_assert(sizeof(struct mcfg) == 60, "as ACPI lays it out");
 
 /* Appends a table whose bytes are `table` so far, and gives it its header's
  * constant part. Returns where it starts. */
@@ -306,6 +320,8 @@ static void add_event_device(struct aml *a)
 	aml_device(a, "GED");
 	aml_name(a, "_HID");
 	aml_string(a, "ACPI0013");
+	aml_name(a, "_UID");
+	aml_integer(a, 0);
 	aml_name(a, "_CRS");
 	aml_resources(a);
 	aml_interrupt(a, LAYOUT_GSI_GED);
@@ -351,6 +367,8 @@ static uint64_t add_dsdt(struct tablebuf *b, const struct machine_tables *t)
 	add_event_device(&a);
 	for (unsigned i = 0; i < t->nvirtio; i++)
 		add_virtio(&a, &t->virtio[i], i);
+	if (t->pci)
+		acpi_pci_describe(&a);
 	aml_end(&a);
 	return end_table(b, at);
 }
@@ -456,14 +474,23 @@ static uint64_t add_madt(struct tablebuf *b, const struct machine_tables *t)
 	return end_table(b, at);
 }
 
-static uint64_t add_xsdt(struct tablebuf *b, uint64_t fadt, uint64_t madt)
+static uint64_t add_mcfg(struct tablebuf *b)
+{
+	struct mcfg mcfg = { .ecam = LAYOUT_PCI_ECAM };
+
+	return end_table(b, begin_table(b, "MCFG", MCFG_REVISION, &mcfg, sizeof(mcfg)));
+}
+
+/* mcfg 0: the machine has none. */
+static uint64_t add_xsdt(struct tablebuf *b, uint64_t fadt, uint64_t madt, uint64_t mcfg)
 {
 	struct {
 		struct header header;
-		uint64_t tables[2];
-	} __attribute__((packed)) xsdt = { .tables = { fadt, madt } };
+		uint64_t tables[3];
+	} __attribute__((packed)) xsdt = { .tables = { fadt, madt, mcfg } };
+	size_t len = sizeof(xsdt) - (mcfg ? 0 : sizeof(mcfg));
 
-	return end_table(b, begin_table(b, "XSDT", XSDT_REVISION, &xsdt, sizeof(xsdt)));
+	return end_table(b, begin_table(b, "XSDT", XSDT_REVISION, &xsdt, len));
 }
 
 static void fill_rsdp(struct rsdp *r, uint64_t xsdt)
@@ -499,7 +526,7 @@ int acpi_write(struct gmem *m, const struct machine_tables *t, gpa_t *rsdp, stru
 {
 	struct tablebuf b = { .cap = LAYOUT_ACPI_END - LAYOUT_ACPI };
 	struct rsdp root = { 0 };
-	uint64_t fadt, madt, xsdt;
+	uint64_t fadt, madt, mcfg, xsdt;
 	int r = check_virtio(t, err);
 
 	if (r < 0)
@@ -511,7 +538,8 @@ int acpi_write(struct gmem *m, const struct machine_tables *t, gpa_t *rsdp, stru
 	tablebuf_put(&b, &root, sizeof(root));
 	fadt = add_fadt(&b, add_dsdt(&b, t));
 	madt = add_madt(&b, t);
-	xsdt = add_xsdt(&b, fadt, madt);
+	mcfg = t->pci ? add_mcfg(&b) : 0;
+	xsdt = add_xsdt(&b, fadt, madt, mcfg);
 	if (b.full)
 		return error_set(err, -ENOSPC, "vcpu_count", "give fewer",
 				 "the ACPI tables of %u vCPUs do not fit into %zu KiB", t->vcpus,

@@ -44,9 +44,17 @@ enum {
 	RES_INTERRUPT_LEN = 6,
 	RES_INTERRUPT_CONSUMER = 0x01,
 	RES_INTERRUPT_EDGE = 0x02, /* active high and exclusive are 0 */
+	RES_WORD_SPACE = 0x88,
+	RES_WORD_SPACE_LEN = 13,
+	RES_DWORD_SPACE = 0x87,
+	RES_DWORD_SPACE_LEN = 23,
+	RES_SPACE_MEMORY = 0,
+	RES_SPACE_BUS = 2,
+	RES_SPACE_FIXED = 0x0c, /* both ends; a producer */
 };
 
-enum { NAME_SEGMENT = 4, REGION_SYSTEM_IO = 1, FIELD_BYTE_ACCESS = 1, METHOD_SERIALIZED = 8 };
+enum { NAME_SEGMENT = 4, REGION_SYSTEM_IO = 1, METHOD_SERIALIZED = 8 };
+enum { FIELD_BYTE_ACCESS = 1, FIELD_DWORD_ACCESS = 3 };
 
 static void put_name(struct aml *a, const char *name)
 {
@@ -165,15 +173,34 @@ void aml_if_local0(struct aml *a, uint64_t mask)
 	tablebuf_put8(a->out, NULL_NAME);
 }
 
-void aml_byte_field(struct aml *a, const char *region, const char *name)
+static void open_field(struct aml *a, const char *region, uint8_t access)
 {
 	tablebuf_put8(a->out, OP_EXTENDED);
 	tablebuf_put8(a->out, EXT_FIELD);
 	open_body(a, false);
 	put_name(a, region);
-	tablebuf_put8(a->out, FIELD_BYTE_ACCESS);
+	tablebuf_put8(a->out, access);
+}
+
+/* The width in bits is coded as a length of one byte. */
+static void put_field(struct aml *a, const char *name, uint8_t bits)
+{
 	put_name(a, name);
-	tablebuf_put8(a->out, 8); /* bits, coded as a length of one byte */
+	tablebuf_put8(a->out, bits);
+}
+
+void aml_byte_field(struct aml *a, const char *region, const char *name)
+{
+	open_field(a, region, FIELD_BYTE_ACCESS);
+	put_field(a, name, 8);
+	aml_end(a);
+}
+
+void aml_dword_fields(struct aml *a, const char *region, const char *const *names, unsigned count)
+{
+	open_field(a, region, FIELD_DWORD_ACCESS);
+	for (unsigned i = 0; i < count; i++)
+		put_field(a, names[i], 32);
 	aml_end(a);
 }
 
@@ -246,6 +273,13 @@ void aml_set_local0(struct aml *a, const char *name)
 	tablebuf_put8(a->out, OP_LOCAL0);
 }
 
+void aml_store(struct aml *a, uint64_t value, const char *name)
+{
+	tablebuf_put8(a->out, OP_STORE);
+	aml_integer(a, value);
+	put_name(a, name);
+}
+
 void aml_notify(struct aml *a, const char *device, uint8_t value)
 {
 	tablebuf_put8(a->out, OP_NOTIFY);
@@ -293,4 +327,32 @@ void aml_interrupt(struct aml *a, uint32_t gsi)
 	tablebuf_put8(a->out, RES_INTERRUPT_CONSUMER | RES_INTERRUPT_EDGE);
 	tablebuf_put8(a->out, 1); /* interrupts in the list */
 	tablebuf_put_le(a->out, gsi, 4);
+}
+
+/* Granularity, lowest and highest address, translation, length: each `width` bytes. */
+static void put_space(struct aml *a, uint8_t type, uint8_t flags, uint32_t first, uint32_t len,
+		      size_t width)
+{
+	tablebuf_put8(a->out, type);
+	tablebuf_put8(a->out, RES_SPACE_FIXED);
+	tablebuf_put8(a->out, flags);
+	tablebuf_put_le(a->out, 0, width);
+	tablebuf_put_le(a->out, first, width);
+	tablebuf_put_le(a->out, first + (len - 1), width);
+	tablebuf_put_le(a->out, 0, width);
+	tablebuf_put_le(a->out, len, width);
+}
+
+void aml_bus_numbers(struct aml *a, uint8_t first, uint8_t count)
+{
+	tablebuf_put8(a->out, RES_WORD_SPACE);
+	tablebuf_put_le(a->out, RES_WORD_SPACE_LEN, 2);
+	put_space(a, RES_SPACE_BUS, 0, first, count, 2);
+}
+
+void aml_memory_window(struct aml *a, uint32_t base, uint32_t len)
+{
+	tablebuf_put8(a->out, RES_DWORD_SPACE);
+	tablebuf_put_le(a->out, RES_DWORD_SPACE_LEN, 2);
+	put_space(a, RES_SPACE_MEMORY, RES_MEMORY_READ_WRITE, base, len, 4);
 }

@@ -50,17 +50,28 @@ void aml_irq(struct aml *a, unsigned irq);		       /* IRQNoFlags () { irq } */
 void aml_memory32(struct aml *a, uint32_t base, uint32_t len); /* Memory32Fixed (ReadWrite) */
 void aml_interrupt(struct aml *a, uint32_t gsi);	       /* Interrupt (Edge, ActiveHigh) */
 
+/* WordBusNumber and DWordMemory (ResourceProducer, MinFixed, MaxFixed, ...): what a
+ * bridge hands on to its bus. */
+void aml_bus_numbers(struct aml *a, uint8_t first, uint8_t count);
+void aml_memory_window(struct aml *a, uint32_t base, uint32_t len);
+
 /* OperationRegion (name, SystemIO, port, len) */
 void aml_io_region(struct aml *a, const char *name, uint16_t port, uint8_t len);
 
 /* Field (region, ByteAcc, NoLock, Preserve) { name, 8 } */
 void aml_byte_field(struct aml *a, const char *region, const char *name);
 
+/* Field (region, DWordAcc, NoLock, Preserve) { name, 32, the next name, 32, ... } */
+void aml_dword_fields(struct aml *a, const char *region, const char *const *names, unsigned count);
+
 /* Local0 = name */
 void aml_set_local0(struct aml *a, const char *name);
 
 /* If (Local0 & mask) { ..., closed by aml_end(). */
 void aml_if_local0(struct aml *a, uint64_t mask);
+
+/* name = value */
+void aml_store(struct aml *a, uint64_t value, const char *name);
 
 /* Notify (device, value) */
 void aml_notify(struct aml *a, const char *device, uint8_t value);

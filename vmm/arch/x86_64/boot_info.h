@@ -2,6 +2,7 @@
 #ifndef VMM_ARCH_X86_64_BOOT_INFO_H
 #define VMM_ARCH_X86_64_BOOT_INFO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,7 @@ struct boot_info {
 	gpa_t initrd;	     /* with initrd_len 0: none */
 	uint64_t initrd_len; /* bytes */
 	gpa_t rsdp;	     /* ACPI; 0: none */
+	bool pci;	     /* its configuration space is reserved */
 };
 
 #endif

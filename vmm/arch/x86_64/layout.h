@@ -25,15 +25,18 @@
 #define LAYOUT_KERNEL	  _ULL(0x100000) /* nothing is loaded below */
 
 /* No RAM here: devices, APICs, and what KVM needs on Intel. */
-#define LAYOUT_GAP_START   _ULL(0xc0000000)
-#define LAYOUT_GAP_END	   _ULL(0x100000000)
-#define LAYOUT_BOOT_TIMER  _ULL(0xc0000000)
-#define LAYOUT_VIRTIO_MMIO _ULL(0xc0001000) /* device n at + n * LAYOUT_VIRTIO_LEN */
-#define LAYOUT_VIRTIO_LEN  _ULL(0x1000)
-#define LAYOUT_IOAPIC	   _ULL(0xfec00000)
-#define LAYOUT_LAPIC	   _ULL(0xfee00000)
-#define LAYOUT_IDENTITY	   _ULL(0xfffbc000)
-#define LAYOUT_TSS	   _ULL(0xfffbd000)
+#define LAYOUT_GAP_START    _ULL(0xc0000000)
+#define LAYOUT_GAP_END	    _ULL(0x100000000)
+#define LAYOUT_BOOT_TIMER   _ULL(0xc0000000)
+#define LAYOUT_VIRTIO_MMIO  _ULL(0xc0001000) /* device n at + n * LAYOUT_VIRTIO_LEN */
+#define LAYOUT_VIRTIO_LEN   _ULL(0x1000)
+#define LAYOUT_PCI_WINDOW   _ULL(0xd0000000) /* 16 MiB of BARs */
+#define LAYOUT_PCI_ECAM	    _ULL(0xeec00000) /* 1 MiB: one bus */
+#define LAYOUT_PCI_ECAM_LEN _ULL(0x100000)
+#define LAYOUT_IOAPIC	    _ULL(0xfec00000)
+#define LAYOUT_LAPIC	    _ULL(0xfee00000)
+#define LAYOUT_IDENTITY	    _ULL(0xfffbc000)
+#define LAYOUT_TSS	    _ULL(0xfffbd000)
 
 /* Ports. */
 #define LAYOUT_SERIAL	   0x3f8
@@ -44,6 +47,7 @@
 #define LAYOUT_ACPI_RESET  0x602 /* reset register: write LAYOUT_RESET_VALUE */
 #define LAYOUT_RESET_VALUE 1
 #define LAYOUT_ACPI_GED	   0x603 /* event selector of the generic event device */
+#define LAYOUT_PCI_HOTPLUG 0x610
 
 /* Interrupt lines of the one IOAPIC, which has as many pins as the machine needs.
  * All are edge-triggered, active high. */
@@ -51,8 +55,10 @@
 #define LAYOUT_GSI_KEYBOARD 1
 #define LAYOUT_GSI_SERIAL   4
 #define LAYOUT_GSI_GED	    5
-#define LAYOUT_GSI_VIRTIO   6 /* the first of LAYOUT_MAX_VIRTIO */
+#define LAYOUT_GSI_VIRTIO   6		      /* the first of LAYOUT_MAX_VIRTIO */
+#define LAYOUT_GSI_HOTPLUG  LAYOUT_GSI_VIRTIO /* with PCI virtio has no pins */
 #define LAYOUT_MAX_VIRTIO   (LAYOUT_MAX_PINS - LAYOUT_GSI_VIRTIO)
 #define LAYOUT_PINS(virtio) (LAYOUT_GSI_VIRTIO + (virtio))
+#define LAYOUT_GSI_MSI	    LAYOUT_MAX_PINS /* the first without a pin */
 
 #endif

@@ -3,7 +3,8 @@
  * RAM below 1 MiB ends at the pages of devices/generation.h. From there to the ACPI
  * tables it is reserved, the MP table included, which Linux looks for in place. The area of the ACPI
  * tables has their own type: Linux maps it, keeps out of it, and hands it on to
- * a kernel that it starts by kexec.
+ * a kernel that it starts by kexec. PCI's configuration space is reserved, too, or
+ * Linux would not trust the table that says where it is.
  */
 #include "vmm/arch/x86_64/memory_map.h"
 #include "vmm/arch/x86_64/layout.h"
@@ -31,7 +32,7 @@ static void add_range(struct memory_map *map, uint64_t start, uint64_t end, enum
 	};
 }
 
-void memory_map_build(const struct gmem *m, struct memory_map *ret)
+void memory_map_build(const struct gmem *m, bool pci, struct memory_map *ret)
 {
 	unsigned regions;
 	const struct gmem_region *r = gmem_regions(m, &regions);
@@ -44,6 +45,9 @@ void memory_map_build(const struct gmem *m, struct memory_map *ret)
 		if (low_parts[i].start < end)
 			add_range(ret, low_parts[i].start, end, low_parts[i].type);
 	}
+	if (pci)
+		add_range(ret, LAYOUT_PCI_ECAM, LAYOUT_PCI_ECAM + LAYOUT_PCI_ECAM_LEN,
+			  MEMORY_RESERVED);
 	for (unsigned i = 1; i < regions; i++)
 		add_range(ret, r[i].base.v, r[i].base.v + r[i].len, MEMORY_RAM);
 }

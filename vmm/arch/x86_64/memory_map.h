@@ -2,6 +2,7 @@
 #ifndef VMM_ARCH_X86_64_MEMORY_MAP_H
 #define VMM_ARCH_X86_64_MEMORY_MAP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vmm/memory/gmem.h"
@@ -26,8 +27,9 @@ struct memory_map {
 	struct memory_range range[MEMORY_MAP_MAX]; /* ascending, no overlap */
 };
 
-/* Describes all RAM of m by the places of layout.h. Addresses outside RAM are not
+/* Describes all RAM of m by the places of layout.h, and PCI's configuration space
+ * when there is one. Addresses outside RAM are not
  * in the map: the guest takes them for holes. Any thread. */
-void memory_map_build(const struct gmem *m, struct memory_map *ret);
+void memory_map_build(const struct gmem *m, bool pci, struct memory_map *ret);
 
 #endif

@@ -51,11 +51,11 @@ _Static_assert(sizeof(struct pvh_module) == 32, "as the ABI lays it out");
 _Static_assert(sizeof(struct pvh_memory_range) == 24, "as the ABI lays it out");
 _Static_assert(LAYOUT_PVH_INFO + sizeof(struct pvh_page) <= LAYOUT_ZERO_PAGE, "must not overlap");
 
-static void fill_map(struct pvh_page *page, const struct gmem *m)
+static void fill_map(struct pvh_page *page, const struct gmem *m, bool pci)
 {
 	struct memory_map map;
 
-	memory_map_build(m, &map);
+	memory_map_build(m, pci, &map);
 	for (unsigned i = 0; i < map.count; i++)
 		page->map[i] = (struct pvh_memory_range){
 			.base = map.range[i].base.v,
@@ -88,6 +88,6 @@ int pvh_write(const struct gmem *m, const struct boot_info *info)
 	};
 
 	fill_initrd(&page, info);
-	fill_map(&page, m);
+	fill_map(&page, m, info->pci);
 	return gmem_write(m, gpa(LAYOUT_PVH_INFO), &page, sizeof(page));
 }

@@ -2,6 +2,7 @@
 #ifndef VMM_ARCH_X86_64_TABLES_H
 #define VMM_ARCH_X86_64_TABLES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,7 @@ struct machine_tables {
 	unsigned vcpus; /* with APIC ids 0 to vcpus - 1 */
 	const struct virtio_window *virtio;
 	unsigned nvirtio;
+	bool pci; /* a host bridge, and devices that come and go behind it */
 };
 
 /* The byte that makes len bytes add up to 0: the checksum of both kinds of table. */

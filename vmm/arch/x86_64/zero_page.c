@@ -48,11 +48,11 @@ static void fill_pointers(struct boot_params *p, const struct boot_info *info)
 	p->ext_ramdisk_size = (uint32_t)(info->initrd_len >> 32);
 }
 
-static void fill_e820(struct boot_params *p, const struct gmem *m)
+static void fill_e820(struct boot_params *p, const struct gmem *m, bool pci)
 {
 	struct memory_map map;
 
-	memory_map_build(m, &map);
+	memory_map_build(m, pci, &map);
 	for (unsigned i = 0; i < map.count; i++)
 		p->e820_table[i] = (struct boot_e820_entry){
 			.addr = map.range[i].base.v,
@@ -71,6 +71,6 @@ int zero_page_write(const struct gmem *m, const struct setup_header *header,
 	p.hdr = header ? *header : vmlinux_header(info);
 	p.hdr.type_of_loader = LOADER_UNREGISTERED;
 	fill_pointers(&p, info);
-	fill_e820(&p, m);
+	fill_e820(&p, m, info->pci);
 	return gmem_write(m, gpa(LAYOUT_ZERO_PAGE), &p, sizeof(p));
 }
