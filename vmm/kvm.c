@@ -12,10 +12,7 @@
 
 #define KVM_DEVICE "/dev/kvm"
 
-enum {
-	MAX_ROUTES = 64,
-	GUARANTEED_MEMSLOTS = 32, /* of a KVM that does not tell */
-};
+enum { GUARANTEED_MEMSLOTS = 32 }; /* of a KVM that does not tell */
 
 struct requirement {
 	int cap;
@@ -33,6 +30,8 @@ static const struct requirement requirements[] = {
 	{ KVM_CAP_IRQFD, "interrupts by descriptor (KVM_CAP_IRQFD)", "Linux 2.6.32 or later" },
 	{ KVM_CAP_IOEVENTFD, "notifications by descriptor (KVM_CAP_IOEVENTFD)",
 	  "Linux 2.6.32 or later" },
+	{ KVM_CAP_IOEVENTFD_ANY_LENGTH,
+	  "notifications of any length (KVM_CAP_IOEVENTFD_ANY_LENGTH)", "Linux 4.4 or later" },
 #ifdef __x86_64__
 	{ KVM_CAP_SPLIT_IRQCHIP, "the split irqchip (KVM_CAP_SPLIT_IRQCHIP)",
 	  "Linux 4.4 or later" },
@@ -184,6 +183,28 @@ int kvm_ioeventfd(const struct kvm *k, uint64_t address, uint32_t len, uint64_t 
 	return 0;
 }
 
+/* With no length, KVM looks at the address alone, and on Intel's processors before it
+ * decodes the instruction. */
+static int set_notify(const struct kvm *k, uint64_t address, int fd, uint32_t flags)
+{
+	struct kvm_ioeventfd arg = { .addr = address, .fd = fd, .flags = flags };
+
+	return ioctl(k->vm_fd, KVM_IOEVENTFD, &arg);
+}
+
+int kvm_notify_bind(const struct kvm *k, uint64_t address, int fd, struct error *err)
+{
+	if (set_notify(k, address, fd, 0) < 0)
+		return error_errno(err, NULL, NULL, "KVM_IOEVENTFD failed");
+	return 0;
+}
+
+/* It may never have been bound, or KVM may have let go already. */
+void kvm_notify_unbind(const struct kvm *k, uint64_t address, int fd)
+{
+	(void)set_notify(k, address, fd, KVM_IOEVENTFD_FLAG_DEASSIGN);
+}
+
 int kvm_irqfd(const struct kvm *k, uint32_t gsi, int fd, struct error *err)
 {
 	struct kvm_irqfd arg = { .fd = (uint32_t)fd, .gsi = gsi };
@@ -193,14 +214,25 @@ int kvm_irqfd(const struct kvm *k, uint32_t gsi, int fd, struct error *err)
 	return 0;
 }
 
+void kvm_irqfd_release(const struct kvm *k, uint32_t gsi, int fd)
+{
+	struct kvm_irqfd arg = {
+		.fd = (uint32_t)fd,
+		.gsi = gsi,
+		.flags = KVM_IRQFD_FLAG_DEASSIGN,
+	};
+
+	(void)ioctl(k->vm_fd, KVM_IRQFD, &arg); /* fails for what was never bound */
+}
+
 int kvm_set_routes(const struct kvm *k, const struct kvm_msi_route *routes, unsigned count)
 {
 	struct {
 		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry entries[MAX_ROUTES];
+		struct kvm_irq_routing_entry entries[KVM_MAX_ROUTES];
 	} table;
 
-	if (count > MAX_ROUTES)
+	if (count > KVM_MAX_ROUTES)
 		return -E2BIG;
 	memset(&table, 0, sizeof(table.head) + count * sizeof(table.entries[0]));
 	table.head.nr = count;

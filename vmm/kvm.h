@@ -13,6 +13,9 @@
 #include "vmm/base/error.h"
 #include "vmm/memory/gmem.h"
 
+/* Interrupts (GSIs) that a machine can route. */
+enum { KVM_MAX_ROUTES = 640 };
+
 struct kvm_msi_route {
 	uint32_t gsi;
 	uint64_t address;
@@ -48,10 +51,17 @@ unsigned kvm_max_memslots(const struct kvm *k);
 int kvm_ioeventfd(const struct kvm *k, uint64_t address, uint32_t len, uint64_t match, int fd,
 		  struct error *err);
 
+/* Guest writes of any width to the MMIO address signal fd, until unbound. Also while
+ * the guest runs; any thread. */
+int kvm_notify_bind(const struct kvm *k, uint64_t address, int fd, struct error *err);
+void kvm_notify_unbind(const struct kvm *k, uint64_t address, int fd);
+
 /* A signal of fd raises an edge on the interrupt line gsi. */
 int kvm_irqfd(const struct kvm *k, uint32_t gsi, int fd, struct error *err);
+void kvm_irqfd_release(const struct kvm *k, uint32_t gsi, int fd);
 
-/* Replaces all interrupt routes by these. 0 or a negative errno. Any thread. */
+/* Replaces all interrupt routes by these, at most KVM_MAX_ROUTES. 0 or a negative
+ * errno. Any thread. */
 int kvm_set_routes(const struct kvm *k, const struct kvm_msi_route *routes, unsigned count);
 
 /* The descriptor of a new vCPU, or a negative errno. */

@@ -21,8 +21,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "devices/pci/bus.h"
 #include "devices/virtio/life.h"
-#include "devices/virtio/mmio.h"
 #include "vmm/arch/arch.h"
 #include "vmm/base/fd.h"
 #include "vmm/console.h"
@@ -32,8 +32,6 @@
 enum {
 	MIB = 1024 * 1024,
 	DESCRIPTOR_TABLE = 1024, /* descriptors that fit without growing the table */
-	NOTIFY_OFFSET = 0x50,	 /* QueueNotify, virtio 1.2 section 4.2.2 */
-	NOTIFY_LEN = 4,
 };
 
 struct machine {
@@ -45,14 +43,16 @@ struct machine {
 	struct arch_cpus *cpus;
 	struct vcpus *vcpus;
 	struct console *console;
-	struct virtio_dev *device[VM_MAX_DEVICES]; /* until a transport owns it */
-	unsigned device_count;
-	struct virtio_transport *virtio[VM_MAX_DEVICES];
-	unsigned virtio_count;
+	struct gsi_table *gsi;
+	struct pci_bus *pci; /* NULL: virtio-mmio */
+	struct devices *devices;
+	struct virtio_dev *device[VM_MAX_DEVICES]; /* from [added] on not in devices yet */
+	unsigned device_count, added;
 
 	struct loop *loop;
 	struct timeline *timeline;
 	struct stop_sink ended;
+	struct gone_sink gone;
 	int stop_fd; /* signalled by the vCPU that first asked to stop */
 	struct loop_source *stop_source;
 	bool stopping; /* set once, by that vCPU */
@@ -150,6 +150,33 @@ static int create_vm(struct machine *m, const struct machine_config *c, struct e
 	return r;
 }
 
+static int create_pci(struct machine *m)
+{
+	struct arch_pci place;
+	int r;
+
+	arch_pci(&place);
+	r = pci_bus_create(place.window, &m->pci);
+	if (r == 0)
+		r = bus_add(m->mmio, place.ecam, PCI_ECAM_LEN, &pci_ecam_bus_ops, m->pci);
+	if (r == 0)
+		r = bus_add(m->mmio, place.window, PCI_WINDOW_LEN, &pci_window_bus_ops, m->pci);
+	return r;
+}
+
+static int create_buses(struct machine *m, bool pci)
+{
+	int r = bus_create(&m->pio);
+
+	if (r == 0)
+		r = bus_create(&m->mmio);
+	if (r == 0)
+		r = gsi_table_create(&m->kvm, &m->gsi);
+	if (r == 0 && pci)
+		r = create_pci(m);
+	return r;
+}
+
 static int create_platform(struct machine *m, const struct machine_spec *spec, struct error *err)
 {
 	struct arch_platform_config config = {
@@ -157,16 +184,16 @@ static int create_platform(struct machine *m, const struct machine_spec *spec, s
 		.mem = m->mem,
 		.stop = { on_guest_stop, m },
 		.timeline = spec->timeline,
-		.virtio_devices = spec->device_count,
+		.virtio_devices = spec->pci ? 0 : spec->device_count,
 		.boot_timer = spec->boot_timer,
 		.debug_exit_port = spec->debug_exit_port,
 	};
-	int r = bus_create(&m->pio);
+	int r = create_buses(m, spec->pci);
 
-	if (r == 0)
-		r = bus_create(&m->mmio);
 	if (r < 0)
-		return error_set(err, r, NULL, NULL, "out of memory");
+		return error_set(err, r, NULL, NULL, "cannot create the machine's buses");
+	config.gsi = m->gsi;
+	config.pci = m->pci;
 	config.pio = m->pio;
 	config.mmio = m->mmio;
 	r = arch_platform_create(&config, &m->platform, err);
@@ -205,32 +232,25 @@ static int init_vcpus(struct machine *m, const struct arch_boot *boot, unsigned 
 	return r;
 }
 
-/* Puts device n behind its transport, and that on the MMIO bus. */
-static int add_device(struct machine *m, unsigned n, struct error *err)
-{
-	struct arch_virtio_window window;
-	int r;
-
-	if (!arch_virtio_window(n, &window))
-		return error_set(err, -ENOSPC, NULL, "remove a device",
-				 "this machine has room for %u virtio devices", n);
-	r = virtio_mmio_create(m->device[n], m->mem, &m->virtio[n]);
-	if (r < 0)
-		return error_set(err, r, NULL, NULL, "cannot create virtio device %u", n);
-	m->device[n] = NULL;
-	m->virtio_count++;
-	r = bus_add(m->mmio, window.base, window.len, &virtio_mmio_bus_ops, m->virtio[n]);
-	if (r < 0)
-		return error_set(err, r, NULL, NULL, "no room for virtio device %u on the bus", n);
-	return 0;
-}
-
+/* The devices of the specification go over to m->devices one by one. */
 static int add_devices(struct machine *m, struct error *err)
 {
-	int r = 0;
+	const struct devices_config config = {
+		.kvm = &m->kvm,
+		.mem = m->mem,
+		.mmio = m->mmio,
+		.loop = m->loop,
+		.gsi = m->gsi,
+		.pci = m->pci,
+		.hotplug = arch_platform_hotplug(m->platform),
+		.gone = m->gone,
+	};
+	int r = devices_create(&config, &m->devices);
 
-	for (unsigned n = 0; n < m->device_count && r == 0; n++)
-		r = add_device(m, n, err);
+	if (r < 0)
+		return error_set(err, r, NULL, NULL, "out of memory");
+	while (m->added < m->device_count && r == 0)
+		r = devices_add(m->devices, m->device[m->added++], err);
 	return r;
 }
 
@@ -260,33 +280,14 @@ static int load_kernel(struct machine *m, const struct machine_spec *spec, struc
 		.initrd_path = spec->initrd_path,
 		.cmdline = line.text,
 		.vcpus = (unsigned)spec->config->vcpu_count,
-		.virtio_devices = spec->device_count,
+		.virtio_devices = spec->pci ? 0 : spec->device_count,
+		.pci = spec->pci,
 	};
-	int r = describe_devices(&line, spec->device_count, err);
+	int r = describe_devices(&line, config.virtio_devices, err);
 
 	if (r < 0)
 		return r;
 	return arch_boot_load(&config, boot, err);
-}
-
-static int connect_device(struct machine *m, unsigned n, struct error *err)
-{
-	struct virtio_transport *t = m->virtio[n];
-	struct arch_virtio_window window;
-	int r = 0;
-
-	arch_virtio_window(n, &window);
-	for (unsigned q = 0; q < virtio_transport_nqueues(t) && r == 0; q++)
-		r = kvm_ioeventfd(&m->kvm, window.base + NOTIFY_OFFSET, NOTIFY_LEN, q,
-				  virtio_transport_kick_fd(t, q), err);
-	if (r == 0)
-		r = kvm_irqfd(&m->kvm, window.gsi, virtio_mmio_irq_fd(t), err);
-	if (r < 0)
-		return r;
-	r = virtio_transport_attach(t, m->loop);
-	if (r < 0)
-		return error_set(err, r, NULL, NULL, "cannot watch virtio device %u", n);
-	return 0;
 }
 
 /* Descriptors that the guest's exits and interrupts go through. After this no
@@ -295,8 +296,8 @@ static int connect(struct machine *m, struct error *err)
 {
 	int r = arch_platform_connect(m->platform, err);
 
-	for (unsigned n = 0; n < m->virtio_count && r == 0; n++)
-		r = connect_device(m, n, err);
+	if (r == 0)
+		r = devices_connect(m->devices, err);
 	if (r < 0)
 		return r;
 	m->stop_fd = fd_event();
@@ -353,6 +354,7 @@ int machine_create(const struct machine_spec *spec, struct machine **ret, struct
 	m->loop = spec->loop;
 	m->timeline = spec->timeline;
 	m->ended = spec->ended;
+	m->gone = spec->gone;
 	m->device_count = spec->device_count;
 	for (unsigned i = 0; i < spec->device_count; i++)
 		m->device[i] = spec->devices[i];
@@ -379,12 +381,13 @@ void machine_destroy(struct machine *m)
 	vcpus_destroy(m->vcpus);
 	loop_source_remove(m->stop_source);
 	fd_close(m->stop_fd);
-	while (m->virtio_count > 0)
-		virtio_transport_destroy(m->virtio[--m->virtio_count]);
-	destroy_devices(m->device, m->device_count);
+	devices_destroy(m->devices);
+	destroy_devices(&m->device[m->added], m->device_count - m->added);
 	arch_cpus_destroy(m->cpus);
 	console_destroy(m->console);
 	arch_platform_destroy(m->platform);
+	pci_bus_destroy(m->pci);
+	gsi_table_destroy(m->gsi);
 	bus_destroy(m->mmio);
 	bus_destroy(m->pio);
 	kvm_close(&m->kvm);
@@ -395,8 +398,7 @@ void machine_destroy(struct machine *m)
 void machine_pause(struct machine *m)
 {
 	vcpus_pause(m->vcpus);
-	for (unsigned n = 0; n < m->virtio_count; n++)
-		virtio_transport_pause(m->virtio[n]);
+	devices_pause(m->devices);
 }
 
 void machine_resume(struct machine *m)
@@ -405,8 +407,7 @@ void machine_resume(struct machine *m)
 	 * main thread, and the vCPUs must not run on behind a reset. */
 	if (__atomic_load_n(&m->stopping, __ATOMIC_ACQUIRE))
 		return;
-	for (unsigned n = 0; n < m->virtio_count; n++)
-		virtio_transport_resume(m->virtio[n]);
+	devices_resume(m->devices);
 	vcpus_resume(m->vcpus);
 }
 

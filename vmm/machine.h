@@ -11,6 +11,7 @@
 #include "vmm/base/error.h"
 #include "vmm/base/loop.h"
 #include "vmm/config.h"
+#include "vmm/devices.h"
 #include "vmm/loader/cmdline.h"
 #include "vmm/timeline.h"
 #include "vmm/vcpu.h"
@@ -26,6 +27,8 @@ struct machine_spec {
 	const struct cmdline *cmdline;	       /* the machine adds its devices to a copy */
 	struct virtio_dev **devices;
 	unsigned device_count;
+	bool pci; /* where the devices sit; false: virtio-mmio */
+	struct gone_sink gone;
 	bool boot_timer;
 	int debug_exit_port;
 	struct loop *loop;

@@ -166,6 +166,7 @@ static int create_machine(const struct options *o, struct program *p, struct err
 {
 	const struct vm_options vm_options = {
 		.id = o->id,
+		.enable_pci = o->enable_pci,
 		.boot_timer = o->boot_timer,
 		.debug_exit_port = (int)o->debug_exit_port,
 		.start_time_us = o->start_time_us,

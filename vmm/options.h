@@ -23,7 +23,7 @@ struct options {
 	const char *report;	 /* NULL: none */
 	const char *level;	 /* as log_level_parse() takes it */
 	const char *module;	 /* NULL: all of the log */
-	bool no_api, boot_timer, show_level, show_log_origin, no_seccomp;
+	bool no_api, boot_timer, enable_pci, show_level, show_log_origin, no_seccomp;
 	bool help, version, check_host;
 	uint64_t max_payload_bytes;
 	uint64_t debug_exit_port; /* 0: none */

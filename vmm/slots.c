@@ -18,6 +18,7 @@
 #include "devices/virtio/pmem.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/vsock.h"
+#include "vmm/base/log.h"
 #include "vmm/slots.h"
 
 struct kind {
@@ -331,6 +332,21 @@ bool slots_counters(const struct slots *s, unsigned n, struct slot_counters *ret
 	ret->id = sorted[n]->id;
 	virtio_dev_counters(sorted[n]->running, &ret->counters);
 	return true;
+}
+
+void slots_remove(struct slots *s, const struct virtio_dev *dev)
+{
+	unsigned i = 0;
+
+	while (i < s->count && s->slot[i].running != dev)
+		i++;
+	if (i == s->count)
+		return;
+	log_info("the guest let go of %s/%s", kinds[s->slot[i].kind].name, s->slot[i].id);
+	slot_clear(&s->slot[i]);
+	s->count--;
+	memmove(&s->slot[i], &s->slot[i + 1], (s->count - i) * sizeof(s->slot[0]));
+	s->slot[s->count] = (struct slot){ 0 };
 }
 
 void slots_forget(struct slots *s)

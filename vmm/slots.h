@@ -56,6 +56,10 @@ struct slot_counters {
  * False past the last one. */
 bool slots_counters(const struct slots *s, unsigned n, struct slot_counters *ret);
 
+/* The machine is without this device of its own now: its slot goes, too. Says so in the
+ * log. */
+void slots_remove(struct slots *s, const struct virtio_dev *dev);
+
 /* The machine that took the devices is gone, and they with it. */
 void slots_forget(struct slots *s);
 

@@ -409,12 +409,19 @@ static void on_ended(void *ctx, enum stop_reason reason, int value)
 	vm_stop(ctx, reason == STOP_FAULT ? EXIT_GUEST_FAULT : value);
 }
 
+static void on_device_gone(void *ctx, const struct virtio_dev *dev)
+{
+	struct vm *vm = ctx;
+
+	slots_remove(vm->slots, dev);
+}
+
 static int build_cmdline(const struct vm *vm, struct cmdline *line, struct error *err)
 {
 	const struct boot_source_config *b = &vm->boot_source;
 	int r = cmdline_init(line, b->has_boot_args ? b->boot_args : CMDLINE_DEFAULT, err);
 
-	if (r == 0)
+	if (r == 0 && !vm->options.enable_pci)
 		r = cmdline_add(line, err, NO_PCI);
 	return r < 0 ? r : root_add_words(vm->slots, line, err);
 }
@@ -431,6 +438,8 @@ static int build_machine(struct vm *vm, struct error *err)
 		.initrd_fd = vm->initrd_fd,
 		.cmdline = &line,
 		.devices = devices,
+		.pci = vm->options.enable_pci,
+		.gone = { on_device_gone, vm },
 		.boot_timer = vm->options.boot_timer,
 		.debug_exit_port = vm->options.debug_exit_port,
 		.loop = vm->loop,

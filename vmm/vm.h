@@ -20,6 +20,7 @@ enum vm_state { VM_NOT_STARTED = 1, VM_RUNNING = 2, VM_PAUSED = 4 };
 /* What the command line decides. */
 struct vm_options {
 	const char *id;		/* copied */
+	bool enable_pci;	/* the devices sit on PCI, not on virtio-mmio */
 	bool boot_timer;	/* answer Firecracker's boot-timer page */
 	int debug_exit_port;	/* port whose written value ends the process; 0: none */
 	uint64_t start_time_us; /* when exec was called, CLOCK_MONOTONIC; 0: unknown */

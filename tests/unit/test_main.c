@@ -129,7 +129,8 @@ static void bad_command_lines(void **state)
 
 	expect_run(d, ARGS("--nope"), 153, "wisp: Found argument '--nope' which wasn't expected");
 	expect_run(d, ARGS("--no-api"), 153, "without 'config-file' (no-api: give --config-file)");
-	expect_run(d, ARGS("--enable-pci"), 153, "not supported (enable-pci: this version has");
+	expect_run(d, ARGS("--snapshot-version"), 153,
+		   "not supported (snapshot-version: this version");
 	expect_run(d, ARGS("--log-path", "/nonexistent/x"), 1, "(log-path: give a writable file");
 	expect_run(d, ARGS("--report", "/nonexistent/x"), 1, "(report: give a writable file");
 	expect_run(d, ARGS("--api-sock", "/nonexistent/x"), 1, "(api-sock: create its directory");

@@ -134,7 +134,6 @@ static void bad_lines_are_refused(void **state)
 		{ { "--mmds-size-limit", "1" },
 		  "mmds-size-limit",
 		  "The argument 'mmds-size-limit'" },
-		{ { "--enable-pci" }, "enable-pci", "The argument 'enable-pci' is not supported" },
 		{ { "--snapshot-version" }, "snapshot-version", "The argument 'snapshot-version'" },
 		{ { "--describe-snapshot=f" },
 		  "describe-snapshot",

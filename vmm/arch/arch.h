@@ -12,10 +12,13 @@
 #include "devices/bus.h"
 #include "devices/stop.h"
 #include "vmm/base/error.h"
+#include "vmm/gsi.h"
 #include "vmm/kvm.h"
 #include "vmm/memory/gmem.h"
 #include "vmm/timeline.h"
 
+struct pci_bus;
+struct pci_hotplug;
 struct serial;
 struct arch_platform;
 struct arch_cpus;
@@ -35,6 +38,16 @@ struct arch_virtio_window {
 };
 bool arch_virtio_window(unsigned n, struct arch_virtio_window *ret);
 
+/* Where a machine with PCI has its configuration space (PCI_ECAM_LEN bytes) and the
+ * memory of its BARs (PCI_WINDOW_LEN), and the first interrupt that no pin of an
+ * interrupt controller has. */
+struct arch_pci {
+	uint64_t ecam;
+	uint64_t window;
+	uint32_t first_gsi;
+};
+void arch_pci(struct arch_pci *ret);
+
 /* Settings of a VM just created, before it has memory. */
 int arch_vm_init(const struct kvm *kvm, struct error *err);
 
@@ -43,8 +56,12 @@ int arch_irqchip_init(const struct kvm *kvm, struct error *err);
 
 /* The devices that every machine of this architecture has. */
 struct arch_platform_config {
-	const struct kvm *kvm;	/* must outlive the platform, as mem must */
+	/* Must outlive the platform. */
+	const struct kvm *kvm;
 	const struct gmem *mem; /* with the kernel in it */
+	struct gsi_table *gsi;
+	struct pci_bus *pci; /* NULL: none */
+
 	struct bus *pio, *mmio; /* the devices put themselves on these */
 	struct stop_sink stop;
 	struct timeline *timeline; /* the boot timer marks TIMELINE_INIT */
@@ -62,6 +79,9 @@ int arch_platform_connect(struct arch_platform *p, struct error *err);
 /* The first serial port, for the console. Owned by the platform. */
 struct serial *arch_platform_serial(struct arch_platform *p);
 
+/* Where PCI devices come and go, on a machine with PCI. Owned by the platform. */
+struct pci_hotplug *arch_platform_hotplug(struct arch_platform *p);
+
 /* Presses keys on the outside of the machine. */
 int arch_ctrl_alt_del(struct arch_platform *p);
 int arch_power_button(struct arch_platform *p);
@@ -73,7 +93,8 @@ struct arch_boot_config {
 	int kernel_fd, initrd_fd;	       /* initrd_fd -1: none */
 	const char *kernel_path, *initrd_path; /* for messages */
 	const char *cmdline;
-	unsigned vcpus, virtio_devices;
+	unsigned vcpus, virtio_devices; /* virtio-mmio ones */
+	bool pci;
 };
 struct arch_boot {
 	enum { ARCH_BOOT_PVH, ARCH_BOOT_LINUX64 } protocol;

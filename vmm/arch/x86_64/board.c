@@ -51,6 +51,15 @@ bool arch_virtio_window(unsigned n, struct arch_virtio_window *ret)
 	return true;
 }
 
+void arch_pci(struct arch_pci *ret)
+{
+	*ret = (struct arch_pci){
+		.ecam = LAYOUT_PCI_ECAM,
+		.window = LAYOUT_PCI_WINDOW,
+		.first_gsi = LAYOUT_GSI_MSI,
+	};
+}
+
 /* Documentation/admin-guide/kernel-parameters.rst, virtio_mmio.device= */
 int arch_describe_virtio(char *word, size_t len, unsigned n)
 {

@@ -58,6 +58,7 @@ static int write_tables(const struct arch_boot_config *c, struct boot_info *info
 		.vcpus = c->vcpus,
 		.virtio = windows,
 		.nvirtio = c->virtio_devices,
+		.pci = c->pci,
 	};
 	int r;
 
@@ -99,7 +100,7 @@ static int write_protocol(const struct arch_boot_config *c, const struct kernel_
 
 int arch_boot_load(const struct arch_boot_config *config, struct arch_boot *ret, struct error *err)
 {
-	struct boot_info info = { 0 };
+	struct boot_info info = { .pci = config->pci };
 	struct kernel_image kernel;
 	int r;
 

@@ -14,6 +14,7 @@
 #include "devices/generation.h"
 #include "devices/i8042.h"
 #include "devices/ioapic.h"
+#include "devices/pci/hotplug.h"
 #include "devices/serial.h"
 #include "vmm/arch/arch.h"
 #include "vmm/arch/x86_64/acpi.h"
@@ -24,12 +25,13 @@
 
 _Static_assert(IOAPIC_MAX_PINS >= LAYOUT_MAX_PINS, "the layout promises the IOAPIC's pins");
 
-enum line { LINE_KEYBOARD, LINE_SERIAL, LINE_GED, LINES };
+enum line { LINE_KEYBOARD, LINE_SERIAL, LINE_GED, LINE_HOTPLUG, LINES };
 
 static const uint32_t line_gsi[LINES] = {
 	[LINE_KEYBOARD] = LAYOUT_GSI_KEYBOARD,
 	[LINE_SERIAL] = LAYOUT_GSI_SERIAL,
 	[LINE_GED] = LAYOUT_GSI_GED,
+	[LINE_HOTPLUG] = LAYOUT_GSI_HOTPLUG,
 };
 
 struct arch_platform {
@@ -40,6 +42,7 @@ struct arch_platform {
 	struct i8042 *i8042;
 	struct acpi_pm *acpi_pm;
 	struct generation *generation;
+	struct pci_hotplug *hotplug; /* with PCI */
 	struct boot_timer boot_timer;
 	struct debug_exit debug_exit;
 };
@@ -60,7 +63,7 @@ static int on_routes(void *ctx, const struct ioapic_route *routes, unsigned n)
 			.data = routes[i].msi_data,
 		};
 	}
-	return kvm_set_routes(p->config.kvm, msi, count);
+	return gsi_table_replace(p->config.gsi, 0, IOAPIC_MAX_PINS, msi, count);
 }
 
 static const struct ioapic_ops ioapic_ops = { .set_routes = on_routes };
@@ -81,9 +84,15 @@ static void on_boot_timer(void *ctx)
 		     us, us / 1000, cpu_us, cpu_us / 1000);
 }
 
+/* The lines of this machine: the last is there with PCI only. */
+static unsigned line_count(const struct arch_platform *p)
+{
+	return p->config.pci ? LINES : LINE_HOTPLUG;
+}
+
 static int create_lines(struct arch_platform *p)
 {
-	for (unsigned i = 0; i < LINES; i++) {
+	for (unsigned i = 0; i < line_count(p); i++) {
 		p->line_fd[i] = fd_event();
 		if (p->line_fd[i] < 0)
 			return p->line_fd[i];
@@ -111,7 +120,8 @@ static int create_devices(struct arch_platform *p)
 		.stop = p->config.stop,
 		.irq_fd = p->line_fd[LINE_GED],
 	};
-	int r = ioapic_create(&ioapic_ops, p, LAYOUT_PINS(p->config.virtio_devices), &p->ioapic);
+	unsigned lines = p->config.pci ? 1 : p->config.virtio_devices;
+	int r = ioapic_create(&ioapic_ops, p, LAYOUT_PINS(lines), &p->ioapic);
 
 	if (r == 0)
 		r = serial_create(p->line_fd[LINE_SERIAL], &p->serial);
@@ -121,6 +131,8 @@ static int create_devices(struct arch_platform *p)
 		r = acpi_pm_create(&pm, &p->acpi_pm);
 	if (r == 0)
 		r = create_generation(p);
+	if (r == 0 && p->config.pci)
+		r = pci_hotplug_create(p->config.pci, p->line_fd[LINE_HOTPLUG], &p->hotplug);
 	p->boot_timer = (struct boot_timer){ on_boot_timer, p };
 	p->debug_exit = (struct debug_exit){ p->config.stop };
 	return r;
@@ -140,6 +152,8 @@ static int add_to_buses(struct arch_platform *p)
 		{ c->pio, LAYOUT_SERIAL, SERIAL_LEN, &serial_bus_ops, p->serial, true },
 		{ c->pio, LAYOUT_I8042, I8042_LEN, &i8042_bus_ops, p->i8042, true },
 		{ c->pio, LAYOUT_ACPI_SLEEP, ACPI_PM_LEN, &acpi_pm_bus_ops, p->acpi_pm, true },
+		{ c->pio, LAYOUT_PCI_HOTPLUG, PCI_HOTPLUG_LEN, &pci_hotplug_bus_ops, p->hotplug,
+		  c->pci },
 		{ c->mmio, LAYOUT_BOOT_TIMER, BOOT_TIMER_LEN, &boot_timer_bus_ops, &p->boot_timer,
 		  c->boot_timer },
 		{ c->pio, (uint64_t)c->debug_exit_port, DEBUG_EXIT_LEN, &debug_exit_bus_ops,
@@ -187,6 +201,7 @@ void arch_platform_destroy(struct arch_platform *p)
 {
 	if (!p)
 		return;
+	pci_hotplug_destroy(p->hotplug);
 	generation_destroy(p->generation);
 	acpi_pm_destroy(p->acpi_pm);
 	i8042_destroy(p->i8042);
@@ -201,7 +216,7 @@ int arch_platform_connect(struct arch_platform *p, struct error *err)
 {
 	int r = 0;
 
-	for (unsigned i = 0; i < LINES && r == 0; i++)
+	for (unsigned i = 0; i < line_count(p) && r == 0; i++)
 		r = kvm_irqfd(p->config.kvm, line_gsi[i], p->line_fd[i], err);
 	return r;
 }
@@ -209,6 +224,11 @@ int arch_platform_connect(struct arch_platform *p, struct error *err)
 struct serial *arch_platform_serial(struct arch_platform *p)
 {
 	return p->serial;
+}
+
+struct pci_hotplug *arch_platform_hotplug(struct arch_platform *p)
+{
+	return p->hotplug;
 }
 
 int arch_ctrl_alt_del(struct arch_platform *p)

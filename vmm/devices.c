@@ -1,0 +1,355 @@
+/* devices.c - a machine's virtio devices: behind their transports, bound to KVM.
+ *
+ * A device's notifications reach it by ioeventfds and its interrupts leave it by
+ * irqfds, so at speed a guest passes none of this code. Before the start both are
+ * made in one go, after the memslots. Later a device that is plugged costs the
+ * grace periods that machine.c avoids; that is the price of plugging.
+ *
+ * Notifications of a PCI device live in its BAR, which a guest may move. It does so
+ * on a vCPU's thread with the bus's lock held, and that is where the ioeventfds are
+ * bound anew. `bound` belongs to that lock while the device is on the bus. Where KVM
+ * refuses one, the guest's write takes the way through the bus instead.
+ *
+ * A device leaves in three steps: the guest is asked, it ejects the slot (on a vCPU's
+ * thread, which takes the device off the bus), and the main thread hears of it and
+ * frees what is left. A guest that never answers keeps its device.
+ */
+#include <errno.h>
+#include <linux/virtio_mmio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "devices/virtio/life.h"
+#include "devices/virtio/mmio.h"
+#include "devices/virtio/pci.h"
+#include "vmm/arch/arch.h"
+#include "vmm/base/fd.h"
+#include "vmm/base/log.h"
+#include "vmm/config.h"
+#include "vmm/devices.h"
+
+enum {
+	NOTIFY_LEN = 4, /* bytes of MMIO's QueueNotify */
+	/* GSIs of a slot: a vector for each queue, one for the configuration. */
+	SLOT_VECTORS = VIRTIO_MAX_QUEUES + 1,
+};
+
+struct place {
+	struct devices *owner;
+	unsigned index; /* of the window, or the slot */
+	struct virtio_dev *dev;
+	struct virtio_transport *transport; /* owns dev; NULL: the place is free */
+	uint64_t bound; /* where the ioeventfds of a PCI device are; 0: nowhere */
+};
+
+struct devices {
+	struct devices_config config;
+	struct arch_pci pci;
+	struct loop_source *ejected;
+	struct place place[PCI_SLOTS];
+};
+
+_Static_assert((int)PCI_SLOTS >= (int)VM_MAX_DEVICES, "a place for each device");
+
+/* --- PCI --- */
+
+static uint32_t slot_gsi(const struct place *p)
+{
+	return p->owner->pci.first_gsi + (p->index - 1) * SLOT_VECTORS;
+}
+
+static int set_routes(void *ctx, const struct msix_route *routes, unsigned n)
+{
+	struct place *p = ctx;
+	struct kvm_msi_route msi[SLOT_VECTORS];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!routes[i].used)
+			continue;
+		msi[count++] = (struct kvm_msi_route){
+			.gsi = slot_gsi(p) + i,
+			.address = routes[i].address,
+			.data = routes[i].data,
+		};
+	}
+	return gsi_table_replace(p->owner->config.gsi, slot_gsi(p), SLOT_VECTORS, msi, count);
+}
+
+static void unbind_notifications(struct place *p)
+{
+	for (unsigned q = 0; q < virtio_transport_nqueues(p->transport) && p->bound; q++)
+		kvm_notify_unbind(p->owner->config.kvm, p->bound + virtio_pci_notify(q),
+				  virtio_transport_kick_fd(p->transport, q));
+	p->bound = 0;
+}
+
+static int bind_notifications(struct place *p, uint64_t base, struct error *err)
+{
+	int r = 0;
+
+	p->bound = base;
+	for (unsigned q = 0; q < virtio_transport_nqueues(p->transport) && r == 0; q++)
+		r = kvm_notify_bind(p->owner->config.kvm, base + virtio_pci_notify(q),
+				    virtio_transport_kick_fd(p->transport, q), err);
+	return r;
+}
+
+/* On a vCPU's thread. */
+static void on_moved(void *ctx, uint64_t base)
+{
+	struct place *p = ctx;
+	struct error err = { 0 };
+
+	unbind_notifications(p);
+	if (bind_notifications(p, base, &err) < 0)
+		log_guest("virtio-%s: notifications by way of the bus: %s",
+			  virtio_transport_name(p->transport), err.text);
+}
+
+static const struct virtio_pci_ops pci_ops = { { set_routes }, on_moved };
+
+static int connect_pci(struct place *p, struct error *err)
+{
+	const struct devices_config *c = &p->owner->config;
+	int r = bind_notifications(p, pci_bus_bar(c->pci, p->index), err);
+
+	for (unsigned v = 0; v < virtio_pci_vectors(p->transport) && r == 0; v++)
+		r = kvm_irqfd(c->kvm, slot_gsi(p) + v, virtio_pci_vector_fd(p->transport, v), err);
+	return r;
+}
+
+/* What KVM still holds of a device that is off the bus. */
+static void disconnect_pci(struct place *p)
+{
+	const struct devices_config *c = &p->owner->config;
+
+	unbind_notifications(p);
+	for (unsigned v = 0; v < virtio_pci_vectors(p->transport); v++)
+		kvm_irqfd_release(c->kvm, slot_gsi(p) + v, virtio_pci_vector_fd(p->transport, v));
+	set_routes(p, NULL, 0);
+}
+
+static int create_pci(struct place *p, struct error *err)
+{
+	const struct devices_config *c = &p->owner->config;
+	int r = virtio_pci_create(p->dev, c->mem, &pci_ops, p, &p->transport);
+
+	if (r == 0)
+		r = pci_bus_plug(c->pci, p->index, virtio_pci_function(p->transport));
+	return r < 0 ? error_set(err, r, NULL, NULL, "cannot create a virtio device: %s",
+				 strerror(-r))
+		     : 0;
+}
+
+/* --- MMIO --- */
+
+static int create_mmio(struct place *p, struct error *err)
+{
+	const struct devices_config *c = &p->owner->config;
+	struct arch_virtio_window window;
+	int r;
+
+	if (!arch_virtio_window(p->index, &window))
+		return error_set(err, -ENOSPC, NULL, "remove a device, or give --enable-pci",
+				 "this machine has room for %u virtio devices", p->index);
+	r = virtio_mmio_create(p->dev, c->mem, &p->transport);
+	if (r == 0)
+		r = bus_add(c->mmio, window.base, window.len, &virtio_mmio_bus_ops, p->transport);
+	return r < 0 ? error_set(err, r, NULL, NULL, "cannot create a virtio device: %s",
+				 strerror(-r))
+		     : 0;
+}
+
+static int connect_mmio(struct place *p, struct error *err)
+{
+	const struct devices_config *c = &p->owner->config;
+	struct arch_virtio_window window;
+	int r = 0;
+
+	arch_virtio_window(p->index, &window);
+	for (unsigned q = 0; q < virtio_transport_nqueues(p->transport) && r == 0; q++)
+		r = kvm_ioeventfd(c->kvm, window.base + VIRTIO_MMIO_QUEUE_NOTIFY, NOTIFY_LEN, q,
+				  virtio_transport_kick_fd(p->transport, q), err);
+	return r < 0 ? r : kvm_irqfd(c->kvm, window.gsi, virtio_mmio_irq_fd(p->transport), err);
+}
+
+/* --- both --- */
+
+static bool is_pci(const struct devices *d)
+{
+	return d->config.pci;
+}
+
+static int connect(struct place *p, struct error *err)
+{
+	int r = is_pci(p->owner) ? connect_pci(p, err) : connect_mmio(p, err);
+
+	if (r < 0)
+		return r;
+	r = virtio_transport_attach(p->transport, p->owner->config.loop);
+	return r < 0 ? error_set(err, r, NULL, NULL, "cannot watch a virtio device: %s",
+				 strerror(-r))
+		     : 0;
+}
+
+/* The first place that is free; NULL: none is. */
+static struct place *free_place(struct devices *d)
+{
+	for (unsigned i = is_pci(d) ? 1 : 0; i < PCI_SLOTS; i++) {
+		if (!d->place[i].transport)
+			return &d->place[i];
+	}
+	return NULL;
+}
+
+/* Empties a place: its device is off the bus and KVM has let go, or will not deliver
+ * any more. */
+static void clear(struct place *p)
+{
+	virtio_transport_destroy(p->transport);
+	p->transport = NULL;
+	p->dev = NULL;
+}
+
+/* Takes dev in any case. */
+static int add(struct devices *d, struct virtio_dev *dev, struct place **ret, struct error *err)
+{
+	struct place *p = free_place(d);
+	int r;
+
+	if (!p) {
+		virtio_dev_destroy(dev);
+		return error_set(err, -ENOSPC, NULL, "remove a device",
+				 "Could not find an available device slot on the PCI bus.");
+	}
+	p->dev = dev;
+	r = is_pci(d) ? create_pci(p, err) : create_mmio(p, err);
+	if (r < 0) {
+		if (!p->transport)
+			virtio_dev_destroy(dev);
+		clear(p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+int devices_add(struct devices *d, struct virtio_dev *dev, struct error *err)
+{
+	struct place *p;
+
+	return add(d, dev, &p, err);
+}
+
+/* --- coming and going --- */
+
+static void remove_device(struct place *p)
+{
+	struct devices *d = p->owner;
+
+	disconnect_pci(p);
+	d->config.gone.fn(d->config.gone.ctx, p->dev);
+	clear(p);
+}
+
+static void on_ejected(void *arg, uint32_t events)
+{
+	struct devices *d = arg;
+	uint32_t slots;
+
+	(void)events;
+	fd_event_drain(pci_hotplug_fd(d->config.hotplug));
+	slots = pci_hotplug_take_ejected(d->config.hotplug);
+	for (unsigned i = 0; i < PCI_SLOTS; i++) {
+		if (slots >> i & 1)
+			remove_device(&d->place[i]);
+	}
+}
+
+int devices_plug(struct devices *d, struct virtio_dev *dev, struct error *err)
+{
+	struct place *p;
+	int r = add(d, dev, &p, err);
+
+	if (r < 0)
+		return r;
+	r = connect(p, err);
+	if (r < 0) {
+		pci_bus_unplug(d->config.pci, p->index);
+		disconnect_pci(p);
+		clear(p);
+		return r;
+	}
+	pci_hotplug_announce(d->config.hotplug, p->index);
+	return 0;
+}
+
+int devices_ask_back(struct devices *d, const struct virtio_dev *dev)
+{
+	for (unsigned i = 0; i < PCI_SLOTS && is_pci(d); i++) {
+		if (d->place[i].dev != dev)
+			continue;
+		pci_hotplug_ask_back(d->config.hotplug, i);
+		return 0;
+	}
+	return -ENODEV;
+}
+
+/* --- all of them --- */
+
+int devices_create(const struct devices_config *config, struct devices **ret)
+{
+	struct devices *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return -ENOMEM;
+	d->config = *config;
+	arch_pci(&d->pci);
+	for (unsigned i = 0; i < PCI_SLOTS; i++)
+		d->place[i] = (struct place){ .owner = d, .index = i };
+	*ret = d;
+	return 0;
+}
+
+void devices_destroy(struct devices *d)
+{
+	if (!d)
+		return;
+	loop_source_remove(d->ejected);
+	for (unsigned i = 0; i < PCI_SLOTS; i++)
+		clear(&d->place[i]);
+	free(d);
+}
+
+int devices_connect(struct devices *d, struct error *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < PCI_SLOTS && r == 0; i++) {
+		if (d->place[i].transport)
+			r = connect(&d->place[i], err);
+	}
+	if (r < 0 || !is_pci(d))
+		return r;
+	r = loop_add(d->config.loop, pci_hotplug_fd(d->config.hotplug), EPOLLIN, on_ejected, d,
+		     &d->ejected);
+	return r < 0 ? error_set(err, r, NULL, NULL, "cannot watch for devices that go") : 0;
+}
+
+void devices_pause(struct devices *d)
+{
+	for (unsigned i = 0; i < PCI_SLOTS; i++) {
+		if (d->place[i].transport)
+			virtio_transport_pause(d->place[i].transport);
+	}
+}
+
+void devices_resume(struct devices *d)
+{
+	for (unsigned i = 0; i < PCI_SLOTS; i++) {
+		if (d->place[i].transport)
+			virtio_transport_resume(d->place[i].transport);
+	}
+}
