@@ -18,6 +18,7 @@
 #include "api/routes.h"
 #include "api/schema.h"
 #include "devices/virtio/balloon.h"
+#include "devices/virtio/mem.h"
 #include "vmm/base/log.h"
 
 enum {
@@ -96,6 +97,7 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	const struct entropy_config *entropy = vm_entropy(vm);
 	const struct balloon_config *balloon = vm_balloon(vm);
 	const struct vsock_config *vsock = vm_vsock(vm);
+	const struct memory_hotplug_config *memory = vm_memory(vm);
 	const struct drive_config *drive;
 	const struct net_config *net;
 	const struct pmem_config *pmem;
@@ -116,6 +118,9 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	if (vsock)
 		d->vsock = *vsock;
 	d->has_vsock = vsock != NULL;
+	if (memory)
+		d->memory = *memory;
+	d->has_memory = memory != NULL;
 	while (d->ndrives < VM_MAX_DRIVES && (drive = vm_drive(vm, d->ndrives)) != NULL)
 		d->drives[d->ndrives++] = *drive;
 	while (d->nnets < VM_MAX_NETS && (net = vm_net(vm, d->nnets)) != NULL)
@@ -248,6 +253,34 @@ static int put_balloon(struct api_call *call)
 	return vm_put_balloon(call->vm, call->config, &call->err);
 }
 
+static int put_memory(struct api_call *call)
+{
+	return vm_put_memory(call->vm, call->config, &call->err);
+}
+
+static int patch_memory(struct api_call *call)
+{
+	const struct memory_target_config *c = call->config;
+
+	return vm_patch_memory(call->vm, c->requested_size_mib, &call->err);
+}
+
+static int get_memory(struct api_call *call)
+{
+	const struct memory_hotplug_config *c = vm_memory(call->vm);
+	struct virtio_mem_status status;
+	int r = vm_memory_status(call->vm, &status, &call->err);
+
+	if (r < 0)
+		return r;
+	return reply_with(call, json_pack("{s:I, s:I, s:I, s:I, s:I}", "block_size_mib",
+					  (json_int_t)c->block_size_mib, "total_size_mib",
+					  (json_int_t)c->total_size_mib, "slot_size_mib",
+					  (json_int_t)c->slot_size_mib, "plugged_size_mib",
+					  (json_int_t)status.plugged_mib, "requested_size_mib",
+					  (json_int_t)status.requested_mib));
+}
+
 static int put_vsock(struct api_call *call)
 {
 	return vm_put_vsock(call->vm, call->config, &call->err);
@@ -367,6 +400,9 @@ const struct route routes[] = {
 	{ VERB_GET,   "/balloon/statistics", VM_LIVE,    .run = get_balloon_statistics },
 	{ VERB_PATCH, "/balloon/statistics", VM_LIVE,    &body_polling,
 	  .run = patch_balloon_statistics },
+	{ VERB_GET,   "/hotplug/memory", VM_LIVE,        .run = get_memory },
+	{ VERB_PUT,   "/hotplug/memory", VM_NOT_STARTED, &body_memory,      .run = put_memory },
+	{ VERB_PATCH, "/hotplug/memory", VM_LIVE,        &body_memory_target, .run = patch_memory },
 	{ VERB_PUT,   "/vsock",          VM_NOT_STARTED, &body_vsock,       .run = put_vsock,
 	  .deprecated = "vsock_id" },
 	{ VERB_PUT,   "/actions",        VM_ANY,         &body_action,      .run = put_action },

@@ -46,7 +46,7 @@ static const char *const vm_target_names[] = {
 
 static const char file_sections[] =
 	"leave it out; logger, boot-source, drives, machine-config, network-interfaces, pmem, "
-	"entropy, balloon and vsock are supported";
+	"entropy, balloon, memory-hotplug and vsock are supported";
 
 static const struct body_field logger_fields[] = {
 	{ .name = "log_path",
@@ -372,6 +372,38 @@ static const struct body_field vsock_fields[] = {
 };
 const struct body_table body_vsock = { TABLE(vsock_config, vsock_fields) };
 
+static const struct body_field memory_fields[] = {
+	{ .name = "total_size_mib",
+	  .type = BODY_U64,
+	  PLACE(memory_hotplug_config, total_size_mib),
+	  .required = true,
+	  .max = UINT32_MAX },
+	{ .name = "block_size_mib",
+	  .type = BODY_U64,
+	  PLACE(memory_hotplug_config, block_size_mib),
+	  .max = UINT32_MAX },
+	{ .name = "slot_size_mib",
+	  .type = BODY_U64,
+	  PLACE(memory_hotplug_config, slot_size_mib),
+	  .max = UINT32_MAX },
+};
+static const struct memory_hotplug_config memory_default = MEMORY_HOTPLUG_DEFAULT;
+const struct body_table body_memory = {
+	TABLE(memory_hotplug_config, memory_fields),
+	.defaults = &memory_default,
+};
+
+static const struct body_field memory_target_fields[] = {
+	{ .name = "requested_size_mib",
+	  .type = BODY_U64,
+	  PLACE(memory_target_config, requested_size_mib),
+	  .required = true,
+	  .max = UINT32_MAX },
+};
+const struct body_table body_memory_target = {
+	TABLE(memory_target_config, memory_target_fields),
+};
+
 static const struct body_field target_fields[] = {
 	{ .name = "amount_mib",
 	  .type = BODY_U64,
@@ -472,7 +504,12 @@ static const struct body_field description_fields[] = {
 	  MARK(machine_description, npmem),
 	  .max = VM_MAX_PMEM,
 	  .table = &body_pmem },
-	{ .name = "memory-hotplug", .type = BODY_NULL, .hint = file_sections },
+	{ .name = "memory-hotplug",
+	  .type = BODY_OBJECT,
+	  PLACE(machine_description, memory),
+	  MARK(machine_description, has_memory),
+	  .nullable = true,
+	  .table = &body_memory },
 };
 const struct body_table body_description = {
 	TABLE(machine_description, description_fields),

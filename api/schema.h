@@ -30,6 +30,10 @@ struct balloon_polling_config {
 	uint64_t stats_polling_interval_s;
 };
 
+struct memory_target_config {
+	uint64_t requested_size_mib;
+};
+
 /* A whole machine: what --config-file gives and GET /vm/config returns. */
 struct machine_description {
 	struct boot_source_config boot_source;
@@ -37,31 +41,35 @@ struct machine_description {
 	struct entropy_config entropy;
 	struct balloon_config balloon;
 	struct vsock_config vsock;
+	struct memory_hotplug_config memory;
 	struct logger_config logger;
-	bool has_logger, has_boot_source, has_machine, has_entropy, has_balloon, has_vsock;
+	bool has_logger, has_boot_source, has_machine, has_entropy, has_balloon, has_vsock,
+		has_memory;
 	uint32_t ndrives, nnets, npmem;
 	struct drive_config drives[VM_MAX_DRIVES];
 	struct net_config nets[VM_MAX_NETS];
 	struct pmem_config pmem[VM_MAX_PMEM];
 };
 
-extern const struct body_table body_logger;	  /* struct logger_config */
-extern const struct body_table body_boot_source;  /* struct boot_source_config */
-extern const struct body_table body_machine;	  /* struct machine_config */
-extern const struct body_table body_rate_limiter; /* struct limiter_config */
-extern const struct body_table body_drive;	  /* struct drive_config */
-extern const struct body_table body_drive_update; /* struct drive_update */
-extern const struct body_table body_net;	  /* struct net_config */
-extern const struct body_table body_net_update;	  /* struct net_update */
-extern const struct body_table body_pmem;	  /* struct pmem_config */
-extern const struct body_table body_pmem_update;  /* struct pmem_update */
-extern const struct body_table body_entropy;	  /* struct entropy_config */
-extern const struct body_table body_balloon;	  /* struct balloon_config */
-extern const struct body_table body_vsock;	  /* struct vsock_config */
-extern const struct body_table body_target;	  /* struct balloon_target_config */
-extern const struct body_table body_polling;	  /* struct balloon_polling_config */
-extern const struct body_table body_action;	  /* struct action_config */
-extern const struct body_table body_vm_state;	  /* struct vm_state_config */
-extern const struct body_table body_description;  /* struct machine_description */
+extern const struct body_table body_logger;	   /* struct logger_config */
+extern const struct body_table body_boot_source;   /* struct boot_source_config */
+extern const struct body_table body_machine;	   /* struct machine_config */
+extern const struct body_table body_rate_limiter;  /* struct limiter_config */
+extern const struct body_table body_drive;	   /* struct drive_config */
+extern const struct body_table body_drive_update;  /* struct drive_update */
+extern const struct body_table body_net;	   /* struct net_config */
+extern const struct body_table body_net_update;	   /* struct net_update */
+extern const struct body_table body_pmem;	   /* struct pmem_config */
+extern const struct body_table body_pmem_update;   /* struct pmem_update */
+extern const struct body_table body_entropy;	   /* struct entropy_config */
+extern const struct body_table body_balloon;	   /* struct balloon_config */
+extern const struct body_table body_vsock;	   /* struct vsock_config */
+extern const struct body_table body_memory;	   /* struct memory_hotplug_config */
+extern const struct body_table body_memory_target; /* struct memory_target_config */
+extern const struct body_table body_target;	   /* struct balloon_target_config */
+extern const struct body_table body_polling;	   /* struct balloon_polling_config */
+extern const struct body_table body_action;	   /* struct action_config */
+extern const struct body_table body_vm_state;	   /* struct vm_state_config */
+extern const struct body_table body_description;   /* struct machine_description */
 
 #endif

@@ -126,6 +126,17 @@ struct net_update {
 	struct limiter_config rx_rate_limiter, tx_rate_limiter; /* buckets not given stay */
 };
 
+struct memory_hotplug_config {
+	uint64_t total_size_mib; /* a multiple of slot_size_mib */
+	uint64_t block_size_mib; /* a power of two, 2 or more */
+	uint64_t slot_size_mib;	 /* a multiple of block_size_mib, 128 or more */
+};
+
+#define MEMORY_HOTPLUG_DEFAULT                            \
+	{                                                 \
+		.block_size_mib = 2, .slot_size_mib = 128 \
+	}
+
 struct vsock_config {
 	uint64_t guest_cid;	      /* 3 or more */
 	char uds_path[PATH_MAX];      /* at most 96 bytes, for a port's number behind it */

@@ -4,11 +4,13 @@
  * configuration, so that what is reported is what is in force.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/mem.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/pmem.h"
 #include "vmm/live.h"
@@ -163,4 +165,46 @@ int live_balloon_statistics(struct slots *s, struct virtio_balloon_statistics *r
 		return -ENODEV;
 	return balloon_error(virtio_balloon_statistics(dev, ret),
 			     "Statistics for the balloon device are not enabled", err);
+}
+
+static const struct memory_hotplug_config *find_memory(struct slots *s, struct virtio_dev **dev,
+						       struct error *err)
+{
+	const struct memory_hotplug_config *c = slots_find(s, SLOT_MEMORY, "memory", dev);
+
+	if (!c)
+		error_set(err, -ENODEV, NULL, "PUT /hotplug/memory before the start",
+			  "This machine has no hot-pluggable memory.");
+	return c;
+}
+
+int live_patch_memory(struct slots *s, uint64_t requested_mib, struct error *err)
+{
+	struct virtio_dev *dev;
+	const struct memory_hotplug_config *c = find_memory(s, &dev, err);
+	int r;
+
+	if (!c)
+		return -ENODEV;
+	r = virtio_mem_request(dev, requested_mib);
+	if (r == -ENODEV)
+		return error_set(err, r, NULL, "does the guest's kernel have virtio_mem?",
+				 "Device is not active");
+	if (r < 0)
+		return error_set(err, r, "requested_size_mib", "give a multiple of block_size_mib",
+				 "Size %" PRIu64 " is invalid: it must be a multiple of block size "
+				 "and less than the total size (MiB; they are %" PRIu64
+				 " and %" PRIu64 ")",
+				 requested_mib, c->block_size_mib, c->total_size_mib);
+	return 0;
+}
+
+int live_memory_status(struct slots *s, struct virtio_mem_status *ret, struct error *err)
+{
+	struct virtio_dev *dev;
+
+	if (!find_memory(s, &dev, err))
+		return -ENODEV;
+	virtio_mem_status(dev, ret);
+	return 0;
 }

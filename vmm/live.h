@@ -10,6 +10,7 @@
 #include "vmm/slots.h"
 
 struct virtio_balloon_statistics; /* devices/virtio/balloon.h */
+struct virtio_mem_status;	  /* devices/virtio/mem.h */
 
 /* Another file, or the same one that has grown; other limits. */
 int live_patch_drive(struct slots *s, const struct drive_update *c, struct error *err);
@@ -23,5 +24,9 @@ int live_patch_balloon(struct slots *s, uint64_t amount_mib, struct error *err);
 int live_patch_balloon_statistics(struct slots *s, uint64_t interval_s, struct error *err);
 int live_balloon_statistics(struct slots *s, struct virtio_balloon_statistics *ret,
 			    struct error *err);
+
+/* How much hot-plugged memory the guest should have, and has. */
+int live_patch_memory(struct slots *s, uint64_t requested_mib, struct error *err);
+int live_memory_status(struct slots *s, struct virtio_mem_status *ret, struct error *err);
 
 #endif

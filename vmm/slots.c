@@ -11,6 +11,7 @@
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/life.h"
+#include "devices/virtio/mem.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/net_mac.h"
 #include "devices/virtio/net_passt.h"
@@ -132,6 +133,22 @@ static int create_vsock(const void *config, struct virtio_dev **ret, struct erro
 	return virtio_vsock_create((uint32_t)c->guest_cid, c->uds_path, ret, err);
 }
 
+static int create_memory(const void *config, struct virtio_dev **ret, struct error *err)
+{
+	const struct memory_hotplug_config *c = config;
+	struct virtio_mem_options options = {
+		.total_mib = c->total_size_mib,
+		.block_mib = c->block_size_mib,
+		.slot_mib = c->slot_size_mib,
+	};
+	int r = virtio_mem_create(&options, ret);
+
+	return r < 0 ? error_set(err, r, "total_size_mib", "give less",
+				 "cannot reserve address space for hot-plugged memory: %s",
+				 strerror(-r))
+		     : 0;
+}
+
 static const struct kind kinds[SLOT_KINDS] = {
 	[SLOT_DRIVE] = { "drives", VM_MAX_DRIVES, sizeof(struct drive_config), create_drive,
 			 virtio_blk_set_vcpus },
@@ -140,6 +157,8 @@ static const struct kind kinds[SLOT_KINDS] = {
 	[SLOT_PMEM] = { "pmem", VM_MAX_PMEM, sizeof(struct pmem_config), create_pmem, NULL },
 	[SLOT_ENTROPY] = { "entropy", 1, sizeof(struct entropy_config), create_entropy, NULL },
 	[SLOT_BALLOON] = { "balloon", 1, sizeof(struct balloon_config), create_balloon, NULL },
+	[SLOT_MEMORY] = { "hotplug/memory", 1, sizeof(struct memory_hotplug_config), create_memory,
+			  NULL },
 	[SLOT_VSOCK] = { "vsock", 1, sizeof(struct vsock_config), create_vsock, NULL },
 };
 

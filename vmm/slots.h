@@ -21,6 +21,7 @@ enum slot_kind {
 	SLOT_ENTROPY,
 	SLOT_BALLOON,
 	SLOT_VSOCK,
+	SLOT_MEMORY,
 	SLOT_KINDS
 };
 

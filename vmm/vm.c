@@ -17,6 +17,7 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
+#include "vmm/config_check.h"
 #include "vmm/live.h"
 #include "vmm/loader/cmdline.h"
 #include "vmm/logger.h"
@@ -157,50 +158,6 @@ int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct
 	return 0;
 }
 
-static uint64_t host_memory_mib(void)
-{
-	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >> 20;
-}
-
-/* The messages begin as Firecracker's, which clients match on. */
-#define BAD_VCPUS                                                                       \
-	"The number of vCPUs must be greater than 0, less than 32 and must be 1 or an " \
-	"even number if SMT is enabled."
-#define BAD_MEMORY \
-	"The memory size (MiB) is either 0, or not a multiple of the configured page size."
-
-static int check_vcpus(const struct machine_config *c, struct error *err)
-{
-	if (c->vcpu_count < 1 || c->vcpu_count > VM_MAX_VCPUS)
-		return error_set(err, -EINVAL, "vcpu_count", "give 1 to 32",
-				 BAD_VCPUS " vcpu_count is %" PRIu64, c->vcpu_count);
-	if (c->smt && c->vcpu_count != 1 && c->vcpu_count % 2 != 0)
-		return error_set(err, -EINVAL, "vcpu_count",
-				 "give 1 or an even number, or smt false",
-				 BAD_VCPUS " vcpu_count is %" PRIu64, c->vcpu_count);
-	return 0;
-}
-
-static int check_memory(const struct machine_config *c, struct error *err)
-{
-	uint64_t host_mib = host_memory_mib();
-
-	if (c->mem_size_mib == 0)
-		return error_set(err, -EINVAL, "mem_size_mib", "give at least 1",
-				 BAD_MEMORY " mem_size_mib is 0");
-	if (c->huge_pages != HUGE_PAGES_NONE && c->mem_size_mib % 2 != 0)
-		return error_set(err, -EINVAL, "mem_size_mib",
-				 "give an even number, or huge_pages None",
-				 BAD_MEMORY " mem_size_mib is %" PRIu64 " with huge_pages of 2 MiB",
-				 c->mem_size_mib);
-	if (c->mem_size_mib > host_mib)
-		return error_set(err, -EINVAL, "mem_size_mib", "give less than the host has",
-				 "The memory size (MiB) is more than this host has: mem_size_mib "
-				 "is %" PRIu64 " and the host has %" PRIu64,
-				 c->mem_size_mib, host_mib);
-	return 0;
-}
-
 #define SMALL_FOR_BALLOON \
 	"The memory size (MiB) is smaller than the previously set balloon device target size."
 
@@ -222,9 +179,7 @@ int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *
 	int r = check_not_started(vm, err);
 
 	if (r == 0)
-		r = check_vcpus(c, err);
-	if (r == 0)
-		r = check_memory(c, err);
+		r = config_check_machine(c, err);
 	if (r == 0)
 		r = check_holds_balloon(vm, c, err);
 	if (r < 0)
@@ -355,6 +310,15 @@ const struct logger_config *vm_logger(const struct vm *vm)
 	return logger_config(vm->options.logger);
 }
 
+int vm_put_memory(struct vm *vm, const struct memory_hotplug_config *c, struct error *err)
+{
+	int r = check_not_started(vm, err);
+
+	if (r == 0)
+		r = config_check_memory_hotplug(c, err);
+	return r < 0 ? r : slots_put(vm->slots, SLOT_MEMORY, "memory", c, err);
+}
+
 const struct boot_source_config *vm_boot_source(const struct vm *vm)
 {
 	return vm->has_boot_source ? &vm->boot_source : NULL;
@@ -393,6 +357,11 @@ const struct balloon_config *vm_balloon(const struct vm *vm)
 const struct vsock_config *vm_vsock(const struct vm *vm)
 {
 	return slots_config(vm->slots, SLOT_VSOCK, 0);
+}
+
+const struct memory_hotplug_config *vm_memory(const struct vm *vm)
+{
+	return slots_config(vm->slots, SLOT_MEMORY, 0);
 }
 
 /* The guest ended: the process ends with it. */
@@ -549,6 +518,20 @@ int vm_patch_pmem(struct vm *vm, const struct pmem_update *c, struct error *err)
 	int r = check_started(vm, err);
 
 	return r < 0 ? r : live_patch_pmem(vm->slots, c, err);
+}
+
+int vm_patch_memory(struct vm *vm, uint64_t requested_mib, struct error *err)
+{
+	int r = check_started(vm, err);
+
+	return r < 0 ? r : live_patch_memory(vm->slots, requested_mib, err);
+}
+
+int vm_memory_status(struct vm *vm, struct virtio_mem_status *ret, struct error *err)
+{
+	int r = check_started(vm, err);
+
+	return r < 0 ? r : live_memory_status(vm->slots, ret, err);
 }
 
 int vm_patch_balloon(struct vm *vm, uint64_t amount_mib, struct error *err)

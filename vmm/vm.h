@@ -12,6 +12,7 @@
 #include "vmm/config.h"
 
 struct virtio_balloon_statistics; /* devices/virtio/balloon.h */
+struct virtio_mem_status;	  /* devices/virtio/mem.h */
 struct vm;
 
 /* Bits, so that a route can name the set of states in which it is allowed. */
@@ -50,6 +51,7 @@ int vm_put_pmem(struct vm *vm, const struct pmem_config *c, struct error *err);
 int vm_put_entropy(struct vm *vm, const struct entropy_config *c, struct error *err);
 int vm_put_balloon(struct vm *vm, const struct balloon_config *c, struct error *err);
 int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err);
+int vm_put_memory(struct vm *vm, const struct memory_hotplug_config *c, struct error *err);
 
 /* What was set; pointers are valid until the next vm_put_*(). NULL: none was given.
  * vm_drive(), vm_net(), vm_pmem(): in the guest's order, NULL past the last one. */
@@ -62,6 +64,7 @@ const struct pmem_config *vm_pmem(const struct vm *vm, unsigned index);
 const struct entropy_config *vm_entropy(const struct vm *vm);
 const struct balloon_config *vm_balloon(const struct vm *vm);
 const struct vsock_config *vm_vsock(const struct vm *vm);
+const struct memory_hotplug_config *vm_memory(const struct vm *vm);
 
 /* Builds the machine and runs it. A failure takes everything built down again;
  * the configuration stays. */
@@ -90,6 +93,11 @@ int vm_patch_drive(struct vm *vm, const struct drive_update *c, struct error *er
 /* After the start: other limits. */
 int vm_patch_net(struct vm *vm, const struct net_update *c, struct error *err);
 int vm_patch_pmem(struct vm *vm, const struct pmem_update *c, struct error *err);
+
+/* After the start: how much hot-plugged memory the guest should have, and has. They
+ * fail without that memory; the first also without a driver. */
+int vm_patch_memory(struct vm *vm, uint64_t requested_mib, struct error *err);
+int vm_memory_status(struct vm *vm, struct virtio_mem_status *ret, struct error *err);
 
 /* Ends the loop that runs the machine, with the process's exit status. */
 void vm_stop(struct vm *vm, int exit_status);

@@ -117,23 +117,32 @@ static void step_read(struct virtio_script *s, struct input *in)
 		virtio_mmio_bus_ops.read(s->transport, off, &value, len);
 }
 
-static void step_start(struct virtio_script *s, struct input *in)
+static void start(struct virtio_script *s, uint64_t features, uint32_t queue_size)
 {
-	uint64_t how = take(in, 1);
-	uint64_t features = virtio_dev_features(s->dev) & ~(take(in, 4) & how);
-
 	put(s, VIRTIO_MMIO_STATUS, 0);
 	put(s, VIRTIO_MMIO_STATUS, 3);
 	put(s, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)features);
 	put(s, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
 	put(s, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)(features >> 32));
 	put(s, VIRTIO_MMIO_STATUS, 11);
-	put(s, VIRTIO_MMIO_QUEUE_NUM, 1u << (how & 7));
+	put(s, VIRTIO_MMIO_QUEUE_NUM, queue_size);
 	put(s, VIRTIO_MMIO_QUEUE_DESC_LOW, DESC);
 	put(s, VIRTIO_MMIO_QUEUE_AVAIL_LOW, AVAIL);
 	put(s, VIRTIO_MMIO_QUEUE_USED_LOW, USED);
 	put(s, VIRTIO_MMIO_QUEUE_READY, 1);
 	put(s, VIRTIO_MMIO_STATUS, 15);
+}
+
+void virtio_script_start(struct virtio_script *s)
+{
+	start(s, virtio_dev_features(s->dev), 1);
+}
+
+static void step_start(struct virtio_script *s, struct input *in)
+{
+	uint64_t how = take(in, 1);
+
+	start(s, virtio_dev_features(s->dev) & ~(take(in, 4) & how), 1u << (how & 7));
 }
 
 static void step_memory(struct virtio_script *s, struct input *in)

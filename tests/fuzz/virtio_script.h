@@ -18,6 +18,9 @@ struct virtio_script {
 /* Takes dev over; aborts when the host has no memory. */
 void virtio_script_create(struct virtio_script *s, struct virtio_dev *dev);
 
+/* Brings a driver up that accepts all features, with queue 0 at its usual place. */
+void virtio_script_start(struct virtio_script *s);
+
 /* Runs one input against the device, from reset and zeroed rings to reset. */
 void virtio_script_run(struct virtio_script *s, const uint8_t *data, size_t size);
 

@@ -1,4 +1,5 @@
-/* test_balloon.c - a real guest's memory, lent to the host and taken back.
+/* test_balloon.c - a real guest's memory, lent to the host and taken back; and memory
+ * that it is given while it runs.
  *
  * What the guest frees shows up in two places: in its own /proc/meminfo, and in the
  * resident memory of wisp's process, nearly all of which is guest RAM. Runs where
@@ -234,12 +235,107 @@ static void test_reporting_6_12(void **state)
 	report_free_pages("vmlinuz-6.12", "initrd-6.12", "");
 }
 
+/* A guest that runs out of memory takes back what it lent before it kills anything. */
+static void test_deflate_on_oom(void **state)
+{
+	struct guest g = boot("vmlinux-minimal", "initramfs.cpio",
+			      SCRIPT "rm /f; echo armed\n"
+				     "while [ $(free) -gt 70000 ]; do sleep 0.1; done\n"
+				     "echo inflated\n" USE_AGAIN,
+			      ", \"balloon\": {\"amount_mib\": 0, \"deflate_on_oom\": true, "
+			      "\"stats_polling_interval_s\": 1}");
+
+	(void)state;
+	session_expect(g.wisp, "armed", LIMIT_S);
+	set_target(&g, BALLOON_MIB);
+	session_expect(g.wisp, "inflated", LIMIT_S);
+	session_expect(g.wisp, "contents-right", LIMIT_S);
+	expect_end(&g);
+}
+
+static void hotplug_mib(const struct guest *g, unsigned mib)
+{
+	struct api_reply reply;
+	char body[64];
+
+	snprintf(body, sizeof(body), "{\"requested_size_mib\": %u}", mib);
+	api_call(g->socket, "PATCH", "/hotplug/memory", body, &reply);
+	if (reply.status != 204)
+		fail_msg("PATCH /hotplug/memory: %d %s", reply.status, reply.body);
+}
+
+static void wait_for_plugged(const struct guest *g, unsigned mib)
+{
+	uint64_t deadline_us = clock_now_us() + LIMIT_S * 1000000ull;
+	struct api_reply reply;
+	char wanted[64];
+
+	snprintf(wanted, sizeof(wanted), "\"plugged_size_mib\":%u,", mib);
+	for (;;) {
+		api_call(g->socket, "GET", "/hotplug/memory", NULL, &reply);
+		assert_int_equal(reply.status, 200);
+		if (strstr(reply.body, wanted))
+			return;
+		if (clock_now_us() > deadline_us)
+			fail_msg("not %s: %s", wanted, reply.body);
+		usleep(RETRY_US);
+	}
+}
+
+/* Four times the guest's memory comes and goes: the guest uses more than it had, and what
+ * it gave back is the host's again. */
+static void plug_and_unplug(const char *kernel, const char *initrd)
+{
+	enum { PLUGGED_MIB = 512 };
+	struct guest g = boot(kernel, initrd,
+			      "total() { sed -n 's/MemTotal: *\\([0-9]*\\) kB/\\1/p' "
+			      "/proc/meminfo; }\n"
+			      "echo online_movable >/sys/devices/system/memory/auto_online_blocks\n"
+			      "before=$(total); echo armed\n"
+			      "while [ $(total) -lt $((before + 500000)) ]; do sleep 0.1; done\n"
+			      "mkdir /m; mount -t tmpfs -o size=1g tmp /m\n"
+			      "one=$(printf %063d 1)\n"
+			      "yes $one | dd of=/m/f bs=1M count=400 iflag=fullblock 2>/dev/null\n"
+			      "[ \"$(uniq /m/f)\" = $one ] && echo filled\n"
+			      "read word </dev/console; umount /m\n"
+			      "while [ $(total) -gt $before ]; do sleep 0.1; done\n"
+			      "echo shrunk; read word </dev/console; exit\n",
+			      ", \"memory-hotplug\": {\"total_size_mib\": 1024}");
+	long full_mib;
+
+	session_expect(g.wisp, "armed", LIMIT_S);
+	hotplug_mib(&g, PLUGGED_MIB);
+	session_expect(g.wisp, "filled", LIMIT_S);
+	wait_for_plugged(&g, PLUGGED_MIB);
+	full_mib = resident_mib(&g);
+	assert_true(full_mib > 400);
+	hotplug_mib(&g, 0);
+	session_send(g.wisp, "shrink\n");
+	session_expect(g.wisp, "shrunk", LIMIT_S);
+	wait_for_plugged(&g, 0);
+	wait_for_resident(&g, full_mib - 300);
+	session_send(g.wisp, "end\n");
+	expect_end(&g);
+}
+
+static void test_hotplug(void **state)
+{
+	(void)state;
+	plug_and_unplug("vmlinuz-cloud", "initrd-cloud");
+}
+
+static void test_hotplug_6_12(void **state)
+{
+	(void)state;
+	plug_and_unplug("vmlinuz-6.12", "initrd-6.12");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_inflate_deflate),
-		cmocka_unit_test(test_reporting),
-		cmocka_unit_test(test_reporting_6_12),
+		cmocka_unit_test(test_inflate_deflate), cmocka_unit_test(test_reporting),
+		cmocka_unit_test(test_reporting_6_12),	cmocka_unit_test(test_deflate_on_oom),
+		cmocka_unit_test(test_hotplug),		cmocka_unit_test(test_hotplug_6_12),
 	};
 
 	if (!fixture_has_kvm()) {

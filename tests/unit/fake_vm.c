@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 
 #include "devices/virtio/balloon.h"
+#include "devices/virtio/mem.h"
 #include "tests/unit/fake_vm.h"
 #include "vmm/base/fd.h"
 #include "vmm/logger.h"
@@ -31,6 +32,8 @@ struct vm {
 	struct pmem_config pmem[VM_MAX_PMEM];
 	struct balloon_config balloon;
 	struct vsock_config vsock;
+	struct memory_hotplug_config memory;
+	bool has_memory;
 	struct logger_config logger;
 	char calls[512];
 };
@@ -339,6 +342,37 @@ const struct balloon_config *vm_balloon(const struct vm *vm)
 const struct vsock_config *vm_vsock(const struct vm *vm)
 {
 	return vm->has_vsock ? &vm->vsock : NULL;
+}
+
+int vm_put_memory(struct vm *vm, const struct memory_hotplug_config *c, struct error *err)
+{
+	int r = record(vm, "put_memory", err);
+
+	if (r < 0)
+		return r;
+	vm->memory = *c;
+	vm->has_memory = true;
+	return 0;
+}
+
+const struct memory_hotplug_config *vm_memory(const struct vm *vm)
+{
+	return vm->has_memory ? &vm->memory : NULL;
+}
+
+int vm_patch_memory(struct vm *vm, uint64_t requested_mib, struct error *err)
+{
+	(void)requested_mib;
+	return record(vm, "patch_memory", err);
+}
+
+/* 8 MiB wanted, 6 MiB plugged. */
+int vm_memory_status(struct vm *vm, struct virtio_mem_status *ret, struct error *err)
+{
+	*ret = (struct virtio_mem_status){ .plugged_mib = 6, .requested_mib = 8 };
+	if (!vm->has_memory)
+		return error_set(err, -ENODEV, NULL, NULL, "No such memory");
+	return record(vm, "memory_status", err);
 }
 
 int vm_patch_balloon(struct vm *vm, uint64_t amount_mib, struct error *err)

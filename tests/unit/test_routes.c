@@ -142,6 +142,15 @@ static const struct row good[] = {
 	  .calls = "patch_pmem ", .state = VM_RUNNING },
 	{ VERB_PATCH, "/pmem/p", "{\"id\":\"p\",\"rate_limiter\":null}", 204, .message = "",
 	  .calls = "patch_pmem ", .state = VM_PAUSED },
+	{ VERB_PUT, "/hotplug/memory", "{\"total_size_mib\":1024}", 204, .message = "",
+	  .calls = "put_memory " },
+	{ VERB_PUT, "/hotplug/memory",
+	  "{\"total_size_mib\":1024,\"block_size_mib\":4,\"slot_size_mib\":256}", 204,
+	  .message = "", .calls = "put_memory " },
+	{ VERB_PATCH, "/hotplug/memory", "{\"requested_size_mib\":512}", 204, .message = "",
+	  .calls = "patch_memory ", .state = VM_RUNNING },
+	{ VERB_PATCH, "/hotplug/memory", "{\"requested_size_mib\":0}", 204, .message = "",
+	  .calls = "patch_memory ", .state = VM_PAUSED },
 	{ VERB_PUT, "/entropy", "{}", 204, .message = "", .calls = "put_entropy " },
 	{ VERB_PUT, "/entropy", "{\"rate_limiter\":null}", 204, .message = "",
 	  .calls = "put_entropy " },
@@ -353,6 +362,20 @@ static const struct row bad[] = {
 	  "{" DRIVE ",\"path_on_host\":\"p\",\"partuuid\":\"0123456789012345"
 	  "678901234567890123456789012345678901234567890123\"}",
 	  .message = "The value of partuuid is out of range. (partuuid: it has 64 bytes; 1 to 63" },
+	{ VERB_PUT, "/hotplug/memory", "{}", .message = BAD_JSON "missing field `total_size_mib`" },
+	{ VERB_PUT, "/hotplug/memory", "{\"total_size_mib\":4294967296}",
+	  .message = "The value of total_size_mib is out of range." },
+	{ VERB_PUT, "/hotplug/memory", "{\"total_size_mib\":128,\"size\":1}",
+	  .message = BAD_JSON "unknown field `size`, expected one of `total_size_mib`, "
+			      "`block_size_mib`, `slot_size_mib`" },
+	{ VERB_PUT, "/hotplug/memory", "{\"total_size_mib\":128}", .message = ALREADY,
+	  .state = VM_RUNNING },
+	{ VERB_PATCH, "/hotplug/memory", "{\"requested_size_mib\":1}", .message = NOT_YET },
+	{ VERB_PATCH, "/hotplug/memory", "{}", .state = VM_RUNNING,
+	  .message = BAD_JSON "missing field `requested_size_mib`" },
+	{ VERB_GET, "/hotplug/memory", .message = NOT_YET },
+	{ VERB_GET, "/hotplug/memory", .message = "No such memory", .state = VM_RUNNING },
+	{ VERB_GET, "/hotplug", .message = NO_ROUTE "GET hotplug." },
 	{ VERB_PUT, "/pmem/p", "{\"id\":\"p\"}",
 	  .message = BAD_JSON "missing field `path_on_host`" },
 	{ VERB_PUT, "/pmem/p", "{\"path_on_host\":\"/p\"}",
@@ -640,6 +663,26 @@ static void balloon_is_reported(void **state)
 	vm_destroy(vm);
 }
 
+static void memory_is_reported(void **state)
+{
+	struct vm *vm = fake_vm_new();
+	struct http_response res;
+
+	(void)state;
+	expect_status(vm, VERB_PUT, "/hotplug/memory", "{\"total_size_mib\":256}", 204);
+	res = ask(vm, VERB_GET, "/vm/config", NULL);
+	assert_non_null(strstr(res.body, "\"memory-hotplug\":{\"total_size_mib\":256,"
+					 "\"block_size_mib\":2,\"slot_size_mib\":128}}"));
+	free(res.body);
+	fake_vm_set_state(vm, VM_RUNNING);
+	res = ask(vm, VERB_GET, "/hotplug/memory", NULL);
+	assert_string_equal(res.body,
+			    "{\"block_size_mib\":2,\"total_size_mib\":256,\"slot_size_mib\":128,"
+			    "\"plugged_size_mib\":6,\"requested_size_mib\":8}");
+	free(res.body);
+	vm_destroy(vm);
+}
+
 static void full_config_is_reported(void **state)
 {
 	struct vm *vm = fake_vm_new();
@@ -778,6 +821,7 @@ int main(void)
 		cmocka_unit_test(values_arrive),
 		cmocka_unit_test(put_resets_and_patch_keeps),
 		cmocka_unit_test(balloon_is_reported),
+		cmocka_unit_test(memory_is_reported),
 		cmocka_unit_test(full_config_is_reported),
 		cmocka_unit_test(machines_refusal_is_passed_on),
 		cmocka_unit_test(deprecated_field_is_announced),

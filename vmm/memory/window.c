@@ -133,8 +133,6 @@ int window_reserve(const struct window_blocks *c, struct window **ret)
 		window_destroy(w);
 		return r;
 	}
-	if (c->huge_pages)
-		madvise(w->host, w->len, MADV_HUGEPAGE);
 	madvise(w->host, w->len, MADV_DONTDUMP);
 	*ret = w;
 	return 0;

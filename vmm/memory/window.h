@@ -46,7 +46,6 @@ int window_map_file(int fd, uint64_t bytes, bool read_only, struct window **ret)
  * of them of WINDOW_PAGE_BYTES. No memory is used. 0 and *ret, or a negative errno. */
 struct window_blocks {
 	uint64_t len, block_bytes, slot_bytes;
-	bool huge_pages; /* ask for transparent huge pages */
 };
 int window_reserve(const struct window_blocks *c, struct window **ret);
 
