@@ -7,10 +7,11 @@
  * them all.
  *
  * Without io_uring there is one slot, and the operation is over when it has been
- * begun. With it (blk_uring.h), a read of what the page cache has is over at once
- * too, and everything else is queued; the whole turn goes to the kernel in one system
- * call, after the driver was told of what is done already. Completions come by
- * eventfd, in any order, as the driver expects.
+ * begun. With it (blk_uring.h), requests are queued, and the whole turn goes to the
+ * kernel in one system call, after the driver was told of what is done already; what
+ * the page cache has is over when that call returns. A read that is alone in its turn
+ * is tried by a plain system call first, which costs less than the ring when the page
+ * cache has it. Completions come in any order, as the driver expects.
  *
  * What a guest can do:
  * - Ask for anything: what a request may reach is blk_request.c's to judge.
@@ -68,6 +69,7 @@ struct virtio_blk {
 
 	struct blk_uring *uring; /* NULL: operations are run on the spot */
 	struct virtio_watch *uring_watch;
+	struct blk_request *lone; /* a read, so far the only operation of its turn */
 
 	struct throttle throttle; /* while it waits, no request is begun */
 };
@@ -111,20 +113,43 @@ static void slot_answer(struct virtio_blk *blk, struct blk_request *r, int statu
 	slot_give(blk, r);
 }
 
+static void slot_queue(struct virtio_blk *blk, struct blk_request *r)
+{
+	if (r->op.kind == BLK_OP_READ && !blk->lone && !blk_uring_queued(blk->uring)) {
+		blk->lone = r;
+		return;
+	}
+	if (blk->lone)
+		blk_uring_queue(blk->uring, &blk->lone->op);
+	blk->lone = NULL;
+	blk_uring_queue(blk->uring, &r->op);
+}
+
+/* The turn is over, and no other operation came. */
+static void lone_run(struct virtio_blk *blk)
+{
+	struct blk_request *r = blk->lone;
+
+	if (!r)
+		return;
+	blk->lone = NULL;
+	if (!virtio_dev_live(&blk->dev))
+		slot_give(blk, r);
+	else if (blk_file_try(&blk->file, &r->op))
+		slot_answer(blk, r, blk_request_result(r));
+	else
+		blk_uring_queue(blk->uring, &r->op);
+}
+
 /* Runs or queues the operation. */
 static void slot_run(struct virtio_blk *blk, struct blk_request *r)
 {
-	struct blk_op *op = &r->op;
-
-	if (!blk->uring || op->kind == BLK_OP_DISCARD) {
-		blk_file_run(&blk->file, op);
-	} else {
+	if (blk->uring && r->op.kind != BLK_OP_DISCARD) {
 		r->waits = false;
-		if (op->kind != BLK_OP_READ || !blk_file_try(&blk->file, op)) {
-			blk_uring_queue(blk->uring, op);
-			return;
-		}
+		slot_queue(blk, r);
+		return;
 	}
+	blk_file_run(&blk->file, &r->op);
 	slot_answer(blk, r, blk_request_result(r));
 }
 
@@ -227,6 +252,7 @@ static bool blk_exchange(struct virtio_blk *blk)
 	struct blk_op *op;
 	ssize_t result;
 
+	lone_run(blk);
 	blk_publish(blk);
 	if (!blk->uring)
 		return false;
@@ -260,8 +286,7 @@ static bool on_uring(void *arg, uint32_t events)
 	struct virtio_blk *blk = arg;
 	bool left;
 
-	if (events != 0)
-		fd_event_drain(blk_uring_event_fd(blk->uring));
+	(void)events;
 	left = blk_exchange(blk);
 	if (!blk->starved)
 		return left;
@@ -330,8 +355,8 @@ static int attach_uring(struct virtio_blk *blk)
 			 blk->rules.serial, strerror(-r));
 		return 0;
 	}
-	return virtio_watch_create(blk->dev.events, blk_uring_event_fd(blk->uring), EPOLLIN,
-				   on_uring, blk, &blk->uring_watch);
+	return virtio_watch_create(blk->dev.events, blk_uring_fd(blk->uring), EPOLLIN, on_uring,
+				   blk, &blk->uring_watch);
 }
 
 static int blk_attach(struct virtio_dev *d)

@@ -16,26 +16,13 @@
 #include <stdlib.h>
 
 #include "devices/virtio/blk_uring.h"
-#include "vmm/base/fd.h"
 
 struct blk_uring {
 	struct io_uring ring;
-	int event_fd;
 	unsigned in_flight; /* queued and not yet taken back */
 };
 
 enum { FILE_INDEX = 0 };
-
-static int register_all(struct blk_uring *u, int fd)
-{
-	int r;
-
-	u->event_fd = fd_event();
-	if (u->event_fd < 0)
-		return u->event_fd;
-	r = io_uring_register_eventfd(&u->ring, u->event_fd);
-	return r < 0 ? r : io_uring_register_files(&u->ring, &fd, 1);
-}
 
 int blk_uring_create(int fd, unsigned depth, struct blk_uring **ret)
 {
@@ -44,13 +31,12 @@ int blk_uring_create(int fd, unsigned depth, struct blk_uring **ret)
 
 	if (!u)
 		return -ENOMEM;
-	u->event_fd = -1;
 	r = io_uring_queue_init(depth, &u->ring, 0);
 	if (r < 0) {
 		free(u);
 		return r;
 	}
-	r = register_all(u, fd);
+	r = io_uring_register_files(&u->ring, &fd, 1);
 	if (r < 0) {
 		blk_uring_destroy(u);
 		return r;
@@ -64,7 +50,6 @@ void blk_uring_destroy(struct blk_uring *u)
 	if (!u)
 		return;
 	io_uring_queue_exit(&u->ring);
-	fd_close(u->event_fd);
 	free(u);
 }
 
@@ -75,9 +60,9 @@ int blk_uring_set_file(struct blk_uring *u, int fd)
 	return r < 0 ? r : 0;
 }
 
-int blk_uring_event_fd(const struct blk_uring *u)
+int blk_uring_fd(const struct blk_uring *u)
 {
-	return u->event_fd;
+	return u->ring.ring_fd;
 }
 
 static void prepare(struct io_uring_sqe *sqe, const struct blk_op *op)

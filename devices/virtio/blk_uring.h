@@ -1,7 +1,7 @@
 /* blk_uring.h - a disk's operations by io_uring, many at once.
  *
  * Operations are queued, handed to the kernel together, and taken back in any order;
- * an eventfd says when there is something to take. One thread at a time (the
+ * a descriptor says when there is something to take. One thread at a time (the
  * device's lock), but it need not be the same one.
  */
 #ifndef DEVICES_VIRTIO_BLK_URING_H
@@ -21,8 +21,8 @@ void blk_uring_destroy(struct blk_uring *u);
 /* Operations go to fd from now on; nothing may be in flight. 0 or a negative errno. */
 int blk_uring_set_file(struct blk_uring *u, int fd);
 
-/* Readable after operations were done; the caller drains it. */
-int blk_uring_event_fd(const struct blk_uring *u);
+/* Readable while there is something to take. */
+int blk_uring_fd(const struct blk_uring *u);
 
 /* Not for BLK_OP_DISCARD, which io_uring does not have everywhere. op and the spans
  * behind it must stay where they are until it is taken back. */
