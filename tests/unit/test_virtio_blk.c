@@ -1,5 +1,5 @@
-/* test_virtio_blk.c - the disk: data that comes back, edges, read-only, misuse; all
- * of it with each engine.
+/* test_virtio_blk.c - the disk's requests: data that comes back, edges, read-only,
+ * misuse; all of it with each engine.
  */
 // clang-format off
 #include <stdarg.h>
@@ -10,143 +10,16 @@
 // clang-format on
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "devices/virtio/blk.h"
-#include "devices/virtio/life.h"
-#include "tests/unit/virtio_driver.h"
-
-#define FLUSH	 (1ull << VIRTIO_BLK_F_FLUSH)
-#define DISCARD	 (1ull << VIRTIO_BLK_F_DISCARD)
-#define ZEROES	 (1ull << VIRTIO_BLK_F_WRITE_ZEROES)
-#define INDIRECT (1ull << VIRTIO_RING_F_INDIRECT_DESC)
-
-enum {
-	SECTORS = 64,
-	HEADER = DRIVER_BUFFERS,
-	STATUS = DRIVER_BUFFERS + 0x100,
-	DATA = DRIVER_BUFFERS + 0x1000,
-	UNTOUCHED = 0xee,
-};
-
-/* The engine that main() is running the tests with. */
-static bool async;
-
-/* A disk in memory: a memfd, opened again by the device through /proc. */
-struct disk {
-	int fd;
-	char path[64];
-	struct driver driver;
-};
-
-static void disk_make(struct disk *k, off_t bytes)
-{
-	k->fd = memfd_create("disk", MFD_CLOEXEC);
-	assert_true(k->fd >= 0);
-	assert_int_equal(ftruncate(k->fd, bytes), 0);
-	snprintf(k->path, sizeof(k->path), "/proc/self/fd/%d", k->fd);
-}
-
-static void disk_start(struct disk *k, bool read_only, bool writeback, uint64_t features)
-{
-	const struct virtio_blk_drive drive = {
-		.path = k->path,
-		.serial = "serial-0123456789-too-long",
-		.read_only = read_only,
-		.writeback = writeback,
-		.async = async,
-	};
-	struct virtio_dev *dev;
-
-	disk_make(k, SECTORS * 512);
-	for (unsigned i = 0; i < SECTORS; i++) {
-		unsigned char sector[512];
-
-		memset(sector, (int)(i + 1), sizeof(sector));
-		assert_int_equal(pwrite(k->fd, sector, 512, i * 512), 512);
-	}
-	assert_int_equal(virtio_blk_create(&drive, &dev, NULL), 0);
-	driver_create(&k->driver, dev);
-	driver_start(&k->driver, features, 256);
-}
-
-static void disk_end(struct disk *k)
-{
-	driver_destroy(&k->driver);
-	close(k->fd);
-}
-
-static void put_header(struct disk *k, uint64_t at, uint32_t type, uint64_t sector)
-{
-	const struct virtio_blk_outhdr h = { .type = type, .sector = sector };
-
-	memcpy(driver_at(&k->driver, at, sizeof(h)), &h, sizeof(h));
-}
-
-static bool needs_reset(struct disk *k)
-{
-	return driver_get(&k->driver, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET;
-}
-
-/* The next used entry, waited for; false when the device failed instead. */
-static bool answer(struct disk *k, struct vring_used_elem *e)
-{
-	while (!driver_used(&k->driver, e)) {
-		if (needs_reset(k))
-			return false;
-		sched_yield();
-		driver_run(&k->driver);
-	}
-	return true;
-}
-
-static bool ask(struct disk *k, const struct driver_buffer *b, unsigned n,
-		struct vring_used_elem *e)
-{
-	return driver_request(&k->driver, b, n, e) || answer(k, e);
-}
-
-/* One request in the usual three descriptors. Its status, or -1 when no answer
- * came; the used length in *len. */
-static int request(struct disk *k, uint32_t type, uint64_t sector, uint32_t bytes, bool to_guest,
-		   uint32_t *len)
-{
-	struct driver_buffer b[3] = { { HEADER, 16, false } };
-	unsigned char *status = driver_at(&k->driver, STATUS, 1);
-	struct vring_used_elem e;
-	unsigned n = 1;
-
-	if (bytes > 0)
-		b[n++] = (struct driver_buffer){ DATA, bytes, to_guest };
-	b[n++] = (struct driver_buffer){ STATUS, 1, true };
-	put_header(k, HEADER, type, sector);
-	*status = UNTOUCHED;
-	if (!ask(k, b, n, &e))
-		return -1;
-	*len = e.len;
-	return *status;
-}
-
-static int read_sectors(struct disk *k, uint64_t sector, uint32_t bytes)
-{
-	uint32_t len;
-
-	return request(k, VIRTIO_BLK_T_IN, sector, bytes, true, &len);
-}
-
-static int write_sectors(struct disk *k, uint64_t sector, uint32_t bytes)
-{
-	uint32_t len;
-
-	return request(k, VIRTIO_BLK_T_OUT, sector, bytes, false, &len);
-}
+#include "devices/virtio/transport.h"
+#include "tests/unit/blk_disk.h"
 
 /* --- normal use --- */
 
@@ -183,7 +56,7 @@ static void reads_what_is_there(void **state)
 
 	(void)state;
 	disk_start(&k, true, false, 0);
-	assert_int_equal(request(&k, VIRTIO_BLK_T_IN, 5, 1024, true, &len), VIRTIO_BLK_S_OK);
+	assert_int_equal(disk_request(&k, VIRTIO_BLK_T_IN, 5, 1024, true, &len), VIRTIO_BLK_S_OK);
 	assert_int_equal(len, 1025);
 	for (size_t i = 0; i < 1024; i++)
 		assert_int_equal(((unsigned char *)driver_at(&k.driver, DATA, 1024))[i],
@@ -201,7 +74,7 @@ static void writes_what_is_given(void **state)
 	(void)state;
 	disk_start(&k, false, true, FLUSH);
 	memset(driver_at(&k.driver, DATA, 1024), 0xc3, 1024);
-	assert_int_equal(request(&k, VIRTIO_BLK_T_OUT, 9, 1024, false, &len), VIRTIO_BLK_S_OK);
+	assert_int_equal(disk_request(&k, VIRTIO_BLK_T_OUT, 9, 1024, false, &len), VIRTIO_BLK_S_OK);
 	assert_int_equal(len, 1);
 	assert_int_equal(pread(k.fd, got, sizeof(got), 8 * 512), sizeof(got));
 	assert_int_equal(got[511], 9);
@@ -218,10 +91,10 @@ static void first_and_last_sector(void **state)
 
 	(void)state;
 	disk_start(&k, false, false, 0);
-	assert_int_equal(write_sectors(&k, SECTORS - 1, 512), VIRTIO_BLK_S_OK);
-	assert_int_equal(read_sectors(&k, SECTORS - 1, 512), VIRTIO_BLK_S_OK);
-	assert_int_equal(read_sectors(&k, 0, SECTORS * 512), VIRTIO_BLK_S_OK);
-	assert_int_equal(read_sectors(&k, SECTORS, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(disk_write(&k, SECTORS - 1, 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(disk_read(&k, SECTORS - 1, 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(disk_read(&k, 0, SECTORS * 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(disk_read(&k, SECTORS, 0), VIRTIO_BLK_S_OK);
 	disk_end(&k);
 }
 
@@ -247,16 +120,16 @@ static void any_layout(void **state)
 	disk_start(&k, false, false, 0);
 	data = driver_at(&k.driver, DATA, 1024);
 	memset(data, 0x5a, 1024);
-	put_header(&k, HEADER, VIRTIO_BLK_T_OUT, 3);
+	disk_header(&k, HEADER, VIRTIO_BLK_T_OUT, 3);
 	*(unsigned char *)driver_at(&k.driver, HEADER + 16, 1) = 0x5a;
-	assert_true(ask(&k, write, 5, &e));
+	assert_true(disk_ask(&k, write, 5, &e));
 	assert_int_equal(e.len, 1);
 
-	put_header(&k, HEADER, VIRTIO_BLK_T_IN, 3);
+	disk_header(&k, HEADER, VIRTIO_BLK_T_IN, 3);
 	for (int i = 0; i < 2; i++) {
 		memset(data, 0, 1024);
 		data[512] = UNTOUCHED;
-		assert_true(ask(&k, i ? split : merged, i ? 5 : 2, &e));
+		assert_true(disk_ask(&k, i ? split : merged, i ? 5 : 2, &e));
 		assert_int_equal(e.len, 513);
 		for (int n = 0; n < 512; n++)
 			assert_int_equal(data[n], 0x5a);
@@ -276,7 +149,7 @@ static void most_segments(void **state)
 
 	(void)state;
 	disk_start(&k, false, false, INDIRECT);
-	put_header(&k, HEADER, VIRTIO_BLK_T_IN, 0);
+	disk_header(&k, HEADER, VIRTIO_BLK_T_IN, 0);
 	driver_desc(&k.driver, DRIVER_TABLE, 0, d);
 	for (unsigned i = 1; i <= SEGMENTS; i++) {
 		/* 254 segments make 127 sectors only if some are short: 62 sectors here. */
@@ -293,7 +166,7 @@ static void most_segments(void **state)
 		    (struct vring_desc){ DRIVER_TABLE, 16 * (LAST + 1), VRING_DESC_F_INDIRECT, 0 });
 	driver_offer(&k.driver, 0);
 	driver_kick(&k.driver, 0);
-	assert_true(answer(&k, &e));
+	assert_true(disk_answer(&k, &e));
 	assert_int_equal(e.len, 31744 + 1);
 	disk_end(&k);
 }
@@ -305,11 +178,13 @@ static void get_id(void **state)
 
 	(void)state;
 	disk_start(&k, false, false, 0);
-	assert_int_equal(request(&k, VIRTIO_BLK_T_GET_ID, 0, 20, true, &len), VIRTIO_BLK_S_OK);
+	assert_int_equal(disk_request(&k, VIRTIO_BLK_T_GET_ID, 0, 20, true, &len), VIRTIO_BLK_S_OK);
 	assert_int_equal(len, 21);
 	assert_memory_equal(driver_at(&k.driver, DATA, 20), "serial-0123456789-to", 20);
-	assert_int_equal(request(&k, VIRTIO_BLK_T_GET_ID, 0, 19, true, &len), VIRTIO_BLK_S_IOERR);
-	assert_int_equal(request(&k, VIRTIO_BLK_T_GET_ID, 0, 0, true, &len), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(disk_request(&k, VIRTIO_BLK_T_GET_ID, 0, 19, true, &len),
+			 VIRTIO_BLK_S_IOERR);
+	assert_int_equal(disk_request(&k, VIRTIO_BLK_T_GET_ID, 0, 0, true, &len),
+			 VIRTIO_BLK_S_IOERR);
 	disk_end(&k);
 }
 
@@ -320,11 +195,12 @@ static void flush(void **state)
 
 	(void)state;
 	disk_start(&k, false, true, FLUSH);
-	assert_int_equal(request(&k, VIRTIO_BLK_T_FLUSH, 0, 0, false, &len), VIRTIO_BLK_S_OK);
+	assert_int_equal(disk_request(&k, VIRTIO_BLK_T_FLUSH, 0, 0, false, &len), VIRTIO_BLK_S_OK);
 	assert_int_equal(len, 1);
 	disk_end(&k);
 	disk_start(&k, false, false, 0);
-	assert_int_equal(request(&k, VIRTIO_BLK_T_FLUSH, 0, 0, false, &len), VIRTIO_BLK_S_UNSUPP);
+	assert_int_equal(disk_request(&k, VIRTIO_BLK_T_FLUSH, 0, 0, false, &len),
+			 VIRTIO_BLK_S_UNSUPP);
 	disk_end(&k);
 }
 
@@ -347,13 +223,14 @@ static void writethrough_without_flush(void **state)
 		driver_run(&k.driver);
 		uint64_t kicks = k.driver.dev->counters.kicks;
 
-		put_header(&k, HEADER, VIRTIO_BLK_T_OUT, 1);
+		disk_header(&k, HEADER, VIRTIO_BLK_T_OUT, 1);
 		driver_chain(&k.driver, 0, b, 3);
 		driver_offer(&k.driver, 0);
 		driver_offer(&k.driver, 0);
 		driver_kick(&k.driver, 0);
 		assert_int_equal(k.driver.dev->counters.requests, 2);
-		assert_int_equal(k.driver.dev->counters.kicks - kicks, async ? 1 : cases[i].turns);
+		assert_int_equal(k.driver.dev->counters.kicks - kicks,
+				 disk_async ? 1 : cases[i].turns);
 		disk_end(&k);
 	}
 }
@@ -368,7 +245,7 @@ static void more_than_a_turn(void **state)
 
 	(void)state;
 	disk_start(&k, true, false, 0);
-	put_header(&k, HEADER, VIRTIO_BLK_T_IN, 0);
+	disk_header(&k, HEADER, VIRTIO_BLK_T_IN, 0);
 	for (uint16_t i = 0; i < 80; i++) {
 		driver_chain(&k.driver, (uint16_t)(3 * i), b, 3);
 		driver_offer(&k.driver, (uint16_t)(3 * i));
@@ -377,191 +254,11 @@ static void more_than_a_turn(void **state)
 
 	driver_kick(&k.driver, 0);
 	for (unsigned i = 0; i < 80; i++) {
-		assert_true(answer(&k, &e));
+		assert_true(disk_answer(&k, &e));
 		assert_int_equal(e.id, 3 * i);
 	}
 	assert_int_equal(k.driver.dev->counters.kicks - kicks, 2);
 	disk_end(&k);
-}
-
-/* --- many at once --- */
-
-/* Puts the same request on the ring n times, one descriptor each, without a kick. */
-static void offer_many(struct disk *k, uint32_t type, uint16_t n)
-{
-	put_header(k, HEADER, type, 1);
-	driver_desc(&k->driver, DRIVER_TABLE, 0,
-		    (struct vring_desc){ HEADER, 16, VRING_DESC_F_NEXT, 1 });
-	driver_desc(&k->driver, DRIVER_TABLE, 1,
-		    (struct vring_desc){ DATA, 512, type == VIRTIO_BLK_T_IN ? 3 : VRING_DESC_F_NEXT,
-					 2 });
-	driver_desc(&k->driver, DRIVER_TABLE, 2,
-		    (struct vring_desc){ STATUS, 1, VRING_DESC_F_WRITE, 0 });
-	for (uint16_t i = 0; i < n; i++) {
-		driver_desc(&k->driver, DRIVER_DESC, i,
-			    (struct vring_desc){ DRIVER_TABLE, 48, VRING_DESC_F_INDIRECT, 0 });
-		driver_offer(&k->driver, i);
-	}
-}
-
-static unsigned answers(struct disk *k)
-{
-	struct vring_used_elem e;
-	unsigned n = 0;
-
-	while (driver_used(&k->driver, &e))
-		n++;
-	return n;
-}
-
-/* More than there are slots: every one is answered, once. */
-static void whole_ring(void **state)
-{
-	static const uint32_t types[] = { VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_FLUSH };
-	struct vring_used_elem e;
-	struct disk k;
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-		bool seen[256] = { false };
-
-		disk_start(&k, false, true, INDIRECT | FLUSH);
-		offer_many(&k, types[i], 256);
-		driver_kick(&k.driver, 0);
-		for (unsigned n = 0; n < 256; n++) {
-			assert_true(answer(&k, &e));
-			assert_true(e.id < 256 && !seen[e.id]);
-			seen[e.id] = true;
-		}
-		assert_int_equal(k.driver.dev->counters.errors, 0);
-		assert_int_equal(answers(&k), 0);
-		disk_end(&k);
-	}
-}
-
-/* A reset finds requests in flight: it waits for them, and the next driver gets
- * nothing of theirs. */
-static void reset_in_flight(void **state)
-{
-	struct disk k;
-
-	(void)state;
-	disk_start(&k, false, true, INDIRECT | FLUSH);
-	for (int i = 0; i < 20; i++) {
-		offer_many(&k, i % 2 ? VIRTIO_BLK_T_FLUSH : VIRTIO_BLK_T_OUT, 64);
-		virtio_dev_kick(k.driver.dev, 0);
-		driver_start(&k.driver, INDIRECT | FLUSH, 256);
-		driver_run(&k.driver);
-		assert_int_equal(answers(&k), 0);
-	}
-	assert_int_equal(read_sectors(&k, 0, 512), VIRTIO_BLK_S_OK);
-	offer_many(&k, VIRTIO_BLK_T_OUT, 64);
-	virtio_dev_kick(k.driver.dev, 0);
-	disk_end(&k); /* so does the end */
-}
-
-static void failure_in_flight(void **state)
-{
-	const struct driver_buffer broken = { HEADER, 15, false };
-	struct disk k;
-
-	(void)state;
-	disk_start(&k, false, true, INDIRECT | FLUSH);
-	offer_many(&k, VIRTIO_BLK_T_FLUSH, 40);
-	driver_chain(&k.driver, 100, &broken, 1);
-	driver_offer(&k.driver, 100);
-	driver_kick(&k.driver, 0);
-	while (!needs_reset(&k))
-		driver_run(&k.driver);
-	driver_start(&k.driver, 0, 256);
-	assert_int_equal(read_sectors(&k, 0, 512), VIRTIO_BLK_S_OK);
-	disk_end(&k);
-}
-
-/* Begun before the pause, answered before it; not begun, answered after it. */
-static void pause_drains(void **state)
-{
-	struct vring_used_elem e;
-	struct disk k;
-
-	(void)state;
-	disk_start(&k, false, true, INDIRECT | FLUSH);
-	offer_many(&k, VIRTIO_BLK_T_OUT, 60);
-	virtio_dev_kick(k.driver.dev, 0);
-	virtio_transport_pause(k.driver.transport);
-	assert_int_equal(answers(&k), 60);
-	offer_many(&k, VIRTIO_BLK_T_OUT, 60);
-	driver_kick(&k.driver, 0);
-	assert_int_equal(answers(&k), 0);
-	virtio_transport_resume(k.driver.transport);
-	for (int i = 0; i < 60; i++)
-		assert_true(answer(&k, &e));
-	disk_end(&k);
-}
-
-static void second_queue(void **state)
-{
-	const struct virtq_layout l = { 256, gpa(DRIVER_DESC), gpa(DRIVER_AVAIL),
-					gpa(DRIVER_USED) };
-	struct virtio_blk_drive drive = { .serial = "", .async = async };
-	struct vring_used_elem e;
-	struct virtio_dev *dev;
-	struct disk k;
-
-	(void)state;
-	disk_make(&k, SECTORS * 512);
-	drive.path = k.path;
-	assert_int_equal(virtio_blk_create(&drive, &dev, NULL), 0);
-	virtio_blk_set_vcpus(dev, 100);
-	virtio_blk_set_vcpus(dev, 3);
-	driver_create(&k.driver, dev);
-	driver_start(&k.driver, INDIRECT | 1ull << VIRTIO_BLK_F_MQ, 256);
-	assert_int_equal(driver_get(&k.driver, VIRTIO_MMIO_CONFIG + 34) & 0xffff, 3);
-	driver_negotiate(&k.driver, INDIRECT | 1ull << VIRTIO_BLK_F_MQ);
-	driver_put(&k.driver, VIRTIO_MMIO_QUEUE_SEL, 3);
-	assert_int_equal(driver_get(&k.driver, VIRTIO_MMIO_QUEUE_NUM_MAX), 0);
-	driver_put(&k.driver, VIRTIO_MMIO_QUEUE_SEL, 2);
-	driver_set_queue(&k.driver, &l);
-	driver_put(&k.driver, VIRTIO_MMIO_STATUS, 15);
-	driver_run(&k.driver);
-	offer_many(&k, VIRTIO_BLK_T_OUT, 200);
-	driver_kick(&k.driver, 0);
-	assert_int_equal(answers(&k), 0);
-	driver_kick(&k.driver, 2);
-	for (int i = 0; i < 200; i++)
-		assert_true(answer(&k, &e));
-	disk_end(&k);
-}
-
-/* --- the limiter --- */
-
-static void limited(void **state)
-{
-	const struct limiter_config hour = { .ops = { 10, 3600000, 0 }, .has_ops = true };
-	const struct limiter_config bytes = { .bandwidth = { 2048, 3600000, 1024 },
-					      .has_bandwidth = true };
-	const struct limiter_config off = { .has_ops = true, .has_bandwidth = true };
-	struct vring_used_elem e;
-	struct disk k;
-
-	(void)state;
-	for (int i = 0; i < 2; i++) {
-		unsigned allowed = i ? 6 : 10;
-
-		disk_start(&k, false, false, INDIRECT);
-		virtio_blk_set_limiter(k.driver.dev, i ? &bytes : &hour);
-		offer_many(&k, VIRTIO_BLK_T_OUT, 30);
-		driver_kick(&k.driver, 0);
-		for (unsigned n = 0; n < allowed; n++)
-			assert_true(answer(&k, &e));
-		driver_kick(&k.driver, 0);
-		assert_int_equal(answers(&k), 0);
-		assert_int_equal(k.driver.dev->counters.requests, allowed);
-		virtio_blk_set_limiter(k.driver.dev, &off);
-		for (unsigned n = allowed; n < 30; n++)
-			assert_true(answer(&k, &e));
-		disk_end(&k);
-	}
 }
 
 /* --- discards and zeroes --- */
@@ -574,7 +271,7 @@ static int erase(struct disk *k, uint32_t type, uint64_t sector, uint32_t count,
 
 	memset(driver_at(&k->driver, DATA, 64), 0, 64);
 	memcpy(driver_at(&k->driver, DATA, sizeof(range)), &range, sizeof(range));
-	return request(k, type, 0, bytes, false, &len);
+	return disk_request(k, type, 0, bytes, false, &len);
 }
 
 static void holes(void **state)
@@ -639,64 +336,6 @@ static void ranges_refused(void **state)
 	disk_end(&k);
 }
 
-/* --- another file --- */
-
-static void swapped(void **state)
-{
-	struct disk k, other;
-	unsigned char *data;
-
-	(void)state;
-	disk_start(&k, true, false, 0);
-	disk_make(&other, (SECTORS + 8) * 512);
-	data = driver_at(&k.driver, DATA, 512);
-	assert_int_equal(read_sectors(&k, 3, 512), VIRTIO_BLK_S_OK);
-	assert_int_equal(data[0], 4);
-	driver_interrupts(&k.driver);
-	uint32_t generation = driver_get(&k.driver, VIRTIO_MMIO_CONFIG_GENERATION);
-
-	assert_int_equal(virtio_blk_set_path(k.driver.dev, other.path, NULL), 0);
-	assert_int_equal(driver_interrupts(&k.driver), 1);
-	assert_true(driver_get(&k.driver, VIRTIO_MMIO_CONFIG_GENERATION) != generation);
-	assert_int_equal(driver_get(&k.driver, VIRTIO_MMIO_CONFIG), SECTORS + 8);
-	assert_int_equal(read_sectors(&k, 3, 512), VIRTIO_BLK_S_OK);
-	assert_int_equal(data[0], 0);
-	assert_int_equal(read_sectors(&k, SECTORS + 7, 512), VIRTIO_BLK_S_OK);
-
-	/* The same one, which has grown. */
-	assert_int_equal(ftruncate(other.fd, (SECTORS + 16) * 512), 0);
-	assert_int_equal(virtio_blk_set_path(k.driver.dev, other.path, NULL), 0);
-	assert_int_equal(driver_get(&k.driver, VIRTIO_MMIO_CONFIG), SECTORS + 16);
-	assert_int_equal(read_sectors(&k, SECTORS + 15, 512), VIRTIO_BLK_S_OK);
-	close(other.fd);
-	disk_end(&k);
-}
-
-static void swap_refused(void **state)
-{
-	struct virtio_blk_drive drive = { .serial = "" };
-	struct virtio_dev *taken;
-	struct disk k, other;
-
-	(void)state;
-	disk_start(&k, false, false, 0);
-	disk_make(&other, 512);
-	drive.path = other.path;
-	assert_int_equal(virtio_blk_create(&drive, &taken, NULL), 0);
-	driver_interrupts(&k.driver);
-	assert_int_equal(virtio_blk_set_path(k.driver.dev, other.path, NULL), -EBUSY);
-	assert_int_equal(virtio_blk_set_path(k.driver.dev, "/nowhere", NULL), -ENOENT);
-	assert_int_equal(driver_interrupts(&k.driver), 0);
-	assert_int_equal(driver_get(&k.driver, VIRTIO_MMIO_CONFIG), SECTORS);
-	assert_int_equal(write_sectors(&k, 3, 512), VIRTIO_BLK_S_OK);
-	/* The present file is still locked. */
-	drive.path = k.path;
-	taken->ops->destroy(taken);
-	assert_int_equal(virtio_blk_create(&drive, &taken, NULL), -EBUSY);
-	close(other.fd);
-	disk_end(&k);
-}
-
 /* --- refused --- */
 
 static const struct bad_request {
@@ -735,7 +374,7 @@ static void requests_refused(void **state)
 	disk_start(&k, false, false, 0);
 	for (size_t i = 0; i < sizeof(bad_requests) / sizeof(bad_requests[0]); i++) {
 		const struct bad_request *b = &bad_requests[i];
-		int got = request(&k, b->type, b->sector, b->bytes, b->to_guest, &len);
+		int got = disk_request(&k, b->type, b->sector, b->bytes, b->to_guest, &len);
 
 		if (got != b->status)
 			fail_msg("%s: status %d", b->name, got);
@@ -743,7 +382,7 @@ static void requests_refused(void **state)
 		assert_int_equal(len, b->to_guest && b->bytes > 0 ? 0 : 1);
 		assert_int_equal(k.driver.dev->counters.errors, i + 1);
 	}
-	assert_false(needs_reset(&k));
+	assert_false(disk_needs_reset(&k));
 	assert_int_equal(lseek(k.fd, 0, SEEK_END), SECTORS * 512);
 	disk_end(&k);
 }
@@ -755,14 +394,14 @@ static void too_many_bytes(void **state)
 	struct vring_used_elem e;
 	struct virtio_dev *dev;
 	struct disk k;
-	const struct virtio_blk_drive drive = { .path = k.path, .serial = "", .async = async };
+	const struct virtio_blk_drive drive = { .path = k.path, .serial = "", .async = disk_async };
 
 	(void)state;
 	disk_make(&k, (off_t)COUNT * LEN);
 	assert_int_equal(virtio_blk_create(&drive, &dev, NULL), 0);
 	driver_create(&k.driver, dev);
 	driver_start(&k.driver, INDIRECT, 256);
-	put_header(&k, HEADER, VIRTIO_BLK_T_IN, 0);
+	disk_header(&k, HEADER, VIRTIO_BLK_T_IN, 0);
 	driver_desc(&k.driver, DRIVER_TABLE, 0,
 		    (struct vring_desc){ HEADER, 16, VRING_DESC_F_NEXT, 1 });
 	for (unsigned i = 1; i <= COUNT; i++)
@@ -777,7 +416,7 @@ static void too_many_bytes(void **state)
 		(struct vring_desc){ DRIVER_TABLE, 16 * (COUNT + 2), VRING_DESC_F_INDIRECT, 0 });
 	driver_offer(&k.driver, 0);
 	driver_kick(&k.driver, 0);
-	assert_true(answer(&k, &e));
+	assert_true(disk_answer(&k, &e));
 	assert_int_equal(e.len, 0);
 	assert_int_equal(*(unsigned char *)driver_at(&k.driver, STATUS, 1), VIRTIO_BLK_S_IOERR);
 	disk_end(&k);
@@ -802,13 +441,13 @@ static void requests_without_an_answer(void **state)
 	disk_start(&k, false, false, 0);
 	for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
 		driver_start(&k.driver, 0, 256);
-		put_header(&k, HEADER, VIRTIO_BLK_T_IN, 0);
-		assert_false(ask(&k, broken[i].b, broken[i].n, &e));
-		assert_true(needs_reset(&k));
+		disk_header(&k, HEADER, VIRTIO_BLK_T_IN, 0);
+		assert_false(disk_ask(&k, broken[i].b, broken[i].n, &e));
+		assert_true(disk_needs_reset(&k));
 		assert_int_equal(k.driver.dev->counters.violations, i + 1);
 	}
 	driver_start(&k.driver, 0, 256);
-	assert_int_equal(read_sectors(&k, 0, 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(disk_read(&k, 0, 512), VIRTIO_BLK_S_OK);
 	disk_end(&k);
 }
 
@@ -822,128 +461,11 @@ static void read_only_whatever_was_negotiated(void **state)
 	for (int i = 0; i < 2; i++) {
 		disk_start(&k, true, false, negotiated[i]);
 		memset(driver_at(&k.driver, DATA, 512), 0x99, 512);
-		assert_int_equal(write_sectors(&k, 0, 512), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(disk_write(&k, 0, 512), VIRTIO_BLK_S_IOERR);
 		assert_int_equal(pread(k.fd, &got, 1, 0), 1);
 		assert_int_equal(got, 1);
-		assert_int_equal(read_sectors(&k, 0, 512), VIRTIO_BLK_S_OK);
+		assert_int_equal(disk_read(&k, 0, 512), VIRTIO_BLK_S_OK);
 		disk_end(&k);
-	}
-}
-
-/* The file loses its second half: an error there, the rest goes on. */
-static void file_that_shrinks(void **state)
-{
-	struct disk k;
-	uint32_t len;
-
-	(void)state;
-	disk_start(&k, false, false, 0);
-	assert_int_equal(ftruncate(k.fd, 32 * 512 + 100), 0);
-	assert_int_equal(read_sectors(&k, 40, 512), VIRTIO_BLK_S_IOERR);
-	assert_int_equal(request(&k, VIRTIO_BLK_T_IN, 31, 1024, true, &len), VIRTIO_BLK_S_IOERR);
-	assert_int_equal(len, 612);
-	assert_int_equal(read_sectors(&k, 31, 512), VIRTIO_BLK_S_OK);
-	disk_end(&k);
-}
-
-/* --- the file --- */
-
-static int open_drive(const char *path, bool read_only, struct error *err)
-{
-	const struct virtio_blk_drive drive = { .path = path,
-						.serial = "",
-						.read_only = read_only };
-	struct virtio_dev *dev = NULL;
-	int r;
-
-	memset(err, 0, sizeof(*err));
-	r = virtio_blk_create(&drive, &dev, err);
-	if (r == 0)
-		dev->ops->destroy(dev);
-	else
-		assert_null(dev);
-	return r;
-}
-
-static void wrong_files(void **state)
-{
-	struct error err;
-	char fifo[64];
-	int pipe_fds[2];
-
-	(void)state;
-	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
-	snprintf(fifo, sizeof(fifo), "/proc/self/fd/%d", pipe_fds[0]);
-	const struct {
-		const char *path;
-		int code;
-	} wrong[] = {
-		{ "/", -EISDIR },	 { fifo, -EINVAL }, { "/dev/null", -EINVAL },
-		{ "/nowhere", -ENOENT }, { "", -ENOENT },
-	};
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		for (int read_only = 0; read_only < 2; read_only++) {
-			assert_int_equal(open_drive(wrong[i].path, read_only, &err), wrong[i].code);
-			assert_string_equal(err.field, "path_on_host");
-			assert_true(err.hint[0] != '\0' && err.text[0] != '\0');
-		}
-	}
-	close(pipe_fds[0]);
-	close(pipe_fds[1]);
-}
-
-static void partial_last_sector(void **state)
-{
-	struct virtio_dev *dev;
-	struct disk k;
-	const struct virtio_blk_drive drive = {
-		.path = k.path, .serial = "", .read_only = true, .async = async
-	};
-
-	(void)state;
-	disk_make(&k, 3 * 512 + 511);
-	assert_int_equal(virtio_blk_create(&drive, &dev, NULL), 0);
-	driver_create(&k.driver, dev);
-	driver_start(&k.driver, 0, 256);
-	assert_int_equal(driver_get(&k.driver, VIRTIO_MMIO_CONFIG), 3);
-	assert_int_equal(read_sectors(&k, 2, 512), VIRTIO_BLK_S_OK);
-	assert_int_equal(read_sectors(&k, 3, 512), VIRTIO_BLK_S_IOERR);
-	disk_end(&k);
-}
-
-/* Readers share; a writer is alone; the lock ends with the device. */
-static void two_machines_one_file(void **state)
-{
-	static const struct {
-		bool first_read_only, second_read_only;
-		int second;
-	} cases[] = {
-		{ true, true, 0 },
-		{ true, false, -EBUSY },
-		{ false, true, -EBUSY },
-		{ false, false, -EBUSY },
-	};
-	struct error err;
-	struct disk k;
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct virtio_blk_drive first = { .path = k.path,
-						  .serial = "",
-						  .read_only = cases[i].first_read_only };
-		struct virtio_dev *dev;
-
-		disk_make(&k, 512);
-		assert_int_equal(virtio_blk_create(&first, &dev, NULL), 0);
-		assert_int_equal(open_drive(k.path, cases[i].second_read_only, &err),
-				 cases[i].second);
-		if (cases[i].second < 0) {
-			assert_string_equal(err.field, "path_on_host");
-			assert_non_null(strstr(err.text, "in use"));
-		}
-		dev->ops->destroy(dev);
-		assert_int_equal(open_drive(k.path, false, &err), 0);
-		close(k.fd);
 	}
 }
 
@@ -960,28 +482,16 @@ int main(void)
 		cmocka_unit_test(flush),
 		cmocka_unit_test(writethrough_without_flush),
 		cmocka_unit_test(more_than_a_turn),
-		cmocka_unit_test(whole_ring),
-		cmocka_unit_test(reset_in_flight),
-		cmocka_unit_test(failure_in_flight),
-		cmocka_unit_test(pause_drains),
-		cmocka_unit_test(second_queue),
-		cmocka_unit_test(limited),
 		cmocka_unit_test(holes),
 		cmocka_unit_test(ranges_refused),
-		cmocka_unit_test(swapped),
-		cmocka_unit_test(swap_refused),
 		cmocka_unit_test(requests_refused),
 		cmocka_unit_test(too_many_bytes),
 		cmocka_unit_test(requests_without_an_answer),
 		cmocka_unit_test(read_only_whatever_was_negotiated),
-		cmocka_unit_test(file_that_shrinks),
-		cmocka_unit_test(wrong_files),
-		cmocka_unit_test(partial_last_sector),
-		cmocka_unit_test(two_machines_one_file),
 	};
 
 	int failed = cmocka_run_group_tests_name("sync", tests, NULL, NULL);
 
-	async = true;
+	disk_async = true;
 	return failed + cmocka_run_group_tests_name("async", tests, NULL, NULL);
 }
