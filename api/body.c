@@ -420,6 +420,8 @@ int body_read(const struct body_table *t, const json_t *object, unsigned flags, 
 	{
 		const struct body_field *f = find_field(t, name);
 
+		if (!f && t->open)
+			continue;
 		if (!f)
 			return unknown_field(t, name, err);
 

@@ -55,6 +55,7 @@ struct body_table {
 	const void *defaults; /* what absent fields are; NULL: zeroes */
 	const struct body_field *fields;
 	size_t nfields;
+	bool open; /* unknown fields are ignored, not refused */
 };
 
 enum { BODY_PARTIAL = 1 }; /* no field is required, null leaves a field alone */

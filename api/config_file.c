@@ -108,6 +108,8 @@ static int apply(struct vm *vm, const struct machine_description *d, struct erro
 
 	if (d->has_logger)
 		r = in_section(vm_put_logger(vm, &d->logger, err), "logger", -1, err);
+	if (r == 0 && d->has_metrics)
+		r = in_section(vm_put_metrics(vm, &d->metrics, err), "metrics", -1, err);
 	if (r == 0 && d->has_machine)
 		r = in_section(vm_put_machine(vm, &d->machine, err), "machine-config", -1, err);
 	if (r == 0 && d->has_boot_source)

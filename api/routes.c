@@ -20,6 +20,7 @@
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/mem.h"
 #include "vmm/base/log.h"
+#include "vmm/metrics.h"
 
 enum {
 	VM_LIVE = VM_RUNNING | VM_PAUSED,
@@ -93,6 +94,7 @@ static int get_machine(struct api_call *call)
 
 static void describe(const struct vm *vm, struct machine_description *d)
 {
+	const struct metrics_config *metrics = metrics_config(vm_metrics(vm));
 	const struct boot_source_config *boot = vm_boot_source(vm);
 	const struct entropy_config *entropy = vm_entropy(vm);
 	const struct balloon_config *balloon = vm_balloon(vm);
@@ -107,6 +109,9 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	d->has_boot_source = boot != NULL;
 	d->logger = *vm_logger(vm);
 	d->has_logger = true;
+	if (metrics)
+		d->metrics = *metrics;
+	d->has_metrics = metrics != NULL;
 	d->machine = *vm_machine(vm);
 	d->has_machine = true;
 	if (entropy)
@@ -154,6 +159,11 @@ static int put_logger(struct api_call *call)
 
 	introduce_fault(&call->err);
 	return r;
+}
+
+static int put_metrics(struct api_call *call)
+{
+	return vm_put_metrics(call->vm, call->config, &call->err);
 }
 
 static int put_boot_source(struct api_call *call)
@@ -358,6 +368,7 @@ static int put_action(struct api_call *call)
 		int (*run)(struct vm *vm, struct error *err);
 	} actions[] = {
 		[ACTION_INSTANCE_START] = { VM_NOT_STARTED, vm_start },
+		[ACTION_FLUSH_METRICS] = { VM_LIVE, vm_flush_metrics },
 		[ACTION_SEND_CTRL_ALT_DEL] = { VM_LIVE, vm_send_ctrl_alt_del },
 		[ACTION_POWER_BUTTON] = { VM_LIVE, vm_press_power_button },
 	};
@@ -378,20 +389,33 @@ static int patch_vm(struct api_call *call)
 
 /* clang-format off */
 const struct route routes[] = {
-	{ VERB_GET,   "/",               VM_ANY,         .run = get_instance },
-	{ VERB_GET,   "/version",        VM_ANY,         .run = get_version },
-	{ VERB_GET,   "/machine-config", VM_ANY,         .run = get_machine },
+	{ VERB_GET,   "/",               VM_ANY,         .run = get_instance,
+	  .metric = "instance_info" },
+	{ VERB_GET,   "/version",        VM_ANY,         .run = get_version,
+	  .metric = "vmm_version" },
+	{ VERB_GET,   "/machine-config", VM_ANY,         .run = get_machine,
+	  .metric = "machine_cfg" },
 	{ VERB_GET,   "/vm/config",      VM_ANY,         .run = get_config },
 	{ VERB_PUT,   "/logger",         VM_NOT_STARTED, &body_logger,
-	  .present = present_logger, .run = put_logger },
-	{ VERB_PUT,   "/boot-source",    VM_NOT_STARTED, &body_boot_source, .run = put_boot_source },
+	  .present = present_logger, .run = put_logger,
+	  .metric = "logger" },
+	{ VERB_PUT,   "/metrics",        VM_NOT_STARTED, &body_metrics,     .run = put_metrics,
+	  .metric = "metrics" },
+	{ VERB_PUT,   "/boot-source",    VM_NOT_STARTED, &body_boot_source, .run = put_boot_source,
+	  .metric = "boot_source" },
 	{ VERB_PUT,   "/machine-config", VM_NOT_STARTED, &body_machine,     .run = put_machine,
-	  .deprecated = "cpu_template" },
-	{ VERB_PUT,   "/drives/{id}",    VM_NOT_STARTED, &body_drive,       .run = put_drive },
-	{ VERB_PATCH, "/drives/{id}",    VM_LIVE,        &body_drive_update, .run = patch_drive },
-	{ VERB_PUT,   "/network-interfaces/{id}", VM_NOT_STARTED, &body_net, .run = put_net },
-	{ VERB_PATCH, "/network-interfaces/{id}", VM_LIVE, &body_net_update, .run = patch_net },
-	{ VERB_PUT,   "/pmem/{id}",      VM_NOT_STARTED, &body_pmem,        .run = put_pmem },
+	  .deprecated = "cpu_template",
+	  .metric = "machine_cfg" },
+	{ VERB_PUT,   "/drives/{id}",    VM_NOT_STARTED, &body_drive,       .run = put_drive,
+	  .metric = "drive" },
+	{ VERB_PATCH, "/drives/{id}",    VM_LIVE,        &body_drive_update, .run = patch_drive,
+	  .metric = "drive" },
+	{ VERB_PUT,   "/network-interfaces/{id}", VM_NOT_STARTED, &body_net, .run = put_net,
+	  .metric = "network" },
+	{ VERB_PATCH, "/network-interfaces/{id}", VM_LIVE, &body_net_update, .run = patch_net,
+	  .metric = "network" },
+	{ VERB_PUT,   "/pmem/{id}",      VM_NOT_STARTED, &body_pmem,        .run = put_pmem,
+	  .metric = "pmem" },
 	{ VERB_PATCH, "/pmem/{id}",      VM_LIVE,        &body_pmem_update, .run = patch_pmem },
 	{ VERB_PUT,   "/entropy",        VM_NOT_STARTED, &body_entropy,     .run = put_entropy },
 	{ VERB_GET,   "/balloon",        VM_ANY,         .run = get_balloon },
@@ -404,10 +428,13 @@ const struct route routes[] = {
 	{ VERB_PUT,   "/hotplug/memory", VM_NOT_STARTED, &body_memory,      .run = put_memory },
 	{ VERB_PATCH, "/hotplug/memory", VM_LIVE,        &body_memory_target, .run = patch_memory },
 	{ VERB_PUT,   "/vsock",          VM_NOT_STARTED, &body_vsock,       .run = put_vsock,
-	  .deprecated = "vsock_id" },
-	{ VERB_PUT,   "/actions",        VM_ANY,         &body_action,      .run = put_action },
+	  .deprecated = "vsock_id",
+	  .metric = "vsock" },
+	{ VERB_PUT,   "/actions",        VM_ANY,         &body_action,      .run = put_action,
+	  .metric = "actions" },
 	{ VERB_PATCH, "/machine-config", VM_NOT_STARTED, &body_machine, present_machine, patch_machine,
-	  .deprecated = "cpu_template" },
+	  .deprecated = "cpu_template",
+	  .metric = "machine_cfg" },
 	{ VERB_PATCH, "/vm",             VM_LIVE,        &body_vm_state,    .run = patch_vm },
 };
 /* clang-format on */
@@ -515,6 +542,24 @@ static int dispatch(const struct http_request *request, struct api_call *call,
 	return r < 0 ? r : route->run(call);
 }
 
+/* Firecracker counts requests that reached a route, whatever came of them. */
+static void count(const struct route *route, const struct vm *vm, bool failed)
+{
+	static const struct {
+		enum metrics_verb verb;
+		bool counted;
+	} verbs[] = {
+		[VERB_GET] = { METRICS_GET, true },
+		[VERB_PUT] = { METRICS_PUT, true },
+		[VERB_PATCH] = { METRICS_PATCH, true },
+		[VERB_DELETE] = { .counted = false },
+	};
+
+	if (route && route->metric && verbs[route->verb].counted)
+		metrics_count_request(vm_metrics(vm), verbs[route->verb].verb, route->metric,
+				      failed);
+}
+
 /* A second look at a body that was already found good, for one field. */
 static bool has_field(const struct http_request *request, const char *name)
 {
@@ -543,7 +588,10 @@ void routes_handle(void *vm, const struct http_request *request, struct http_res
 		if (call.reply)
 			response->body = json_dumps(call.reply, JSON_COMPACT);
 		response->deprecated = route->deprecated && has_field(request, route->deprecated);
+		if (response->deprecated)
+			metrics_count_deprecated(vm_metrics(vm));
 	}
+	count(route, vm, response->status == 400);
 	json_decref(call.reply);
 	free(call.config);
 }

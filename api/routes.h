@@ -35,6 +35,7 @@ struct route {
 	const void *(*present)(const struct vm *vm);
 	int (*run)(struct api_call *call); /* 0, or negative with call->err set */
 	const char *deprecated;		   /* a body field that calls for "Deprecation" */
+	const char *metric;		   /* what the metrics call it; NULL: not counted */
 };
 
 extern const struct route routes[];

@@ -33,11 +33,11 @@ static const char *const cpu_template_later[] = {
 };
 static const char *const action_names[] = {
 	[ACTION_INSTANCE_START] = "InstanceStart",
+	[ACTION_FLUSH_METRICS] = "FlushMetrics",
 	[ACTION_SEND_CTRL_ALT_DEL] = "SendCtrlAltDel",
 	[ACTION_POWER_BUTTON] = "PowerButton",
 	NULL,
 };
-static const char *const action_later[] = { "FlushMetrics", NULL };
 static const char *const vm_target_names[] = {
 	[VM_TARGET_PAUSED] = "Paused",
 	[VM_TARGET_RESUMED] = "Resumed",
@@ -45,7 +45,7 @@ static const char *const vm_target_names[] = {
 };
 
 static const char file_sections[] =
-	"leave it out; logger, boot-source, drives, machine-config, network-interfaces, pmem, "
+	"leave it out; logger, metrics, boot-source, drives, machine-config, network-interfaces, pmem, "
 	"entropy, balloon, memory-hotplug and vsock are supported";
 
 static const struct body_field logger_fields[] = {
@@ -74,6 +74,15 @@ const struct body_table body_logger = {
 	TABLE(logger_config, logger_fields),
 	.defaults = &logger_default,
 };
+
+static const struct body_field metrics_fields[] = {
+	{ .name = "metrics_path",
+	  .type = BODY_STRING,
+	  PLACE(metrics_config, metrics_path),
+	  .required = true,
+	  .min = 1 },
+};
+const struct body_table body_metrics = { TABLE(metrics_config, metrics_fields), .open = true };
 
 static const struct body_field boot_source_fields[] = {
 	{ .name = "kernel_image_path",
@@ -432,8 +441,7 @@ static const struct body_field action_fields[] = {
 	  .type = BODY_ENUM,
 	  PLACE(action_config, action_type),
 	  .required = true,
-	  .names = action_names,
-	  .later = action_later },
+	  .names = action_names },
 };
 const struct body_table body_action = { TABLE(action_config, action_fields) };
 
@@ -478,7 +486,12 @@ static const struct body_field description_fields[] = {
 	  MARK(machine_description, has_machine),
 	  .nullable = true,
 	  .table = &body_machine },
-	{ .name = "metrics", .type = BODY_NULL, .hint = file_sections },
+	{ .name = "metrics",
+	  .type = BODY_OBJECT,
+	  PLACE(machine_description, metrics),
+	  MARK(machine_description, has_metrics),
+	  .nullable = true,
+	  .table = &body_metrics },
 	{ .name = "mmds-config", .type = BODY_NULL, .hint = file_sections },
 	{ .name = "network-interfaces",
 	  .type = BODY_ARRAY,

@@ -10,7 +10,12 @@
 #include "vmm/config.h"
 
 /* PowerButton is wisp's own: Firecracker's guests have none. */
-enum action { ACTION_INSTANCE_START, ACTION_SEND_CTRL_ALT_DEL, ACTION_POWER_BUTTON };
+enum action {
+	ACTION_INSTANCE_START,
+	ACTION_FLUSH_METRICS,
+	ACTION_SEND_CTRL_ALT_DEL,
+	ACTION_POWER_BUTTON
+};
 
 struct action_config {
 	uint32_t action_type; /* enum action */
@@ -43,8 +48,9 @@ struct machine_description {
 	struct vsock_config vsock;
 	struct memory_hotplug_config memory;
 	struct logger_config logger;
-	bool has_logger, has_boot_source, has_machine, has_entropy, has_balloon, has_vsock,
-		has_memory;
+	struct metrics_config metrics;
+	bool has_logger, has_metrics, has_boot_source, has_machine, has_entropy, has_balloon,
+		has_vsock, has_memory;
 	uint32_t ndrives, nnets, npmem;
 	struct drive_config drives[VM_MAX_DRIVES];
 	struct net_config nets[VM_MAX_NETS];
@@ -52,6 +58,7 @@ struct machine_description {
 };
 
 extern const struct body_table body_logger;	   /* struct logger_config */
+extern const struct body_table body_metrics;	   /* struct metrics_config */
 extern const struct body_table body_boot_source;   /* struct boot_source_config */
 extern const struct body_table body_machine;	   /* struct machine_config */
 extern const struct body_table body_rate_limiter;  /* struct limiter_config */

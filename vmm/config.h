@@ -33,6 +33,10 @@ struct logger_config {
 	char module[128]; /* only what begins in this source folder or file; "" : all */
 };
 
+struct metrics_config {
+	char metrics_path[PATH_MAX];
+};
+
 struct boot_source_config {
 	char kernel_image_path[PATH_MAX];
 	char initrd_path[PATH_MAX];	/* "" : none */

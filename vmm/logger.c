@@ -1,8 +1,8 @@
 /* logger.c - where this process's log goes and what is in it. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vmm/base/fd.h"
@@ -15,15 +15,14 @@ struct logger {
 	int fd; /* -1: stderr */
 };
 
-/* Read and write, so that a FIFO opens without a reader; never blocking on one. */
 static int open_file(const char *path, int *ret, struct error *err)
 {
 	if (!path[0])
 		return 0;
-	*ret = open(path, O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
+	*ret = fd_open_lines(path);
 	if (*ret < 0)
-		return error_errno(err, "log_path", "give a writable file or FIFO",
-				   "The log file %s cannot be opened", path);
+		return error_set(err, *ret, "log_path", "give a writable file or FIFO",
+				 "The log file %s cannot be opened: %s", path, strerror(-*ret));
 	return 0;
 }
 

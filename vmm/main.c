@@ -25,11 +25,13 @@
 #include "api/fault.h"
 #include "api/http.h"
 #include "api/routes.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
 #include "vmm/host_check.h"
 #include "vmm/logger.h"
+#include "vmm/metrics.h"
 #include "vmm/options.h"
 #include "vmm/vm.h"
 
@@ -43,9 +45,11 @@ enum {
 static const struct {
 	int number;
 	int exit_status;
+	enum metric metric; /* METRICS: none */
 } signals[] = {
-	{ SIGTERM, 128 + SIGTERM }, { SIGINT, 128 + SIGINT }, { SIGHUP, 156 },
-	{ SIGXCPU, 154 },	    { SIGXFSZ, 151 },
+	{ SIGTERM, 128 + SIGTERM, METRICS }, { SIGINT, 128 + SIGINT, METRICS },
+	{ SIGHUP, 156, METRIC_SIGHUP },	     { SIGXCPU, 154, METRIC_SIGXCPU },
+	{ SIGXFSZ, 151, METRIC_SIGXFSZ },
 };
 
 enum { SIGNALS_COUNT = sizeof(signals) / sizeof(signals[0]) };
@@ -53,6 +57,7 @@ enum { SIGNALS_COUNT = sizeof(signals) / sizeof(signals[0]) };
 /* Everything that lives as long as the process, in order of creation. */
 struct program {
 	struct logger *logger;
+	struct metrics *metrics;
 	int report_fd, signal_fd;
 	struct loop *loop;
 	struct vm *vm;
@@ -103,6 +108,8 @@ static void on_signal(void *arg, uint32_t events)
 		if ((uint32_t)signals[i].number != info.ssi_signo)
 			continue;
 		log_info("ended by signal %u", info.ssi_signo);
+		if (signals[i].metric < METRICS)
+			metrics_set(p->metrics, signals[i].metric, 1);
 		vm_stop(p->vm, signals[i].exit_status);
 	}
 }
@@ -162,6 +169,22 @@ static int open_report(const struct options *o, struct program *p, struct error 
 	return 0;
 }
 
+static int open_metrics(const struct options *o, struct program *p, struct error *err)
+{
+	struct metrics_config c;
+	int r = metrics_create(&p->metrics);
+
+	if (r < 0)
+		return error_set(err, r, NULL, NULL, "out of memory");
+	if (!o->metrics_path)
+		return 0;
+	r = copy_option(c.metrics_path, sizeof(c.metrics_path), "metrics-path", o->metrics_path,
+			err);
+	if (r == 0 && (r = metrics_open(p->metrics, &c, err)) < 0)
+		snprintf(err->field, sizeof(err->field), "metrics-path"); /* the option's name */
+	return r;
+}
+
 static int create_machine(const struct options *o, struct program *p, struct error *err)
 {
 	const struct vm_options vm_options = {
@@ -171,6 +194,7 @@ static int create_machine(const struct options *o, struct program *p, struct err
 		.debug_exit_port = (int)o->debug_exit_port,
 		.start_time_us = o->start_time_us,
 		.logger = p->logger,
+		.metrics = p->metrics,
 	};
 	int r = loop_create(&p->loop);
 
@@ -178,6 +202,15 @@ static int create_machine(const struct options *o, struct program *p, struct err
 		return error_set(err, r, NULL, NULL, "The event loop cannot be created: %s",
 				 strerror(-r));
 	return vm_create(&vm_options, p->loop, &p->vm, err);
+}
+
+/* Of the times that a jailer gave, the one that it did not give counts from zero. */
+static void tell_startup(const struct options *o, struct program *p)
+{
+	if (o->start_time_us)
+		metrics_set(p->metrics, METRIC_STARTUP_US, clock_now_us() - o->start_time_us);
+	metrics_set(p->metrics, METRIC_STARTUP_CPU_US,
+		    clock_cpu_us() - o->start_time_cpu_us + o->parent_cpu_time_us);
 }
 
 static int serve_api(const struct options *o, struct program *p, struct error *err)
@@ -189,7 +222,11 @@ static int serve_api(const struct options *o, struct program *p, struct error *e
 		.ctx = p->vm,
 	};
 
-	return o->no_api ? 0 : http_listen(&http, p->loop, &p->server, err);
+	int r = o->no_api ? 0 : http_listen(&http, p->loop, &p->server, err);
+
+	if (r == 0)
+		tell_startup(o, p);
+	return r;
 }
 
 static int start_configured(const struct options *o, struct program *p, struct error *err)
@@ -209,11 +246,9 @@ static int program_start(const struct options *o, struct program *p, struct erro
 		int (*run)(const struct options *o, struct program *p, struct error *err);
 		int exit_status; /* when it fails */
 	} steps[] = {
-		{ open_log, EXIT_GENERIC },
-		{ open_report, EXIT_GENERIC },
-		{ create_machine, EXIT_GENERIC },
-		{ serve_api, EXIT_GENERIC },
-		{ start_configured, EXIT_BAD_CONFIGURATION },
+		{ open_log, EXIT_GENERIC },	{ open_report, EXIT_GENERIC },
+		{ open_metrics, EXIT_GENERIC }, { create_machine, EXIT_GENERIC },
+		{ serve_api, EXIT_GENERIC },	{ start_configured, EXIT_BAD_CONFIGURATION },
 	};
 
 	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
@@ -227,6 +262,7 @@ static void program_close(struct program *p)
 	loop_source_remove(p->signal_source);
 	http_destroy(p->server);
 	vm_destroy(p->vm);
+	metrics_destroy(p->metrics);
 	loop_destroy(p->loop);
 	fd_close(p->signal_fd);
 	fd_close(p->report_fd);
@@ -251,6 +287,9 @@ static int run_loop(struct program *p, struct error *err)
 		error_set(err, status, NULL, NULL, "The event loop failed: %s", strerror(-status));
 		return EXIT_GENERIC;
 	}
+	r = metrics_flush(p->metrics);
+	if (r < 0)
+		log_warn("the last metrics cannot be written: %s", strerror(-r));
 	r = p->report_fd >= 0 ? vm_write_report(p->vm, p->report_fd) : 0;
 	if (r < 0)
 		error_set(err, r, "report", NULL, "The report cannot be written: %s", strerror(-r));

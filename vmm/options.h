@@ -18,11 +18,12 @@
 struct options {
 	const char *api_sock;
 	const char *id;
-	const char *config_file; /* NULL: wait for the API */
-	const char *log_path;	 /* NULL: stderr */
-	const char *report;	 /* NULL: none */
-	const char *level;	 /* as log_level_parse() takes it */
-	const char *module;	 /* NULL: all of the log */
+	const char *config_file;  /* NULL: wait for the API */
+	const char *log_path;	  /* NULL: stderr */
+	const char *report;	  /* NULL: none */
+	const char *metrics_path; /* NULL: none */
+	const char *level;	  /* as log_level_parse() takes it */
+	const char *module;	  /* NULL: all of the log */
 	bool no_api, boot_timer, enable_pci, show_level, show_log_origin, no_seccomp;
 	bool help, version, check_host;
 	uint64_t max_payload_bytes;

@@ -22,6 +22,8 @@
 #include "vmm/loader/cmdline.h"
 #include "vmm/logger.h"
 #include "vmm/machine.h"
+#include "vmm/metrics.h"
+#include "vmm/metrics_machine.h"
 #include "vmm/report.h"
 #include "vmm/root.h"
 #include "vmm/slots.h"
@@ -130,6 +132,13 @@ int vm_put_logger(struct vm *vm, const struct logger_config *c, struct error *er
 	int r = check_not_started(vm, err);
 
 	return r < 0 ? r : logger_set(vm->options.logger, c, err);
+}
+
+int vm_put_metrics(struct vm *vm, const struct metrics_config *c, struct error *err)
+{
+	int r = check_not_started(vm, err);
+
+	return r < 0 ? r : metrics_open(vm->options.metrics, c, err);
 }
 
 int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct error *err)
@@ -305,6 +314,11 @@ int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err)
 	return r < 0 ? r : slots_put(vm->slots, SLOT_VSOCK, "vsock", c, err);
 }
 
+struct metrics *vm_metrics(const struct vm *vm)
+{
+	return vm->options.metrics;
+}
+
 const struct logger_config *vm_logger(const struct vm *vm)
 {
 	return logger_config(vm->options.logger);
@@ -428,6 +442,16 @@ static int build_machine(struct vm *vm, struct error *err)
 	return r;
 }
 
+static void add_totals(void *ctx, json_t *totals)
+{
+	uint64_t exits[VCPU_EXIT_KINDS];
+	struct vm *vm = ctx;
+
+	machine_exits(vm->machine, exits);
+	metrics_add_exits(totals, exits);
+	metrics_add_devices(totals, vm->slots);
+}
+
 int vm_start(struct vm *vm, struct error *err)
 {
 	int r = check_not_started(vm, err);
@@ -450,11 +474,25 @@ int vm_start(struct vm *vm, struct error *err)
 		return r;
 	}
 	vm->state = VM_RUNNING;
+	metrics_start(vm->options.metrics, &(struct metrics_source){ add_totals, vm }, vm->loop);
 	return 0;
+}
+
+int vm_flush_metrics(struct vm *vm, struct error *err)
+{
+	int r = check_started(vm, err);
+
+	if (r < 0)
+		return r;
+	r = metrics_flush(vm->options.metrics);
+	return r < 0 ? error_set(err, r, "metrics_path", "look at the file and its disk",
+				 "The metrics cannot be written: %s", strerror(-r))
+		     : 0;
 }
 
 int vm_pause(struct vm *vm, struct error *err)
 {
+	uint64_t start_us = clock_now_us();
 	int r = check_started(vm, err);
 
 	if (r < 0)
@@ -462,11 +500,13 @@ int vm_pause(struct vm *vm, struct error *err)
 	if (vm->state == VM_RUNNING)
 		machine_pause(vm->machine);
 	vm->state = VM_PAUSED;
+	metrics_set(vm->options.metrics, METRIC_PAUSE_US, clock_now_us() - start_us);
 	return 0;
 }
 
 int vm_resume(struct vm *vm, struct error *err)
 {
+	uint64_t start_us = clock_now_us();
 	int r = check_started(vm, err);
 
 	if (r < 0)
@@ -474,6 +514,7 @@ int vm_resume(struct vm *vm, struct error *err)
 	if (vm->state == VM_PAUSED)
 		machine_resume(vm->machine);
 	vm->state = VM_RUNNING;
+	metrics_set(vm->options.metrics, METRIC_RESUME_US, clock_now_us() - start_us);
 	return 0;
 }
 

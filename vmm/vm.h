@@ -26,6 +26,7 @@ struct vm_options {
 	int debug_exit_port;	/* port whose written value ends the process; 0: none */
 	uint64_t start_time_us; /* when exec was called, CLOCK_MONOTONIC; 0: unknown */
 	struct logger *logger;	/* for vm_put_logger(); not owned */
+	struct metrics *metrics;
 };
 
 /* 0 and *ret, or a negative errno. The loop must outlive the machine. No KVM
@@ -43,6 +44,7 @@ enum vm_state vm_state(const struct vm *vm);
  * so that a wrong path is refused by the request that names it. err->field is the
  * field's name in the API. */
 int vm_put_logger(struct vm *vm, const struct logger_config *c, struct error *err);
+int vm_put_metrics(struct vm *vm, const struct metrics_config *c, struct error *err);
 int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct error *err);
 int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *err);
 int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err);
@@ -55,6 +57,7 @@ int vm_put_memory(struct vm *vm, const struct memory_hotplug_config *c, struct e
 
 /* What was set; pointers are valid until the next vm_put_*(). NULL: none was given.
  * vm_drive(), vm_net(), vm_pmem(): in the guest's order, NULL past the last one. */
+struct metrics *vm_metrics(const struct vm *vm);	    /* as given, to count in */
 const struct logger_config *vm_logger(const struct vm *vm); /* never NULL */
 const struct boot_source_config *vm_boot_source(const struct vm *vm);
 const struct machine_config *vm_machine(const struct vm *vm);
@@ -74,6 +77,9 @@ int vm_start(struct vm *vm, struct error *err);
  * touches guest memory. */
 int vm_pause(struct vm *vm, struct error *err);
 int vm_resume(struct vm *vm, struct error *err);
+
+/* Writes a line of metrics. Without a file for them nothing happens. */
+int vm_flush_metrics(struct vm *vm, struct error *err);
 
 /* Presses Ctrl-Alt-Del on the guest's keyboard. */
 int vm_send_ctrl_alt_del(struct vm *vm, struct error *err);

@@ -14,6 +14,7 @@
 #include "tests/unit/fake_vm.h"
 #include "vmm/base/fd.h"
 #include "vmm/logger.h"
+#include "vmm/metrics.h"
 
 struct vm {
 	char id[VM_ID_LEN + 1];
@@ -35,6 +36,7 @@ struct vm {
 	struct memory_hotplug_config memory;
 	bool has_memory;
 	struct logger_config logger;
+	struct metrics *metrics, *own_metrics;
 	char calls[512];
 };
 
@@ -61,6 +63,9 @@ int vm_create(const struct vm_options *options, struct loop *loop, struct vm **r
 	vm->event = -1;
 	vm->state = VM_NOT_STARTED;
 	vm->machine = (struct machine_config)MACHINE_CONFIG_DEFAULT;
+	if (!options->metrics && metrics_create(&vm->own_metrics) < 0)
+		abort();
+	vm->metrics = options->metrics ? options->metrics : vm->own_metrics;
 	vm->logger = (struct logger_config){ .level = LOGGER_LEVEL_DEFAULT };
 	*ret = vm;
 	return 0;
@@ -81,6 +86,7 @@ void vm_destroy(struct vm *vm)
 		return;
 	loop_source_remove(vm->source);
 	fd_close(vm->event);
+	metrics_destroy(vm->own_metrics);
 	free(vm);
 }
 
@@ -125,6 +131,13 @@ int vm_put_logger(struct vm *vm, const struct logger_config *c, struct error *er
 	if (r == 0)
 		vm->logger = *c;
 	return r;
+}
+
+int vm_put_metrics(struct vm *vm, const struct metrics_config *c, struct error *err)
+{
+	int r = record(vm, "put_metrics", err);
+
+	return r < 0 ? r : metrics_open(vm->metrics, c, err);
 }
 
 int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct error *err)
@@ -299,6 +312,11 @@ int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err)
 	return 0;
 }
 
+struct metrics *vm_metrics(const struct vm *vm)
+{
+	return vm->metrics;
+}
+
 const struct logger_config *vm_logger(const struct vm *vm)
 {
 	return &vm->logger;
@@ -446,6 +464,13 @@ int vm_pause(struct vm *vm, struct error *err)
 int vm_resume(struct vm *vm, struct error *err)
 {
 	return move_to(vm, "resume", VM_RUNNING, err);
+}
+
+int vm_flush_metrics(struct vm *vm, struct error *err)
+{
+	int r = record(vm, "flush_metrics", err);
+
+	return r < 0 ? r : metrics_flush(vm->metrics);
 }
 
 int vm_send_ctrl_alt_del(struct vm *vm, struct error *err)

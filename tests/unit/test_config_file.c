@@ -132,8 +132,9 @@ static void bad_files_name_the_fault(void **state)
 		{ "{\"pmem\":[{\"id\":\"p\"}]}", "pmem[0].path_on_host",
 		  "missing field `path_on_host`" },
 		{ "{\"vsock\":{}}", "vsock.guest_cid", "missing field `guest_cid`" },
-		{ "{\"metrics\":{}}", "metrics",
-		  "metrics is not supported by this version of wisp." },
+		{ "{\"metrics\":{}}", "metrics.metrics_path", "missing field `metrics_path`" },
+		{ "{\"mmds-config\":{}}", "mmds-config",
+		  "mmds-config is not supported by this version of wisp." },
 		{ "{\"logger\":{\"level\":\"Loud\"}}", "logger.level", "unknown variant `Loud`" },
 	};
 	struct error err;

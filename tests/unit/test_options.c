@@ -129,7 +129,6 @@ static void bad_lines_are_refused(void **state)
 		{ { "--seccomp-filter", "f" },
 		  "seccomp-filter",
 		  "The argument 'seccomp-filter' is not supported" },
-		{ { "--metrics-path", "f" }, "metrics-path", "The argument 'metrics-path' is not" },
 		{ { "--metadata", "f" }, "metadata", "The argument 'metadata' is not supported" },
 		{ { "--mmds-size-limit", "1" },
 		  "mmds-size-limit",

@@ -1,5 +1,6 @@
 /* fd.c - descriptors: closing, eventfds, whole transfers. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -14,6 +15,14 @@ int fd_close(int fd)
 		close(fd);
 	errno = saved;
 	return -1;
+}
+
+/* Read and write: a FIFO opened for writing alone would need a reader. */
+int fd_open_lines(const char *path)
+{
+	int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
+
+	return fd < 0 ? -errno : fd;
 }
 
 int fd_event(void)

@@ -8,6 +8,10 @@
 /* Closes fd unless it is negative, keeps errno; returns -1 for `fd = fd_close(fd)`. */
 int fd_close(int fd);
 
+/* Opens a file, made if it is missing, or a FIFO, which may have no reader yet, to append
+ * lines to. Writing never blocks: a full FIFO refuses. A descriptor, or -errno. */
+int fd_open_lines(const char *path);
+
 /* A non-blocking eventfd, or a negative errno. */
 int fd_event(void);
 

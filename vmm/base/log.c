@@ -22,6 +22,7 @@ static struct {
 	bool show_level, show_origin;
 	char module[128];
 	int fd;
+	uint64_t missed;
 } log_state = { .id = "wisp", .level = LOG_WARN, .fd = STDERR_FILENO };
 
 static const char *const level_names[] = {
@@ -111,8 +112,13 @@ void log_write(enum log_level level, const char *file, int lineno, const char *f
 
 	/* A log that cannot be written must not stop the machine. */
 	if (write(log_state.fd, line, used) < 0)
-		errno = 0;
+		__atomic_fetch_add(&log_state.missed, 1, __ATOMIC_RELAXED);
 	errno = saved;
+}
+
+uint64_t log_missed(void)
+{
+	return __atomic_load_n(&log_state.missed, __ATOMIC_RELAXED);
 }
 
 bool log_site_allows(struct log_site *site, uint32_t *dropped)

@@ -40,6 +40,9 @@ struct log_site {
 
 void log_write(enum log_level level, const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* Lines that could not be written. Any thread. */
+uint64_t log_missed(void);
+
 bool log_site_allows(struct log_site *site, uint32_t *dropped);
 
 #define log_error(...) log_write(LOG_ERROR, __FILE__, __LINE__, __VA_ARGS__)

@@ -1,0 +1,237 @@
+/* test_metrics.c - lines of metrics: their shape, their differences, their failures. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "vmm/metrics.h"
+
+struct lines {
+	char dir[32];
+	struct metrics_config config;
+	struct metrics *metrics;
+	struct loop *loop;
+	uint64_t exits; /* what the machine says */
+};
+
+static void add_totals(void *ctx, json_t *totals)
+{
+	metrics_add(totals, "vcpu", "exit_io", ((struct lines *)ctx)->exits);
+}
+
+static int set_up(void **state)
+{
+	struct lines *t = calloc(1, sizeof(*t));
+
+	snprintf(t->dir, sizeof(t->dir), "/tmp/wisp-metrics-XXXXXX");
+	if (!mkdtemp(t->dir))
+		return -1;
+	snprintf(t->config.metrics_path, sizeof(t->config.metrics_path), "%s/lines", t->dir);
+	assert_int_equal(metrics_create(&t->metrics), 0);
+	assert_int_equal(loop_create(&t->loop), 0);
+	*state = t;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct lines *t = *state;
+
+	metrics_destroy(t->metrics);
+	loop_destroy(t->loop);
+	unlink(t->config.metrics_path);
+	rmdir(t->dir);
+	free(t);
+	return 0;
+}
+
+static void open_lines(struct lines *t)
+{
+	struct error err = { 0 };
+
+	assert_int_equal(metrics_open(t->metrics, &t->config, &err), 0);
+}
+
+static void start(struct lines *t)
+{
+	const struct metrics_source source = { add_totals, t };
+
+	metrics_start(t->metrics, &source, t->loop);
+}
+
+/* Line n of the file, from 0, parsed; NULL when there are not so many. */
+static json_t *line(const struct lines *t, unsigned n)
+{
+	FILE *f = fopen(t->config.metrics_path, "re");
+	char text[16384];
+	json_t *o = NULL;
+
+	assert_non_null(f);
+	for (unsigned i = 0; i <= n; i++) {
+		if (!fgets(text, sizeof(text), f)) {
+			fclose(f);
+			return NULL;
+		}
+	}
+	fclose(f);
+	o = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(o);
+	return o;
+}
+
+static json_int_t number(const json_t *o, const char *group, const char *name)
+{
+	const json_t *n = json_object_get(json_object_get(o, group), name);
+
+	assert_true(json_is_integer(n));
+	return json_integer_value(n);
+}
+
+static void expect(const struct lines *t, unsigned n, const char *group, const char *name,
+		   json_int_t value)
+{
+	json_t *o = line(t, n);
+
+	assert_non_null(o);
+	assert_int_equal(number(o, group, name), value);
+	json_decref(o);
+}
+
+static void test_first_line(void **state)
+{
+	struct lines *t = *state;
+	json_t *o;
+
+	metrics_set(t->metrics, METRIC_STARTUP_US, 1830);
+	metrics_count_request(t->metrics, METRICS_PUT, "drive", false);
+	metrics_count_request(t->metrics, METRICS_PUT, "drive", true);
+	metrics_count_request(t->metrics, METRICS_GET, "instance_info", false);
+	metrics_count_request(t->metrics, METRICS_GET, "of wisp's own", false);
+	metrics_count_deprecated(t->metrics);
+	t->exits = 7;
+	open_lines(t);
+	start(t);
+	o = line(t, 0);
+	assert_non_null(o);
+	assert_true(json_integer_value(json_object_get(o, "utc_timestamp_ms")) > 1600000000000);
+	assert_int_equal(number(o, "api_server", "process_startup_time_us"), 1830);
+	assert_int_equal(number(o, "put_api_requests", "drive_count"), 2);
+	assert_int_equal(number(o, "put_api_requests", "drive_fails"), 1);
+	assert_int_equal(number(o, "put_api_requests", "boot_source_count"), 0);
+	assert_int_equal(number(o, "get_api_requests", "instance_info_count"), 1);
+	assert_int_equal(number(o, "deprecated_api", "deprecated_http_api_calls"), 1);
+	assert_int_equal(number(o, "vcpu", "exit_io"), 7);
+	json_decref(o);
+}
+
+/* Counters tell what was added, the rest what is. A counter that began anew tells
+ * what it has. */
+static void test_differences(void **state)
+{
+	struct lines *t = *state;
+
+	open_lines(t);
+	metrics_set(t->metrics, METRIC_PAUSE_US, 5);
+	t->exits = 10;
+	start(t);
+	t->exits = 25;
+	metrics_count_request(t->metrics, METRICS_PATCH, "drive", false);
+	assert_int_equal(metrics_flush(t->metrics), 0);
+	t->exits = 3;
+	assert_int_equal(metrics_flush(t->metrics), 0);
+	expect(t, 0, "vcpu", "exit_io", 10);
+	expect(t, 1, "vcpu", "exit_io", 15);
+	expect(t, 2, "vcpu", "exit_io", 3);
+	expect(t, 1, "patch_api_requests", "drive_count", 1);
+	expect(t, 2, "patch_api_requests", "drive_count", 0);
+	expect(t, 2, "latencies_us", "pause_vm", 5);
+}
+
+static void test_open_once(void **state)
+{
+	struct lines *t = *state;
+	struct metrics_config bad = { "/nonexistent/lines" };
+	struct error err = { 0 };
+
+	assert_null(metrics_config(t->metrics));
+	assert_int_equal(metrics_open(t->metrics, &bad, &err), -ENOENT);
+	assert_string_equal(err.field, "metrics_path");
+	open_lines(t);
+	assert_int_equal(metrics_open(t->metrics, &t->config, &err), -EBUSY);
+	assert_non_null(strstr(err.text, "Reinitialization of metrics not allowed."));
+	assert_string_equal(metrics_config(t->metrics)->metrics_path, t->config.metrics_path);
+}
+
+/* Nothing is written and nothing fails without a file. */
+static void test_no_file(void **state)
+{
+	struct lines *t = *state;
+
+	start(t);
+	assert_int_equal(metrics_flush(t->metrics), 0);
+}
+
+/* A FIFO that nobody reads fills up. The first line that it cannot take whole is
+ * ended before the next, and no count is lost. */
+static void test_full_fifo(void **state)
+{
+	struct lines *t = *state;
+	static char text[1 << 20];
+	json_int_t total = 0;
+	int fd, torn = 0;
+	size_t len = 0;
+	ssize_t n;
+
+	assert_int_equal(mkfifo(t->config.metrics_path, 0600), 0);
+	open_lines(t);
+	start(t);
+	fd = open(t->config.metrics_path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_true(fd >= 0);
+	do
+		t->exits++;
+	while (metrics_flush(t->metrics) == 0);
+	t->exits++;
+	assert_true(metrics_flush(t->metrics) < 0);
+	n = read(fd, text, sizeof(text) - 1);
+	assert_true(n > 0);
+	len = (size_t)n;
+	assert_int_equal(metrics_flush(t->metrics), 0);
+	n = read(fd, text + len, sizeof(text) - 1 - len);
+	assert_true(n > 0);
+	text[len + (size_t)n] = '\0';
+	close(fd);
+
+	char *rest;
+
+	for (char *at = strtok_r(text, "\n", &rest); at; at = strtok_r(NULL, "\n", &rest)) {
+		json_t *o = json_loads(at, 0, NULL);
+
+		torn += !o;
+		total += o ? number(o, "vcpu", "exit_io") : 0;
+		json_decref(o);
+	}
+	assert_true(torn <= 1);
+	assert_int_equal(total, (json_int_t)t->exits);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_first_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_differences, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_open_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_full_fifo, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
