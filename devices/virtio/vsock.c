@@ -4,13 +4,14 @@
  * its pair of ports. What happens to it (a packet of the guest, an event of the socket,
  * a deadline) changes its state and ends in vsock_table_settle(), the one place that
  * decides what the connection waits for: a place in the list of those that owe the guest
- * a packet, readability, writability. A connection in that list, or one without credit,
+ * a packet, readability, writability. A connection with input that it cannot pass on
  * does not watch its socket for input, so nothing spins.
  *
- * The list is served round robin, one packet a turn, as far as the driver's receive
- * buffers and a budget reach. An eventfd asks for the next turn, since the connection
- * that used up the budget may be gone by then. It is also how a reset, which runs on a
- * vCPU thread, has its connections freed: that needs the main thread.
+ * The list is served round robin, one packet or 64 KiB of payload a turn, as far as the
+ * driver's receive buffers and a budget reach, and the driver is interrupted once. An
+ * eventfd asks for the next turn, since the connection that used up the budget may be
+ * gone by then. It is also how a reset, which runs on a vCPU thread, has its connections
+ * freed: that needs the main thread.
  *
  * Resets for packets that belong to no connection go through a short list. While it is
  * full no packet of the guest is taken; receive buffers empty it. So neither direction

@@ -16,7 +16,8 @@
 enum { VSOCK_QUEUE_RX, VSOCK_QUEUE_TX, VSOCK_QUEUE_EVENT, VSOCK_QUEUES };
 
 enum {
-	VSOCK_BURST = 64, /* packets a turn, either way */
+	VSOCK_BURST = 64,  /* packets a turn, either way */
+	VSOCK_GATHER = 20, /* receive buffers that one payload may fill */
 	VSOCK_BUCKETS = 256,
 	VSOCK_MAX_RESETS = 64,
 	VSOCK_HOST_CID = 2,
@@ -49,7 +50,7 @@ struct virtio_vsock {
 	uint32_t next_port;
 	struct vsock_stray stray[VSOCK_MAX_RESETS];
 	unsigned strays;
-	char bounce[VSOCK_BUFFER_BYTES]; /* a payload on its way to the guest */
+	struct iovec spans[VSOCK_GATHER][VIRTQ_MAX_SIZE]; /* of receive buffers in hand */
 };
 
 /* vsock_event.c: tells the driver of a transport reset, when that is due and the driver

@@ -173,7 +173,7 @@ static void step_event(struct scene *s, struct input *in)
 
 static void step_restart(struct scene *s, struct input *in)
 {
-	(void)in;
+	s->f->split = take(in, 1) & 1;
 	vsock_fixture_start(s->f);
 }
 

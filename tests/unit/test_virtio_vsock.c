@@ -89,6 +89,69 @@ static void host_to_guest_and_back(void **state)
 	assert_int_equal(guest_receive(f), 0);
 }
 
+/* Sends so many bytes at once, and takes them as full packets of one interrupt. */
+static void send_at_once(struct vsock_fixture *f, int fd, size_t bytes)
+{
+	const size_t room = GUEST_RX_BYTES - GUEST_HDR;
+	unsigned char data[GUEST_ROOM];
+
+	assert_true(bytes <= sizeof(data));
+	for (size_t i = 0; i < bytes; i++)
+		data[i] = (unsigned char)(i ^ i >> 8);
+	(void)driver_interrupts(&f->d);
+	assert_int_equal(send(fd, data, bytes, 0), bytes);
+	driver_run(&f->d);
+	assert_int_equal(driver_interrupts(&f->d), 1);
+	for (size_t at = 0; at < bytes; at += f->h.len) {
+		assert_int_equal(guest_receive(f), VIRTIO_VSOCK_OP_RW);
+		assert_int_equal(f->h.len, bytes - at < room ? bytes - at : room);
+		assert_memory_equal(f->payload, data + at, f->h.len);
+	}
+	assert_int_equal(guest_receive(f), 0);
+}
+
+static void payload_fills_many_buffers(void **state)
+{
+	struct vsock_fixture *f = *state;
+	uint32_t port;
+	int fd = host_open(f, &port);
+
+	send_at_once(f, fd, 1);
+	send_at_once(f, fd, 10000);
+	send_at_once(f, fd, (GUEST_RX_BYTES - GUEST_HDR) * 3);
+	close(fd);
+	f->split = true;
+	vsock_fixture_start(f);
+	fd = host_open(f, &port);
+	send_at_once(f, fd, 10000);
+	close(fd);
+}
+
+/* As much as there are buffers for, the rest when there are more. */
+static void payload_waits_for_buffers(void **state)
+{
+	const size_t room = GUEST_RX_BYTES - GUEST_HDR;
+	struct vsock_fixture *f = *state;
+	char data[GUEST_ROOM] = { 0 };
+	uint32_t port;
+	unsigned n = 0;
+	int fd;
+
+	f->split = true; /* 4 buffers */
+	vsock_fixture_start(f);
+	fd = host_open(f, &port);
+	assert_int_equal(send(fd, data, 6 * room, 0), 6 * room);
+	shutdown(fd, SHUT_WR);
+	driver_run(&f->d);
+	while (guest_receive(f) == VIRTIO_VSOCK_OP_RW) {
+		assert_int_equal(f->h.len, room);
+		n++;
+	}
+	assert_int_equal(n, 6);
+	assert_int_equal(f->h.op, VIRTIO_VSOCK_OP_SHUTDOWN);
+	close(fd);
+}
+
 static void guest_reaches_a_listener(void **state)
 {
 	struct vsock_fixture *f = *state;
@@ -377,6 +440,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(host_to_guest_and_back),
+		TEST(payload_fills_many_buffers),
+		TEST(payload_waits_for_buffers),
 		TEST(guest_reaches_a_listener),
 		TEST(half_close_keeps_the_other_half),
 		TEST(host_ends_its_half_first),

@@ -29,13 +29,21 @@ enum {
 	EVENT_AVAIL = 0x105000,
 	EVENT_USED = 0x106000,
 	RINGS_END = 0x107000,
+	SPLIT = 4, /* descriptors of a receive buffer that is split */
 };
 
 static void offer_rx(struct vsock_fixture *f, uint16_t i)
 {
-	const struct driver_buffer b = { RX + (uint64_t)i * GUEST_RX_BYTES, GUEST_RX_BYTES, true };
+	const uint64_t at = RX + (uint64_t)i * GUEST_RX_BYTES;
+	const struct driver_buffer whole = { at, GUEST_RX_BYTES, true };
+	const struct driver_buffer parts[SPLIT] = {
+		{ at, 16, true },
+		{ at + 16, GUEST_HDR - 10, true },
+		{ at + GUEST_HDR + 6, 1, true },
+		{ at + GUEST_HDR + 7, GUEST_RX_BYTES - GUEST_HDR - 7, true },
+	};
 
-	driver_chain(&f->d, i, &b, 1);
+	driver_chain(&f->d, i, f->split ? parts : &whole, f->split ? SPLIT : 1);
 	driver_offer(&f->d, i);
 }
 
@@ -52,7 +60,7 @@ void vsock_fixture_start(struct vsock_fixture *f)
 	driver_set_queue(&f->d, &tx);
 	driver_put(&f->d, VIRTIO_MMIO_QUEUE_SEL, 2);
 	driver_set_queue(&f->d, &event);
-	for (uint16_t i = 0; i < GUEST_RX_SIZE; i++)
+	for (uint16_t i = 0; i < GUEST_RX_SIZE; i += f->split ? SPLIT : 1)
 		offer_rx(f, i);
 	driver_kick(&f->d, 0);
 }

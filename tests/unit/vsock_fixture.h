@@ -23,6 +23,7 @@ struct vsock_fixture {
 	struct driver d;
 	char dir[32], path[64]; /* path: the device's socket */
 	uint16_t tx_idx, event_idx;
+	bool split; /* from the next start on: receive buffers are chains, and fewer */
 	struct virtio_vsock_hdr h; /* of the packet received last */
 	const char *payload;
 };
