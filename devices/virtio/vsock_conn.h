@@ -51,6 +51,7 @@ struct vsock_conn {
 	uint32_t guest_shut;  /* VIRTIO_VSOCK_SHUTDOWN_*: what the guest has given up */
 	uint32_t host_shut;   /* the same for the host */
 	bool readable;	      /* the socket may have more */
+	bool listening;	      /* the watch tells of input */
 	bool hung_up;	      /* the host closed both ways */
 	bool asked;	      /* for credit, since it ran out */
 

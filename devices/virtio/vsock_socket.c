@@ -62,8 +62,10 @@ static bool on_socket(void *arg, uint32_t events)
 		else
 			on_greeting(v, c);
 	} else {
-		if (events & EPOLLIN)
+		if (events & EPOLLIN) {
+			c->listening = !c->readable;
 			c->readable = true;
+		}
 		if ((events & EPOLLOUT) && vsock_conn_flush(c) < 0)
 			vsock_table_reset(c);
 		else if (events & (EPOLLHUP | EPOLLERR))

@@ -96,13 +96,16 @@ bool vsock_table_wants_input(const struct vsock_conn *c)
 	       !(c->host_shut & VIRTIO_VSOCK_SHUTDOWN_SEND);
 }
 
+/* Input that is known of needs no watch, but to mute one for each message and to unmute it
+ * after would cost two system calls: on_socket() mutes it when it told nothing new. */
 static void settle_watch(struct vsock_conn *c, bool input)
 {
 	uint32_t events = 0;
 
 	if (!c->watch)
 		return;
-	if (c->state == VSOCK_GREETING || (input && !c->readable))
+	c->listening = c->state == VSOCK_GREETING || (input && (!c->readable || c->listening));
+	if (c->listening)
 		events |= EPOLLIN;
 	if (c->held > 0)
 		events |= EPOLLOUT;
