@@ -1,4 +1,5 @@
 /* metrics_machine.c - what the machine's parts add to the metrics. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -6,21 +7,31 @@
 #include "vmm/metrics_machine.h"
 
 /* What the counters of a device are called for its kind. */
-static const struct {
+struct device_names {
 	const char *kind;  /* as slots_counters() gives it */
-	const char *group; /* its own group is "GROUP_ID" */
-	const char *read_bytes, *write_bytes, *kicks, *errors;
-} device_names[] = {
-	{ "drives", "block", "read_bytes", "write_bytes", "queue_event_count", "execute_fails" },
-	{ "network-interfaces", "net", "rx_bytes_count", "tx_bytes_count", "queue_event_count",
-	  "tx_fails" },
-	{ "vsock", "vsock", "rx_bytes_count", "tx_bytes_count", "queue_event_count",
-	  "conn_event_fails" },
-	{ "entropy", "entropy", "entropy_bytes", NULL, "entropy_event_count",
-	  "entropy_event_fails" },
-	{ "pmem", "pmem", NULL, NULL, "queue_event_count", "event_fails" },
-	{ "balloon", "balloon", NULL, NULL, "queue_event_count", "event_fails" },
+	const char *group; /* all devices of the kind */
+	bool many;	   /* each has a group of its own besides: "GROUP_ID" */
+	const char *read_bytes, *write_bytes, *kicks, *errors; /* NULL: not told */
 };
+
+/* clang-format off */
+static const struct device_names device_names[] = {
+	{ "drives", "block", true,
+	  "read_bytes", "write_bytes", "queue_event_count", "execute_fails" },
+	{ "network-interfaces", "net", true,
+	  "rx_bytes_count", "tx_bytes_count", "queue_event_count", "tx_fails" },
+	{ "pmem", "pmem", true,
+	  NULL, NULL, "queue_event_count", "event_fails" },
+	{ "vsock", "vsock", false,
+	  "rx_bytes_count", "tx_bytes_count", "queue_event_count", "conn_event_fails" },
+	{ "entropy", "entropy", false,
+	  "entropy_bytes", NULL, "entropy_event_count", "entropy_event_fails" },
+	{ "balloon", "balloon", false,
+	  NULL, NULL, "queue_event_count", "event_fails" },
+	{ "hotplug/memory", "memory_hotplug", false,
+	  NULL, NULL, "queue_event_count", "queue_event_fails" },
+};
+/* clang-format on */
 
 enum { DEVICE_NAMES = sizeof(device_names) / sizeof(device_names[0]) };
 
@@ -40,17 +51,34 @@ static void add_named(json_t *totals, const char *group, const char *name, uint6
 		metrics_add(totals, group, name, n);
 }
 
-static void add_device(json_t *totals, const char *group, unsigned kind,
+static void add_device(json_t *totals, const char *group, const struct device_names *names,
 		       const struct virtio_counters *c)
 {
-	add_named(totals, group, device_names[kind].read_bytes, c->read_bytes);
-	add_named(totals, group, device_names[kind].write_bytes, c->write_bytes);
-	add_named(totals, group, device_names[kind].kicks, c->kicks);
-	add_named(totals, group, device_names[kind].errors, c->errors);
+	add_named(totals, group, names->read_bytes, c->read_bytes);
+	add_named(totals, group, names->write_bytes, c->write_bytes);
+	add_named(totals, group, names->kicks, c->kicks);
+	add_named(totals, group, names->errors, c->errors);
 	metrics_add(totals, group, "requests_count", c->requests);
 	metrics_add(totals, group, "interrupts_count", c->interrupts);
 	metrics_add(totals, group, "violations_count", c->violations);
 	metrics_add(totals, group, "rejected_count", c->rejected);
+}
+
+/* Those of wisp's own devices are as the device calls itself. */
+static struct device_names find_names(const char *kind)
+{
+	for (unsigned k = 0; k < DEVICE_NAMES; k++) {
+		if (strcmp(device_names[k].kind, kind) == 0)
+			return device_names[k];
+	}
+	return (struct device_names){
+		.group = kind,
+		.many = true,
+		.read_bytes = "read_bytes",
+		.write_bytes = "write_bytes",
+		.kicks = "queue_event_count",
+		.errors = "event_fails",
+	};
 }
 
 void metrics_add_devices(json_t *totals, const struct slots *slots)
@@ -59,13 +87,11 @@ void metrics_add_devices(json_t *totals, const struct slots *slots)
 	char group[2 * VM_ID_LEN];
 
 	for (unsigned n = 0; slots_counters(slots, n, &d); n++) {
-		for (unsigned k = 0; k < DEVICE_NAMES; k++) {
-			if (strcmp(device_names[k].kind, d.kind) != 0)
-				continue;
-			add_device(totals, device_names[k].group, k, &d.counters);
-			snprintf(group, sizeof(group), "%s_%s", device_names[k].group, d.id);
-			if (strcmp(d.kind, d.id) != 0) /* one of several */
-				add_device(totals, group, k, &d.counters);
-		}
+		const struct device_names names = find_names(d.kind);
+
+		add_device(totals, names.group, &names, &d.counters);
+		snprintf(group, sizeof(group), "%s_%s", names.group, d.id);
+		if (names.many)
+			add_device(totals, group, &names, &d.counters);
 	}
 }
