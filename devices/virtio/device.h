@@ -30,10 +30,12 @@ struct virtio_ops {
 	const uint16_t *queue_sizes; /* nqueues maxima, powers of two */
 	size_t config_len;	     /* bytes of configuration space */
 
-	/* Another process serves the queues, by the eventfds that the sink lends
-	 * (life.h): kick is never called, and features decides on the core's bits
-	 * too. The device's memory must be shareable (GMEM_MEMFD and its like). */
+	/* Another process serves the queues: it must be able to map guest memory
+	 * (GMEM_MEMFD and its like), and features decides on the core's bits too. */
 	bool remote;
+
+	/* And it does so by the eventfds that the sink lends (life.h): kick is not called. */
+	bool direct;
 
 	/* Device-specific bits on offer, constant for the device's life; the core
 	 * adds its own, unless the device is remote. NULL: none. vCPU thread. */
@@ -60,7 +62,7 @@ struct virtio_ops {
 
 	/* Serves queue q up to a budget of the device's own and publishes. True when
 	 * work is left: called again after the others' turns. NULL only when the device
-	 * is remote. Main thread. */
+	 * is direct. Main thread. */
 	bool (*kick)(struct virtio_dev *d, unsigned q);
 
 	/* Finishes and publishes every request in hand that needs no more of the

@@ -147,7 +147,7 @@ static void mmio_read(void *device, uint64_t off, void *data, size_t len)
 
 	if (off == VIRTIO_MMIO_INTERRUPT_STATUS && len == REG_BYTES) {
 		value = __atomic_load_n(&to_mmio(t)->interrupt_status, __ATOMIC_SEQ_CST);
-		if (t->dev->ops->remote)
+		if (t->dev->ops->direct)
 			value |= VIRTIO_MMIO_INT_VRING;
 		memcpy(data, &value, sizeof(value));
 		return;

@@ -139,7 +139,7 @@ int virtio_transport_attach(struct virtio_transport *t, struct loop *l)
 {
 	int r = attach_device(t, l);
 
-	for (unsigned i = 0; i < t->nqueues && r == 0 && !t->dev->ops->remote; i++) {
+	for (unsigned i = 0; i < t->nqueues && r == 0 && !t->dev->ops->direct; i++) {
 		struct virtio_transport_queue *q = &t->queue[i];
 
 		r = loop_add(l, q->kick_fd, EPOLLIN, on_kick, q, &q->source);

@@ -38,7 +38,7 @@ void driver_create(struct driver *d, struct virtio_dev *dev)
 {
 	const struct gmem_config config = {
 		.size_bytes = DRIVER_GAP + (DRIVER_HIGH_END - DRIVER_HIGH),
-		.backing = GMEM_ANON,
+		.backing = dev->ops->remote ? GMEM_MEMFD : GMEM_ANON,
 		.gap_start = DRIVER_GAP,
 		.gap_end = DRIVER_HIGH,
 	};
