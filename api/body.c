@@ -437,6 +437,12 @@ int body_read(const struct body_table *t, const json_t *object, unsigned flags, 
 		if (f->required && !json_object_get(object, f->name))
 			return missing_field(f, err);
 	}
+	if (t->check && !(flags & BODY_PARTIAL)) {
+		int r = t->check(config, err);
+
+		if (r < 0)
+			return r;
+	}
 	return given;
 }
 

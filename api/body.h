@@ -56,6 +56,9 @@ struct body_table {
 	const struct body_field *fields;
 	size_t nfields;
 	bool open; /* unknown fields are ignored, not refused */
+	/* What no field by itself can say, once all are read; it may fill in what
+	 * follows from them. 0 or an error. Not with BODY_PARTIAL. NULL: nothing. */
+	int (*check)(void *config, struct error *err);
 };
 
 enum { BODY_PARTIAL = 1 }; /* no field is required, null leaves a field alone */

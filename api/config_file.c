@@ -129,6 +129,9 @@ static int apply(struct vm *vm, const struct machine_description *d, struct erro
 		r = in_section(vm_put_memory(vm, &d->memory, err), "memory-hotplug", -1, err);
 	if (r == 0 && d->has_vsock)
 		r = in_section(vm_put_vsock(vm, &d->vsock, err), "vsock", -1, err);
+	for (uint32_t i = 0; r == 0 && i < d->nshared_directories; i++)
+		r = in_section(vm_put_shared_directory(vm, &d->shared_directories[i], err),
+			       "shared-directories", (int)i, err);
 	return r;
 }
 

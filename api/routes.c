@@ -103,6 +103,7 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	const struct drive_config *drive;
 	const struct net_config *net;
 	const struct pmem_config *pmem;
+	const struct shared_directory_config *directory;
 
 	if (boot)
 		d->boot_source = *boot;
@@ -132,6 +133,9 @@ static void describe(const struct vm *vm, struct machine_description *d)
 		d->nets[d->nnets++] = *net;
 	while (d->npmem < VM_MAX_PMEM && (pmem = vm_pmem(vm, d->npmem)) != NULL)
 		d->pmem[d->npmem++] = *pmem;
+	while (d->nshared_directories < VM_MAX_SHARED_DIRECTORIES &&
+	       (directory = vm_shared_directory(vm, d->nshared_directories)) != NULL)
+		d->shared_directories[d->nshared_directories++] = *directory;
 }
 
 static int get_config(struct api_call *call)
@@ -296,6 +300,16 @@ static int put_vsock(struct api_call *call)
 	return vm_put_vsock(call->vm, call->config, &call->err);
 }
 
+static int put_shared_directory(struct api_call *call)
+{
+	const struct shared_directory_config *directory = call->config;
+
+	if (strcmp(call->id, directory->tag) != 0)
+		return error_set(&call->err, -EINVAL, "tag", NULL,
+				 "The tag from the path does not match the tag from the body!");
+	return vm_put_shared_directory(call->vm, directory, &call->err);
+}
+
 static int get_balloon(struct api_call *call)
 {
 	const struct balloon_config *balloon = vm_balloon(call->vm);
@@ -433,6 +447,8 @@ const struct route routes[] = {
 	{ VERB_PUT,   "/vsock",          VM_NOT_STARTED, &body_vsock,       .run = put_vsock,
 	  .deprecated = "vsock_id",
 	  .metric = "vsock" },
+	{ VERB_PUT,   "/shared-directories/{id}", VM_NOT_STARTED, &body_shared_directory,
+	  .run = put_shared_directory },
 	{ VERB_PUT,   "/actions",        VM_ANY,         &body_action,      .run = put_action,
 	  .metric = "actions" },
 	{ VERB_PATCH, "/machine-config", VM_NOT_STARTED, &body_machine, present_machine, patch_machine,

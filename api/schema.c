@@ -1,4 +1,6 @@
 /* schema.c - the tables: every field of every body, its type, range and place. */
+#include <errno.h>
+
 #include "api/schema.h"
 #include "devices/virtio/net_mac.h"
 
@@ -46,7 +48,8 @@ static const char *const vm_target_names[] = {
 
 static const char file_sections[] =
 	"leave it out; logger, metrics, boot-source, drives, machine-config, network-interfaces, pmem, "
-	"entropy, balloon, memory-hotplug and vsock are supported";
+	"entropy, balloon, vsock, memory-hotplug and "
+	"shared-directories are supported";
 
 static const struct body_field logger_fields[] = {
 	{ .name = "log_path",
@@ -176,6 +179,8 @@ static const struct body_field rate_limiter_fields[] = {
 };
 const struct body_table body_rate_limiter = { TABLE(limiter_config, rate_limiter_fields) };
 
+static const char bad_drive[] = "Invalid block config.";
+
 static const struct body_field drive_fields[] = {
 	{ .name = "drive_id", .type = BODY_ID, PLACE(drive_config, drive_id), .required = true },
 	{ .name = "partuuid",
@@ -194,14 +199,14 @@ static const struct body_field drive_fields[] = {
 	{ .name = "is_read_only",
 	  .type = BODY_BOOL,
 	  PLACE(drive_config, is_read_only),
+	  MARK(drive_config, has_read_only),
 	  .nullable = true },
 	{ .name = "path_on_host",
 	  .type = BODY_STRING,
 	  PLACE(drive_config, path_on_host),
-	  .required = true,
+	  .nullable = true,
 	  .min = 1,
-	  .fault = "Invalid block config.",
-	  .absent = "Invalid block config." },
+	  .fault = bad_drive },
 	{ .name = "rate_limiter",
 	  .type = BODY_OBJECT,
 	  PLACE(drive_config, rate_limiter),
@@ -211,13 +216,37 @@ static const struct body_field drive_fields[] = {
 	{ .name = "io_engine",
 	  .type = BODY_ENUM,
 	  PLACE(drive_config, io_engine),
+	  MARK(drive_config, has_io_engine),
 	  .nullable = true,
 	  .names = io_engine_names },
 	{ .name = "socket",
-	  .type = BODY_NULL,
-	  .hint = "leave it out and give path_on_host, a file or block device" },
+	  .type = BODY_STRING,
+	  PLACE(drive_config, socket),
+	  .nullable = true,
+	  .min = 1,
+	  .fault = bad_drive },
 };
-const struct body_table body_drive = { TABLE(drive_config, drive_fields) };
+
+/* A file or a back end, and for a back end nothing that only it can decide. */
+static int check_drive(void *config, struct error *err)
+{
+	struct drive_config *c = config;
+	bool file = c->path_on_host[0];
+
+	if (!file && !c->socket[0])
+		return error_set(err, -EINVAL, "path_on_host", "it is missing", "%s", bad_drive);
+	if (c->socket[0] && (file || c->has_read_only || c->has_io_engine || c->has_rate_limiter))
+		return error_set(err, -EINVAL, "socket",
+				 "leave out path_on_host, is_read_only, io_engine and rate_limiter",
+				 "%s", bad_drive);
+	c->has_read_only = c->has_io_engine = file;
+	return 0;
+}
+
+const struct body_table body_drive = {
+	TABLE(drive_config, drive_fields),
+	.check = check_drive,
+};
 
 static const struct body_field drive_update_fields[] = {
 	{ .name = "drive_id", .type = BODY_ID, PLACE(drive_update, drive_id), .required = true },
@@ -413,6 +442,22 @@ const struct body_table body_memory_target = {
 	TABLE(memory_target_config, memory_target_fields),
 };
 
+static const struct body_field shared_directory_fields[] = {
+	{ .name = "tag",
+	  .type = BODY_ID,
+	  PLACE(shared_directory_config, tag),
+	  .required = true,
+	  .min = 1 },
+	{ .name = "socket",
+	  .type = BODY_STRING,
+	  PLACE(shared_directory_config, socket),
+	  .required = true,
+	  .min = 1 },
+};
+const struct body_table body_shared_directory = {
+	TABLE(shared_directory_config, shared_directory_fields),
+};
+
 static const struct body_field target_fields[] = {
 	{ .name = "amount_mib",
 	  .type = BODY_U64,
@@ -523,6 +568,12 @@ static const struct body_field description_fields[] = {
 	  MARK(machine_description, has_memory),
 	  .nullable = true,
 	  .table = &body_memory },
+	{ .name = "shared-directories",
+	  .type = BODY_ARRAY,
+	  PLACE(machine_description, shared_directories),
+	  MARK(machine_description, nshared_directories),
+	  .max = VM_MAX_SHARED_DIRECTORIES,
+	  .table = &body_shared_directory },
 };
 const struct body_table body_description = {
 	TABLE(machine_description, description_fields),

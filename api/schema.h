@@ -55,6 +55,8 @@ struct machine_description {
 	struct drive_config drives[VM_MAX_DRIVES];
 	struct net_config nets[VM_MAX_NETS];
 	struct pmem_config pmem[VM_MAX_PMEM];
+	uint32_t nshared_directories;
+	struct shared_directory_config shared_directories[VM_MAX_SHARED_DIRECTORIES];
 };
 
 extern const struct body_table body_logger;	   /* struct logger_config */
@@ -78,5 +80,7 @@ extern const struct body_table body_polling;	   /* struct balloon_polling_config
 extern const struct body_table body_action;	   /* struct action_config */
 extern const struct body_table body_vm_state;	   /* struct vm_state_config */
 extern const struct body_table body_description;   /* struct machine_description */
+
+extern const struct body_table body_shared_directory; /* struct shared_directory_config */
 
 #endif

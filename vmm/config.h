@@ -19,8 +19,10 @@ enum {
 	VM_MAX_DRIVES = 16,
 	VM_MAX_NETS = 16,
 	VM_MAX_PMEM = 16,
+	VM_MAX_SHARED_DIRECTORIES = 8,
 	VM_MAX_CMDLINE = 2048, /* bytes, the terminating NUL included */
 	VM_ID_LEN = 64,
+	VM_TAG_LEN = 36,
 };
 
 /* Firecracker's default is Info. */
@@ -63,14 +65,17 @@ struct machine_config {
 enum cache_type { CACHE_UNSAFE, CACHE_WRITEBACK };
 enum io_engine { IO_ENGINE_SYNC, IO_ENGINE_ASYNC };
 
+/* A file of the host, or a vhost-user back end, which then decides what is left out. */
 struct drive_config {
 	char drive_id[VM_ID_LEN + 1];
-	char path_on_host[PATH_MAX];
-	char partuuid[64]; /* "" : none */
+	char path_on_host[PATH_MAX]; /* "" : a back end */
+	char socket[PATH_MAX];	     /* "" : a file */
+	char partuuid[64];	     /* "" : none */
 	bool is_root_device;
-	bool is_read_only;
-	uint32_t cache_type; /* enum cache_type */
-	uint32_t io_engine;  /* enum io_engine */
+	bool has_read_only, is_read_only; /* a file's */
+	uint32_t cache_type;		  /* enum cache_type */
+	bool has_io_engine;
+	uint32_t io_engine; /* enum io_engine, a file's */
 	bool has_rate_limiter;
 	struct limiter_config rate_limiter;
 };
@@ -145,6 +150,12 @@ struct vsock_config {
 	uint64_t guest_cid;	      /* 3 or more */
 	char uds_path[PATH_MAX];      /* at most 96 bytes, for a port's number behind it */
 	char vsock_id[VM_ID_LEN + 1]; /* deprecated, means nothing */
+};
+
+/* A directory of the host, by way of a vhost-user back end. */
+struct shared_directory_config {
+	char tag[VM_TAG_LEN + 1];
+	char socket[PATH_MAX];
 };
 
 #endif

@@ -13,6 +13,7 @@
 #include "devices/virtio/mem.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/pmem.h"
+#include "devices/virtio/vhost_user.h"
 #include "vmm/live.h"
 
 /* Everything that keeps a drive from being changed begins as Firecracker's. */
@@ -38,19 +39,31 @@ static void merge_limiter(struct limiter_config *to, const struct limiter_config
 	to->has_ops |= c->has_ops;
 }
 
+/* A file's device takes a file or limits, a back end's its new configuration. */
+static int wrong_backend(struct error *err, const char *hint)
+{
+	return error_set(err, -EINVAL, NULL, hint,
+			 "Device manager error: Running method expected different backend. "
+			 "Please verify the request arguments.");
+}
+
 static int update_drive(struct slots *s, const struct drive_update *c, struct error *err)
 {
 	struct virtio_dev *dev;
 	struct drive_config *drive = slots_find(s, SLOT_DRIVE, c->drive_id, &dev);
+	bool refresh = !c->path_on_host[0] && !c->has_rate_limiter;
 	int r = 0;
 
 	if (!drive)
 		return error_set(err, -ENODEV, "drive_id", "name a drive of this machine",
 				 "there is no drive \"%s\"", c->drive_id);
-	if (!c->path_on_host[0] && !c->has_rate_limiter)
-		return error_set(err, -EINVAL, NULL, "give path_on_host, rate_limiter or both",
-				 "Device manager error: Running method expected different backend. "
-				 "Please verify the request arguments.");
+	if (refresh && !dev->ops->remote)
+		return wrong_backend(err, "give path_on_host, rate_limiter or both");
+	if (!refresh && dev->ops->remote)
+		return wrong_backend(err, "leave them out: the drive has a back end, and is asked "
+					  "for its configuration again");
+	if (refresh)
+		return vhost_user_refresh(dev);
 	if (c->path_on_host[0]) {
 		r = virtio_blk_set_path(dev, c->path_on_host, err);
 		if (r == 0)

@@ -1,7 +1,9 @@
 /* root.c - the one device that the guest's root file system is on. */
 #include <errno.h>
+#include <linux/virtio_blk.h>
 #include <string.h>
 
+#include "devices/virtio/life.h"
 #include "vmm/root.h"
 
 /* NULL: the root is no drive. */
@@ -43,7 +45,17 @@ int root_check(const struct slots *s, enum slot_kind kind, const char *id, struc
 	return 0;
 }
 
-static int add_drive(const struct drive_config *drive, struct cmdline *line, struct error *err)
+/* The device knows, whoever decided it. The slots have handed it over. */
+static bool is_read_only(struct slots *s, const struct drive_config *drive)
+{
+	struct virtio_dev *dev;
+
+	slots_find(s, SLOT_DRIVE, drive->drive_id, &dev);
+	return virtio_dev_features(dev) & (UINT64_C(1) << VIRTIO_BLK_F_RO);
+}
+
+static int add_drive(struct slots *s, const struct drive_config *drive, struct cmdline *line,
+		     struct error *err)
 {
 	int r;
 
@@ -51,10 +63,10 @@ static int add_drive(const struct drive_config *drive, struct cmdline *line, str
 		r = cmdline_addf(line, err, "root=PARTUUID=%s", drive->partuuid);
 	else
 		r = cmdline_add(line, err, "root=/dev/vda");
-	return r < 0 ? r : cmdline_add(line, err, drive->is_read_only ? "ro" : "rw");
+	return r < 0 ? r : cmdline_add(line, err, is_read_only(s, drive) ? "ro" : "rw");
 }
 
-int root_add_words(const struct slots *s, struct cmdline *line, struct error *err)
+int root_add_words(struct slots *s, struct cmdline *line, struct error *err)
 {
 	const struct drive_config *drive = root_drive(s);
 	unsigned index;
@@ -62,7 +74,7 @@ int root_add_words(const struct slots *s, struct cmdline *line, struct error *er
 	int r;
 
 	if (drive)
-		return add_drive(drive, line, err);
+		return add_drive(s, drive, line, err);
 	if (!pmem)
 		return 0;
 	r = cmdline_addf(line, err, "root=/dev/pmem%u", index);

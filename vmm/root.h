@@ -15,6 +15,6 @@ int root_check(const struct slots *s, enum slot_kind kind, const char *id, struc
 
 /* Tells the kernel of its root: "root=" and "ro" or "rw"; nothing without a root. 0, or
  * a negative errno and *err. */
-int root_add_words(const struct slots *s, struct cmdline *line, struct error *err);
+int root_add_words(struct slots *s, struct cmdline *line, struct error *err);
 
 #endif

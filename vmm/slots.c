@@ -18,6 +18,8 @@
 #include "devices/virtio/net_tap.h"
 #include "devices/virtio/pmem.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/vhost_blk.h"
+#include "devices/virtio/vhost_fs.h"
 #include "devices/virtio/vsock.h"
 #include "vmm/base/log.h"
 #include "vmm/slots.h"
@@ -55,7 +57,17 @@ static int create_drive(const void *config, struct virtio_dev **ret, struct erro
 		.limiter = c->rate_limiter,
 	};
 
+	if (c->socket[0])
+		return vhost_blk_create(c->socket, drive.writeback, ret, err);
 	return virtio_blk_create(&drive, ret, err);
+}
+
+static void set_drive_vcpus(struct virtio_dev *dev, unsigned vcpus)
+{
+	if (dev->ops->remote)
+		vhost_user_set_queues(dev, vcpus);
+	else
+		virtio_blk_set_vcpus(dev, vcpus);
 }
 
 static int open_backend(const struct net_config *c, struct net_backend **ret, struct error *err)
@@ -133,6 +145,13 @@ static int create_vsock(const void *config, struct virtio_dev **ret, struct erro
 	return virtio_vsock_create((uint32_t)c->guest_cid, c->uds_path, ret, err);
 }
 
+static int create_shared_directory(const void *config, struct virtio_dev **ret, struct error *err)
+{
+	const struct shared_directory_config *c = config;
+
+	return vhost_fs_create(c->tag, c->socket, ret, err);
+}
+
 static int create_memory(const void *config, struct virtio_dev **ret, struct error *err)
 {
 	const struct memory_hotplug_config *c = config;
@@ -151,7 +170,7 @@ static int create_memory(const void *config, struct virtio_dev **ret, struct err
 
 static const struct kind kinds[SLOT_KINDS] = {
 	[SLOT_DRIVE] = { "drives", VM_MAX_DRIVES, sizeof(struct drive_config), create_drive,
-			 virtio_blk_set_vcpus },
+			 set_drive_vcpus },
 	[SLOT_NET] = { "network-interfaces", VM_MAX_NETS, sizeof(struct net_config), create_net,
 		       virtio_net_set_vcpus },
 	[SLOT_PMEM] = { "pmem", VM_MAX_PMEM, sizeof(struct pmem_config), create_pmem, NULL },
@@ -160,6 +179,9 @@ static const struct kind kinds[SLOT_KINDS] = {
 	[SLOT_MEMORY] = { "hotplug/memory", 1, sizeof(struct memory_hotplug_config), create_memory,
 			  NULL },
 	[SLOT_VSOCK] = { "vsock", 1, sizeof(struct vsock_config), create_vsock, NULL },
+	[SLOT_SHARED_DIRECTORY] = { "shared-directories", VM_MAX_SHARED_DIRECTORIES,
+				    sizeof(struct shared_directory_config), create_shared_directory,
+				    NULL },
 };
 
 int slots_create(struct slots **ret)

@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/virtio_blk.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "devices/virtio/balloon.h"
+#include "devices/virtio/life.h"
 #include "devices/virtio/net_mac.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
@@ -314,6 +316,14 @@ int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err)
 	return r < 0 ? r : slots_put(vm->slots, SLOT_VSOCK, "vsock", c, err);
 }
 
+int vm_put_shared_directory(struct vm *vm, const struct shared_directory_config *c,
+			    struct error *err)
+{
+	int r = check_not_started(vm, err);
+
+	return r < 0 ? r : slots_put(vm->slots, SLOT_SHARED_DIRECTORY, c->tag, c, err);
+}
+
 struct metrics *vm_metrics(const struct vm *vm)
 {
 	return vm->options.metrics;
@@ -373,6 +383,11 @@ const struct vsock_config *vm_vsock(const struct vm *vm)
 	return slots_config(vm->slots, SLOT_VSOCK, 0);
 }
 
+const struct shared_directory_config *vm_shared_directory(const struct vm *vm, unsigned index)
+{
+	return slots_config(vm->slots, SLOT_SHARED_DIRECTORY, index);
+}
+
 const struct memory_hotplug_config *vm_memory(const struct vm *vm)
 {
 	return slots_config(vm->slots, SLOT_MEMORY, 0);
@@ -409,6 +424,12 @@ static int build_cmdline(const struct vm *vm, struct cmdline *line, struct error
 	return r < 0 ? r : root_add_words(vm->slots, line, err);
 }
 
+static void destroy_devices(struct virtio_dev *const *devices, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		virtio_dev_destroy(devices[i]);
+}
+
 static int build_machine(struct vm *vm, struct error *err)
 {
 	struct virtio_dev *devices[VM_MAX_DEVICES];
@@ -429,14 +450,16 @@ static int build_machine(struct vm *vm, struct error *err)
 		.timeline = &vm->timeline,
 		.ended = { on_ended, vm },
 	};
-	int r = build_cmdline(vm, &line, err);
+	int r = slots_take(vm->slots, (unsigned)vm->machine_config.vcpu_count, devices,
+			   &spec.device_count, err);
 
-	if (r == 0)
-		r = slots_take(vm->slots, (unsigned)vm->machine_config.vcpu_count, devices,
-			       &spec.device_count, err);
 	if (r < 0)
 		return r;
-	r = machine_create(&spec, &vm->machine, err);
+	r = build_cmdline(vm, &line, err);
+	if (r == 0)
+		r = machine_create(&spec, &vm->machine, err);
+	else
+		destroy_devices(devices, spec.device_count);
 	if (r < 0)
 		slots_forget(vm->slots);
 	return r;

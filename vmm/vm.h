@@ -54,9 +54,11 @@ int vm_put_entropy(struct vm *vm, const struct entropy_config *c, struct error *
 int vm_put_balloon(struct vm *vm, const struct balloon_config *c, struct error *err);
 int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err);
 int vm_put_memory(struct vm *vm, const struct memory_hotplug_config *c, struct error *err);
+int vm_put_shared_directory(struct vm *vm, const struct shared_directory_config *c,
+			    struct error *err);
 
 /* What was set; pointers are valid until the next vm_put_*(). NULL: none was given.
- * vm_drive(), vm_net(), vm_pmem(): in the guest's order, NULL past the last one. */
+ * vm_drive() and the like: those of a kind in the guest's order, NULL past the last one. */
 struct metrics *vm_metrics(const struct vm *vm);	    /* as given, to count in */
 const struct logger_config *vm_logger(const struct vm *vm); /* never NULL */
 const struct boot_source_config *vm_boot_source(const struct vm *vm);
@@ -68,6 +70,7 @@ const struct entropy_config *vm_entropy(const struct vm *vm);
 const struct balloon_config *vm_balloon(const struct vm *vm);
 const struct vsock_config *vm_vsock(const struct vm *vm);
 const struct memory_hotplug_config *vm_memory(const struct vm *vm);
+const struct shared_directory_config *vm_shared_directory(const struct vm *vm, unsigned index);
 
 /* Builds the machine and runs it. A failure takes everything built down again;
  * the configuration stays. */

@@ -37,6 +37,8 @@ struct vm {
 	bool has_memory;
 	struct logger_config logger;
 	struct metrics *metrics, *own_metrics;
+	struct shared_directory_config directories[VM_MAX_SHARED_DIRECTORIES];
+	unsigned ndirectories;
 	char calls[512];
 };
 
@@ -312,6 +314,19 @@ int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err)
 	return 0;
 }
 
+int vm_put_shared_directory(struct vm *vm, const struct shared_directory_config *c,
+			    struct error *err)
+{
+	int r = record(vm, "put_shared_directory", err);
+
+	if (r < 0)
+		return r;
+	if (vm->ndirectories == VM_MAX_SHARED_DIRECTORIES)
+		return error_set(err, -ENOSPC, "tag", NULL, "Too many directories");
+	vm->directories[vm->ndirectories++] = *c;
+	return 0;
+}
+
 struct metrics *vm_metrics(const struct vm *vm)
 {
 	return vm->metrics;
@@ -360,6 +375,11 @@ const struct balloon_config *vm_balloon(const struct vm *vm)
 const struct vsock_config *vm_vsock(const struct vm *vm)
 {
 	return vm->has_vsock ? &vm->vsock : NULL;
+}
+
+const struct shared_directory_config *vm_shared_directory(const struct vm *vm, unsigned index)
+{
+	return index < vm->ndirectories ? &vm->directories[index] : NULL;
 }
 
 int vm_put_memory(struct vm *vm, const struct memory_hotplug_config *c, struct error *err)

@@ -55,6 +55,7 @@ static void everything_arrives_in_order(void **state)
 		"  \"vsock\": {\"guest_cid\": 3, \"uds_path\": \"/u\", \"vsock_id\": \"v\"},\n"
 		"  \"balloon\": {\"amount_mib\": 3, \"deflate_on_oom\": true},\n"
 		"  \"cpu-config\": null, \"logger\": null, \"metrics\": null,\n"
+		"  \"shared-directories\": [{\"tag\": \"t\", \"socket\": \"/f\"}],\n"
 		"  \"mmds-config\": null, \"memory-hotplug\": {\"total_size_mib\": 128} }\n";
 	struct vm *vm = fake_vm_new();
 	struct error err;
@@ -63,12 +64,14 @@ static void everything_arrives_in_order(void **state)
 	assert_int_equal(apply_text(vm, text, strlen(text), &err), 0);
 	assert_string_equal(fake_vm_calls(vm),
 			    "put_machine put_boot_source put_drive put_drive put_net put_pmem "
-			    "put_entropy put_balloon put_memory put_vsock ");
+			    "put_entropy put_balloon put_memory put_vsock "
+			    "put_shared_directory ");
 	assert_int_equal(vm_balloon(vm)->amount_mib, 3);
 	assert_true(vm_balloon(vm)->deflate_on_oom);
 	assert_string_equal(vm_pmem(vm, 0)->path_on_host, "/p");
 	assert_int_equal(vm_vsock(vm)->guest_cid, 3);
 	assert_string_equal(vm_vsock(vm)->uds_path, "/u");
+	assert_string_equal(vm_shared_directory(vm, 0)->socket, "/f");
 	assert_int_equal(vm_machine(vm)->mem_size_mib, 1024);
 	assert_string_equal(vm_boot_source(vm)->initrd_path, "/i");
 	assert_string_equal(vm_boot_source(vm)->boot_args, "console=ttyS0");

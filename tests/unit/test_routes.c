@@ -64,7 +64,7 @@ static const struct row good[] = {
 		  "\"show_log_origin\":false,\"module\":null},\"machine-config\":{\"vcpu_count\":1,\"mem_size_mib\":128,"
 		  "\"smt\":false,\"track_dirty_pages\":false,\"huge_pages\":\"None\"},\"metrics\":null,"
 		  "\"mmds-config\":null,\"network-interfaces\":[],\"vsock\":null,\"entropy\":null,"
-		  "\"pmem\":[],\"memory-hotplug\":null}" },
+		  "\"pmem\":[],\"memory-hotplug\":null,\"shared-directories\":[]}" },
 	{ VERB_PUT, "/logger", "{\"level\":\"Debug\"}", 204, .message = "",
 	  .calls = "put_logger " },
 	{ VERB_PUT, "/logger", "{}", 204, .message = "", .calls = "put_logger " },
@@ -155,6 +155,12 @@ static const struct row good[] = {
 	  .calls = "patch_memory ", .state = VM_RUNNING },
 	{ VERB_PATCH, "/hotplug/memory", "{\"requested_size_mib\":0}", 204, .message = "",
 	  .calls = "patch_memory ", .state = VM_PAUSED },
+	{ VERB_PUT, "/drives/d",
+	  "{" DRIVE ",\"socket\":\"s\",\"path_on_host\":null,\"is_read_only\":null,"
+	  "\"io_engine\":null,\"rate_limiter\":null,\"cache_type\":\"Writeback\"}",
+	  204, .message = "", .calls = "put_drive " },
+	{ VERB_PUT, "/shared-directories/a_1", "{\"tag\":\"a_1\",\"socket\":\"s\"}", 204,
+	  .message = "", .calls = "put_shared_directory " },
 	{ VERB_PUT, "/entropy", "{}", 204, .message = "", .calls = "put_entropy " },
 	{ VERB_PUT, "/entropy", "{\"rate_limiter\":null}", 204, .message = "",
 	  .calls = "put_entropy " },
@@ -362,8 +368,27 @@ static const struct row bad[] = {
 	  .message = BAD_JSON "unknown field `iops`, expected `bandwidth` or `ops`" },
 	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\",\"rate_limiter\":7}",
 	  .message = BAD_JSON "invalid type: integer `7`" },
-	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"socket\":\"/s\"}",
-	  .message = "socket is not supported by this version of wisp." },
+	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"socket\":\"\"}",
+	  .message = "Invalid block config." },
+	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"socket\":\"/s\",\"path_on_host\":\"p\"}",
+	  .message = "Invalid block config. (socket: leave out path_on_host, is_read_only, " },
+	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"socket\":\"/s\",\"is_read_only\":false}",
+	  .message = "Invalid block config. (socket: " },
+	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"socket\":\"/s\",\"io_engine\":\"Sync\"}",
+	  .message = "Invalid block config. (socket: " },
+	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"socket\":\"/s\",\"rate_limiter\":{}}",
+	  .message = "Invalid block config. (socket: " },
+	{ VERB_PUT, "/shared-directories/a", "{\"tag\":\"a\"}",
+	  .message = BAD_JSON "missing field `socket`" },
+	{ VERB_PUT, "/shared-directories/a", "{\"tag\":\"b\",\"socket\":\"s\"}",
+	  .message = "The tag from the path does not match the tag from the body! (tag)" },
+	{ VERB_PUT, "/shared-directories/a", "{\"tag\":\"a\",\"socket\":\"\"}",
+	  .message = "The value of socket is out of range." },
+	{ VERB_PUT, "/shared-directories/a",
+	  "{\"tag\":\"a123456789012345678901234567890123456\",\"socket\":\"s\"}",
+	  .message = "The value of tag is out of range. (tag: it has 37 bytes; 1 to 36 " },
+	{ VERB_PUT, "/shared-directories/a", "{\"tag\":\"a\",\"socket\":\"s\"}", .message = ALREADY,
+	  .state = VM_RUNNING },
 	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\",\"discard\":true}",
 	  .message = BAD_JSON "unknown field `discard`" },
 	{ VERB_PUT, "/drives/d",
@@ -678,7 +703,7 @@ static void memory_is_reported(void **state)
 	expect_status(vm, VERB_PUT, "/hotplug/memory", "{\"total_size_mib\":256}", 204);
 	res = ask(vm, VERB_GET, "/vm/config", NULL);
 	assert_non_null(strstr(res.body, "\"memory-hotplug\":{\"total_size_mib\":256,"
-					 "\"block_size_mib\":2,\"slot_size_mib\":128}}"));
+					 "\"block_size_mib\":2,\"slot_size_mib\":128},"));
 	free(res.body);
 	fake_vm_set_state(vm, VM_RUNNING);
 	res = ask(vm, VERB_GET, "/hotplug/memory", NULL);
@@ -711,6 +736,12 @@ static void full_config_is_reported(void **state)
 		      "{\"guest_cid\":7,\"uds_path\":\"/v\",\"vsock_id\":\"x\"}", 204);
 
 	expect_status(vm, VERB_PUT, "/pmem/p", "{" PMEM ",\"read_only\":true}", 204);
+	expect_status(vm, VERB_PUT, "/drives/r",
+		      "{\"drive_id\":\"r\",\"is_root_device\":false,"
+		      "\"socket\":\"/s\"}",
+		      204);
+	expect_status(vm, VERB_PUT, "/shared-directories/t", "{\"tag\":\"t\",\"socket\":\"/f\"}",
+		      204);
 
 	struct http_response res = ask(vm, VERB_GET, "/vm/config", NULL);
 
@@ -720,7 +751,10 @@ static void full_config_is_reported(void **state)
 		"{\"balloon\":null,\"drives\":[{\"drive_id\":\"d\",\"partuuid\":null,"
 		"\"is_root_device\":false,\"cache_type\":\"Unsafe\",\"is_read_only\":true,"
 		"\"path_on_host\":\"/p\",\"rate_limiter\":null,\"io_engine\":\"Sync\","
-		"\"socket\":null}],\"boot-source\":{\"kernel_image_path\":\"/k\","
+		"\"socket\":null},{\"drive_id\":\"r\",\"partuuid\":null,\"is_root_device\":false,"
+		"\"cache_type\":\"Unsafe\",\"is_read_only\":null,\"path_on_host\":null,"
+		"\"rate_limiter\":null,\"io_engine\":null,\"socket\":\"/s\"}],"
+		"\"boot-source\":{\"kernel_image_path\":\"/k\","
 		"\"initrd_path\":null,\"boot_args\":\"\"},\"cpu-config\":null,"
 		"\"logger\":{\"log_path\":\"l\",\"level\":\"warning\",\"show_level\":true,"
 		"\"show_log_origin\":false,\"module\":\"devices::virtio\"},"
@@ -733,7 +767,9 @@ static void full_config_is_reported(void **state)
 		"\"entropy\":{\"rate_limiter\":{\"bandwidth\":null,\"ops\":{\"size\":5,"
 		"\"refill_time\":6,\"one_time_burst\":0}}},\"pmem\":[{\"id\":\"p\","
 		"\"path_on_host\":\"/p\",\"root_device\":false,\"read_only\":true,"
-		"\"rate_limiter\":null}],\"memory-hotplug\":null}");
+		"\"rate_limiter\":null}],\"memory-hotplug\":null,"
+		"\"shared-directories\":[{\"tag\":\"t\",\"socket\":\"/f\"}]}");
+
 	free(res.body);
 	vm_destroy(vm);
 }
