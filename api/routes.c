@@ -208,6 +208,11 @@ static int put_drive(struct api_call *call)
 	return r < 0 ? r : vm_put_drive(call->vm, drive, &call->err);
 }
 
+static int delete_drive(struct api_call *call)
+{
+	return vm_delete_drive(call->vm, call->id, &call->err);
+}
+
 static int patch_drive(struct api_call *call)
 {
 	const struct drive_update *update = call->config;
@@ -420,8 +425,9 @@ const struct route routes[] = {
 	{ VERB_PUT,   "/machine-config", VM_NOT_STARTED, &body_machine,     .run = put_machine,
 	  .deprecated = "cpu_template",
 	  .metric = "machine_cfg" },
-	{ VERB_PUT,   "/drives/{id}",    VM_NOT_STARTED, &body_drive,       .run = put_drive,
+	{ VERB_PUT,   "/drives/{id}",    VM_ANY,         &body_drive,       .run = put_drive,
 	  .metric = "drive" },
+	{ VERB_DELETE, "/drives/{id}",   VM_LIVE,        .run = delete_drive },
 	{ VERB_PATCH, "/drives/{id}",    VM_LIVE,        &body_drive_update, .run = patch_drive,
 	  .metric = "drive" },
 	{ VERB_PUT,   "/network-interfaces/{id}", VM_NOT_STARTED, &body_net, .run = put_net,

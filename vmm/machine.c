@@ -411,6 +411,21 @@ void machine_resume(struct machine *m)
 	vcpus_resume(m->vcpus);
 }
 
+/* What a device needs of guest memory it can have from the start only. */
+int machine_plug(struct machine *m, struct virtio_dev *dev, struct error *err)
+{
+	if (!dev->ops->remote && !dev->ops->hand_over)
+		return devices_plug(m->devices, dev, err);
+	virtio_dev_destroy(dev);
+	return error_set(err, -EOPNOTSUPP, NULL, "configure it before the start",
+			 "this device cannot come while the guest runs");
+}
+
+int machine_ask_back(struct machine *m, const struct virtio_dev *dev)
+{
+	return devices_ask_back(m->devices, dev);
+}
+
 int machine_ctrl_alt_del(struct machine *m)
 {
 	return arch_ctrl_alt_del(m->platform);

@@ -50,6 +50,11 @@ void machine_destroy(struct machine *m);
 void machine_pause(struct machine *m);
 void machine_resume(struct machine *m);
 
+/* While the guest runs, on a machine with PCI: takes a device in any case, and tells the
+ * guest of it. Asks the guest for one back; spec.gone hears when it goes. */
+int machine_plug(struct machine *m, struct virtio_dev *dev, struct error *err);
+int machine_ask_back(struct machine *m, const struct virtio_dev *dev);
+
 int machine_ctrl_alt_del(struct machine *m);
 int machine_power_button(struct machine *m);
 

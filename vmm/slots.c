@@ -21,7 +21,6 @@
 #include "devices/virtio/vhost_blk.h"
 #include "devices/virtio/vhost_fs.h"
 #include "devices/virtio/vsock.h"
-#include "vmm/base/log.h"
 #include "vmm/slots.h"
 
 struct kind {
@@ -375,19 +374,53 @@ bool slots_counters(const struct slots *s, unsigned n, struct slot_counters *ret
 	return true;
 }
 
-void slots_remove(struct slots *s, const struct virtio_dev *dev)
+int slots_plug(struct slots *s, enum slot_kind kind, const char *id, const void *config,
+	       unsigned vcpus, struct virtio_dev **ret, struct error *err)
+{
+	struct slot *slot;
+	int r;
+
+	if (find_slot(s, kind, id))
+		return error_set(err, -EEXIST, NULL, "DELETE it first, or PATCH it",
+				 "%s \"%s\" is in use by the guest", kinds[kind].name, id);
+	r = slots_put(s, kind, id, config, err);
+	if (r < 0)
+		return r;
+	slot = find_slot(s, kind, id);
+	if (kinds[kind].set_vcpus)
+		kinds[kind].set_vcpus(slot->dev, vcpus);
+	*ret = slot->running = slot->dev;
+	slot->dev = NULL;
+	return 0;
+}
+
+/* The place of a running device in the list; s->count: it is not there. */
+static unsigned find_running(const struct slots *s, const struct virtio_dev *dev)
 {
 	unsigned i = 0;
 
 	while (i < s->count && s->slot[i].running != dev)
 		i++;
+	return i;
+}
+
+void slots_remove(struct slots *s, const struct virtio_dev *dev)
+{
+	unsigned i = find_running(s, dev);
+
 	if (i == s->count)
 		return;
-	log_info("the guest let go of %s/%s", kinds[s->slot[i].kind].name, s->slot[i].id);
 	slot_clear(&s->slot[i]);
 	s->count--;
 	memmove(&s->slot[i], &s->slot[i + 1], (s->count - i) * sizeof(s->slot[0]));
 	s->slot[s->count] = (struct slot){ 0 };
+}
+
+const char *slots_id(const struct slots *s, const struct virtio_dev *dev)
+{
+	unsigned i = find_running(s, dev);
+
+	return i < s->count ? s->slot[i].id : NULL;
 }
 
 void slots_forget(struct slots *s)

@@ -58,9 +58,16 @@ struct slot_counters {
  * False past the last one. */
 bool slots_counters(const struct slots *s, unsigned n, struct slot_counters *ret);
 
-/* The machine is without this device of its own now: its slot goes, too. Says so in the
- * log. */
+/* A slot more for the machine that runs, of a kind that can be plugged: *ret is the
+ * device, handed over. -EEXIST when the id is taken. */
+int slots_plug(struct slots *s, enum slot_kind kind, const char *id, const void *config,
+	       unsigned vcpus, struct virtio_dev **ret, struct error *err);
+
+/* The running machine is without this device now, and so is its slot. */
 void slots_remove(struct slots *s, const struct virtio_dev *dev);
+
+/* The id under which a device of the running machine is known, or NULL. */
+const char *slots_id(const struct slots *s, const struct virtio_dev *dev);
 
 /* The machine that took the devices is gone, and they with it. */
 void slots_forget(struct slots *s);

@@ -199,13 +199,66 @@ int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *
 	return 0;
 }
 
+/* Devices come and go after the start on PCI alone. */
+static int check_pluggable(const struct vm *vm, struct error *err)
+{
+	if (vm->options.enable_pci)
+		return 0;
+	return error_set(err, -EBUSY, NULL, "start wisp with --enable-pci",
+			 "The requested operation is not supported after starting the microVM.");
+}
+
+static int plug(struct vm *vm, enum slot_kind kind, const char *id, const void *config,
+		struct error *err)
+{
+	struct virtio_dev *dev;
+	int r = slots_plug(vm->slots, kind, id, config, (unsigned)vm->machine_config.vcpu_count,
+			   &dev, err);
+
+	if (r < 0)
+		return r;
+	r = machine_plug(vm->machine, dev, err);
+	if (r < 0)
+		slots_remove(vm->slots, dev);
+	return r;
+}
+
+static int plug_drive(struct vm *vm, const struct drive_config *c, struct error *err)
+{
+	int r = check_pluggable(vm, err);
+
+	if (r < 0)
+		return r;
+	if (c->is_root_device)
+		return error_set(err, -EINVAL, "is_root_device", "give false",
+				 "A root device cannot come while the guest runs");
+	return plug(vm, SLOT_DRIVE, c->drive_id, c, err);
+}
+
 int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err)
 {
-	int r = check_not_started(vm, err);
+	int r = 0;
 
-	if (r == 0 && c->is_root_device)
+	if (vm->state != VM_NOT_STARTED)
+		return plug_drive(vm, c, err);
+	if (c->is_root_device)
 		r = root_check(vm->slots, SLOT_DRIVE, c->drive_id, err);
 	return r < 0 ? r : slots_put(vm->slots, SLOT_DRIVE, c->drive_id, c, err);
+}
+
+int vm_delete_drive(struct vm *vm, const char *id, struct error *err)
+{
+	struct virtio_dev *dev;
+	int r = check_started(vm, err);
+
+	if (r == 0)
+		r = check_pluggable(vm, err);
+	if (r < 0)
+		return r;
+	if (!slots_find(vm->slots, SLOT_DRIVE, id, &dev))
+		return error_set(err, -ENODEV, "drive_id", "name a drive of this machine",
+				 "there is no drive \"%s\"", id);
+	return machine_ask_back(vm->machine, dev);
 }
 
 /* Without one, the device gets a random address, which cannot be wrong. */
@@ -411,6 +464,7 @@ static void on_device_gone(void *ctx, const struct virtio_dev *dev)
 {
 	struct vm *vm = ctx;
 
+	log_info("the guest let go of %s \"%s\"", dev->ops->name, slots_id(vm->slots, dev));
 	slots_remove(vm->slots, dev);
 }
 

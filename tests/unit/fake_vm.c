@@ -187,6 +187,17 @@ int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err)
 	return 0;
 }
 
+/* Of a drive that was never put, too. */
+int vm_delete_drive(struct vm *vm, const char *id, struct error *err)
+{
+	struct drive_config *drive = find_drive(vm, id);
+	int r = record(vm, "delete_drive", err);
+
+	if (r == 0 && drive)
+		*drive = vm->drives[--vm->ndrives];
+	return r;
+}
+
 /* Takes one for a drive that was never put, too. */
 int vm_patch_drive(struct vm *vm, const struct drive_update *c, struct error *err)
 {
