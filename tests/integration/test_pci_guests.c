@@ -1,0 +1,287 @@
+/* test_pci_guests.c - real guests whose devices are on PCI: all of a boot, a vector for each
+ * queue, and disks that come and go while the guest runs.
+ *
+ * The guest prints what it sees, or waits for it; nobody in it rescans a bus. Runs
+ * where test_boot runs.
+ *
+ *   test_pci_guests [CASE]    only the named case
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/api_client.h"
+#include "tests/integration/fixture.h"
+#include "tests/integration/session.h"
+#include "vmm/base/clock.h"
+
+enum {
+	LIMIT_S = 240,
+	SKIPPED = 77,
+	RETRY_US = 50000,
+	SCRIPT_BYTES = 8192,
+	DISK_BYTES = 32 * 1024 * 1024,
+	SECOND = 7, /* how often the second disk comes and goes */
+};
+
+#define CONSOLE "console=ttyS0 reboot=k panic=-1 quiet "
+
+struct guest {
+	struct session *wisp;
+	const char *socket;
+};
+
+static const char *need_image(const char *name)
+{
+	const char *path = fixture_image(name);
+
+	if (!path) {
+		print_message("image %s was not built: guest-images/build all\n", name);
+		skip();
+	}
+	return path;
+}
+
+static struct guest boot(const struct fixture_config *c)
+{
+	struct guest g = { .socket = fixture_path("pci.sock") };
+	const char *const argv[] = {
+		fixture_program("wisp"),
+		"--enable-pci",
+		"--api-sock",
+		g.socket,
+		"--config-file",
+		fixture_config("pci.json", c),
+		NULL,
+	};
+
+	g.wisp = session_start(argv);
+	return g;
+}
+
+/* A stock kernel that runs a script: its first disk is the script. */
+static struct guest boot_script(const char *kernel, const char *initrd, const char *script,
+				const char *extra)
+{
+	struct fixture_config c = {
+		.kernel = need_image(kernel),
+		.initrd = need_image(initrd),
+		.boot_args = CONSOLE "-- sh /dev/vda",
+		.disk = fixture_disk("script", script, SCRIPT_BYTES),
+		.disk_not_root = true,
+		.disk_read_only = true,
+		.vcpus = 2,
+		.mem_mib = 256,
+		.extra = extra,
+	};
+
+	return boot(&c);
+}
+
+static void expect_end(struct guest *g)
+{
+	int got = session_wait(g->wisp, LIMIT_S);
+
+	if (got != 0)
+		fail_msg("ended with %d:\n%s", got, session_output(g->wisp));
+	session_end(g->wisp);
+}
+
+static int call(const struct guest *g, const char *method, const char *path, const char *body)
+{
+	struct api_reply reply;
+
+	api_call(g->socket, method, path, body, &reply);
+	return reply.status;
+}
+
+/* --- what a guest finds --- */
+
+/* Counts of an interrupt, of both processors together. */
+#define COUNT                                                                   \
+	"count() { awk -v n=$1 '$NF == n { s = $2 + $3 } END { print s + 0 }' " \
+	"/proc/interrupts; }\n"
+
+/* Each processor's requests go by its own queue and end by its own vector. */
+static void find_devices(const char *kernel, const char *initrd)
+{
+	struct guest g = boot_script(
+		kernel, initrd,
+		COUNT "for i in 0 1; do taskset $((1 << i)) dd if=/dev/vda of=/dev/null bs=4k "
+		      "count=1 iflag=direct 2>/dev/null; done\n"
+		      "head -c 16 /dev/hwrng >/dev/null\n"
+		      "grep -c 'PCI-MSI' /proc/interrupts | sed s/^/vectors-/\n"
+		      "for n in virtio0-req.0 virtio0-req.1 virtio1-input; do\n"
+		      "[ $(count $n) -gt 0 ] && echo $n-came; done\n"
+		      "cat /sys/bus/pci/devices/0000:00:0[0-9]*/vendor | xargs | sed s/^/ids-/\n"
+		      "exit\n",
+		", \"entropy\": {}");
+
+	/* Configuration and two queues of the disk, configuration and one queue. */
+	session_expect(g.wisp, "vectors-5", LIMIT_S);
+	session_expect(g.wisp, "virtio0-req.0-came", LIMIT_S);
+	session_expect(g.wisp, "virtio0-req.1-came", LIMIT_S);
+	session_expect(g.wisp, "virtio1-input-came", LIMIT_S);
+	session_expect(g.wisp, "ids-0x8086 0x1af4 0x1af4", LIMIT_S);
+	expect_end(&g);
+}
+
+static void test_cloud_kernel(void **state)
+{
+	(void)state;
+	find_devices("vmlinuz-cloud", "initrd-cloud");
+}
+
+static void test_kernel_6_12(void **state)
+{
+	(void)state;
+	find_devices("vmlinuz-6.12", "initrd-6.12");
+}
+
+/* A distribution on its root disk, which both processors write to and verify. */
+static void test_debian(void **state)
+{
+	const char *disk = fixture_path("debian.ext4");
+	struct fixture_config c = {
+		.kernel = need_image("vmlinuz-cloud"),
+		.initrd = need_image("initrd-cloud"),
+		.boot_args = CONSOLE,
+		.vcpus = 2,
+		.mem_mib = 512,
+		.disk = disk,
+		.disk_async = true,
+	};
+	char command[1024];
+	struct guest g;
+
+	(void)state;
+	snprintf(command, sizeof(command), "cp --sparse=always --reflink=auto %s %s",
+		 need_image("debian.ext4"), disk);
+	assert_int_equal(system(command), 0);
+	g = boot(&c);
+	session_expect(g.wisp, "login:", LIMIT_S);
+	session_send(g.wisp, "root\n");
+	session_expect(g.wisp, "# ", LIMIT_S);
+	session_send(g.wisp, "stty -echo; findmnt -no SOURCE / | sed s/^/root-/\n");
+	session_expect(g.wisp, "root-/dev/vda", LIMIT_S);
+	session_send(g.wisp, "fio --name=check --directory=/root --numjobs=2 --size=4m --bs=4k "
+			     "--rw=randrw --ioengine=psync --fsync=64 --verify=crc32c "
+			     "--do_verify=1 --verify_fatal=1 --minimal >/tmp/fio; echo fio-$?\n");
+	session_expect(g.wisp, "fio-0", LIMIT_S);
+	session_send(g.wisp, "poweroff\n");
+	expect_end(&g);
+}
+
+/* --- coming and going --- */
+
+static int plug(const struct guest *g, const char *id, const char *path)
+{
+	char where[64], body[512];
+
+	snprintf(where, sizeof(where), "/drives/%s", id);
+	snprintf(body, sizeof(body),
+		 "{\"drive_id\": \"%s\", \"path_on_host\": \"%s\", \"is_root_device\": false, "
+		 "\"is_read_only\": false}",
+		 id, path);
+	return call(g, "PUT", where, body);
+}
+
+static bool is_configured(const struct guest *g, const char *id)
+{
+	struct api_reply reply;
+	char text[64];
+
+	api_call(g->socket, "GET", "/vm/config", NULL, &reply);
+	assert_int_equal(reply.status, 200);
+	snprintf(text, sizeof(text), "\"drive_id\":\"%s\"", id);
+	return strstr(reply.body, text);
+}
+
+/* Until the guest has let go. */
+static void wait_until_gone(const struct guest *g, const char *id)
+{
+	uint64_t deadline_us = clock_now_us() + LIMIT_S * 1000000ull;
+
+	while (is_configured(g, id)) {
+		if (clock_now_us() > deadline_us)
+			fail_msg("the guest keeps drive %s:\n%s", id, session_output(g->wisp));
+		usleep(RETRY_US);
+	}
+}
+
+/* A file system is made on a disk that came; what was written is there when the disk
+ * comes again, under another name. A second one comes and goes many times. */
+static void come_and_go(const char *kernel, const char *initrd)
+{
+	const char *first = fixture_disk("first.raw", "", DISK_BYTES);
+	const char *second = fixture_disk("second.raw", "SECOND", DISK_BYTES);
+	struct guest g = boot_script(kernel, initrd,
+				     "there() { until [ -b /dev/$1 ]; do sleep 0.1; done; }\n"
+				     "gone() { while [ -b /dev/$1 ]; do sleep 0.1; done; }\n"
+				     "mkdir -p /mnt; echo armed; there vdb\n"
+				     "mke2fs /dev/vdb >/dev/null && mount -t ext4 /dev/vdb /mnt\n"
+				     "seq 100000 >/mnt/numbers; umount /mnt; echo written\n"
+				     "gone vdb; echo first-gone; there vdb\n"
+				     "mount -t ext4 /dev/vdb /mnt\n"
+				     "seq 100000 | cmp - /mnt/numbers && echo read-back\n"
+				     "umount /mnt\n"
+				     "for i in 1 2 3 4 5 6 7; do there vdc; head -c 6 /dev/vdc\n"
+				     "echo -$i; gone vdc; done; exit\n",
+				     "");
+
+	session_expect(g.wisp, "armed", LIMIT_S);
+	assert_int_equal(plug(&g, "first", first), 204);
+	assert_int_equal(plug(&g, "first", first), 400);
+	session_expect(g.wisp, "written", LIMIT_S);
+	assert_int_equal(call(&g, "DELETE", "/drives/first", NULL), 204);
+	session_expect(g.wisp, "first-gone", LIMIT_S);
+	wait_until_gone(&g, "first");
+	assert_int_equal(call(&g, "DELETE", "/drives/first", NULL), 400);
+	assert_int_equal(plug(&g, "again", first), 204);
+	session_expect(g.wisp, "read-back", LIMIT_S);
+	for (int i = 1; i <= SECOND; i++) {
+		char text[16];
+
+		snprintf(text, sizeof(text), "SECOND-%d", i);
+		assert_int_equal(plug(&g, "second", second), 204);
+		session_expect(g.wisp, text, LIMIT_S);
+		assert_int_equal(call(&g, "DELETE", "/drives/second", NULL), 204);
+		wait_until_gone(&g, "second");
+	}
+	expect_end(&g);
+}
+
+static void test_hotplug(void **state)
+{
+	(void)state;
+	come_and_go("vmlinuz-cloud", "initrd-cloud");
+}
+
+static void test_hotplug_6_12(void **state)
+{
+	(void)state;
+	come_and_go("vmlinuz-6.12", "initrd-6.12");
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cloud_kernel), cmocka_unit_test(test_kernel_6_12),
+		cmocka_unit_test(test_debian),	     cmocka_unit_test(test_hotplug),
+		cmocka_unit_test(test_hotplug_6_12),
+	};
+
+	if (!fixture_has_kvm()) {
+		puts("skipped: /dev/kvm cannot be opened here");
+		return SKIPPED;
+	}
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
