@@ -380,6 +380,30 @@ static int get_balloon_statistics(struct api_call *call)
 	return r;
 }
 
+static int start_hinting(struct api_call *call)
+{
+	const struct hinting_config *c = call->config;
+
+	return vm_start_hinting(call->vm, c->acknowledge_on_stop, &call->err);
+}
+
+static int stop_hinting(struct api_call *call)
+{
+	return vm_stop_hinting(call->vm, &call->err);
+}
+
+static int get_hinting(struct api_call *call)
+{
+	struct virtio_balloon_hinting h;
+	int r = vm_hinting(call->vm, &h, &call->err);
+
+	if (r < 0)
+		return r;
+	return reply_with(call,
+			  json_pack("{s:I, s:o}", "host_cmd", (json_int_t)h.host_cmd, "guest_cmd",
+				    h.guest_told ? json_integer(h.guest_cmd) : json_null()));
+}
+
 static int put_action(struct api_call *call)
 {
 	static const struct {
@@ -444,6 +468,10 @@ const struct route routes[] = {
 	{ VERB_GET,   "/balloon/statistics", VM_LIVE,    .run = get_balloon_statistics },
 	{ VERB_PATCH, "/balloon/statistics", VM_LIVE,    &body_polling,
 	  .run = patch_balloon_statistics },
+	{ VERB_GET,   "/balloon/hinting/status", VM_LIVE, .run = get_hinting },
+	{ VERB_PATCH, "/balloon/hinting/start",  VM_LIVE, &body_hinting, .body_optional = true,
+	  .run = start_hinting },
+	{ VERB_PATCH, "/balloon/hinting/stop",   VM_LIVE, .body_optional = true, .run = stop_hinting },
 	{ VERB_GET,   "/hotplug/memory", VM_LIVE,        .run = get_memory,
 	  .metric = "hotplug_memory" },
 	{ VERB_PUT,   "/hotplug/memory", VM_NOT_STARTED, &body_memory,      .run = put_memory,
@@ -492,8 +520,10 @@ static const struct route *find_route(const struct http_request *request, const 
 	return NULL;
 }
 
-/* Firecracker's rule on bodies depends on the verb alone, known path or not. */
-static int check_body_presence(const struct http_request *request, struct error *err)
+/* Firecracker's rule on bodies depends on the verb alone, known path or not, with few
+ * exceptions. */
+static int check_body_presence(const struct route *route, const struct http_request *request,
+			       struct error *err)
 {
 	static const struct {
 		bool body;
@@ -505,7 +535,7 @@ static int check_body_presence(const struct http_request *request, struct error 
 		[VERB_DELETE] = { false, "Empty Delete request." },
 	};
 
-	if (rules[request->verb].body == (request->body_len > 0))
+	if ((route && route->body_optional) || rules[request->verb].body == (request->body_len > 0))
 		return 0;
 	return error_set(err, -EINVAL, NULL, NULL, "%s", rules[request->verb].fault);
 }
@@ -536,7 +566,7 @@ static int read_body(const struct route *route, const struct http_request *reque
 	unsigned flags = route->present ? BODY_PARTIAL : 0;
 	int r = prepare_config(route, call);
 
-	if (r < 0)
+	if (r < 0 || (route->body_optional && request->body_len == 0))
 		return r;
 	r = body_read_text(route->body, request->body, request->body_len, flags, call->config,
 			   &call->err);
@@ -552,7 +582,7 @@ static int dispatch(const struct http_request *request, struct api_call *call,
 		    const struct route **ret)
 {
 	const struct route *route = find_route(request, &call->id);
-	int r = check_body_presence(request, &call->err);
+	int r = check_body_presence(route, request, &call->err);
 
 	if (r < 0)
 		return r;

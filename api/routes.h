@@ -34,6 +34,7 @@ struct route {
 	/* A PATCH's starting point, copied; NULL: the table's defaults, all required. */
 	const void *(*present)(const struct vm *vm);
 	int (*run)(struct api_call *call); /* 0, or negative with call->err set */
+	bool body_optional;		   /* may be missing whatever the verb */
 	const char *deprecated;		   /* a body field that calls for "Deprecation" */
 	const char *metric;		   /* what the metrics call it; NULL: not counted */
 };

@@ -470,6 +470,17 @@ const struct body_table body_target = {
 	TABLE(balloon_target_config, target_fields),
 };
 
+static const struct body_field hinting_fields[] = {
+	{ .name = "acknowledge_on_stop",
+	  .type = BODY_BOOL,
+	  PLACE(hinting_config, acknowledge_on_stop) },
+};
+static const struct hinting_config hinting_default = { .acknowledge_on_stop = true };
+const struct body_table body_hinting = {
+	TABLE(hinting_config, hinting_fields),
+	.defaults = &hinting_default,
+};
+
 static const struct body_field polling_fields[] = {
 	{ .name = "stats_polling_interval_s",
 	  .type = BODY_U64,

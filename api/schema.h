@@ -31,6 +31,10 @@ struct balloon_target_config {
 	uint64_t amount_mib;
 };
 
+struct hinting_config {
+	bool acknowledge_on_stop;
+};
+
 struct balloon_polling_config {
 	uint64_t stats_polling_interval_s;
 };
@@ -76,6 +80,7 @@ extern const struct body_table body_vsock;	   /* struct vsock_config */
 extern const struct body_table body_memory;	   /* struct memory_hotplug_config */
 extern const struct body_table body_memory_target; /* struct memory_target_config */
 extern const struct body_table body_target;	   /* struct balloon_target_config */
+extern const struct body_table body_hinting;	   /* struct hinting_config */
 extern const struct body_table body_polling;	   /* struct balloon_polling_config */
 extern const struct body_table body_action;	   /* struct action_config */
 extern const struct body_table body_vm_state;	   /* struct vm_state_config */

@@ -113,7 +113,7 @@ struct balloon_config {
 	uint64_t amount_mib; /* the target: at most the machine's memory */
 	bool deflate_on_oom;
 	uint64_t stats_polling_interval_s; /* 0: no statistics */
-	bool free_page_hinting;		   /* refused when set */
+	bool free_page_hinting;
 	bool free_page_reporting;
 };
 

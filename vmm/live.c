@@ -128,16 +128,15 @@ static struct balloon_config *find_balloon(struct slots *s, struct virtio_dev **
 }
 
 /* What the device refused, as Firecracker says it. */
-static int balloon_error(int r, const char *no_statistics, struct error *err)
+static int balloon_error(int r, const char *not_enabled, struct error *err)
 {
 	if (r == -ENODEV)
 		return error_set(err, r, NULL, NULL,
 				 "Device is inactive, check if balloon driver is enabled in guest "
 				 "kernel.");
 	if (r == -ENODATA)
-		return error_set(err, r, NULL,
-				 "PUT /balloon with stats_polling_interval_s before the start",
-				 "%s", no_statistics);
+		return error_set(err, r, NULL, "PUT /balloon with it before the start", "%s",
+				 not_enabled);
 	return r < 0 ? error_set(err, r, NULL, NULL, "the balloon: %s", strerror(-r)) : 0;
 }
 
@@ -178,6 +177,35 @@ int live_balloon_statistics(struct slots *s, struct virtio_balloon_statistics *r
 		return -ENODEV;
 	return balloon_error(virtio_balloon_statistics(dev, ret),
 			     "Statistics for the balloon device are not enabled", err);
+}
+
+static const char no_hinting[] = "Free page hinting of the balloon device is not enabled";
+
+int live_start_hinting(struct slots *s, bool acknowledge, struct error *err)
+{
+	struct virtio_dev *dev;
+
+	if (!find_balloon(s, &dev, err))
+		return -ENODEV;
+	return balloon_error(virtio_balloon_hint_start(dev, acknowledge), no_hinting, err);
+}
+
+int live_stop_hinting(struct slots *s, struct error *err)
+{
+	struct virtio_dev *dev;
+
+	if (!find_balloon(s, &dev, err))
+		return -ENODEV;
+	return balloon_error(virtio_balloon_hint_stop(dev), no_hinting, err);
+}
+
+int live_hinting(struct slots *s, struct virtio_balloon_hinting *ret, struct error *err)
+{
+	struct virtio_dev *dev;
+
+	if (!find_balloon(s, &dev, err))
+		return -ENODEV;
+	return balloon_error(virtio_balloon_hint_status(dev, ret), no_hinting, err);
 }
 
 static const struct memory_hotplug_config *find_memory(struct slots *s, struct virtio_dev **dev,

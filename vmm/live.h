@@ -9,8 +9,9 @@
 
 #include "vmm/slots.h"
 
-struct virtio_balloon_statistics; /* devices/virtio/balloon.h */
-struct virtio_mem_status;	  /* devices/virtio/mem.h */
+struct virtio_balloon_hinting; /* devices/virtio/balloon.h */
+struct virtio_balloon_statistics;
+struct virtio_mem_status; /* devices/virtio/mem.h */
 
 /* Another file, or the same one that has grown; other limits. */
 int live_patch_drive(struct slots *s, const struct drive_update *c, struct error *err);
@@ -24,6 +25,11 @@ int live_patch_balloon(struct slots *s, uint64_t amount_mib, struct error *err);
 int live_patch_balloon_statistics(struct slots *s, uint64_t interval_s, struct error *err);
 int live_balloon_statistics(struct slots *s, struct virtio_balloon_statistics *ret,
 			    struct error *err);
+
+/* A run of free page hinting, which ends by itself with acknowledge. */
+int live_start_hinting(struct slots *s, bool acknowledge, struct error *err);
+int live_stop_hinting(struct slots *s, struct error *err);
+int live_hinting(struct slots *s, struct virtio_balloon_hinting *ret, struct error *err);
 
 /* How much hot-plugged memory the guest should have, and has. */
 int live_patch_memory(struct slots *s, uint64_t requested_mib, struct error *err);

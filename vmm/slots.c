@@ -130,6 +130,7 @@ static int create_balloon(const void *config, struct virtio_dev **ret, struct er
 		.target_pages = (uint32_t)(c->amount_mib * VIRTIO_BALLOON_MIB),
 		.deflate_on_oom = c->deflate_on_oom,
 		.free_page_reporting = c->free_page_reporting,
+		.free_page_hinting = c->free_page_hinting,
 		.interval_s = (uint32_t)c->stats_polling_interval_s,
 	};
 	int r = virtio_balloon_create(&options, ret);

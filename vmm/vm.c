@@ -355,10 +355,6 @@ int vm_put_balloon(struct vm *vm, const struct balloon_config *c, struct error *
 		r = check_amount(vm, c->amount_mib, err);
 	if (r < 0)
 		return r;
-	if (c->free_page_hinting)
-		return error_set(err, -EOPNOTSUPP, "free_page_hinting",
-				 "leave it out or give false; free_page_reporting is supported",
-				 "free_page_hinting is not supported by this version of wisp.");
 	return slots_put(vm->slots, SLOT_BALLOON, "balloon", c, err);
 }
 
@@ -673,6 +669,27 @@ int vm_balloon_statistics(struct vm *vm, struct virtio_balloon_statistics *ret, 
 	int r = check_started(vm, err);
 
 	return r < 0 ? r : live_balloon_statistics(vm->slots, ret, err);
+}
+
+int vm_start_hinting(struct vm *vm, bool acknowledge, struct error *err)
+{
+	int r = check_started(vm, err);
+
+	return r < 0 ? r : live_start_hinting(vm->slots, acknowledge, err);
+}
+
+int vm_stop_hinting(struct vm *vm, struct error *err)
+{
+	int r = check_started(vm, err);
+
+	return r < 0 ? r : live_stop_hinting(vm->slots, err);
+}
+
+int vm_hinting(struct vm *vm, struct virtio_balloon_hinting *ret, struct error *err)
+{
+	int r = check_started(vm, err);
+
+	return r < 0 ? r : live_hinting(vm->slots, ret, err);
 }
 
 void vm_stop(struct vm *vm, int exit_status)

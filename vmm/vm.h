@@ -11,8 +11,9 @@
 #include "vmm/base/loop.h"
 #include "vmm/config.h"
 
-struct virtio_balloon_statistics; /* devices/virtio/balloon.h */
-struct virtio_mem_status;	  /* devices/virtio/mem.h */
+struct virtio_balloon_hinting; /* devices/virtio/balloon.h */
+struct virtio_balloon_statistics;
+struct virtio_mem_status; /* devices/virtio/mem.h */
 struct vm;
 
 /* Bits, so that a route can name the set of states in which it is allowed. */
@@ -95,6 +96,11 @@ int vm_press_power_button(struct vm *vm, struct error *err);
 int vm_patch_balloon(struct vm *vm, uint64_t amount_mib, struct error *err);
 int vm_patch_balloon_statistics(struct vm *vm, uint64_t interval_s, struct error *err);
 int vm_balloon_statistics(struct vm *vm, struct virtio_balloon_statistics *ret, struct error *err);
+
+/* The same of free page hinting, which must have been configured. */
+int vm_start_hinting(struct vm *vm, bool acknowledge, struct error *err);
+int vm_stop_hinting(struct vm *vm, struct error *err);
+int vm_hinting(struct vm *vm, struct virtio_balloon_hinting *ret, struct error *err);
 
 /* After the start: another file, or the same one that has grown, and other limits. */
 int vm_patch_drive(struct vm *vm, const struct drive_update *c, struct error *err);

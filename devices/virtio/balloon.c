@@ -18,14 +18,21 @@
  * With free page reporting the driver offers the pages themselves, as buffers,
  * whenever it has large free blocks; it takes them back by taking the buffers back.
  *
+ * Free page hinting is the same for once, when the host asks for it (5.5.6.6). The host
+ * gives a run a number; the driver answers with it, offers its free pages, which it keeps
+ * from everybody else meanwhile, and says when it has no more; then the host ends the run.
+ * What comes without the present number is ignored. A driver short of memory may use its
+ * pages again before the end, even before the device has seen them: what it stores there
+ * in that moment may be lost, which no device can tell that does not track the guest's
+ * stores. Free page reporting has no such moment.
+ *
  * The statistics queue turns the roles around: the driver leaves one filled buffer
  * there, the device holds it, and giving it back asks for the next (5.5.6.3). A
  * timer does that. The buffer in hand is dropped when the device quiesces.
  *
  * Queues: the specification gives each optional queue a fixed index; Linux up to
- * this day counts only those that were negotiated. The two differ in the reporting
- * queue alone, as free page hinting is not offered: a driver that has queue 4 set
- * up means that one, any other the first after those in use.
+ * this day counts only those that were negotiated. A driver that has the last of those
+ * set up where the specification has it means the first, any other the second.
  *
  * System calls: timerfd_settime, read, and those of gmem_discard.
  */
@@ -53,15 +60,17 @@ enum {
 };
 
 /* 5.5.2 */
-enum { QUEUE_INFLATE, QUEUE_DEFLATE, QUEUE_STATS, QUEUE_REPORTING = 4, QUEUES };
+enum { QUEUE_INFLATE, QUEUE_DEFLATE, QUEUE_STATS, QUEUE_HINTING, QUEUE_REPORTING, QUEUES };
 
 #define BIT(n) (UINT64_C(1) << (n))
 
-/* The part of struct virtio_balloon_config that exists without hinting and
- * poisoning (5.5.4). */
+/* The part of struct virtio_balloon_config that exists without poisoning (5.5.4). */
 struct config {
-	uint32_t num_pages, actual;
+	uint32_t num_pages, actual, free_page_hint_cmd_id;
 };
+
+/* Commands below are not numbers of runs. */
+enum { FIRST_RUN = VIRTIO_BALLOON_CMD_ID_DONE + 1 };
 
 struct virtio_balloon {
 	struct virtio_dev dev;
@@ -74,6 +83,10 @@ struct virtio_balloon {
 	struct virtq_req stats_req;
 	uint32_t stats_known;
 	uint64_t stats[VIRTIO_BALLOON_STATS];
+
+	struct virtio_balloon_hinting hinting;
+	uint32_t last_run;
+	bool acknowledge; /* end the run when the driver says that it is through */
 
 	uint32_t pfn[PFNS_MAX]; /* the list being served */
 };
@@ -90,12 +103,17 @@ static uint64_t balloon_features(const struct virtio_dev *d)
 
 	return (o->interval_s ? BIT(VIRTIO_BALLOON_F_STATS_VQ) : 0) |
 	       (o->deflate_on_oom ? BIT(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) : 0) |
+	       (o->free_page_hinting ? BIT(VIRTIO_BALLOON_F_FREE_PAGE_HINT) : 0) |
 	       (o->free_page_reporting ? BIT(VIRTIO_BALLOON_F_REPORTING) : 0);
 }
 
 static struct config config_of(const struct virtio_balloon *b)
 {
-	return (struct config){ htole32(b->options.target_pages), htole32(b->actual_pages) };
+	return (struct config){
+		.num_pages = htole32(b->options.target_pages),
+		.actual = htole32(b->actual_pages),
+		.free_page_hint_cmd_id = htole32(b->hinting.host_cmd),
+	};
 }
 
 static void balloon_config_read(const struct virtio_dev *d, size_t off, void *dst, size_t len)
@@ -105,7 +123,7 @@ static void balloon_config_read(const struct virtio_dev *d, size_t off, void *ds
 	memcpy(dst, (const char *)&c + off, len);
 }
 
-/* Any part of `actual`; what is written over num_pages is lost. */
+/* Any part of `actual`; what is written elsewhere is lost. */
 static void balloon_config_write(struct virtio_dev *d, size_t off, const void *src, size_t len)
 {
 	struct virtio_balloon *b = to_balloon(d);
@@ -231,6 +249,58 @@ static bool serve_reports(struct virtio_balloon *b, struct virtq *q)
 	return runs >= BURST_RUNS || bytes >= REPORT_MAX_BYTES;
 }
 
+static void command(struct virtio_balloon *b, uint32_t cmd)
+{
+	b->hinting.host_cmd = cmd;
+	virtio_dev_config_changed(&b->dev);
+}
+
+/* The driver begins a run, or has no more pages for it. False: that is no command. */
+static bool take_command(struct virtio_balloon *b, const struct iov *out)
+{
+	struct virtio_balloon_hinting *h = &b->hinting;
+	uint32_t cmd;
+
+	if (out->len != sizeof(cmd) || iov_read(out, 0, &cmd, sizeof(cmd)) < 0)
+		return false;
+	h->guest_cmd = le32toh(cmd);
+	h->guest_told = true;
+	if (h->guest_cmd == VIRTIO_BALLOON_CMD_ID_STOP && b->acknowledge &&
+	    h->host_cmd >= FIRST_RUN)
+		command(b, VIRTIO_BALLOON_CMD_ID_DONE);
+	return true;
+}
+
+static bool in_run(const struct virtio_balloon *b)
+{
+	const struct virtio_balloon_hinting *h = &b->hinting;
+
+	return h->guest_told && h->guest_cmd == h->host_cmd && h->host_cmd >= FIRST_RUN;
+}
+
+static bool serve_hints(struct virtio_balloon *b, struct virtq *q)
+{
+	size_t runs = 0, bytes = 0;
+	unsigned served = 0;
+	struct virtq_req req;
+
+	while (runs < BURST_RUNS && bytes < REPORT_MAX_BYTES && served < BURST_REQUESTS &&
+	       virtq_pop(q, &req) > 0) {
+		if (req.out.len > 0 && !take_command(b, &req.out)) {
+			virtio_dev_fail(&b->dev, "not a hinting command");
+			break;
+		}
+		if (in_run(b)) {
+			runs += req.in.count;
+			bytes += report_one(&b->dev, &req.in);
+		}
+		virtq_push(q, &req, 0);
+		served++;
+	}
+	virtq_publish(q);
+	return runs >= BURST_RUNS || bytes >= REPORT_MAX_BYTES || served == BURST_REQUESTS;
+}
+
 /* Tags that are not known, and what follows the last whole entry, are skipped. */
 static void read_stats(struct virtio_balloon *b, const struct iov *out)
 {
@@ -325,14 +395,32 @@ static int balloon_activate(struct virtio_dev *d)
 
 	b->actual_pages = 0;
 	b->stats_known = 0;
+	b->hinting = (struct virtio_balloon_hinting){ .host_cmd = VIRTIO_BALLOON_CMD_ID_STOP };
 	return 0;
 }
 
-static unsigned reporting_queue(const struct virtio_dev *d)
+/* Which of the optional queues the driver means by this index; QUEUES: none. */
+static unsigned optional_queue(const struct virtio_dev *d, unsigned index)
 {
-	if (virtq_enabled(d->vq[QUEUE_REPORTING]))
-		return QUEUE_REPORTING;
-	return virtio_dev_has(d, VIRTIO_BALLOON_F_STATS_VQ) ? QUEUE_STATS + 1 : QUEUE_STATS;
+	static const struct {
+		unsigned queue, feature;
+	} optional[] = {
+		{ QUEUE_STATS, VIRTIO_BALLOON_F_STATS_VQ },
+		{ QUEUE_HINTING, VIRTIO_BALLOON_F_FREE_PAGE_HINT },
+		{ QUEUE_REPORTING, VIRTIO_BALLOON_F_REPORTING },
+	};
+	unsigned fixed = QUEUES, counted = QUEUES, last = QUEUE_STATS, next = QUEUE_STATS;
+
+	for (unsigned i = 0; i < sizeof(optional) / sizeof(optional[0]); i++) {
+		if (!virtio_dev_has(d, optional[i].feature))
+			continue;
+		last = optional[i].queue;
+		if (index == last)
+			fixed = last;
+		if (index == next++)
+			counted = last;
+	}
+	return virtq_enabled(d->vq[last]) ? fixed : counted;
 }
 
 static bool balloon_kick(struct virtio_dev *d, unsigned index)
@@ -340,16 +428,21 @@ static bool balloon_kick(struct virtio_dev *d, unsigned index)
 	struct virtio_balloon *b = to_balloon(d);
 	struct virtq *q = d->vq[index];
 
-	if (index == QUEUE_INFLATE)
+	switch (index < QUEUE_STATS ? index : optional_queue(d, index)) {
+	case QUEUE_INFLATE:
 		return serve_inflate(b, q);
-	if (index == QUEUE_DEFLATE)
+	case QUEUE_DEFLATE:
 		return serve_deflate(q);
-	if (index == QUEUE_STATS && virtio_dev_has(d, VIRTIO_BALLOON_F_STATS_VQ))
+	case QUEUE_STATS:
 		return serve_stats(b, q);
-	if (index == reporting_queue(d) && virtio_dev_has(d, VIRTIO_BALLOON_F_REPORTING))
+	case QUEUE_HINTING:
+		return serve_hints(b, q);
+	case QUEUE_REPORTING:
 		return serve_reports(b, q);
-	virtio_dev_fail(d, "kick of a queue whose feature was not negotiated");
-	return false;
+	default:
+		virtio_dev_fail(d, "kick of a queue whose feature was not negotiated");
+		return false;
+	}
 }
 
 static void balloon_quiesce(struct virtio_dev *d)
@@ -394,6 +487,7 @@ int virtio_balloon_create(const struct virtio_balloon_options *options, struct v
 		return -ENOMEM;
 	b->dev.ops = &balloon_ops;
 	b->options = *options;
+	b->last_run = FIRST_RUN - 1;
 	b->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (b->timer < 0) {
 		int r = -errno;
@@ -451,6 +545,54 @@ int virtio_balloon_statistics(struct virtio_dev *d, struct virtio_balloon_statis
 		ret->known = b->stats_known;
 		memcpy(ret->value, b->stats, sizeof(ret->value));
 	}
+	pthread_mutex_unlock(d->events->lock);
+	return r;
+}
+
+/* With the lock held: whether runs can be had. */
+static int check_hinting(const struct virtio_balloon *b)
+{
+	if (!b->options.free_page_hinting)
+		return -ENODATA;
+	return virtio_dev_live(&b->dev) && virtio_dev_has(&b->dev, VIRTIO_BALLOON_F_FREE_PAGE_HINT)
+		       ? 0
+		       : -ENODEV;
+}
+
+static int give_command(struct virtio_balloon *b, bool start, bool acknowledge)
+{
+	int r;
+
+	pthread_mutex_lock(b->dev.events->lock);
+	r = check_hinting(b);
+	if (r == 0 && start) {
+		b->last_run = b->last_run < UINT32_MAX ? b->last_run + 1 : FIRST_RUN;
+		b->acknowledge = acknowledge;
+	}
+	if (r == 0)
+		command(b, start ? b->last_run : VIRTIO_BALLOON_CMD_ID_DONE);
+	pthread_mutex_unlock(b->dev.events->lock);
+	return r;
+}
+
+int virtio_balloon_hint_start(struct virtio_dev *d, bool acknowledge)
+{
+	return give_command(to_balloon(d), true, acknowledge);
+}
+
+int virtio_balloon_hint_stop(struct virtio_dev *d)
+{
+	return give_command(to_balloon(d), false, false);
+}
+
+int virtio_balloon_hint_status(struct virtio_dev *d, struct virtio_balloon_hinting *ret)
+{
+	int r;
+
+	pthread_mutex_lock(d->events->lock);
+	r = check_hinting(to_balloon(d));
+	if (r == 0)
+		*ret = to_balloon(d)->hinting;
 	pthread_mutex_unlock(d->events->lock);
 	return r;
 }

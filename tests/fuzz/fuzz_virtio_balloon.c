@@ -9,7 +9,7 @@
 #include "devices/virtio/balloon.h"
 #include "tests/fuzz/virtio_script.h"
 
-enum { KINDS = 8, TARGET_PAGES = 1000, RAM_PAGE = 0x6000 };
+enum { KINDS = 16, TARGET_PAGES = 1000, RAM_PAGE = 0x6000 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,6 +20,7 @@ static void create(struct virtio_script *s, unsigned kind)
 		.deflate_on_oom = kind & 1,
 		.free_page_reporting = kind & 2,
 		.interval_s = kind & 4,
+		.free_page_hinting = kind & 8,
 	};
 	struct virtio_dev *dev;
 

@@ -374,7 +374,6 @@ static const struct bad_case bad_cases[] = {
 	{ .path = "/entropy", "{\"colour\": 5}", "colour", "unknown field" },
 	{ .path = "/entropy", "{", "", "" },
 	{ BALLOON("129", ""), "amount_mib", "Amount of pages requested is too large" },
-	{ BALLOON("128", ", \"free_page_hinting\": true"), "free_page_hinting", "not supported" },
 	{ BALLOON("128", ", \"stats_polling_interval_s\": 65536"), "stats_polling_interval_s", "" },
 	{ VSOCK("2", "v.sock"), "guest_cid", "out of range" },
 	{ VSOCK("3", "none/v.sock"), "uds_path", "No such file" },

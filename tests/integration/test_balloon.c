@@ -235,6 +235,48 @@ static void test_reporting_6_12(void **state)
 	report_free_pages("vmlinuz-6.12", "initrd-6.12", "");
 }
 
+static void wait_for_hints(const struct guest *g)
+{
+	uint64_t deadline_us = clock_now_us() + LIMIT_S * 1000000ull;
+	struct api_reply reply;
+
+	for (;;) {
+		api_call(g->socket, "GET", "/balloon/hinting/status", NULL, &reply);
+		assert_int_equal(reply.status, 200);
+		if (strstr(reply.body, "{\"host_cmd\":1,\"guest_cmd\":0}"))
+			return;
+		if (clock_now_us() > deadline_us)
+			fail_msg("the run does not end: %s", reply.body);
+		usleep(RETRY_US);
+	}
+}
+
+/* The guest tells when it is asked, once. */
+static void test_hinting(void **state)
+{
+	struct guest g = boot("vmlinux-minimal", "initramfs.cpio",
+			      SCRIPT "echo filled; read word </dev/console; rm /f; echo removed\n"
+				     "read word </dev/console\n" USE_AGAIN,
+			      ", \"balloon\": {\"amount_mib\": 0, \"deflate_on_oom\": false, "
+			      "\"free_page_hinting\": true}");
+	struct api_reply reply;
+	long full_mib;
+
+	(void)state;
+	session_expect(g.wisp, "filled", LIMIT_S);
+	full_mib = resident_mib(&g);
+	session_send(g.wisp, "remove\n");
+	session_expect(g.wisp, "removed", LIMIT_S);
+	api_call(g.socket, "PATCH", "/balloon/hinting/start", "{\"acknowledge_on_stop\": true}",
+		 &reply);
+	assert_int_equal(reply.status, 204);
+	wait_for_hints(&g);
+	wait_for_resident(&g, full_mib - FILE_MIB * 3 / 4);
+	session_send(g.wisp, "go on\n");
+	session_expect(g.wisp, "contents-right", LIMIT_S);
+	expect_end(&g);
+}
+
 /* A guest that runs out of memory takes back what it lent before it kills anything. */
 static void test_deflate_on_oom(void **state)
 {
@@ -334,8 +376,9 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inflate_deflate), cmocka_unit_test(test_reporting),
-		cmocka_unit_test(test_reporting_6_12),	cmocka_unit_test(test_deflate_on_oom),
-		cmocka_unit_test(test_hotplug),		cmocka_unit_test(test_hotplug_6_12),
+		cmocka_unit_test(test_reporting_6_12),	cmocka_unit_test(test_hinting),
+		cmocka_unit_test(test_deflate_on_oom),	cmocka_unit_test(test_hotplug),
+		cmocka_unit_test(test_hotplug_6_12),
 	};
 
 	if (!fixture_has_kvm()) {

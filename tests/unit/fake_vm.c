@@ -448,6 +448,23 @@ int vm_balloon_statistics(struct vm *vm, struct virtio_balloon_statistics *ret, 
 	return record(vm, "balloon_statistics", err);
 }
 
+int vm_start_hinting(struct vm *vm, bool acknowledge, struct error *err)
+{
+	return record(vm, acknowledge ? "start_hinting" : "start_hinting_unacknowledged", err);
+}
+
+int vm_stop_hinting(struct vm *vm, struct error *err)
+{
+	return record(vm, "stop_hinting", err);
+}
+
+/* Run 5 is asked for; a guest that has a balloon has told of run 4. */
+int vm_hinting(struct vm *vm, struct virtio_balloon_hinting *ret, struct error *err)
+{
+	*ret = (struct virtio_balloon_hinting){ 5, vm->has_balloon, 4 };
+	return record(vm, "hinting", err);
+}
+
 static void on_end(void *arg, uint32_t events)
 {
 	struct vm *vm = arg;

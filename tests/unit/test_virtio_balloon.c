@@ -24,9 +24,10 @@ enum {
 	FILL = 0x5a,
 	TARGET = VIRTIO_MMIO_CONFIG,
 	ACTUAL = VIRTIO_MMIO_CONFIG + 4,
+	HINT_CMD = VIRTIO_MMIO_CONFIG + 8,
 };
 
-enum { INFLATE, DEFLATE, STATS, REPORTING = 4 };
+enum { INFLATE, DEFLATE, STATS, HINTING, REPORTING };
 
 #define F(name) (1ull << VIRTIO_BALLOON_F_##name)
 
@@ -142,6 +143,7 @@ static void features_follow_the_options(void **state)
 		{ { 0 }, 0 },
 		{ { .deflate_on_oom = true }, F(DEFLATE_ON_OOM) },
 		{ { .free_page_reporting = true }, F(REPORTING) },
+		{ { .free_page_hinting = true }, F(FREE_PAGE_HINT) },
 		{ { .interval_s = 5 }, F(STATS_VQ) },
 	};
 	const uint64_t all = F(MUST_TELL_HOST) | F(STATS_VQ) | F(DEFLATE_ON_OOM) |
@@ -372,6 +374,116 @@ static void bad_reports(void **state)
 	driver_destroy(&d);
 }
 
+static void create_hinting(struct driver *d, unsigned queue)
+{
+	const struct virtio_balloon_options o = { .free_page_hinting = true };
+
+	create(d, &o);
+	start(d, F(FREE_PAGE_HINT), queue);
+}
+
+static bool tell(struct driver *d, unsigned queue, uint32_t cmd)
+{
+	const struct driver_buffer b = { LIST, sizeof(cmd), false };
+
+	write_list(d, &cmd, 1);
+	return request(d, queue, &b, 1);
+}
+
+static bool hint(struct driver *d, unsigned queue, uint64_t at)
+{
+	const struct driver_buffer b = { at, 2 * PAGE, true };
+
+	fill(d, at, 2 * PAGE);
+	return request(d, queue, &b, 1);
+}
+
+/* A run from start to end, with the queue where the specification has it, and where
+ * Linux puts it. Only what comes with the run's number counts. */
+static void hinted_pages_are_given_back(void **state)
+{
+	static const unsigned queues[] = { HINTING, STATS };
+	const uint64_t at = DRIVER_HIGH;
+	struct virtio_balloon_hinting h;
+	struct driver d;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned q = queues[i];
+
+		create_hinting(&d, q);
+		assert_true(hint(&d, q, at));
+		assert_true(holds(&d, at, 2 * PAGE, FILL));
+		assert_int_equal(virtio_balloon_hint_start(d.dev, true), 0);
+		assert_int_equal(driver_interrupts(&d), 2);
+		assert_int_equal(driver_get(&d, HINT_CMD), 2);
+		assert_true(hint(&d, q, at));
+		assert_true(holds(&d, at, 2 * PAGE, FILL));
+		assert_true(tell(&d, q, 3));
+		assert_true(hint(&d, q, at));
+		assert_true(holds(&d, at, 2 * PAGE, FILL));
+		assert_true(tell(&d, q, 2));
+		assert_true(hint(&d, q, at));
+		assert_true(holds(&d, at, 2 * PAGE, 0));
+		assert_int_equal(virtio_balloon_hint_status(d.dev, &h), 0);
+		assert_true(h.guest_told && h.host_cmd == 2 && h.guest_cmd == 2);
+		assert_true(tell(&d, q, 0));
+		assert_int_equal(driver_get(&d, HINT_CMD), 1);
+		assert_true(hint(&d, q, at));
+		assert_true(holds(&d, at, 2 * PAGE, FILL));
+		/* The next run has another number, and this time the host ends it. */
+		assert_int_equal(virtio_balloon_hint_start(d.dev, false), 0);
+		assert_int_equal(driver_get(&d, HINT_CMD), 3);
+		assert_true(tell(&d, q, 3));
+		assert_true(tell(&d, q, 0));
+		assert_int_equal(driver_get(&d, HINT_CMD), 3);
+		assert_int_equal(virtio_balloon_hint_stop(d.dev), 0);
+		assert_int_equal(driver_get(&d, HINT_CMD), 1);
+		driver_destroy(&d);
+	}
+}
+
+static void bad_hints(void **state)
+{
+	static const struct driver_buffer rows[] = {
+		{ LIST, 3, false },
+		{ LIST, 5, false },
+		{ DRIVER_HIGH_END - PAGE, 2 * PAGE, true },
+	};
+	struct driver d;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		create_hinting(&d, HINTING);
+		assert_false(request(&d, HINTING, &rows[i], 1));
+		assert_true(failed(&d));
+		assert_int_equal(virtio_balloon_hint_start(d.dev, true), -ENODEV);
+		driver_destroy(&d);
+	}
+}
+
+static void no_hints_without_the_feature(void **state)
+{
+	struct virtio_balloon_hinting h;
+	struct driver d;
+
+	(void)state;
+	create_all(&d, F(REPORTING), REPORTING);
+	assert_int_equal(virtio_balloon_hint_start(d.dev, true), -ENODATA);
+	assert_int_equal(virtio_balloon_hint_status(d.dev, &h), -ENODATA);
+	driver_destroy(&d);
+	create_hinting(&d, HINTING);
+	assert_int_equal(virtio_balloon_hint_start(d.dev, true), 0);
+	/* A new driver knows nothing of the old one's run. */
+	start(&d, F(FREE_PAGE_HINT), HINTING);
+	assert_int_equal(driver_get(&d, HINT_CMD), 0);
+	assert_int_equal(virtio_balloon_hint_status(d.dev, &h), 0);
+	assert_false(h.guest_told);
+	start(&d, 0, INFLATE);
+	assert_int_equal(virtio_balloon_hint_stop(d.dev), -ENODEV);
+	driver_destroy(&d);
+}
+
 static void queue_without_its_feature(void **state)
 {
 	static const unsigned queues[] = { STATS, 3, REPORTING };
@@ -522,6 +634,9 @@ int main(void)
 		cmocka_unit_test(deflation_changes_nothing),
 		cmocka_unit_test(reported_pages_are_given_back),
 		cmocka_unit_test(bad_reports),
+		cmocka_unit_test(hinted_pages_are_given_back),
+		cmocka_unit_test(bad_hints),
+		cmocka_unit_test(no_hints_without_the_feature),
 		cmocka_unit_test(queue_without_its_feature),
 		cmocka_unit_test(target_and_actual),
 		cmocka_unit_test(no_driver_no_target),
