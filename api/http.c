@@ -324,7 +324,9 @@ int http_listen(const struct http_config *config, struct loop *loop, struct http
 		return error_set(err, -ENOMEM, "api-sock", NULL, "No memory for the API server");
 	*s = (struct http_server){ .config = *config, .loop = loop, .spare = -1 };
 
-	r = listener_open(&s->listener, config->socket_path, 0, BACKLOG, &name, err);
+	r = config->inherited_fd
+		    ? listener_adopt(&s->listener, config->inherited_fd, &name, err)
+		    : listener_open(&s->listener, config->socket_path, 0, BACKLOG, &name, err);
 	if (r < 0)
 		goto fail;
 	s->spare = fcntl(s->listener.fd, F_DUPFD_CLOEXEC, 0);

@@ -31,13 +31,14 @@ typedef void (*http_handler)(void *ctx, const struct http_request *request,
 
 struct http_config {
 	const char *socket_path; /* copied */
+	int inherited_fd;	 /* a socket that listens already, in its place; 0: none */
 	size_t max_body_bytes;
 	http_handler handler;
 	void *ctx;
 };
 
-/* Creates the socket and serves it on the loop, which must outlive the server. 0,
- * or a negative errno with err->field "api-sock". A file that is already there is
+/* Creates the socket, or takes the inherited one over, and serves it on the loop,
+ * which must outlive the server. 0, or a negative errno with err->field "api-sock". A file that is already there is
  * never removed: it may be another machine's. */
 int http_listen(const struct http_config *config, struct loop *loop, struct http_server **ret,
 		struct error *err);

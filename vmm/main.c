@@ -25,6 +25,7 @@
 #include "api/fault.h"
 #include "api/http.h"
 #include "api/routes.h"
+#include "vmm/base/activation.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
@@ -215,15 +216,19 @@ static void tell_startup(const struct options *o, struct program *p)
 
 static int serve_api(const struct options *o, struct program *p, struct error *err)
 {
-	const struct http_config http = {
+	struct http_config http = {
 		.socket_path = o->api_sock,
 		.max_body_bytes = (size_t)o->max_payload_bytes,
 		.handler = routes_handle,
 		.ctx = p->vm,
 	};
+	int r = activation_check_fd((int)o->ready_fd, err);
 
-	int r = o->no_api ? 0 : http_listen(&http, p->loop, &p->server, err);
-
+	if (r == 0 && !o->no_api) {
+		http.inherited_fd = r = activation_take_socket(err);
+		if (r >= 0)
+			r = http_listen(&http, p->loop, &p->server, err);
+	}
 	if (r == 0)
 		tell_startup(o, p);
 	return r;
@@ -302,8 +307,10 @@ static int run(const struct options *o)
 	struct error err = { 0 };
 	int status = program_start(o, &p, &err);
 
-	if (status == EXIT_OK)
+	if (status == EXIT_OK) {
+		activation_ready((int)o->ready_fd);
 		status = run_loop(&p, &err);
+	}
 	if (err.code)
 		complain(&p, &err);
 	program_close(&p);

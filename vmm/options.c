@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +74,8 @@ static const struct option_def defs[] = {
 	{ "debug-exit-port", OPTION_NUMBER, TO(debug_exit_port), .value_name = "PORT", .min = 1,
 	  .max = UINT16_MAX,
 	  .help = "I/O port that ends wisp when the guest writes its exit status there." },
+	{ "ready-fd", OPTION_NUMBER, TO(ready_fd), .value_name = "N", .min = 3, .max = INT_MAX,
+	  .help = "Write a newline to this open descriptor once the API is served." },
 	{ "report", OPTION_STRING, TO(report), .value_name = "FILE",
 	  .help = "Write timeline, exits and memory of the run to FILE as JSON, at exit." },
 	{ "check-host", OPTION_FLAG, TO(check_host),

@@ -28,6 +28,7 @@ struct options {
 	bool help, version, check_host;
 	uint64_t max_payload_bytes;
 	uint64_t debug_exit_port; /* 0: none */
+	uint64_t ready_fd;	  /* 0: none */
 	uint64_t start_time_us, start_time_cpu_us, parent_cpu_time_us;
 };
 

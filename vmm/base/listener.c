@@ -1,5 +1,6 @@
 /* listener.c - a Unix stream socket that listens at a path. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -93,6 +94,16 @@ int listener_open(struct listener *l, const char *path, size_t reserve, int back
 	l->bound = true;
 	if (listen(l->fd, backlog) < 0)
 		return error_errno(err, name->field, NULL, "Listening on %s failed", path);
+	return 0;
+}
+
+int listener_adopt(struct listener *l, int fd, const struct listener_name *name, struct error *err)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	*l = (struct listener){ .fd = fd };
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return error_errno(err, name->field, NULL, "The %s cannot be used", name->what);
 	return 0;
 }
 

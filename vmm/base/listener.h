@@ -32,6 +32,10 @@ struct listener_name {
 int listener_open(struct listener *l, const char *path, size_t reserve, int backlog,
 		  const struct listener_name *name, struct error *err);
 
+/* Takes over a socket that listens already; its file is its maker's to remove. 0 or a
+ * negative errno and *err; the descriptor is the listener's from the call on. */
+int listener_adopt(struct listener *l, int fd, const struct listener_name *name, struct error *err);
+
 /* Idempotent; for a listener whose open failed, too. */
 void listener_close(struct listener *l);
 
