@@ -127,6 +127,8 @@ static int apply(struct vm *vm, const struct machine_description *d, struct erro
 		r = in_section(vm_put_balloon(vm, &d->balloon, err), "balloon", -1, err);
 	if (r == 0 && d->has_memory)
 		r = in_section(vm_put_memory(vm, &d->memory, err), "memory-hotplug", -1, err);
+	if (r == 0 && d->has_console)
+		r = in_section(vm_put_console(vm, &d->console, err), "console", -1, err);
 	if (r == 0 && d->has_vsock)
 		r = in_section(vm_put_vsock(vm, &d->vsock, err), "vsock", -1, err);
 	for (uint32_t i = 0; r == 0 && i < d->nshared_directories; i++)

@@ -99,6 +99,7 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	const struct entropy_config *entropy = vm_entropy(vm);
 	const struct balloon_config *balloon = vm_balloon(vm);
 	const struct vsock_config *vsock = vm_vsock(vm);
+	const struct console_config *console = vm_console(vm);
 	const struct memory_hotplug_config *memory = vm_memory(vm);
 	const struct drive_config *drive;
 	const struct net_config *net;
@@ -124,6 +125,9 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	if (vsock)
 		d->vsock = *vsock;
 	d->has_vsock = vsock != NULL;
+	if (console)
+		d->console = *console;
+	d->has_console = console != NULL;
 	if (memory)
 		d->memory = *memory;
 	d->has_memory = memory != NULL;
@@ -305,6 +309,11 @@ static int put_vsock(struct api_call *call)
 	return vm_put_vsock(call->vm, call->config, &call->err);
 }
 
+static int put_console(struct api_call *call)
+{
+	return vm_put_console(call->vm, call->config, &call->err);
+}
+
 static int put_shared_directory(struct api_call *call)
 {
 	const struct shared_directory_config *directory = call->config;
@@ -481,6 +490,7 @@ const struct route routes[] = {
 	{ VERB_PUT,   "/vsock",          VM_NOT_STARTED, &body_vsock,       .run = put_vsock,
 	  .deprecated = "vsock_id",
 	  .metric = "vsock" },
+	{ VERB_PUT,   "/console",        VM_NOT_STARTED, &body_console,     .run = put_console },
 	{ VERB_PUT,   "/shared-directories/{id}", VM_NOT_STARTED, &body_shared_directory,
 	  .run = put_shared_directory },
 	{ VERB_PUT,   "/actions",        VM_ANY,         &body_action,      .run = put_action,

@@ -48,7 +48,7 @@ static const char *const vm_target_names[] = {
 
 static const char file_sections[] =
 	"leave it out; logger, metrics, boot-source, drives, machine-config, network-interfaces, pmem, "
-	"entropy, balloon, vsock, memory-hotplug and "
+	"entropy, balloon, vsock, memory-hotplug, console and "
 	"shared-directories are supported";
 
 static const struct body_field logger_fields[] = {
@@ -458,6 +458,38 @@ const struct body_table body_shared_directory = {
 	TABLE(shared_directory_config, shared_directory_fields),
 };
 
+/* The ring is the guest's to fill: it takes this much of the host's memory. */
+enum { MAX_HISTORY_BYTES = 16 * 1024 * 1024 };
+
+static const struct body_field console_fields[] = {
+	{ .name = "uds_path",
+	  .type = BODY_STRING,
+	  PLACE(console_config, uds_path),
+	  .nullable = true,
+	  .min = 1 },
+	{ .name = "pty_path",
+	  .type = BODY_STRING,
+	  PLACE(console_config, pty_path),
+	  .nullable = true,
+	  .min = 1 },
+	{ .name = "history_bytes",
+	  .type = BODY_U64,
+	  PLACE(console_config, history_bytes),
+	  .min = 1,
+	  .max = MAX_HISTORY_BYTES },
+	{ .name = "rate_limiter",
+	  .type = BODY_OBJECT,
+	  PLACE(console_config, rate_limiter),
+	  MARK(console_config, has_rate_limiter),
+	  .nullable = true,
+	  .table = &body_token_bucket },
+};
+static const struct console_config console_default = CONSOLE_CONFIG_DEFAULT;
+const struct body_table body_console = {
+	TABLE(console_config, console_fields),
+	.defaults = &console_default,
+};
+
 static const struct body_field target_fields[] = {
 	{ .name = "amount_mib",
 	  .type = BODY_U64,
@@ -561,6 +593,13 @@ static const struct body_field description_fields[] = {
 	  MARK(machine_description, has_vsock),
 	  .nullable = true,
 	  .table = &body_vsock },
+	/* wisp's own. */
+	{ .name = "console",
+	  .type = BODY_OBJECT,
+	  PLACE(machine_description, console),
+	  MARK(machine_description, has_console),
+	  .nullable = true,
+	  .table = &body_console },
 	{ .name = "entropy",
 	  .type = BODY_OBJECT,
 	  PLACE(machine_description, entropy),

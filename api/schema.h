@@ -50,11 +50,12 @@ struct machine_description {
 	struct entropy_config entropy;
 	struct balloon_config balloon;
 	struct vsock_config vsock;
+	struct console_config console;
 	struct memory_hotplug_config memory;
 	struct logger_config logger;
 	struct metrics_config metrics;
 	bool has_logger, has_metrics, has_boot_source, has_machine, has_entropy, has_balloon,
-		has_vsock, has_memory;
+		has_vsock, has_memory, has_console;
 	uint32_t ndrives, nnets, npmem;
 	struct drive_config drives[VM_MAX_DRIVES];
 	struct net_config nets[VM_MAX_NETS];
@@ -79,6 +80,7 @@ extern const struct body_table body_balloon;	   /* struct balloon_config */
 extern const struct body_table body_vsock;	   /* struct vsock_config */
 extern const struct body_table body_memory;	   /* struct memory_hotplug_config */
 extern const struct body_table body_memory_target; /* struct memory_target_config */
+extern const struct body_table body_console;	   /* struct console_config */
 extern const struct body_table body_target;	   /* struct balloon_target_config */
 extern const struct body_table body_hinting;	   /* struct hinting_config */
 extern const struct body_table body_polling;	   /* struct balloon_polling_config */

@@ -146,6 +146,20 @@ struct memory_hotplug_config {
 		.block_size_mib = 2, .slot_size_mib = 128 \
 	}
 
+/* wisp's own. One of uds_path and pty_path is given. */
+struct console_config {
+	char uds_path[PATH_MAX];
+	char pty_path[PATH_MAX]; /* where a link to the terminal is made */
+	uint64_t history_bytes;	 /* at least 1 */
+	bool has_rate_limiter;
+	struct token_bucket rate_limiter; /* bytes; what exceeds it is dropped */
+};
+
+#define CONSOLE_CONFIG_DEFAULT             \
+	{                                  \
+		.history_bytes = 64 * 1024 \
+	}
+
 struct vsock_config {
 	uint64_t guest_cid;	      /* 3 or more */
 	char uds_path[PATH_MAX];      /* at most 96 bytes, for a port's number behind it */

@@ -10,6 +10,7 @@
 
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
 #include "devices/virtio/life.h"
 #include "devices/virtio/mem.h"
 #include "devices/virtio/net.h"
@@ -168,6 +169,19 @@ static int create_memory(const void *config, struct virtio_dev **ret, struct err
 		     : 0;
 }
 
+static int create_console(const void *config, struct virtio_dev **ret, struct error *err)
+{
+	const struct console_config *c = config;
+	struct virtio_console_options options = {
+		.uds_path = c->uds_path,
+		.pty_path = c->pty_path,
+		.history_bytes = (size_t)c->history_bytes,
+		.limit = c->rate_limiter,
+	};
+
+	return virtio_console_create(&options, ret, err);
+}
+
 static const struct kind kinds[SLOT_KINDS] = {
 	[SLOT_DRIVE] = { "drives", VM_MAX_DRIVES, sizeof(struct drive_config), create_drive,
 			 set_drive_vcpus },
@@ -179,6 +193,7 @@ static const struct kind kinds[SLOT_KINDS] = {
 	[SLOT_MEMORY] = { "hotplug/memory", 1, sizeof(struct memory_hotplug_config), create_memory,
 			  NULL },
 	[SLOT_VSOCK] = { "vsock", 1, sizeof(struct vsock_config), create_vsock, NULL },
+	[SLOT_CONSOLE] = { "console", 1, sizeof(struct console_config), create_console, NULL },
 	[SLOT_SHARED_DIRECTORY] = { "shared-directories", VM_MAX_SHARED_DIRECTORIES,
 				    sizeof(struct shared_directory_config), create_shared_directory,
 				    NULL },

@@ -392,6 +392,13 @@ int vm_put_memory(struct vm *vm, const struct memory_hotplug_config *c, struct e
 	return r < 0 ? r : slots_put(vm->slots, SLOT_MEMORY, "memory", c, err);
 }
 
+int vm_put_console(struct vm *vm, const struct console_config *c, struct error *err)
+{
+	int r = check_not_started(vm, err);
+
+	return r < 0 ? r : slots_put(vm->slots, SLOT_CONSOLE, "console", c, err);
+}
+
 const struct boot_source_config *vm_boot_source(const struct vm *vm)
 {
 	return vm->has_boot_source ? &vm->boot_source : NULL;
@@ -430,6 +437,11 @@ const struct balloon_config *vm_balloon(const struct vm *vm)
 const struct vsock_config *vm_vsock(const struct vm *vm)
 {
 	return slots_config(vm->slots, SLOT_VSOCK, 0);
+}
+
+const struct console_config *vm_console(const struct vm *vm)
+{
+	return slots_config(vm->slots, SLOT_CONSOLE, 0);
 }
 
 const struct shared_directory_config *vm_shared_directory(const struct vm *vm, unsigned index)

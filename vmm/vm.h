@@ -54,6 +54,7 @@ int vm_put_pmem(struct vm *vm, const struct pmem_config *c, struct error *err);
 int vm_put_entropy(struct vm *vm, const struct entropy_config *c, struct error *err);
 int vm_put_balloon(struct vm *vm, const struct balloon_config *c, struct error *err);
 int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err);
+int vm_put_console(struct vm *vm, const struct console_config *c, struct error *err);
 int vm_put_memory(struct vm *vm, const struct memory_hotplug_config *c, struct error *err);
 int vm_put_shared_directory(struct vm *vm, const struct shared_directory_config *c,
 			    struct error *err);
@@ -70,6 +71,7 @@ const struct pmem_config *vm_pmem(const struct vm *vm, unsigned index);
 const struct entropy_config *vm_entropy(const struct vm *vm);
 const struct balloon_config *vm_balloon(const struct vm *vm);
 const struct vsock_config *vm_vsock(const struct vm *vm);
+const struct console_config *vm_console(const struct vm *vm);
 const struct memory_hotplug_config *vm_memory(const struct vm *vm);
 const struct shared_directory_config *vm_shared_directory(const struct vm *vm, unsigned index);
 

@@ -207,13 +207,14 @@ static bool on_client(void *arg, uint32_t events)
 	return false;
 }
 
-/* A client that is here comes before one that left without being heard. */
+/* A client that is here comes before one that left without being heard. Whoever opens a
+ * terminal is its one client from then on: so each opening shows the history. */
 static struct console_client *find_room(struct console_clients *s)
 {
-	unsigned max = s->host.master >= 0 ? 1 : CONSOLE_MAX_CLIENTS;
-	struct console_client *gone = NULL;
+	bool is_terminal = s->host.master >= 0;
+	struct console_client *gone = is_terminal ? &s->client[0] : NULL;
 
-	for (unsigned i = 0; i < max; i++) {
+	for (unsigned i = 0; i < CONSOLE_MAX_CLIENTS && !is_terminal; i++) {
 		if (s->client[i].fd < 0)
 			return &s->client[i];
 		if (s->client[i].hung_up)
@@ -229,7 +230,7 @@ static void add_client(struct console_clients *s, int fd)
 	struct console_client *c = find_room(s);
 
 	if (!c) {
-		console_host_refuse(&s->host, fd);
+		console_host_refuse(fd);
 		return;
 	}
 	c->fd = fd;

@@ -140,11 +140,10 @@ int console_host_accept(struct console_host *h)
 	return fd < 0 ? -errno : fd;
 }
 
-/* A new socket's buffer is empty, so this neither blocks nor falls short; and whoever
- * opens a terminal twice needs no second descriptor of ours. */
-void console_host_refuse(const struct console_host *h, int fd)
+/* A new socket's buffer is empty, so this neither blocks nor falls short. */
+void console_host_refuse(int fd)
 {
-	if (h->master < 0 && send(fd, refusal, sizeof(refusal) - 1, MSG_NOSIGNAL) < 0)
+	if (send(fd, refusal, sizeof(refusal) - 1, MSG_NOSIGNAL) < 0)
 		log_debug("virtio-console: a refusal was not sent: %m");
 	fd_close(fd);
 }

@@ -1,7 +1,7 @@
 /* console_host.h - where a console's clients come from: a Unix socket or a PTY.
  *
- * A socket has as many clients as connect. A PTY is one client, there for as long as
- * anybody has its terminal open. Main thread.
+ * A socket has as many clients as connect. A PTY is one client, anew whenever
+ * somebody opens its terminal. Main thread.
  */
 #ifndef DEVICES_VIRTIO_CONSOLE_HOST_H
 #define DEVICES_VIRTIO_CONSOLE_HOST_H
@@ -36,7 +36,7 @@ int console_host_fd(const struct console_host *h);
  * -EAGAIN when there is none. */
 int console_host_accept(struct console_host *h);
 
-/* For a client too many: says why where that can be said, and closes. */
-void console_host_refuse(const struct console_host *h, int fd);
+/* For a socket's client too many: says why, and closes. */
+void console_host_refuse(int fd);
 
 #endif

@@ -23,7 +23,7 @@ struct vm {
 	int event, exit_status;
 	enum vm_state state;
 	struct boot_source_config boot_source;
-	bool has_boot_source, has_entropy, has_balloon, has_vsock, fail;
+	bool has_boot_source, has_entropy, has_balloon, has_vsock, has_console, fail;
 	struct entropy_config entropy;
 	char fail_field[64];
 	struct machine_config machine;
@@ -33,6 +33,7 @@ struct vm {
 	struct pmem_config pmem[VM_MAX_PMEM];
 	struct balloon_config balloon;
 	struct vsock_config vsock;
+	struct console_config console;
 	struct memory_hotplug_config memory;
 	bool has_memory;
 	struct logger_config logger;
@@ -348,6 +349,17 @@ const struct logger_config *vm_logger(const struct vm *vm)
 	return &vm->logger;
 }
 
+int vm_put_console(struct vm *vm, const struct console_config *c, struct error *err)
+{
+	int r = record(vm, "put_console", err);
+
+	if (r < 0)
+		return r;
+	vm->console = *c;
+	vm->has_console = true;
+	return 0;
+}
+
 const struct boot_source_config *vm_boot_source(const struct vm *vm)
 {
 	return vm->has_boot_source ? &vm->boot_source : NULL;
@@ -386,6 +398,11 @@ const struct balloon_config *vm_balloon(const struct vm *vm)
 const struct vsock_config *vm_vsock(const struct vm *vm)
 {
 	return vm->has_vsock ? &vm->vsock : NULL;
+}
+
+const struct console_config *vm_console(const struct vm *vm)
+{
+	return vm->has_console ? &vm->console : NULL;
 }
 
 const struct shared_directory_config *vm_shared_directory(const struct vm *vm, unsigned index)

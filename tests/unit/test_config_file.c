@@ -53,6 +53,7 @@ static void everything_arrives_in_order(void **state)
 		"  \"network-interfaces\": [{\"iface_id\": \"n\", \"host_dev_name\": \"t\"}],\n"
 		"  \"entropy\": {}, \"pmem\": [{\"id\": \"p\", \"path_on_host\": \"/p\"}],\n"
 		"  \"vsock\": {\"guest_cid\": 3, \"uds_path\": \"/u\", \"vsock_id\": \"v\"},\n"
+		"  \"console\": {\"uds_path\": \"/c\"},\n"
 		"  \"balloon\": {\"amount_mib\": 3, \"deflate_on_oom\": true},\n"
 		"  \"cpu-config\": null, \"logger\": null, \"metrics\": null,\n"
 		"  \"shared-directories\": [{\"tag\": \"t\", \"socket\": \"/f\"}],\n"
@@ -64,11 +65,13 @@ static void everything_arrives_in_order(void **state)
 	assert_int_equal(apply_text(vm, text, strlen(text), &err), 0);
 	assert_string_equal(fake_vm_calls(vm),
 			    "put_machine put_boot_source put_drive put_drive put_net put_pmem "
-			    "put_entropy put_balloon put_memory put_vsock "
+			    "put_entropy put_balloon put_memory put_console put_vsock "
 			    "put_shared_directory ");
 	assert_int_equal(vm_balloon(vm)->amount_mib, 3);
 	assert_true(vm_balloon(vm)->deflate_on_oom);
 	assert_string_equal(vm_pmem(vm, 0)->path_on_host, "/p");
+	assert_string_equal(vm_console(vm)->uds_path, "/c");
+	assert_int_equal(vm_console(vm)->history_bytes, 65536);
 	assert_int_equal(vm_vsock(vm)->guest_cid, 3);
 	assert_string_equal(vm_vsock(vm)->uds_path, "/u");
 	assert_string_equal(vm_shared_directory(vm, 0)->socket, "/f");
@@ -87,7 +90,7 @@ static void small_files(void **state)
 	} rows[] = {
 		{ "{}", "" },
 		{ "{" BOOT ",\"drives\":[]}", "put_boot_source " },
-		{ "{\"entropy\":null,\"balloon\":null,\"vsock\":null,\"machine-config\":null,"
+		{ "{\"entropy\":null,\"balloon\":null,\"vsock\":null,\"console\":null,\"machine-config\":null,"
 		  "\"boot-source\":null}",
 		  "" },
 		{ "{\"entropy\":{\"rate_limiter\":null}}", "put_entropy " },
@@ -134,6 +137,8 @@ static void bad_files_name_the_fault(void **state)
 		  "network-interfaces[1].iface_id", "missing field `iface_id`" },
 		{ "{\"pmem\":[{\"id\":\"p\"}]}", "pmem[0].path_on_host",
 		  "missing field `path_on_host`" },
+		{ "{\"console\":{\"history_bytes\":0}}", "console.history_bytes",
+		  "The value of history_bytes is out of range." },
 		{ "{\"vsock\":{}}", "vsock.guest_cid", "missing field `guest_cid`" },
 		{ "{\"metrics\":{}}", "metrics.metrics_path", "missing field `metrics_path`" },
 		{ "{\"mmds-config\":{}}", "mmds-config",

@@ -63,7 +63,8 @@ static const struct row good[] = {
 		  "\"logger\":{\"log_path\":null,\"level\":\"Info\",\"show_level\":false,"
 		  "\"show_log_origin\":false,\"module\":null},\"machine-config\":{\"vcpu_count\":1,\"mem_size_mib\":128,"
 		  "\"smt\":false,\"track_dirty_pages\":false,\"huge_pages\":\"None\"},\"metrics\":null,"
-		  "\"mmds-config\":null,\"network-interfaces\":[],\"vsock\":null,\"entropy\":null,"
+		  "\"mmds-config\":null,\"network-interfaces\":[],\"vsock\":null,"
+		  "\"console\":null,\"entropy\":null,"
 		  "\"pmem\":[],\"memory-hotplug\":null,\"shared-directories\":[]}" },
 	{ VERB_PUT, "/logger", "{\"level\":\"Debug\"}", 204, .message = "",
 	  .calls = "put_logger " },
@@ -193,6 +194,12 @@ static const struct row good[] = {
 	  "{\"amount_mib\":4294967295,\"deflate_on_oom\":true,\"stats_polling_interval_s\":65535,"
 	  "\"free_page_hinting\":false,\"free_page_reporting\":true}",
 	  204, .message = "", .calls = "put_balloon " },
+	{ VERB_PUT, "/console", "{\"uds_path\":\"c\"}", 204, .message = "",
+	  .calls = "put_console " },
+	{ VERB_PUT, "/console",
+	  "{\"uds_path\":null,\"pty_path\":\"p\",\"history_bytes\":16777216,"
+	  "\"rate_limiter\":{\"size\":1,\"refill_time\":1}}",
+	  204, .message = "", .calls = "put_console " },
 	{ VERB_PUT, "/vsock", "{\"guest_cid\":3,\"uds_path\":\"/v\"}", 204, .message = "",
 	  .calls = "put_vsock " },
 	{ VERB_PUT, "/vsock", "{\"guest_cid\":4294967294,\"uds_path\":\"v\",\"vsock_id\":null}",
@@ -243,6 +250,7 @@ static const struct row bad[] = {
 	{ VERB_PUT, "/vm", "{}", .message = NO_ROUTE "PUT vm." },
 	{ VERB_PUT, "/drives/a/b", "{}", .message = NO_ROUTE "PUT drives/a/b." },
 	{ VERB_PUT, "/drivesx", "{}", .message = NO_ROUTE "PUT drivesx." },
+	{ VERB_GET, "/console", .message = NO_ROUTE "GET console." },
 	{ VERB_GET, "/vsock", .message = NO_ROUTE "GET vsock." },
 	{ VERB_DELETE, "/balloon", .message = NO_ROUTE "DELETE balloon." },
 	{ VERB_PUT, "/balloon/statistics", "{}", .message = NO_ROUTE "PUT balloon/statistics." },
@@ -560,6 +568,13 @@ static const struct row bad[] = {
 	{ VERB_PUT, "/entropy", "{}", .message = ALREADY, .state = VM_RUNNING },
 	{ VERB_PUT, "/balloon", "{\"amount_mib\":0,\"deflate_on_oom\":false}", .message = ALREADY,
 	  .state = VM_RUNNING },
+	{ VERB_PUT, "/console", "{\"uds_path\":\"\"}",
+	  .message = "The value of uds_path is out of range." },
+	{ VERB_PUT, "/console", "{\"uds_path\":\"c\",\"history_bytes\":16777217}",
+	  .message = "The value of history_bytes is out of range." },
+	{ VERB_PUT, "/console", "{\"uds_path\":\"c\",\"rate_limiter\":{\"bandwidth\":null}}",
+	  .message = BAD_JSON "unknown field `bandwidth`" },
+	{ VERB_PUT, "/console", "{\"uds_path\":\"c\"}", .message = ALREADY, .state = VM_RUNNING },
 	{ VERB_PUT, "/vsock", "{\"guest_cid\":3,\"uds_path\":\"v\"}", .message = ALREADY,
 	  .state = VM_RUNNING },
 	{ VERB_PATCH, "/balloon", "{\"amount_mib\":1}", .message = NOT_YET },
@@ -762,6 +777,7 @@ static void full_config_is_reported(void **state)
 		      204);
 	expect_status(vm, VERB_PUT, "/vsock",
 		      "{\"guest_cid\":7,\"uds_path\":\"/v\",\"vsock_id\":\"x\"}", 204);
+	expect_status(vm, VERB_PUT, "/console", "{\"pty_path\":\"/p\"}", 204);
 
 	expect_status(vm, VERB_PUT, "/pmem/p", "{" PMEM ",\"read_only\":true}", 204);
 	expect_status(vm, VERB_PUT, "/drives/r",
@@ -792,6 +808,8 @@ static void full_config_is_reported(void **state)
 		"\"host_dev_name\":\"tap0\",\"guest_mac\":\"06:00:00:00:00:01\",\"mtu\":null,"
 		"\"rx_rate_limiter\":null,\"tx_rate_limiter\":null,\"passt_socket\":null}],"
 		"\"vsock\":{\"guest_cid\":7,\"uds_path\":\"/v\"},"
+		"\"console\":{\"uds_path\":null,\"pty_path\":\"/p\",\"history_bytes\":65536,"
+		"\"rate_limiter\":null},"
 		"\"entropy\":{\"rate_limiter\":{\"bandwidth\":null,\"ops\":{\"size\":5,"
 		"\"refill_time\":6,\"one_time_burst\":0}}},\"pmem\":[{\"id\":\"p\","
 		"\"path_on_host\":\"/p\",\"root_device\":false,\"read_only\":true,"

@@ -607,6 +607,20 @@ static void terminal_tells_its_size(void **state)
 	leave(f, fd);
 }
 
+/* Opened anew before wisp has seen that it was closed. */
+static void each_opening_shows_the_history(void **state)
+{
+	struct fixture *f = *state;
+	int fd = attach(f);
+
+	say(f, "once");
+	expect_shown(fd, "once");
+	close(fd);
+	fd = attach(f);
+	expect_shown(fd, "once");
+	leave(f, fd);
+}
+
 /* The terminal neither echoes nor edits. */
 static void terminal_is_raw(void **state)
 {
@@ -672,6 +686,7 @@ int main(void)
 		WITH_PTY(input_waits_for_buffers),
 		WITH_PTY(flood_with_nobody_there),
 		WITH_PTY(terminal_tells_its_size),
+		WITH_PTY(each_opening_shows_the_history),
 		WITH_PTY(terminal_is_raw),
 	};
 
