@@ -25,6 +25,7 @@
 #include "api/fault.h"
 #include "api/http.h"
 #include "api/routes.h"
+#include "api/spec.h"
 #include "vmm/base/activation.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
@@ -317,6 +318,15 @@ static int run(const struct options *o)
 	return status;
 }
 
+static int print_api_spec(void)
+{
+	json_t *spec = spec_openapi();
+	int r = spec ? json_dumpf(spec, stdout, JSON_INDENT(2)) : -1;
+
+	json_decref(spec);
+	return r == 0 && puts("") >= 0 ? EXIT_OK : EXIT_GENERIC;
+}
+
 int main(int argc, char *argv[])
 {
 	struct options o;
@@ -339,6 +349,8 @@ int main(int argc, char *argv[])
 		printf("wisp v%s\nFirecracker API v%s\n", WISP_VERSION, ROUTES_FIRECRACKER_VERSION);
 		return EXIT_OK;
 	}
+	if (o.api_spec)
+		return print_api_spec();
 	if (o.check_host)
 		return host_check_print(stdout);
 	return run(&o);

@@ -80,6 +80,8 @@ static const struct option_def defs[] = {
 	  .help = "Write timeline, exits and memory of the run to FILE as JSON, at exit." },
 	{ "check-host", OPTION_FLAG, TO(check_host),
 	  .help = "Print what this host offers to microVMs, and exit." },
+	{ "api-spec", OPTION_FLAG, TO(api_spec),
+	  .help = "Print the API as an OpenAPI 3 document, and exit." },
 	{ "version", OPTION_FLAG, TO(version), .help = "Print the version, and exit." },
 	{ "help", OPTION_FLAG, TO(help), .help = "Print this text, and exit." },
 
@@ -260,7 +262,7 @@ int options_parse(int argc, char *const argv[], struct options *ret, struct erro
 		if (r == 0)
 			r = set_option(d, value, &o, err);
 	}
-	if (r == 0 && !o.help && !o.version && !o.check_host)
+	if (r == 0 && !o.help && !o.version && !o.check_host && !o.api_spec)
 		r = check_together(&o, err);
 	if (r == 0)
 		*ret = o;

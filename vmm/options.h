@@ -25,7 +25,7 @@ struct options {
 	const char *level;	  /* as log_level_parse() takes it */
 	const char *module;	  /* NULL: all of the log */
 	bool no_api, boot_timer, enable_pci, show_level, show_log_origin, no_seccomp;
-	bool help, version, check_host;
+	bool help, version, check_host, api_spec;
 	uint64_t max_payload_bytes;
 	uint64_t debug_exit_port; /* 0: none */
 	uint64_t ready_fd;	  /* 0: none */
@@ -33,8 +33,8 @@ struct options {
 };
 
 /* Fills *ret from "--name value" and "--name=value". 0, or -EINVAL with err->field
- * the option's name, without dashes, and what would be right. With help, version or
- * check_host set nothing else was checked for completeness. */
+ * the option's name, without dashes, and what would be right. With help, version, api_spec
+ * or check_host set nothing else was checked for completeness. */
 int options_parse(int argc, char *const argv[], struct options *ret, struct error *err);
 
 /* The text of --help. */

@@ -1,0 +1,206 @@
+/* spec.c - the API as an OpenAPI 3 document, made from the table of routes. */
+#include <stdio.h>
+#include <string.h>
+
+#include "api/routes.h"
+#include "api/spec.h"
+
+#define ID_PATTERN "^[A-Za-z0-9_]+$"
+
+static json_t *table_schema(const struct body_table *t);
+
+/* --- one field --- */
+
+static json_t *bool_schema(const struct body_field *f)
+{
+	(void)f;
+	return json_pack("{s:s}", "type", "boolean");
+}
+
+/* JSON's numbers end, for most readers and for jansson, at 63 bits. */
+static json_t *number_schema(const struct body_field *f)
+{
+	uint64_t max = f->max < INT64_MAX ? f->max : INT64_MAX;
+
+	return json_pack("{s:s, s:s, s:I, s:I}", "type", "integer", "format", "int64", "minimum",
+			 (json_int_t)f->min, "maximum", (json_int_t)max);
+}
+
+static json_t *string_schema(const struct body_field *f)
+{
+	return json_pack("{s:s, s:I, s:I}", "type", "string", "minLength", (json_int_t)f->min,
+			 "maxLength", (json_int_t)f->size - 1);
+}
+
+static json_t *id_schema(const struct body_field *f)
+{
+	return json_pack("{s:s, s:s, s:I}", "type", "string", "pattern", ID_PATTERN, "maxLength",
+			 (json_int_t)f->size - 1);
+}
+
+static json_t *enum_schema(const struct body_field *f)
+{
+	json_t *names = json_array();
+
+	for (const char *const *name = f->names; *name; name++)
+		json_array_append_new(names, json_string(*name));
+	return json_pack("{s:s, s:o}", "type", "string", "enum", names);
+}
+
+static json_t *object_schema(const struct body_field *f)
+{
+	return table_schema(f->table);
+}
+
+static json_t *array_schema(const struct body_field *f)
+{
+	return json_pack("{s:s, s:I, s:o}", "type", "array", "maxItems", (json_int_t)f->max,
+			 "items", table_schema(f->table));
+}
+
+/* A part of Firecracker's that is refused: what to do is said in its place. */
+static json_t *null_schema(const struct body_field *f)
+{
+	return json_pack("{s:s, s:[n], s:s}", "type", "string", "enum", "description", f->hint);
+}
+
+static json_t *empty_schema(const struct body_field *f)
+{
+	return json_pack("{s:s, s:i, s:{}, s:s}", "type", "array", "maxItems", 0, "items",
+			 "description", f->hint);
+}
+
+static json_t *field_schema(const struct body_field *f)
+{
+	static json_t *(*const schemas[])(const struct body_field *f) = {
+		[BODY_BOOL] = bool_schema,     [BODY_U64] = number_schema,
+		[BODY_STRING] = string_schema, [BODY_ID] = id_schema,
+		[BODY_ENUM] = enum_schema,     [BODY_OBJECT] = object_schema,
+		[BODY_ARRAY] = array_schema,   [BODY_NULL] = null_schema,
+		[BODY_EMPTY] = empty_schema,
+	};
+	json_t *schema = schemas[f->type](f);
+
+	if (f->nullable || f->type == BODY_NULL)
+		json_object_set_new(schema, "nullable", json_true());
+	return schema;
+}
+
+/* --- a body --- */
+
+static json_t *table_schema(const struct body_table *t)
+{
+	json_t *properties = json_object(), *required = json_array();
+	json_t *schema = json_pack("{s:s, s:o, s:b}", "type", "object", "properties", properties,
+				   "additionalProperties", t->open);
+
+	for (size_t i = 0; i < t->nfields; i++) {
+		const struct body_field *f = &t->fields[i];
+
+		json_object_set_new(properties, f->name, field_schema(f));
+		if (f->required)
+			json_array_append_new(required, json_string(f->name));
+	}
+	/* An empty list is not allowed. */
+	if (json_array_size(required) > 0)
+		json_object_set(schema, "required", required);
+	json_decref(required);
+	return schema;
+}
+
+/* A PATCH of what is there requires no field. */
+static json_t *body_schema(const struct route *r)
+{
+	json_t *schema = table_schema(r->body);
+
+	if (r->present)
+		json_object_del(schema, "required");
+	return schema;
+}
+
+/* --- a route --- */
+
+static json_t *json_content(json_t *schema)
+{
+	return json_pack("{s:{s:o}}", "application/json", "schema", schema);
+}
+
+static json_t *fault_schema(void)
+{
+	return json_pack("{s:s, s:{s:{s:s}}, s:[s]}", "type", "object", "properties",
+			 "fault_message", "type", "string", "required", "fault_message");
+}
+
+static json_t *responses(const struct route *r)
+{
+	json_t *all = json_object();
+
+	if (r->verb == VERB_GET)
+		json_object_set_new(all, "200",
+				    json_pack("{s:s, s:o}", "description", "What was asked for",
+					      "content",
+					      json_content(json_pack("{s:s}", "type", "object"))));
+	else
+		json_object_set_new(all, "204", json_pack("{s:s}", "description", "Done"));
+	json_object_set_new(all, "400",
+			    json_pack("{s:s, s:o}", "description",
+				      "Refused, and nothing has changed", "content",
+				      json_content(fault_schema())));
+	return all;
+}
+
+static const char *when(unsigned states)
+{
+	if (!(states & VM_NOT_STARTED))
+		return "After the start.";
+	return states & VM_RUNNING ? "Always." : "Before the start.";
+}
+
+static json_t *operation(const struct route *r)
+{
+	json_t *o =
+		json_pack("{s:s, s:o}", "description", when(r->states), "responses", responses(r));
+
+	if (r->body)
+		json_object_set_new(o, "requestBody",
+				    json_pack("{s:b, s:o}", "required", !r->body_optional,
+					      "content", json_content(body_schema(r))));
+	if (strstr(r->path, "{id}"))
+		json_object_set_new(o, "parameters",
+				    json_pack("[{s:s, s:s, s:b, s:{s:s, s:s}}]", "name", "id", "in",
+					      "path", "required", true, "schema", "type", "string",
+					      "pattern", ID_PATTERN));
+	return o;
+}
+
+static const char *verb_key(enum http_verb verb)
+{
+	static const char *const keys[] = {
+		[VERB_GET] = "get",
+		[VERB_PUT] = "put",
+		[VERB_PATCH] = "patch",
+		[VERB_DELETE] = "delete",
+	};
+
+	return keys[verb];
+}
+
+json_t *spec_openapi(void)
+{
+	json_t *paths = json_object();
+
+	for (size_t i = 0; i < routes_count; i++) {
+		json_t *path = json_object_get(paths, routes[i].path);
+
+		if (!path) {
+			path = json_object();
+			json_object_set_new(paths, routes[i].path, path);
+		}
+		json_object_set_new(path, verb_key(routes[i].verb), operation(&routes[i]));
+	}
+	return json_pack("{s:s, s:{s:s, s:s, s:s, s:{s:s}}, s:o}", "openapi", "3.0.3", "info",
+			 "title", "wisp", "version", ROUTES_FIRECRACKER_VERSION, "description",
+			 "The API of one microVM, on a Unix socket; compatible with the version "
+			 "of Firecracker's API that is given here.",
+			 "license", "name", "Apache-2.0", "paths", paths);
+}
