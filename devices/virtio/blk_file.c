@@ -9,7 +9,7 @@
  * for a writer. A file system that has no locks is used without, with a warning.
  *
  * System calls: preadv2, pwritev2, fdatasync, fallocate, ioctl(BLKDISCARD); to open:
- * open, fstat, fcntl, lseek.
+ * open, fstat, ioctl(BLKROGET), fcntl, lseek.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +37,18 @@ static int check_type(const char *path, mode_t mode, struct error *err)
 			 : S_ISFIFO(mode) ? "FIFO"
 			 : S_ISCHR(mode)  ? "character device"
 					  : "special file");
+}
+
+/* The kernel opens a read-only device for writing, and then fails each write. */
+static int check_writable(int fd, const char *path, struct error *err)
+{
+	int read_only = 0;
+
+	if (ioctl(fd, BLKROGET, &read_only) < 0 || !read_only)
+		return 0;
+	return error_set(err, -EROFS, "path_on_host",
+			 "make the drive read-only, or the device writable (blockdev --setrw)",
+			 "cannot open drive '%s': the device is read-only", path);
 }
 
 static int lock_file(int fd, const char *path, bool read_only, struct error *err)
@@ -103,6 +115,8 @@ static int open_unlocked(const char *path, bool read_only, struct blk_file *f, s
 		return error_errno(err, "path_on_host", NULL, "cannot look at drive '%s'", path);
 	f->is_device = S_ISBLK(st.st_mode);
 	r = check_type(path, st.st_mode, err);
+	if (r == 0 && f->is_device && !read_only)
+		r = check_writable(f->fd, path, err);
 	return r < 0 ? r : measure(f, path, err);
 }
 

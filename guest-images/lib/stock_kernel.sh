@@ -4,10 +4,10 @@
 # they have no virtio_mmio.device= parameter, so they need a machine with ACPI (or
 # virtio-PCI).
 
-# What a microVM may have, and the power button. ext4 is built in.
+# What a microVM may have, the power button, and XFS. ext4 is built in.
 stock_modules='virtio_mmio virtio_pci virtio_blk virtio_net virtio_rng virtio_balloon
 	virtio_pmem nd_pmem virtio_mem virtiofs
-	virtio_console vmw_vsock_virtio_transport button'
+	virtio_console vmw_vsock_virtio_transport button xfs'
 
 # stock_kernel_make META VMLINUZ INITRD: from the image package that META depends on.
 stock_kernel_make() {

@@ -1,7 +1,8 @@
 /* test_disk.c - real guests' disks while something happens to them.
  *
- * A guest reads its script from /dev/vda; the disk of the test is /dev/vdb. What the
- * script prints says how far it is. Runs where test_boot runs.
+ * A guest reads its script from /dev/vda; the disks of the test are /dev/vdb and so
+ * on, "disk1" in the API. What the script prints says how far it is. Runs where
+ * test_boot runs.
  *
  *   test_disk [CASE]    only the named case
  */
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -27,11 +29,13 @@ struct guest {
 	const char *socket;
 };
 
+/* Drives behind the script's: /dev/vdb and so on. */
 struct disk {
 	const char *path;
-	const char *engine;
-	const char *more; /* members of the drive, ", ..." */
+	const char *engine; /* NULL: read-only */
 };
+
+enum { MAX_DISKS = 4 };
 
 static const char *need_image(const char *name)
 {
@@ -68,35 +72,64 @@ static const char *make_ext4(const char *name, unsigned mib, const char *word)
 	return path;
 }
 
-static struct guest boot(const char *script, const struct disk *disk)
+/* More members of the configuration file. */
+static void add_drives(char *text, size_t len, const char *script, const struct disk *disks)
 {
-	char drives[2048];
+	size_t n = 0;
+
+	n += (size_t)snprintf(text, len,
+			      ", \"entropy\": {}, \"drives\": [{\"drive_id\": \"script\","
+			      " \"path_on_host\": \"%s\", \"is_root_device\": false,"
+			      " \"is_read_only\": true}",
+			      fixture_disk("script", script, SCRIPT_BYTES));
+	for (unsigned i = 0; i < MAX_DISKS && disks[i].path; i++)
+		n += (size_t)snprintf(text + n, len - n,
+				      ", {\"drive_id\": \"disk%u\", \"path_on_host\": \"%s\","
+				      " \"is_root_device\": false, \"is_read_only\": %s,"
+				      " \"cache_type\": \"Writeback\", \"io_engine\": \"%s\"}",
+				      i + 1, disks[i].path, disks[i].engine ? "false" : "true",
+				      disks[i].engine ? disks[i].engine : "Sync");
+	n += (size_t)snprintf(text + n, len - n, "]");
+	assert_true(n < len);
+}
+
+static struct guest boot_with(const char *kernel, const char *initrd, const char *script,
+			      const struct disk *disks)
+{
+	char drives[4096];
 	struct fixture_config c = {
-		.kernel = need_image("vmlinux-minimal"),
-		.initrd = need_image("initramfs.cpio"),
+		.kernel = need_image(kernel),
+		.initrd = need_image(initrd),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- "
 			     "sh /dev/vda",
-		.mem_mib = 128,
+		.mem_mib = 256,
 		.vcpus = 2,
 		.extra = drives,
 	};
 	struct guest g = { .socket = fixture_path("disk.sock") };
 
-	snprintf(drives, sizeof(drives),
-		 ", \"drives\": [{\"drive_id\": \"script\", \"path_on_host\": \"%s\","
-		 " \"is_root_device\": false, \"is_read_only\": true},"
-		 " {\"drive_id\": \"data\", \"path_on_host\": \"%s\", \"is_root_device\": false,"
-		 " \"io_engine\": \"%s\"%s}]",
-		 fixture_disk("script", script, SCRIPT_BYTES), disk->path, disk->engine,
-		 disk->more ? disk->more : "");
+	add_drives(drives, sizeof(drives), script, disks);
 
 	const char *const argv[] = {
-		fixture_program("wisp"),	 "--api-sock",	      g.socket, "--config-file",
-		fixture_config("disk.json", &c), "--debug-exit-port", "0xf4",	NULL,
+		fixture_program("wisp"),
+		"--api-sock",
+		g.socket,
+		"--config-file",
+		fixture_config("disk.json", &c),
+		"--debug-exit-port",
+		"0xf4",
+		"--report",
+		fixture_path("disk-report.json"),
+		NULL,
 	};
 
 	g.wisp = session_start(argv);
 	return g;
+}
+
+static struct guest boot(const char *script, const struct disk *disks)
+{
+	return boot_with("vmlinux-minimal", "initramfs.cpio", script, disks);
 }
 
 static void expect_end(struct guest *g)
@@ -120,8 +153,8 @@ static struct api_reply patch(const struct guest *g, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(members, sizeof(members), fmt, args);
 	va_end(args);
-	snprintf(body, sizeof(body), "{\"drive_id\": \"data\", %s}", members);
-	api_call(g->socket, "PATCH", "/drives/data", body, &reply);
+	snprintf(body, sizeof(body), "{\"drive_id\": \"disk1\", %s}", members);
+	api_call(g->socket, "PATCH", "/drives/disk1", body, &reply);
 	return reply;
 }
 
@@ -146,15 +179,15 @@ static void change_file(const char *engine)
 		"echo grown; while [ $(size) != 49152 ]; do sleep 0.1; done\n"
 		"mount -t ext4 /dev/vdb /m && cat /m/word && echo written >/m/new && sync\n"
 		"umount /m; echo done\n";
-	struct disk disk = { .path = make_ext4("first.ext4", 16, "first-word"), .engine = engine };
+	struct disk disk[MAX_DISKS] = { { make_ext4("first.ext4", 16, "first-word"), engine } };
 	const char *second = make_ext4("second.ext4", 24, "second-word");
-	struct guest g = boot(script, &disk);
+	struct guest g = boot(script, disk);
 	struct api_reply reply;
 
 	session_expect(g.wisp, "first-word", LIMIT_S);
 	session_expect(g.wisp, "armed", LIMIT_S);
-	assert_int_equal(truncate(disk.path, 20 * MIB), 0);
-	reply = patch(&g, "\"path_on_host\": \"%s\"", disk.path);
+	assert_int_equal(truncate(disk[0].path, 20 * MIB), 0);
+	reply = patch(&g, "\"path_on_host\": \"%s\"", disk[0].path);
 	expect_patched(&reply);
 	session_expect(g.wisp, "size-40960", LIMIT_S);
 	session_expect(g.wisp, "4194304", LIMIT_S);
@@ -193,8 +226,8 @@ static void test_refused(void **state)
 	};
 	static const char script[] = "mkdir /m; mount -t ext4 /dev/vdb /m; echo armed\n"
 				     "read line </dev/console; cat /m/word\n";
-	struct disk disk = { .path = make_ext4("refused.ext4", 16, "kept-word"), .engine = "Sync" };
-	struct guest g = boot(script, &disk);
+	struct disk disk[MAX_DISKS] = { { make_ext4("refused.ext4", 16, "kept-word"), "Sync" } };
+	struct guest g = boot(script, disk);
 	struct api_reply reply;
 
 	(void)state;
@@ -210,7 +243,7 @@ static void test_refused(void **state)
 	assert_int_equal(reply.status, 400);
 	assert_non_null(strstr(reply.body, "there is no drive"));
 	api_call(g.socket, "GET", "/vm/config", NULL, &reply);
-	assert_non_null(strstr(reply.body, disk.path));
+	assert_non_null(strstr(reply.body, disk[0].path));
 	session_send(g.wisp, "go on\n");
 	session_expect(g.wisp, "kept-word", LIMIT_S);
 	expect_end(&g);
@@ -222,8 +255,8 @@ static void test_limits(void **state)
 	static const char script[] =
 		"echo armed; read line </dev/console\n"
 		"dd if=/dev/vdb of=/dev/null bs=64k iflag=direct 2>/dev/null && echo all-read\n";
-	struct disk disk = { .path = make_ext4("limits.ext4", 16, "word"), .engine = "Async" };
-	struct guest g = boot(script, &disk);
+	struct disk disk[MAX_DISKS] = { { make_ext4("limits.ext4", 16, "word"), "Async" } };
+	struct guest g = boot(script, disk);
 	struct api_reply reply;
 
 	(void)state;
@@ -238,13 +271,175 @@ static void test_limits(void **state)
 	expect_end(&g);
 }
 
+/* --- a block device of the host --- */
+
+static void read_line(const char *command, char *line, int len)
+{
+	FILE *f = popen(command, "re");
+
+	assert_non_null(f);
+	assert_non_null(fgets(line, len, f));
+	assert_int_equal(pclose(f), 0);
+	line[strcspn(line, "\n")] = '\0';
+}
+
+static long long allocated_bytes(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return (long long)st.st_blocks * 512;
+}
+
+/* A loop device: its size, its trims, its growth; and that its word counts when it
+ * says that it is read-only. */
+static void test_block_device(void **state)
+{
+	static const char script[] =
+		"mkdir /m; mount -t ext4 /dev/vdb /m; cat /m/word\n"
+		"echo size-$(cat /sys/block/vdb/size)\n"
+		"dd if=/dev/urandom of=/m/big bs=1M count=12 2>/dev/null; sync\n"
+		"echo written; read line </dev/console; rm /m/big; sync; fstrim /m\n"
+		"echo trimmed-$?; while [ $(cat /sys/block/vdb/size) = 65536 ]; do sleep 0.1; done\n"
+		"echo size-$(cat /sys/block/vdb/size); cat /m/word; umount /m\n";
+	const char *file = make_ext4("loop.ext4", 32, "loop-word");
+	char device[64], command[256];
+	struct disk disk[MAX_DISKS] = { { device, "Async" } };
+	struct api_reply reply;
+	struct guest g;
+	long long before;
+
+	(void)state;
+	snprintf(command, sizeof(command), "losetup --find --show %s", file);
+	read_line(command, device, sizeof(device));
+	g = boot(script, disk);
+	session_expect(g.wisp, "loop-word", LIMIT_S);
+	session_expect(g.wisp, "size-65536", LIMIT_S);
+	session_expect(g.wisp, "written", LIMIT_S);
+	before = allocated_bytes(file);
+	session_send(g.wisp, "go on\n");
+	session_expect(g.wisp, "trimmed-0", LIMIT_S);
+	assert_true(allocated_bytes(file) < before - 8 * MIB);
+	assert_int_equal(truncate(file, 48 * MIB), 0);
+	run("losetup -c %s", device);
+	reply = patch(&g, "\"path_on_host\": \"%s\"", device);
+	expect_patched(&reply);
+	session_expect(g.wisp, "size-98304", LIMIT_S);
+	session_expect(g.wisp, "loop-word", LIMIT_S);
+	expect_end(&g);
+
+	run("blockdev --setro %s", device);
+	g = boot(script, disk);
+	session_expect(g.wisp, "cannot open drive", LIMIT_S);
+	assert_int_not_equal(session_wait(g.wisp, LIMIT_S), 0);
+	session_end(g.wisp);
+	run("losetup -d %s", device);
+}
+
+/* --- a driver that breaks the rules --- */
+
+/* The guest sets up a queue of 3 entries on one disk, by hand. That disk fails, says so
+ * and counts it; the others go on; a reset by its real driver cures it. */
+static void test_isolation(void **state)
+{
+	static const char script[] =
+		"at=$(tr ' ' '\\n' </proc/cmdline | sed -n 's/.*@\\(0x[0-9a-f]*\\):.*/\\1/p' | sed -n 2p)\n"
+		"put() { devmem $((at + $1)) 32 $2; }\n"
+		"mkdir /m /n; mount -t ext4 /dev/vdc /m\n"
+		"d=$(basename $(readlink -f /sys/block/vdb/device))\n"
+		"for i in 1 2 3 4 5 6 7 8; do\n"
+		"put 0x70 0; put 0x70 1; put 0x70 3; put 0x24 1; put 0x20 1; put 0x70 11\n"
+		"put 0x30 0; put 0x38 3; put 0x44 1; done\n"
+		"echo status-$(devmem $((at + 0x70)))\n"
+		"echo 3 >/proc/sys/vm/drop_caches; cat /m/word; echo x >/m/new && sync && echo wrote\n"
+		"head -c 32 /dev/hwrng | wc -c | sed s/^/random-/\n"
+		"cd /sys/bus/virtio/drivers/virtio_blk; echo $d >unbind; echo $d >bind\n"
+		"mount -t ext4 /dev/vdb /n; cat /n/word; umount /m /n; sync\n";
+	struct disk disk[MAX_DISKS] = { { make_ext4("broken.ext4", 16, "cured-word"), "Async" },
+					{ make_ext4("whole.ext4", 16, "other-word"), "Sync" } };
+	struct guest g = boot(script, disk);
+
+	(void)state;
+	session_expect(g.wisp, "the device waits for a reset", LIMIT_S);
+	session_expect(g.wisp, "status-0x0000004B", LIMIT_S);
+	session_expect(g.wisp, "other-word", LIMIT_S);
+	session_expect(g.wisp, "wrote", LIMIT_S);
+	session_expect(g.wisp, "random-32", LIMIT_S);
+	session_expect(g.wisp, "cured-word", LIMIT_S);
+	expect_end(&g);
+	run("tr -d ' \\n' <%s | grep -q '\"disk1\".*\"violations\":8.*\"disk2\".*\"violations\":0'",
+	    fixture_path("disk-report.json"));
+}
+
+/* --- resets and pauses in the midst of it --- */
+
+/* For one file system: fio writes and verifies a file while the machine is paused and
+ * resumed; another fio writes without end while its disk's driver is taken away; then
+ * the file that was whole before is read again, and verified again. */
+#define SCRIPT_FIO                                                                                     \
+	"mount -t ext4 -o ro,noload /dev/vdb /d; for i in proc dev; do mount --bind /$i /d/$i; done\n" \
+	"cd /sys/bus/virtio/drivers/virtio_blk\n"                                                      \
+	"io() { chroot /d fio --directory=/mnt --size=4m --bs=4k --rw=randwrite "                      \
+	"--ioengine=libaio --iodepth=16 --direct=1 --verify_state_save=0 --minimal \"$@\" "            \
+	">/dev/null 2>&1; }\n"                                                                         \
+	"kept() { io --name=kept --verify=crc32c --verify_fatal=1 \"$@\"; }\n"                         \
+	"writes() { awk '{ print $5 }' /sys/block/$1/stat; }\n"                                        \
+	"check() { d=$(basename $(readlink -f /sys/block/$2/device))\n"                                \
+	"mount -t $1 /dev/$2 /d/mnt; echo begin-$1\n"                                                  \
+	"kept --do_verify=1 --end_fsync=1; echo $1-kept-$?; sync\n"                                    \
+	"n=$(writes $2); io --name=loud --time_based --runtime=1000 & w=$!\n"                          \
+	"until [ $(writes $2) -gt $((n + 50)) ]; do sleep 0.05; done\n"                                \
+	"echo $d >unbind; wait $w; umount /d/mnt; echo $d >bind\n"                                     \
+	"mount -t $1 /dev/$(ls /sys/bus/virtio/devices/$d/block) /d/mnt\n"                             \
+	"kept --verify_only=1; echo $1-again-$?; umount /d/mnt; }\n"
+
+static void expect_checked(const struct guest *g, const char *type)
+{
+	enum { PAUSES = 10 };
+	struct api_reply reply;
+	char text[32];
+
+	snprintf(text, sizeof(text), "begin-%s", type);
+	session_expect(g->wisp, text, LIMIT_S);
+	for (int i = 0; i < PAUSES; i++) {
+		api_call(g->socket, "PATCH", "/vm", "{\"state\": \"Paused\"}", &reply);
+		assert_int_equal(reply.status, 204);
+		api_call(g->socket, "PATCH", "/vm", "{\"state\": \"Resumed\"}", &reply);
+		assert_int_equal(reply.status, 204);
+	}
+	snprintf(text, sizeof(text), "%s-kept-0", type);
+	session_expect(g->wisp, text, LIMIT_S);
+	snprintf(text, sizeof(text), "%s-again-0", type);
+	session_expect(g->wisp, text, LIMIT_S);
+}
+
+static void test_fio(void **state)
+{
+	static const char script[] = "mkdir /d\n" SCRIPT_FIO "check ext4 vdc; check xfs vdd\n";
+	struct disk disk[MAX_DISKS] = {
+		{ need_image("debian.ext4"), NULL },
+		{ make_ext4("fio.ext4", 32, "word"), "Sync" },
+		{ fixture_disk("fio.xfs", "", 320LL * MIB), "Async" },
+	};
+	struct guest g;
+
+	(void)state;
+	run("mkfs.xfs -q %s", disk[2].path);
+	g = boot_with("vmlinuz-cloud", "initrd-cloud", script, disk);
+	expect_checked(&g, "ext4");
+	expect_checked(&g, "xfs");
+	expect_end(&g);
+	run("e2fsck -fn %s >/dev/null 2>&1", disk[1].path);
+	run("xfs_repair -n %s >/dev/null 2>&1", disk[2].path);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_change_file),
-		cmocka_unit_test(test_change_file_async),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_change_file),  cmocka_unit_test(test_change_file_async),
+		cmocka_unit_test(test_refused),	     cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_block_device), cmocka_unit_test(test_isolation),
+		cmocka_unit_test(test_fio),
 	};
 
 	if (!fixture_has_kvm()) {
