@@ -21,13 +21,12 @@ enum {
 };
 
 const struct bench_row *const bench_all[] = {
-	&bench_startup,
-	&bench_boot,
-	&bench_vsock,
-	NULL,
+	&bench_startup, &bench_boot, &bench_vsock, &bench_blk, &bench_blk_backend, NULL,
 };
 
-#define QEMU_MACHINE "microvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on,acpi=off"
+#define QEMU_MACHINE                                                                \
+	"microvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on,acpi=off," \
+	"auto-kernel-cmdline=off"
 
 /* kvm-pvm refuses an MSR that `-cpu host` brings along. */
 static const char *qemu_cpu(const struct bench *b)
@@ -143,9 +142,9 @@ static int make_dir(struct bench *b, struct error *err)
 
 /* Tracepoints can be readable and yet not for us to watch: one is tried on this
  * process. Without them the runs are timed all the same. */
-static void find_probes(struct bench *b)
+static void find_probes(struct bench *b, const char *event)
 {
-	const struct probe_spec trial = { PROBE_COUNT, "kvm/kvm_userspace_exit", NULL };
+	const struct probe_spec trial = { PROBE_COUNT, event, NULL };
 	struct probe *p = NULL;
 	struct error why = { 0 };
 	char line[1024];
@@ -158,21 +157,23 @@ static void find_probes(struct bench *b)
 	if (r >= 0)
 		return;
 	b->tracefs = fd_close(b->tracefs);
-	fprintf(stderr, "without the first instruction and exits: %s\n",
+	fprintf(stderr, "without what the kernel's tracepoints count: %s\n",
 		error_line(&why, line, sizeof(line)));
 }
 
-int bench_init(struct bench *b, const char *name, const struct options *o, struct error *err)
+int bench_init(struct bench *b, const struct bench_row *row, const struct options *o,
+	       struct error *err)
 {
-	int r;
+	int r = 0;
 
 	*b = (struct bench){ .options = o, .tracefs = -1 };
-	report_init(&b->report, name);
-	report_init(&b->details, name);
-	if (strcmp(b->report.host.kvm, "none") == 0)
+	report_init(&b->report, row->name);
+	report_init(&b->details, row->name);
+	if (!row->in_process && strcmp(b->report.host.kvm, "none") == 0)
 		return error_set(err, -ENODEV, "kvm", "use --testhost",
 				 "this machine has no /dev/kvm that can be used");
-	r = find_vmms(b, err);
+	if (!row->in_process)
+		r = find_vmms(b, err);
 	if (r == 0)
 		r = make_dir(b, err);
 	if (r < 0)
@@ -181,7 +182,7 @@ int bench_init(struct bench *b, const char *name, const struct options *o, struc
 		b->busy = busy_start();
 	if (b->busy < 0)
 		return error_set(err, b->busy, "busy", NULL, "cannot keep the processor busy");
-	find_probes(b);
+	find_probes(b, row->in_process ? "raw_syscalls/sys_enter" : "kvm/kvm_userspace_exit");
 	be_prompt();
 	return 0;
 }

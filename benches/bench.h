@@ -36,19 +36,21 @@ struct bench {
 
 struct bench_row {
 	const char *name, *help;
-	bool needs_fast_kvm; /* boots a whole kernel: the test host where KVM is slow */
-	const struct plot_phase *phases;
+	bool needs_fast_kvm;		 /* boots a whole kernel: the test host where KVM is slow */
+	bool in_process;		 /* measures parts of wisp: needs no KVM and no VMM */
+	const struct plot_phase *phases; /* NULL: no plot */
 	int (*run)(struct bench *b, struct error *err);
 };
 
-extern const struct bench_row bench_startup, bench_boot, bench_vsock;
+extern const struct bench_row bench_startup, bench_boot, bench_vsock, bench_blk, bench_blk_backend;
 
 /* NULL-ended. */
 extern const struct bench_row *const bench_all[];
 
 /* Finds the VMMs asked for and what the machine offers. 0, or a negative errno and
  * *err; *b is to be cleared either way. */
-int bench_init(struct bench *b, const char *name, const struct options *o, struct error *err);
+int bench_init(struct bench *b, const struct bench_row *row, const struct options *o,
+	       struct error *err);
 void bench_clear(struct bench *b);
 
 /* One run of one VMM; what is a failure is for bench_run() to say. A negative errno

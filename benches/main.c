@@ -49,6 +49,8 @@ static bool wants_testhost(const struct bench_row *row, const struct options *o)
 	if (o->kvm || o->testhost)
 		return o->testhost;
 	host_describe(&host);
+	if (row->in_process)
+		return false;
 	if (strcmp(host.kvm, "none") != 0 && (!row->needs_fast_kvm || host_boots_fast(&host)))
 		return false;
 	fprintf(stderr, "%s: in the test host, since this machine's KVM (%s) %s\n", row->name,
@@ -79,7 +81,7 @@ static int put_out(const struct report *r, const struct bench_row *row, const st
 		report_print(r, stdout);
 	if (o->json && report_save(r, o->json, &err) < 0)
 		return complain(&err);
-	if (o->plot && plot_phases(r, row->phases, row->name, o->plot, &err) < 0)
+	if (o->plot && row->phases && plot_phases(r, row->phases, row->name, o->plot, &err) < 0)
 		return complain(&err);
 	return 0;
 }
@@ -89,7 +91,7 @@ static int run_here(const struct bench_row *row, const struct options *o)
 	struct error err = { 0 };
 	struct bench b;
 	bool failed;
-	int code, r = bench_init(&b, row->name, o, &err);
+	int code, r = bench_init(&b, row, o, &err);
 
 	if (r == 0)
 		r = row->run(&b, &err);

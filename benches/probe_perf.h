@@ -5,7 +5,8 @@
  *
  *   PROBE_FIRST  when the event first happened (CLOCK_MONOTONIC), to be disarmed
  *                as soon as it did so that nothing after it is slowed down
- *   PROBE_COUNT  how often the event happened
+ *   PROBE_COUNT  how often the event happened, from the exec on
+ *   PROBE_NOW    the same from now on, for a process that called exec long ago
  *
  * The kernel's side is perf_event_open(2); event numbers come from tracefs, which
  * is mounted privately (fsmount(2), attached nowhere) when it is not mounted.
@@ -21,7 +22,7 @@
 
 #include "vmm/base/error.h"
 
-enum probe_kind { PROBE_FIRST, PROBE_COUNT };
+enum probe_kind { PROBE_FIRST, PROBE_COUNT, PROBE_NOW };
 
 struct probe_spec {
 	enum probe_kind kind;
@@ -50,7 +51,7 @@ size_t probe_poll(const struct probe *p, struct pollfd *fds, size_t room);
 void probe_disarm(struct probe *p);
 
 /* PROBE_FIRST: CLOCK_MONOTONIC in us, or -ENODATA when the event never came.
- * PROBE_COUNT: the count, or a negative errno. */
+ * The others: the count, or a negative errno. */
 int64_t probe_read(const struct probe *p);
 
 #endif

@@ -36,16 +36,20 @@ static json_t *config_json(const struct machine *m)
 		json_pack("{s:{s:s, s:s}, s:{s:i, s:i}, s:[]}", "boot-source", "kernel_image_path",
 			  m->kernel, "boot_args", m->cmdline, "machine-config", "vcpu_count",
 			  (int)m->vcpus, "mem_size_mib", (int)m->mem_mib, "drives");
+	json_t *drives = json_object_get(root, "drives");
 	int r = 0;
 
 	if (root && m->initrd)
 		r |= json_object_set_new(json_object_get(root, "boot-source"), "initrd_path",
 					 json_string(m->initrd));
 	if (root && m->disk)
-		r |= json_array_append_new(json_object_get(root, "drives"),
+		r |= json_array_append_new(drives,
 					   json_pack("{s:s, s:s, s:b, s:b}", "drive_id", "disk",
 						     "path_on_host", m->disk, "is_root_device", 0,
 						     "is_read_only", 1));
+	if (root && m->disk && m->io_engine)
+		r |= json_object_set_new(json_array_get(drives, 0), "io_engine",
+					 json_string(m->io_engine));
 	if (root && m->vsock)
 		r |= json_object_set_new(
 			root, "vsock",

@@ -30,6 +30,8 @@ struct machine {
 	const char *huge_pages;	  /* of wisp's machine-config; NULL: its default */
 	const char *qemu_machine; /* the value of QEMU's -M */
 	const char *qemu_cpu;	  /* the value of QEMU's -cpu */
+	const char *io_engine;	  /* of the disk in a configuration file; NULL: default */
+	const char *qemu_drive;	  /* more of the disk's -drive, with an iothread; NULL: none */
 	const char *report;	  /* where wisp writes its own report; NULL: nowhere */
 };
 

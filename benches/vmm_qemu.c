@@ -56,6 +56,20 @@ static void add_cmdline(const struct machine *m, struct argv *ret)
 	argv_add(ret, "%.*s%s%s", (int)kernel_len, m->cmdline, device, init ? init : "");
 }
 
+static void add_disk(const struct machine *m, struct argv *ret)
+{
+	const char *more = m->qemu_drive;
+
+	if (more)
+		argv_add_words(ret, (const char *const[]){ "-object", "iothread,id=io", NULL });
+	argv_add(ret, "-drive");
+	argv_add(ret, "id=disk,file=%s,format=raw,if=none,readonly=on%s%s", m->disk,
+		 more ? "," : "", more ? more : "");
+	argv_add(ret, "-device");
+	argv_add(ret, "virtio-blk-device,drive=disk,bus=virtio-mmio-bus.0%s",
+		 more ? ",iothread=io" : "");
+}
+
 static int qemu_command(const struct machine *m, const char *program, const char *dir,
 			struct argv *ret, struct error *err)
 {
@@ -78,12 +92,8 @@ static int qemu_command(const struct machine *m, const char *program, const char
 	add_cmdline(m, ret);
 	if (m->initrd)
 		argv_add_words(ret, (const char *const[]){ "-initrd", m->initrd, NULL });
-	if (m->disk) {
-		argv_add(ret, "-drive");
-		argv_add(ret, "id=disk,file=%s,format=raw,if=none,readonly=on", m->disk);
-		argv_add(ret, "-device");
-		argv_add(ret, "virtio-blk-device,drive=disk,bus=virtio-mmio-bus.0");
-	}
+	if (m->disk)
+		add_disk(m, ret);
 	return ret->error;
 }
 
