@@ -193,6 +193,7 @@ static int create_machine(const struct options *o, struct program *p, struct err
 		.id = o->id,
 		.enable_pci = o->enable_pci,
 		.boot_timer = o->boot_timer,
+		.restart = o->on_reboot == ON_REBOOT_RESTART,
 		.debug_exit_port = (int)o->debug_exit_port,
 		.start_time_us = o->start_time_us,
 		.logger = p->logger,

@@ -21,6 +21,7 @@ enum option_kind {
 	OPTION_STRING,	/* const char *, not empty */
 	OPTION_ID,	/* as OPTION_STRING: 1 to 64 letters, digits, "-" */
 	OPTION_NUMBER,	/* uint64_t, decimal, or hexadecimal after 0x */
+	OPTION_CHOICE,	/* uint32_t, the index in names */
 	OPTION_LEVEL,	/* as OPTION_STRING: a level of the log */
 	OPTION_REFUSED, /* of Firecracker's, not of ours: help says what is missing */
 };
@@ -28,14 +29,21 @@ enum option_kind {
 struct option_def {
 	const char *name;
 	enum option_kind kind;
-	size_t offset;		/* in struct options */
-	uint64_t min, max;	/* OPTION_NUMBER */
-	const char *value_name; /* NULL: takes no value */
-	const char *fallback;	/* parsed when the option is not given; NULL: zero */
+	size_t offset;		  /* in struct options */
+	uint64_t min, max;	  /* OPTION_NUMBER */
+	const char *const *names; /* OPTION_CHOICE: NULL-ended */
+	const char *value_name;	  /* NULL: takes no value */
+	const char *fallback;	  /* parsed when the option is not given; NULL: zero */
 	const char *help;
 };
 
 #define TO(member) .offset = offsetof(struct options, member)
+
+static const char *const on_reboot_names[] = {
+	[ON_REBOOT_EXIT] = "exit",
+	[ON_REBOOT_RESTART] = "restart",
+	NULL,
+};
 
 static const struct option_def defs[] = {
 	{ "api-sock", OPTION_STRING, TO(api_sock), .value_name = "PATH",
@@ -71,6 +79,9 @@ static const struct option_def defs[] = {
 	  .max = UINT64_MAX, .help = "CPU time that its parent used to start it." },
 	{ "no-seccomp", OPTION_FLAG, TO(no_seccomp),
 	  .help = "Accepted and without effect: this version has no seccomp filter." },
+	{ "on-reboot", OPTION_CHOICE, TO(on_reboot), .value_name = "exit|restart",
+	  .names = on_reboot_names, .fallback = "exit",
+	  .help = "When the guest resets: end, or boot it again." },
 	{ "debug-exit-port", OPTION_NUMBER, TO(debug_exit_port), .value_name = "PORT", .min = 1,
 	  .max = UINT16_MAX,
 	  .help = "I/O port that ends wisp when the guest writes its exit status there." },
@@ -142,6 +153,20 @@ static int set_number(const struct option_def *d, const char *value, uint64_t *t
 			 d->name, value);
 }
 
+static int set_choice(const struct option_def *d, const char *value, uint32_t *to,
+		      struct error *err)
+{
+	uint32_t i = 0;
+
+	while (d->names[i] && strcmp(d->names[i], value) != 0)
+		i++;
+	if (!d->names[i])
+		return error_set(err, -EINVAL, d->name, d->value_name,
+				 "The argument '%s' cannot be '%.80s'", d->name, value);
+	*to = i;
+	return 0;
+}
+
 static int set_level(const struct option_def *d, const char *value, const char **to,
 		     struct error *err)
 {
@@ -174,6 +199,8 @@ static int set_option(const struct option_def *d, const char *value, struct opti
 		return 0;
 	case OPTION_NUMBER:
 		return set_number(d, value, to, err);
+	case OPTION_CHOICE:
+		return set_choice(d, value, to, err);
 	case OPTION_LEVEL:
 		return set_level(d, value, to, err);
 	case OPTION_REFUSED:

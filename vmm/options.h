@@ -14,6 +14,8 @@
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
 
+enum on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
+
 /* Strings point into argv or the table's defaults. */
 struct options {
 	const char *api_sock;
@@ -25,6 +27,7 @@ struct options {
 	const char *level;	  /* as log_level_parse() takes it */
 	const char *module;	  /* NULL: all of the log */
 	bool no_api, boot_timer, enable_pci, show_level, show_log_origin, no_seccomp;
+	uint32_t on_reboot; /* enum on_reboot */
 	bool help, version, check_host, api_spec;
 	uint64_t max_payload_bytes;
 	uint64_t debug_exit_port; /* 0: none */

@@ -134,9 +134,10 @@ int report_write(const struct report *r, int fd)
 {
 	/* Memory first: building the rest uses some. */
 	json_t *memory = memory_json(r->memory);
-	json_t *o = json_pack("{s:s, s:o, s:o, s:o, s:o}", "id", r->id, "timeline_us",
-			      timeline_json(r->timeline), "exits", exits_json(r->exits), "devices",
-			      devices_json(r->slots), "memory_kib", memory);
+	json_t *o = json_pack("{s:s, s:I, s:o, s:o, s:o, s:o}", "id", r->id, "restarts",
+			      (json_int_t)r->restarts, "timeline_us", timeline_json(r->timeline),
+			      "exits", exits_json(r->exits), "devices", devices_json(r->slots),
+			      "memory_kib", memory);
 	int ret = 0;
 
 	if (!o)

@@ -2,6 +2,7 @@
  *
  *   {"id": "my-vm",
  *    "timeline_us": {"exec": 0, "main": 310, ..., "init": 61234, "exit": 70210},
+ *    "restarts": 0,
  *    "exits": {"io": 120, "mmio": 88, ..., "total": 310},
  *    "devices": [{"kind": "drives", "id": "root", "requests": 410, "read_bytes": 9437184,
  *                 "write_bytes": 4096, "errors": 0, "kicks": 380, "interrupts": 377,
@@ -25,6 +26,7 @@ struct report {
 	uint64_t exits[VCPU_EXIT_KINDS];
 	const struct gmem *memory; /* NULL: the machine never started */
 	const struct slots *slots;
+	uint64_t restarts;
 };
 
 /* Writes one line of JSON to fd. 0 or a negative errno. Main thread. */

@@ -30,6 +30,8 @@ struct kind {
 	size_t config_len;
 	int (*create)(const void *config, struct virtio_dev **ret, struct error *err);
 	void (*set_vcpus)(struct virtio_dev *dev, unsigned vcpus); /* NULL: no matter */
+	/* Whether its device serves machine after machine. NULL: none does. */
+	bool (*outlives)(const void *config);
 };
 
 struct slot {
@@ -182,9 +184,25 @@ static int create_console(const void *config, struct virtio_dev **ret, struct er
 	return virtio_console_create(&options, ret, err);
 }
 
+/* Who clients are attached to, and what they would be shown. */
+static bool console_outlives(const void *config)
+{
+	(void)config;
+	return true;
+}
+
+/* The lock on its file must not be anybody else's in between. A drive of another process
+ * has to learn of the new machine's memory from the start. */
+static bool drive_outlives(const void *config)
+{
+	const struct drive_config *c = config;
+
+	return !c->socket[0];
+}
+
 static const struct kind kinds[SLOT_KINDS] = {
 	[SLOT_DRIVE] = { "drives", VM_MAX_DRIVES, sizeof(struct drive_config), create_drive,
-			 set_drive_vcpus },
+			 set_drive_vcpus, drive_outlives },
 	[SLOT_NET] = { "network-interfaces", VM_MAX_NETS, sizeof(struct net_config), create_net,
 		       virtio_net_set_vcpus },
 	[SLOT_PMEM] = { "pmem", VM_MAX_PMEM, sizeof(struct pmem_config), create_pmem, NULL },
@@ -193,7 +211,8 @@ static const struct kind kinds[SLOT_KINDS] = {
 	[SLOT_MEMORY] = { "hotplug/memory", 1, sizeof(struct memory_hotplug_config), create_memory,
 			  NULL },
 	[SLOT_VSOCK] = { "vsock", 1, sizeof(struct vsock_config), create_vsock, NULL },
-	[SLOT_CONSOLE] = { "console", 1, sizeof(struct console_config), create_console, NULL },
+	[SLOT_CONSOLE] = { "console", 1, sizeof(struct console_config), create_console, NULL,
+			   console_outlives },
 	[SLOT_SHARED_DIRECTORY] = { "shared-directories", VM_MAX_SHARED_DIRECTORIES,
 				    sizeof(struct shared_directory_config), create_shared_directory,
 				    NULL },
@@ -437,6 +456,30 @@ const char *slots_id(const struct slots *s, const struct virtio_dev *dev)
 	unsigned i = find_running(s, dev);
 
 	return i < s->count ? s->slot[i].id : NULL;
+}
+
+void slots_keep(struct slots *s)
+{
+	for (unsigned i = 0; i < s->count; i++) {
+		struct slot *slot = &s->slot[i];
+		const struct kind *kind = &kinds[slot->kind];
+
+		if (!slot->running || !kind->outlives || !kind->outlives(slot->config))
+			continue;
+		slot->dev = slot->running;
+		slot->dev->kept = true;
+	}
+}
+
+void slots_take_back(struct slots *s)
+{
+	for (unsigned i = 0; i < s->count; i++) {
+		struct slot *slot = &s->slot[i];
+
+		if (slot->dev)
+			slot->dev->kept = false;
+		slot->running = NULL;
+	}
 }
 
 void slots_forget(struct slots *s)

@@ -70,6 +70,12 @@ void slots_remove(struct slots *s, const struct virtio_dev *dev);
 /* The id under which a device of the running machine is known, or NULL. */
 const char *slots_id(const struct slots *s, const struct virtio_dev *dev);
 
+/* Before a machine is destroyed whose devices another one is to have: those of kinds that
+ * outlive it (drives, whose locks stay, and the console) are only let go. After that, takes
+ * them back; the others are made anew by slots_take(). */
+void slots_keep(struct slots *s);
+void slots_take_back(struct slots *s);
+
 /* The machine that took the devices is gone, and they with it. */
 void slots_forget(struct slots *s);
 

@@ -52,7 +52,9 @@ struct vm {
 	struct machine_config machine_config;
 	struct slots *slots;
 
-	struct machine *machine; /* from the start on */
+	struct machine *machine; /* from the start on; NULL when it could not restart */
+	uint64_t restarts;
+	uint64_t past_exits[VCPU_EXIT_KINDS]; /* of the machines before this one */
 };
 
 int vm_create(const struct vm_options *options, struct loop *loop, struct vm **ret,
@@ -454,7 +456,9 @@ const struct memory_hotplug_config *vm_memory(const struct vm *vm)
 	return slots_config(vm->slots, SLOT_MEMORY, 0);
 }
 
-/* The guest ended: the process ends with it. */
+static void restart(struct vm *vm);
+
+/* The guest ended: the process ends with it, or boots it again. */
 static void on_ended(void *ctx, enum stop_reason reason, int value)
 {
 	static const char *const reasons[] = {
@@ -464,8 +468,13 @@ static void on_ended(void *ctx, enum stop_reason reason, int value)
 		[STOP_FAULT] = "fault",
 	};
 
-	log_info("the guest ended: %s", reasons[reason]);
-	vm_stop(ctx, reason == STOP_FAULT ? EXIT_GUEST_FAULT : value);
+	struct vm *vm = ctx;
+
+	log_guest_at(LOG_INFO, "the guest ended: %s", reasons[reason]);
+	if (reason == STOP_RESET && vm->options.restart)
+		restart(vm);
+	else
+		vm_stop(vm, reason == STOP_FAULT ? EXIT_GUEST_FAULT : value);
 }
 
 static void on_device_gone(void *ctx, const struct virtio_dev *dev)
@@ -527,14 +536,55 @@ static int build_machine(struct vm *vm, struct error *err)
 	return r;
 }
 
+/* Of all machines so far. */
+static void count_exits(const struct vm *vm, uint64_t counts[VCPU_EXIT_KINDS])
+{
+	uint64_t now[VCPU_EXIT_KINDS] = { 0 };
+
+	if (vm->machine)
+		machine_exits(vm->machine, now);
+	for (unsigned i = 0; i < VCPU_EXIT_KINDS; i++)
+		counts[i] = vm->past_exits[i] + now[i];
+}
+
 static void add_totals(void *ctx, json_t *totals)
 {
 	uint64_t exits[VCPU_EXIT_KINDS];
 	struct vm *vm = ctx;
 
-	machine_exits(vm->machine, exits);
+	count_exits(vm, exits);
 	metrics_add_exits(totals, exits);
 	metrics_add_devices(totals, vm->slots);
+}
+
+/* Builds the machine anew and, unless its user has paused it, runs it. */
+static int boot_again(struct vm *vm, struct error *err)
+{
+	int r = build_machine(vm, err);
+
+	if (r < 0)
+		return r;
+	if (vm->state == VM_PAUSED)
+		machine_pause(vm->machine);
+	return machine_start(vm->machine, err);
+}
+
+/* In the old machine's last call to us. */
+static void restart(struct vm *vm)
+{
+	struct error err = { 0 };
+	char line[sizeof(err.text) + sizeof(err.hint)];
+
+	count_exits(vm, vm->past_exits);
+	slots_keep(vm->slots);
+	machine_destroy(vm->machine);
+	vm->machine = NULL;
+	slots_take_back(vm->slots);
+	vm->restarts++;
+	if (boot_again(vm, &err) == 0)
+		return;
+	log_error("the guest cannot be restarted: %s", error_line(&err, line, sizeof(line)));
+	vm_stop(vm, EXIT_GUEST_FAULT);
 }
 
 int vm_start(struct vm *vm, struct error *err)
@@ -716,11 +766,11 @@ int vm_write_report(struct vm *vm, int fd)
 		.id = vm->id,
 		.timeline = &vm->timeline,
 		.slots = vm->slots,
+		.restarts = vm->restarts,
 	};
 
-	if (vm->machine) {
-		machine_exits(vm->machine, report.exits);
+	count_exits(vm, report.exits);
+	if (vm->machine)
 		report.memory = machine_memory(vm->machine);
-	}
 	return report_write(&report, fd);
 }

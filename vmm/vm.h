@@ -24,6 +24,7 @@ struct vm_options {
 	const char *id;		/* copied */
 	bool enable_pci;	/* the devices sit on PCI, not on virtio-mmio */
 	bool boot_timer;	/* answer Firecracker's boot-timer page */
+	bool restart;		/* a guest that resets boots again */
 	int debug_exit_port;	/* port whose written value ends the process; 0: none */
 	uint64_t start_time_us; /* when exec was called, CLOCK_MONOTONIC; 0: unknown */
 	struct logger *logger;	/* for vm_put_logger(); not owned */

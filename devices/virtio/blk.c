@@ -348,8 +348,12 @@ static void blk_detach(struct virtio_dev *d)
 
 static int attach_uring(struct virtio_blk *blk)
 {
-	int r = blk_uring_create(blk->file.fd, BLK_SLOTS, &blk->uring);
+	int r;
 
+	/* Of an earlier machine, with nothing in flight. */
+	blk_uring_destroy(blk->uring);
+	blk->uring = NULL;
+	r = blk_uring_create(blk->file.fd, BLK_SLOTS, &blk->uring);
 	if (r < 0) {
 		log_warn("drive '%.20s': no io_uring on this host (%s); io_engine Sync is used",
 			 blk->rules.serial, strerror(-r));

@@ -69,13 +69,23 @@ static void quiesce(struct virtio_dev *d)
 		d->ops->quiesce(d);
 }
 
+static void forget_driver(struct virtio_dev *d)
+{
+	d->status = 0;
+	d->accepted = 0;
+	d->accepted_unknown = false;
+}
+
 void virtio_dev_destroy(struct virtio_dev *d)
 {
 	if (!d)
 		return;
 	quiesce(d);
 	free_queues(d);
-	d->ops->destroy(d);
+	if (d->kept)
+		forget_driver(d);
+	else
+		d->ops->destroy(d);
 }
 
 uint64_t virtio_dev_features(const struct virtio_dev *d)
@@ -161,9 +171,7 @@ void virtio_dev_reset(struct virtio_dev *d)
 	quiesce(d);
 	for (unsigned i = 0; i < d->ops->nqueues; i++)
 		virtq_disable(d->vq[i]);
-	d->status = 0;
-	d->accepted = 0;
-	d->accepted_unknown = false;
+	forget_driver(d);
 }
 
 void virtio_dev_queue_enable(struct virtio_dev *d, unsigned q, const struct virtq_layout *l)

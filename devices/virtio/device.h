@@ -105,6 +105,10 @@ struct virtio_dev {
 
 	struct virtio_events *events; /* from attach to detach */
 
+	/* Whoever made the device will use it again behind another transport: a
+	 * virtio_dev_destroy() only lets go of it. Set on the main thread. */
+	bool kept;
+
 	/* The core's own. */
 	const struct virtio_sink *sink;
 	uint8_t status; /* VIRTIO_CONFIG_S_* */

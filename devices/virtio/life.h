@@ -30,7 +30,8 @@ struct virtio_sink {
  * 0, -EINVAL for ops out of bounds, or -ENOMEM; the device stays the caller's. */
 int virtio_dev_bind(struct virtio_dev *d, const struct gmem *mem, const struct virtio_sink *sink);
 
-/* Quiesces, frees the queues and the device. Accepts NULL and unbound devices. */
+/* Quiesces, frees the queues and, unless it is kept, the device; one that is kept is as
+ * it was before it was bound, its counters apart. Accepts NULL and unbound devices. */
 void virtio_dev_destroy(struct virtio_dev *d);
 
 /* The features on offer, the core's included (2.2, chapter 6). */

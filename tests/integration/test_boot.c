@@ -204,6 +204,49 @@ static void test_generation(void **state)
 	expect_end(s, 0);
 }
 
+/* A stock kernel reboots by each of its ways, finds its disk as it left it, and powers
+ * off in the end. */
+static void test_reboot(void **state)
+{
+	static const char *const ways[] = { "kbd", "acpi", "triple" };
+	struct fixture_config c = {
+		.kernel = need_image("vmlinuz-cloud"),
+		.initrd = need_image("initrd-cloud"),
+		.boot_args = CONSOLE "quiet",
+		.mem_mib = 256,
+		.disk = fixture_disk("reboot.raw", "none", 1024 * 1024),
+		.disk_not_root = true,
+	};
+	const char *const argv[] = {
+		fixture_program("wisp"),
+		"--no-api",
+		"--config-file",
+		fixture_config("boot.json", &c),
+		"--on-reboot",
+		"restart",
+		NULL,
+	};
+	struct session *s = session_start(argv);
+	const char *before = "none";
+	char line[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		session_expect(s, "# ", LIMIT_S);
+		session_send(s, "stty -echo; head -c 4 /dev/vda | sed s/^/disk-/\n");
+		snprintf(line, sizeof(line), "disk-%.4s", before);
+		session_expect(s, line, LIMIT_S);
+		snprintf(line, sizeof(line),
+			 "echo %s >/sys/kernel/reboot/type; echo %s.. >/dev/vda; sync; reboot -f\n",
+			 ways[i], ways[i]);
+		session_send(s, line);
+		before = i == 0 ? "kbd." : ways[i];
+	}
+	session_expect(s, "# ", LIMIT_S);
+	session_send(s, "poweroff -f\n");
+	expect_end(s, 0);
+}
+
 /* Boots the stock kernel with this command and an API; presses once it is armed. */
 static struct session *boot_and_press(const char *command, const char *action)
 {
@@ -426,6 +469,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_elf64),	     cmocka_unit_test(test_topology),
 		cmocka_unit_test(test_huge_pages),   cmocka_unit_test(test_debian),
 		cmocka_unit_test(test_debian_async), cmocka_unit_test(test_generation),
+		cmocka_unit_test(test_reboot),
 	};
 
 	if (!fixture_has_kvm()) {

@@ -44,6 +44,7 @@ static void defaults_are_firecrackers(void **state)
 	assert_null(o.log_path);
 	assert_null(o.report);
 	assert_int_equal(o.debug_exit_port, 0);
+	assert_int_equal(o.on_reboot, ON_REBOOT_EXIT);
 	assert_false(o.no_api || o.boot_timer || o.show_level || o.show_log_origin);
 	assert_false(o.help || o.version || o.check_host || o.no_seccomp);
 }
@@ -77,6 +78,8 @@ static void both_forms_are_accepted(void **state)
 	assert_true(o.start_time_us == UINT64_MAX);
 	assert_int_equal(o.parent_cpu_time_us, 7);
 
+	assert_int_equal(parse((const char *[]){ "--on-reboot=restart", NULL }, &o, &err), 0);
+	assert_int_equal(o.on_reboot, ON_REBOOT_RESTART);
 	assert_int_equal(parse((const char *[]){ "--help", "--no-api", NULL }, &o, &err), 0);
 	assert_true(o.help);
 }
@@ -111,6 +114,9 @@ static void bad_lines_are_refused(void **state)
 		  "no-api",
 		  "Argument 'no-api' cannot be used without 'config-file'" },
 		{ { "--no-api=yes" }, "no-api", "The argument 'no-api' takes no value" },
+		{ { "--on-reboot", "restar" },
+		  "on-reboot",
+		  "The argument 'on-reboot' cannot be 'restar'" },
 		{ { "--level", "loud" }, "level", "The argument 'level' cannot be 'loud'" },
 		{ { "--debug-exit-port", "0" },
 		  "debug-exit-port",
