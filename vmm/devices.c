@@ -133,11 +133,8 @@ static void disconnect_pci(struct place *p)
 
 static int create_pci(struct place *p, struct error *err)
 {
-	const struct devices_config *c = &p->owner->config;
-	int r = virtio_pci_create(p->dev, c->mem, &pci_ops, p, &p->transport);
+	int r = virtio_pci_create(p->dev, p->owner->config.mem, &pci_ops, p, &p->transport);
 
-	if (r == 0)
-		r = pci_bus_plug(c->pci, p->index, virtio_pci_function(p->transport));
 	return r < 0 ? error_set(err, r, NULL, NULL, "cannot create a virtio device: %s",
 				 strerror(-r))
 		     : 0;
@@ -182,14 +179,19 @@ static bool is_pci(const struct devices *d)
 	return d->config.pci;
 }
 
+/* The guest sees a PCI device from the end of this on, and not before all is bound: it
+ * may look for one at any time. */
 static int connect(struct place *p, struct error *err)
 {
+	const struct devices_config *c = &p->owner->config;
 	int r = is_pci(p->owner) ? connect_pci(p, err) : connect_mmio(p, err);
 
 	if (r < 0)
 		return r;
-	r = virtio_transport_attach(p->transport, p->owner->config.loop);
-	return r < 0 ? error_set(err, r, NULL, NULL, "cannot watch a virtio device: %s",
+	r = virtio_transport_attach(p->transport, c->loop);
+	if (r == 0 && is_pci(p->owner))
+		r = pci_bus_plug(c->pci, p->index, virtio_pci_function(p->transport));
+	return r < 0 ? error_set(err, r, NULL, NULL, "cannot connect a virtio device: %s",
 				 strerror(-r))
 		     : 0;
 }
@@ -213,34 +215,38 @@ static void clear(struct place *p)
 	p->dev = NULL;
 }
 
-/* Takes dev in any case. */
-static int add(struct devices *d, struct virtio_dev *dev, struct place **ret, struct error *err)
+/* A place for dev. Takes dev in any case; NULL: there is no room. */
+static struct place *take_place(struct devices *d, struct virtio_dev *dev, struct error *err)
 {
 	struct place *p = free_place(d);
-	int r;
 
-	if (!p) {
-		virtio_dev_destroy(dev);
-		return error_set(err, -ENOSPC, NULL, "remove a device",
-				 "Could not find an available device slot on the PCI bus.");
+	if (p) {
+		p->dev = dev;
+		return p;
 	}
-	p->dev = dev;
-	r = is_pci(d) ? create_pci(p, err) : create_mmio(p, err);
-	if (r < 0) {
-		if (!p->transport)
-			virtio_dev_destroy(dev);
+	virtio_dev_destroy(dev);
+	error_set(err, -ENOSPC, NULL, "remove a device",
+		  "Could not find an available device slot on the PCI bus.");
+	return NULL;
+}
+
+/* The transport of a place's device; on failure the place is free again. */
+static int create(struct place *p, struct error *err)
+{
+	int r = is_pci(p->owner) ? create_pci(p, err) : create_mmio(p, err);
+
+	if (r < 0 && !p->transport)
+		virtio_dev_destroy(p->dev);
+	if (r < 0)
 		clear(p);
-		return r;
-	}
-	*ret = p;
-	return 0;
+	return r;
 }
 
 int devices_add(struct devices *d, struct virtio_dev *dev, struct error *err)
 {
-	struct place *p;
+	struct place *p = take_place(d, dev, err);
 
-	return add(d, dev, &p, err);
+	return p ? create(p, err) : -ENOSPC;
 }
 
 /* --- coming and going --- */
@@ -270,14 +276,13 @@ static void on_ejected(void *arg, uint32_t events)
 
 int devices_plug(struct devices *d, struct virtio_dev *dev, struct error *err)
 {
-	struct place *p;
-	int r = add(d, dev, &p, err);
+	struct place *p = take_place(d, dev, err);
+	int r = p ? create(p, err) : -ENOSPC;
 
 	if (r < 0)
 		return r;
 	r = connect(p, err);
 	if (r < 0) {
-		pci_bus_unplug(d->config.pci, p->index);
 		disconnect_pci(p);
 		clear(p);
 		return r;

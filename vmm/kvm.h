@@ -56,7 +56,8 @@ int kvm_ioeventfd(const struct kvm *k, uint64_t address, uint32_t len, uint64_t 
 int kvm_notify_bind(const struct kvm *k, uint64_t address, int fd, struct error *err);
 void kvm_notify_unbind(const struct kvm *k, uint64_t address, int fd);
 
-/* A signal of fd raises an edge on the interrupt line gsi. */
+/* A signal of fd raises an edge on the interrupt line gsi, until released. Also while
+ * the guest runs. */
 int kvm_irqfd(const struct kvm *k, uint32_t gsi, int fd, struct error *err);
 void kvm_irqfd_release(const struct kvm *k, uint32_t gsi, int fd);
 

@@ -117,14 +117,14 @@ static uint64_t open_vectors(const struct msix *m)
 static struct msix_route wanted_route(const struct msix *m, unsigned v)
 {
 	const struct entry *e = &m->entry[v];
+	struct msix_route route = { 0 };
 
 	if (!(m->open & bit(v)))
-		return m->remote ? (struct msix_route){ 0 } : m->known[v];
-	return (struct msix_route){
-		.used = true,
-		.address = (uint64_t)e->address_high << 32 | e->address_low,
-		.data = e->data,
-	};
+		return m->remote ? route : m->known[v];
+	route.used = true;
+	route.address = (uint64_t)e->address_high << 32 | e->address_low;
+	route.data = e->data;
+	return route;
 }
 
 static bool route_equals(const struct msix_route *a, const struct msix_route *b)
