@@ -217,6 +217,11 @@ static int delete_drive(struct api_call *call)
 	return vm_delete_drive(call->vm, call->id, &call->err);
 }
 
+static int delete_net(struct api_call *call)
+{
+	return vm_delete_net(call->vm, call->id, &call->err);
+}
+
 static int patch_drive(struct api_call *call)
 {
 	const struct drive_update *update = call->config;
@@ -463,8 +468,9 @@ const struct route routes[] = {
 	{ VERB_DELETE, "/drives/{id}",   VM_LIVE,        .run = delete_drive },
 	{ VERB_PATCH, "/drives/{id}",    VM_LIVE,        &body_drive_update, .run = patch_drive,
 	  .metric = "drive" },
-	{ VERB_PUT,   "/network-interfaces/{id}", VM_NOT_STARTED, &body_net, .run = put_net,
+	{ VERB_PUT,   "/network-interfaces/{id}", VM_ANY, &body_net, .run = put_net,
 	  .metric = "network" },
+	{ VERB_DELETE, "/network-interfaces/{id}", VM_LIVE, .run = delete_net },
 	{ VERB_PATCH, "/network-interfaces/{id}", VM_LIVE, &body_net_update, .run = patch_net,
 	  .metric = "network" },
 	{ VERB_PUT,   "/pmem/{id}",      VM_NOT_STARTED, &body_pmem,        .run = put_pmem,

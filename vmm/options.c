@@ -67,7 +67,7 @@ static const struct option_def defs[] = {
 	{ "boot-timer", OPTION_FLAG, TO(boot_timer),
 	  .help = "Log the guest's boot time when it writes to the boot timer's page." },
 	{ "enable-pci", OPTION_FLAG, TO(enable_pci),
-	  .help = "Put the virtio devices on a PCI bus, where drives can come and go." },
+	  .help = "Put the virtio devices on a PCI bus, where drives and interfaces come and go." },
 	{ "http-api-max-payload-size", OPTION_NUMBER, TO(max_payload_bytes), .value_name = "BYTES",
 	  .min = 1, .max = PAYLOAD_MAX_BYTES, .fallback = "51200",
 	  .help = "Largest body of an API request." },

@@ -201,22 +201,26 @@ int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *
 	return 0;
 }
 
-/* Devices come and go after the start on PCI alone. */
+/* Drives and interfaces come and go after the start on PCI alone. */
 static int check_pluggable(const struct vm *vm, struct error *err)
 {
-	if (vm->options.enable_pci)
+	if (vm->state == VM_NOT_STARTED || vm->options.enable_pci)
 		return 0;
 	return error_set(err, -EBUSY, NULL, "start wisp with --enable-pci",
 			 "The requested operation is not supported after starting the microVM.");
 }
 
-static int plug(struct vm *vm, enum slot_kind kind, const char *id, const void *config,
-		struct error *err)
+/* Into its slot before the start, into the running machine after it. */
+static int put_device(struct vm *vm, enum slot_kind kind, const char *id, const void *config,
+		      struct error *err)
 {
 	struct virtio_dev *dev;
-	int r = slots_plug(vm->slots, kind, id, config, (unsigned)vm->machine_config.vcpu_count,
-			   &dev, err);
+	int r;
 
+	if (vm->state == VM_NOT_STARTED)
+		return slots_put(vm->slots, kind, id, config, err);
+	r = slots_plug(vm->slots, kind, id, config, (unsigned)vm->machine_config.vcpu_count, &dev,
+		       err);
 	if (r < 0)
 		return r;
 	r = machine_plug(vm->machine, dev, err);
@@ -225,30 +229,8 @@ static int plug(struct vm *vm, enum slot_kind kind, const char *id, const void *
 	return r;
 }
 
-static int plug_drive(struct vm *vm, const struct drive_config *c, struct error *err)
-{
-	int r = check_pluggable(vm, err);
-
-	if (r < 0)
-		return r;
-	if (c->is_root_device)
-		return error_set(err, -EINVAL, "is_root_device", "give false",
-				 "A root device cannot come while the guest runs");
-	return plug(vm, SLOT_DRIVE, c->drive_id, c, err);
-}
-
-int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err)
-{
-	int r = 0;
-
-	if (vm->state != VM_NOT_STARTED)
-		return plug_drive(vm, c, err);
-	if (c->is_root_device)
-		r = root_check(vm->slots, SLOT_DRIVE, c->drive_id, err);
-	return r < 0 ? r : slots_put(vm->slots, SLOT_DRIVE, c->drive_id, c, err);
-}
-
-int vm_delete_drive(struct vm *vm, const char *id, struct error *err)
+static int delete_device(struct vm *vm, enum slot_kind kind, const char *id, const char *what,
+			 struct error *err)
 {
 	struct virtio_dev *dev;
 	int r = check_started(vm, err);
@@ -257,10 +239,33 @@ int vm_delete_drive(struct vm *vm, const char *id, struct error *err)
 		r = check_pluggable(vm, err);
 	if (r < 0)
 		return r;
-	if (!slots_find(vm->slots, SLOT_DRIVE, id, &dev))
-		return error_set(err, -ENODEV, "drive_id", "name a drive of this machine",
-				 "there is no drive \"%s\"", id);
-	return machine_ask_back(vm->machine, dev);
+	if (!slots_find(vm->slots, kind, id, &dev))
+		return error_set(err, -ENODEV, NULL, "name one of this machine",
+				 "there is no %s \"%s\"", what, id);
+	r = machine_ask_back(vm->machine, dev);
+	return r < 0 ? error_set(err, r, NULL, NULL, "%s \"%s\" cannot go", what, id) : 0;
+}
+
+static int check_root(const struct vm *vm, const struct drive_config *c, struct error *err)
+{
+	if (vm->state == VM_NOT_STARTED)
+		return root_check(vm->slots, SLOT_DRIVE, c->drive_id, err);
+	return error_set(err, -EINVAL, "is_root_device", "give false",
+			 "A root device cannot come while the guest runs");
+}
+
+int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err)
+{
+	int r = check_pluggable(vm, err);
+
+	if (r == 0 && c->is_root_device)
+		r = check_root(vm, c, err);
+	return r < 0 ? r : put_device(vm, SLOT_DRIVE, c->drive_id, c, err);
+}
+
+int vm_delete_drive(struct vm *vm, const char *id, struct error *err)
+{
+	return delete_device(vm, SLOT_DRIVE, id, "drive", err);
 }
 
 /* Without one, the device gets a random address, which cannot be wrong. */
@@ -308,7 +313,7 @@ static int check_one_backend(const struct net_config *c, struct error *err)
 
 int vm_put_net(struct vm *vm, const struct net_config *c, struct error *err)
 {
-	int r = check_not_started(vm, err);
+	int r = check_pluggable(vm, err);
 
 	if (r == 0)
 		r = check_mac(c, err);
@@ -316,7 +321,12 @@ int vm_put_net(struct vm *vm, const struct net_config *c, struct error *err)
 		r = check_mac_is_free(vm, c, err);
 	if (r == 0)
 		r = check_one_backend(c, err);
-	return r < 0 ? r : slots_put(vm->slots, SLOT_NET, c->iface_id, c, err);
+	return r < 0 ? r : put_device(vm, SLOT_NET, c->iface_id, c, err);
+}
+
+int vm_delete_net(struct vm *vm, const char *id, struct error *err)
+{
+	return delete_device(vm, SLOT_NET, id, "network interface", err);
 }
 
 int vm_put_pmem(struct vm *vm, const struct pmem_config *c, struct error *err)

@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include <sched.h>
+
 #include "tests/integration/api_client.h"
 #include "tests/integration/fixture.h"
 #include "tests/integration/session.h"
@@ -269,12 +271,40 @@ static void test_hotplug_6_12(void **state)
 	come_and_go("vmlinuz-6.12", "initrd-6.12");
 }
 
+/* An interface comes, carries packets to the test's own network, and goes. */
+static void test_hotplug_net(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	if (unshare(CLONE_NEWNET) != 0) {
+		print_message("no network namespace without being root\n");
+		skip();
+	}
+	assert_int_equal(system("ip tuntap add wtap0 mode tap && "
+				"ip address add 10.0.0.1/24 dev wtap0 && ip link set wtap0 up"),
+			 0);
+	g = boot_script("vmlinuz-cloud", "initrd-cloud",
+			"echo armed; until [ -e /sys/class/net/eth0 ]; do sleep 0.1; done\n"
+			"ip address add 10.0.0.2/24 dev eth0; ip link set eth0 up\n"
+			"ping -q -c 20 -A -w 60 10.0.0.1 && echo reached\n"
+			"while [ -e /sys/class/net/eth0 ]; do sleep 0.1; done; exit\n",
+			"");
+	session_expect(g.wisp, "armed", LIMIT_S);
+	assert_int_equal(call(&g, "PUT", "/network-interfaces/eth0",
+			      "{\"iface_id\": \"eth0\", \"host_dev_name\": \"wtap0\"}"),
+			 204);
+	session_expect(g.wisp, "reached", LIMIT_S);
+	assert_int_equal(call(&g, "DELETE", "/network-interfaces/eth0", NULL), 204);
+	expect_end(&g);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cloud_kernel), cmocka_unit_test(test_kernel_6_12),
 		cmocka_unit_test(test_debian),	     cmocka_unit_test(test_hotplug),
-		cmocka_unit_test(test_hotplug_6_12),
+		cmocka_unit_test(test_hotplug_6_12), cmocka_unit_test(test_hotplug_net),
 	};
 
 	if (!fixture_has_kvm()) {

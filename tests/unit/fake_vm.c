@@ -199,6 +199,12 @@ int vm_delete_drive(struct vm *vm, const char *id, struct error *err)
 	return r;
 }
 
+int vm_delete_net(struct vm *vm, const char *id, struct error *err)
+{
+	(void)id;
+	return record(vm, "delete_net", err);
+}
+
 /* Takes one for a drive that was never put, too. */
 int vm_patch_drive(struct vm *vm, const struct drive_update *c, struct error *err)
 {
