@@ -276,6 +276,32 @@ static int store_array(const struct body_field *f, const json_t *v, void *config
 	return 0;
 }
 
+static int store_strings(const struct body_field *f, const json_t *v, void *config,
+			 struct error *err)
+{
+	size_t count = json_array_size(v), len = f->size / f->max;
+	char detail[128];
+
+	if (!json_is_array(v))
+		return wrong_type(f, v, "a sequence", err);
+	if (count > f->max) {
+		snprintf(detail, sizeof(detail), "it has %zu elements; at most %" PRIu64, count,
+			 f->max);
+		return out_of_range(f, detail, err);
+	}
+	for (size_t i = 0; i < count; i++) {
+		const struct body_field one = {
+			.name = f->name, .offset = f->offset + i * len, .size = len, .min = 1
+		};
+		int r = store_string(&one, json_array_get(v, i), config, err);
+
+		if (r < 0)
+			return r;
+	}
+	*(uint32_t *)at(config, f->mark) = (uint32_t)count;
+	return 0;
+}
+
 /* Reached only by a value that is neither null nor absent. */
 static int store_nothing(const struct body_field *f, const json_t *v, void *config,
 			 struct error *err)
@@ -332,6 +358,17 @@ static json_t *write_array(const struct body_field *f, const void *config)
 	return array;
 }
 
+static json_t *write_strings(const struct body_field *f, const void *config)
+{
+	uint32_t count = *(const uint32_t *)at_const(config, f->mark);
+	const char *strings = at_const(config, f->offset);
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; array && i < count; i++)
+		json_array_append_new(array, json_string(strings + i * (f->size / f->max)));
+	return array;
+}
+
 static json_t *write_nothing(const struct body_field *f, const void *config)
 {
 	(void)config;
@@ -348,6 +385,7 @@ static const struct type_ops {
 	[BODY_ID] = { store_id, write_string },
 	[BODY_ENUM] = { store_enum, write_enum },
 	[BODY_OBJECT] = { store_object, write_object },
+	[BODY_STRINGS] = { store_strings, write_strings },
 	[BODY_ARRAY] = { store_array, write_array },
 	[BODY_NULL] = { store_nothing, write_nothing },
 	[BODY_EMPTY] = { store_nothing, write_nothing },

@@ -19,15 +19,17 @@
 #include "vmm/base/error.h"
 
 enum body_type {
-	BODY_BOOL,   /* bool */
-	BODY_U64,    /* uint64_t, from min to max */
-	BODY_STRING, /* char[size]: min to size - 1 bytes */
-	BODY_ID,     /* as BODY_STRING, of letters, digits and "_" */
-	BODY_ENUM,   /* uint32_t: the index in names; size 0: checked, not kept */
-	BODY_OBJECT, /* the struct of another table, in place */
-	BODY_ARRAY,  /* up to max structs of another table; mark is their count */
-	BODY_NULL,   /* null only: a part of Firecracker's that we do not have */
-	BODY_EMPTY,  /* null or [] only: the same, of a list */
+	BODY_BOOL,    /* bool */
+	BODY_U64,     /* uint64_t, from min to max */
+	BODY_STRING,  /* char[size]: min to size - 1 bytes */
+	BODY_ID,      /* as BODY_STRING, of letters, digits and "_" */
+	BODY_ENUM,    /* uint32_t: the index in names; size 0: checked, not kept */
+	BODY_OBJECT,  /* the struct of another table, in place */
+	BODY_STRINGS, /* up to max strings of 1 to len - 1 bytes, char[max][len], size in all;
+			 mark is their count */
+	BODY_ARRAY,   /* up to max structs of another table; mark is their count */
+	BODY_NULL,    /* null only: a part of Firecracker's that we do not have */
+	BODY_EMPTY,   /* null or [] only: the same, of a list */
 };
 
 struct body_table;

@@ -60,22 +60,23 @@ static int read_all(int fd, char **ret, size_t *ret_len)
 	return 0;
 }
 
-static int load_text(const char *path, char **ret, size_t *len, struct error *err)
+/* field: what an error is about, or NULL. */
+static int load_text(const char *path, const char *field, char **ret, size_t *len,
+		     struct error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		return error_errno(err, "config-file", "give the path of a readable file",
-				   "Cannot open");
+		return error_errno(err, field, "give the path of a readable file", "Cannot open");
 
 	int r = read_all(fd, ret, len);
 
 	fd_close(fd);
 	if (r == -EFBIG)
-		return error_set(err, r, "config-file", NULL, "The file has more than %d bytes",
+		return error_set(err, r, field, NULL, "The file has more than %d bytes",
 				 CONFIG_FILE_BYTES);
 	if (r < 0)
-		return error_set(err, r, "config-file", "give the path of a readable file",
+		return error_set(err, r, field, "give the path of a readable file",
 				 "Cannot read: %s", strerror(-r));
 	return 0;
 }
@@ -91,6 +92,24 @@ static int parse_text(const char *text, size_t len, struct machine_description *
 	int r = body_read(&body_description, j, 0, d, err);
 
 	json_decref(j);
+	return r;
+}
+
+/* A CPU template is a file of its own, in the form of the API's body. */
+static int apply_cpu_file(struct vm *vm, const char *path, struct error *err)
+{
+	struct cpu_config *c = calloc(1, sizeof(*c));
+	char *text = NULL;
+	size_t len = 0;
+	int r = c ? load_text(path, NULL, &text, &len, err)
+		  : error_set(err, -ENOMEM, NULL, NULL, "No memory");
+
+	if (r == 0)
+		r = body_read_text(&body_cpu, text, len, 0, c, err);
+	if (r >= 0)
+		r = vm_put_cpu(vm, c, err);
+	free(text);
+	free(c);
 	return r;
 }
 
@@ -110,6 +129,8 @@ static int apply(struct vm *vm, const struct machine_description *d, struct erro
 		r = in_section(vm_put_logger(vm, &d->logger, err), "logger", -1, err);
 	if (r == 0 && d->has_metrics)
 		r = in_section(vm_put_metrics(vm, &d->metrics, err), "metrics", -1, err);
+	if (r == 0 && d->cpu_config_path[0])
+		r = in_section(apply_cpu_file(vm, d->cpu_config_path, err), "cpu-config", -1, err);
 	if (r == 0 && d->has_machine)
 		r = in_section(vm_put_machine(vm, &d->machine, err), "machine-config", -1, err);
 	if (r == 0 && d->has_boot_source)
@@ -157,7 +178,7 @@ int config_file_apply(struct vm *vm, const char *path, struct error *err)
 	if (!d)
 		return error_set(err, -ENOMEM, "config-file", NULL,
 				 "Configuration file %.128s: No memory", path);
-	r = load_text(path, &text, &len, &why);
+	r = load_text(path, "config-file", &text, &len, &why);
 	if (r == 0)
 		r = parse_text(text, len, d, &why);
 	if (r >= 0)

@@ -174,6 +174,11 @@ static int put_metrics(struct api_call *call)
 	return vm_put_metrics(call->vm, call->config, &call->err);
 }
 
+static int put_cpu(struct api_call *call)
+{
+	return vm_put_cpu(call->vm, call->config, &call->err);
+}
+
 static int put_boot_source(struct api_call *call)
 {
 	return vm_put_boot_source(call->vm, call->config, &call->err);
@@ -458,6 +463,8 @@ const struct route routes[] = {
 	  .metric = "logger" },
 	{ VERB_PUT,   "/metrics",        VM_NOT_STARTED, &body_metrics,     .run = put_metrics,
 	  .metric = "metrics" },
+	{ VERB_PUT,   "/cpu-config",     VM_NOT_STARTED, &body_cpu,         .run = put_cpu,
+	  .metric = "cpu_cfg" },
 	{ VERB_PUT,   "/boot-source",    VM_NOT_STARTED, &body_boot_source, .run = put_boot_source,
 	  .metric = "boot_source" },
 	{ VERB_PUT,   "/machine-config", VM_NOT_STARTED, &body_machine,     .run = put_machine,

@@ -47,7 +47,7 @@ static const char *const vm_target_names[] = {
 };
 
 static const char file_sections[] =
-	"leave it out; logger, metrics, boot-source, drives, machine-config, network-interfaces, pmem, "
+	"leave it out; logger, metrics, cpu-config, boot-source, drives, machine-config, network-interfaces, pmem, "
 	"entropy, balloon, vsock, memory-hotplug, console and "
 	"shared-directories are supported";
 
@@ -86,6 +86,79 @@ static const struct body_field metrics_fields[] = {
 	  .min = 1 },
 };
 const struct body_table body_metrics = { TABLE(metrics_config, metrics_fields), .open = true };
+
+static const char *const register_names[] = { "eax", "ebx", "ecx", "edx", NULL };
+
+static const struct body_field register_fields[] = {
+	{ .name = "register",
+	  .type = BODY_ENUM,
+	  PLACE(cpuid_register_config, reg),
+	  .required = true,
+	  .names = register_names },
+	{ .name = "bitmap",
+	  .type = BODY_STRING,
+	  PLACE(cpuid_register_config, bitmap),
+	  .required = true },
+};
+static const struct body_table body_register = { TABLE(cpuid_register_config, register_fields) };
+
+static const struct body_field cpuid_modifier_fields[] = {
+	{ .name = "leaf",
+	  .type = BODY_STRING,
+	  PLACE(cpuid_modifier_config, leaf),
+	  .required = true },
+	{ .name = "subleaf",
+	  .type = BODY_STRING,
+	  PLACE(cpuid_modifier_config, subleaf),
+	  .required = true },
+	{ .name = "flags",
+	  .type = BODY_U64,
+	  PLACE(cpuid_modifier_config, flags),
+	  .required = true,
+	  .max = UINT32_MAX },
+	{ .name = "modifiers",
+	  .type = BODY_ARRAY,
+	  PLACE(cpuid_modifier_config, registers),
+	  MARK(cpuid_modifier_config, nregisters),
+	  .required = true,
+	  .max = CPU_TEMPLATE_REGISTERS,
+	  .table = &body_register },
+};
+static const struct body_table body_cpuid_modifier = {
+	TABLE(cpuid_modifier_config, cpuid_modifier_fields),
+};
+
+static const struct body_field msr_modifier_fields[] = {
+	{ .name = "addr", .type = BODY_STRING, PLACE(msr_modifier_config, addr), .required = true },
+	{ .name = "bitmap",
+	  .type = BODY_STRING,
+	  PLACE(msr_modifier_config, bitmap),
+	  .required = true },
+};
+static const struct body_table body_msr_modifier = {
+	TABLE(msr_modifier_config, msr_modifier_fields),
+};
+
+static const struct body_field cpu_fields[] = {
+	{ .name = "kvm_capabilities",
+	  .type = BODY_STRINGS,
+	  PLACE(cpu_config, capabilities),
+	  MARK(cpu_config, ncapabilities),
+	  .max = CPU_TEMPLATE_CAPABILITIES },
+	{ .name = "cpuid_modifiers",
+	  .type = BODY_ARRAY,
+	  PLACE(cpu_config, cpuid),
+	  MARK(cpu_config, ncpuid),
+	  .max = CPU_TEMPLATE_LEAVES,
+	  .table = &body_cpuid_modifier },
+	{ .name = "msr_modifiers",
+	  .type = BODY_ARRAY,
+	  PLACE(cpu_config, msrs),
+	  MARK(cpu_config, nmsrs),
+	  .max = CPU_TEMPLATE_MSRS,
+	  .table = &body_msr_modifier },
+};
+const struct body_table body_cpu = { TABLE(cpu_config, cpu_fields) };
 
 static const struct body_field boot_source_fields[] = {
 	{ .name = "kernel_image_path",
@@ -561,7 +634,12 @@ static const struct body_field description_fields[] = {
 	  MARK(machine_description, has_boot_source),
 	  .nullable = true,
 	  .table = &body_boot_source },
-	{ .name = "cpu-config", .type = BODY_NULL, .hint = file_sections },
+	/* A file of its own, and no part of what GET tells. */
+	{ .name = "cpu-config",
+	  .type = BODY_STRING,
+	  PLACE(machine_description, cpu_config_path),
+	  .nullable = true,
+	  .min = 1 },
 	{ .name = "logger",
 	  .type = BODY_OBJECT,
 	  PLACE(machine_description, logger),

@@ -54,6 +54,7 @@ struct machine_description {
 	struct memory_hotplug_config memory;
 	struct logger_config logger;
 	struct metrics_config metrics;
+	char cpu_config_path[PATH_MAX]; /* "" : none */
 	bool has_logger, has_metrics, has_boot_source, has_machine, has_entropy, has_balloon,
 		has_vsock, has_memory, has_console;
 	uint32_t ndrives, nnets, npmem;
@@ -66,6 +67,7 @@ struct machine_description {
 
 extern const struct body_table body_logger;	   /* struct logger_config */
 extern const struct body_table body_metrics;	   /* struct metrics_config */
+extern const struct body_table body_cpu;	   /* struct cpu_config */
 extern const struct body_table body_boot_source;   /* struct boot_source_config */
 extern const struct body_table body_machine;	   /* struct machine_config */
 extern const struct body_table body_rate_limiter;  /* struct limiter_config */

@@ -52,6 +52,13 @@ static json_t *object_schema(const struct body_field *f)
 	return table_schema(f->table);
 }
 
+static json_t *strings_schema(const struct body_field *f)
+{
+	return json_pack("{s:s, s:I, s:{s:s, s:i, s:I}}", "type", "array", "maxItems",
+			 (json_int_t)f->max, "items", "type", "string", "minLength", 1, "maxLength",
+			 (json_int_t)(f->size / f->max) - 1);
+}
+
 static json_t *array_schema(const struct body_field *f)
 {
 	return json_pack("{s:s, s:I, s:o}", "type", "array", "maxItems", (json_int_t)f->max,
@@ -73,11 +80,11 @@ static json_t *empty_schema(const struct body_field *f)
 static json_t *field_schema(const struct body_field *f)
 {
 	static json_t *(*const schemas[])(const struct body_field *f) = {
-		[BODY_BOOL] = bool_schema,     [BODY_U64] = number_schema,
-		[BODY_STRING] = string_schema, [BODY_ID] = id_schema,
-		[BODY_ENUM] = enum_schema,     [BODY_OBJECT] = object_schema,
-		[BODY_ARRAY] = array_schema,   [BODY_NULL] = null_schema,
-		[BODY_EMPTY] = empty_schema,
+		[BODY_BOOL] = bool_schema,	 [BODY_U64] = number_schema,
+		[BODY_STRING] = string_schema,	 [BODY_ID] = id_schema,
+		[BODY_ENUM] = enum_schema,	 [BODY_OBJECT] = object_schema,
+		[BODY_STRINGS] = strings_schema, [BODY_ARRAY] = array_schema,
+		[BODY_NULL] = null_schema,	 [BODY_EMPTY] = empty_schema,
 	};
 	json_t *schema = schemas[f->type](f);
 

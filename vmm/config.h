@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "devices/virtio/limiter.h"
+#include "vmm/cpu_template.h"
 
 enum {
 	VM_MAX_VCPUS = 32,

@@ -206,17 +206,21 @@ static int create_platform(struct machine *m, const struct machine_spec *spec, s
 	return 0;
 }
 
-static int create_vcpus(struct machine *m, const struct machine_config *c, struct error *err)
+static int create_vcpus(struct machine *m, const struct machine_spec *spec, struct error *err)
 {
 	struct vcpus_config config = {
 		.kvm = &m->kvm,
-		.count = (unsigned)c->vcpu_count,
+		.count = (unsigned)spec->config->vcpu_count,
 		.pio = m->pio,
 		.mmio = m->mmio,
 		.stop = { on_guest_stop, m },
 		.timeline = m->timeline,
 	};
-	struct arch_cpu_config model = { .vcpus = config.count, .smt = c->smt };
+	struct arch_cpu_config model = {
+		.vcpus = config.count,
+		.smt = spec->config->smt,
+		.template = spec->cpu_template,
+	};
 	int r = arch_cpus_create(&m->kvm, &model, &m->cpus, err);
 
 	return r < 0 ? r : vcpus_create(&config, &m->vcpus, err);
@@ -325,7 +329,7 @@ static int build(struct machine *m, const struct machine_spec *spec, struct erro
 	if (r == 0)
 		r = create_platform(m, spec, err);
 	if (r == 0)
-		r = create_vcpus(m, spec->config, err);
+		r = create_vcpus(m, spec, err);
 	if (r == 0)
 		r = init_vcpus(m, &boot, (unsigned)spec->config->vcpu_count, err);
 	if (r == 0)

@@ -22,9 +22,10 @@ struct machine;
  * machine from the call on, also when it fails. */
 struct machine_spec {
 	const struct machine_config *config;
-	const char *kernel_path, *initrd_path; /* for messages */
-	int kernel_fd, initrd_fd;	       /* initrd_fd -1: none */
-	const struct cmdline *cmdline;	       /* the machine adds its devices to a copy */
+	const struct cpu_template *cpu_template; /* NULL: none */
+	const char *kernel_path, *initrd_path;	 /* for messages */
+	int kernel_fd, initrd_fd;		 /* initrd_fd -1: none */
+	const struct cmdline *cmdline;		 /* the machine adds its devices to a copy */
 	struct virtio_dev **devices;
 	unsigned device_count;
 	bool pci; /* where the devices sit; false: virtio-mmio */

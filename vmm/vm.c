@@ -50,6 +50,7 @@ struct vm {
 	struct boot_source_config boot_source;
 	int kernel_fd, initrd_fd;
 	struct machine_config machine_config;
+	struct cpu_template *cpu_template; /* NULL: none */
 	struct slots *slots;
 
 	struct machine *machine; /* from the start on; NULL when it could not restart */
@@ -86,6 +87,7 @@ void vm_destroy(struct vm *vm)
 		return;
 	machine_destroy(vm->machine);
 	slots_destroy(vm->slots);
+	free(vm->cpu_template);
 	fd_close(vm->initrd_fd);
 	fd_close(vm->kernel_fd);
 	free(vm);
@@ -143,6 +145,25 @@ int vm_put_metrics(struct vm *vm, const struct metrics_config *c, struct error *
 	int r = check_not_started(vm, err);
 
 	return r < 0 ? r : metrics_open(vm->options.metrics, c, err);
+}
+
+int vm_put_cpu(struct vm *vm, const struct cpu_config *c, struct error *err)
+{
+	struct cpu_template *t;
+	int r = check_not_started(vm, err);
+
+	if (r < 0)
+		return r;
+	t = malloc(sizeof(*t));
+	r = t ? cpu_template_parse(c, t, err)
+	      : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	if (r < 0) {
+		free(t);
+		return r;
+	}
+	free(vm->cpu_template);
+	vm->cpu_template = t;
+	return 0;
 }
 
 int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct error *err)
@@ -517,6 +538,7 @@ static int build_machine(struct vm *vm, struct error *err)
 	struct cmdline line;
 	struct machine_spec spec = {
 		.config = &vm->machine_config,
+		.cpu_template = vm->cpu_template,
 		.kernel_path = vm->boot_source.kernel_image_path,
 		.initrd_path = vm->boot_source.initrd_path,
 		.kernel_fd = vm->kernel_fd,

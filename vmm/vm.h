@@ -47,6 +47,7 @@ enum vm_state vm_state(const struct vm *vm);
  * field's name in the API. */
 int vm_put_logger(struct vm *vm, const struct logger_config *c, struct error *err);
 int vm_put_metrics(struct vm *vm, const struct metrics_config *c, struct error *err);
+int vm_put_cpu(struct vm *vm, const struct cpu_config *c, struct error *err);
 int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct error *err);
 int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *err);
 int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err);

@@ -91,7 +91,7 @@ static void make_kernel(const char *path, uint64_t bytes)
 
 static int make_files(void **state)
 {
-	static const char *const guests[] = { "exit", "hlt-loop", "serial-echo" };
+	static const char *const guests[] = { "exit", "hlt-loop", "serial-echo", "cpuid" };
 
 	(void)state;
 	assert_int_equal(setenv("ASAN_OPTIONS", "exitcode=99", 0), 0);
@@ -288,6 +288,35 @@ static void test_metrics(void **state)
 	expect_metric(1, "latencies_us", "pause_vm", 1);
 	expect_metric(1, "get_api_requests", "instance_info_count", 1);
 	expect_metric(2, "vcpu", "exit_io", 1);
+}
+
+/* The guest looks for KVM's name, and ends with 3 when it reads otherwise. */
+static void test_cpu_template(void **state)
+{
+	static const char no_leaf[] = "{\"cpuid_modifiers\": [{\"leaf\": \"0x12345\", \"subleaf\": "
+				      "\"0x0\", \"flags\": 0, \"modifiers\": [{\"register\": "
+				      "\"eax\", \"bitmap\": \"0b1\"}]}]}";
+	static const char no_msr[] = "{\"msr_modifiers\": [{\"addr\": \"0x12345\", "
+				     "\"bitmap\": \"0b1\"}]}";
+	static const char renamed[] =
+		"{\"kvm_capabilities\": [\"3\", \"!4\"], \"msr_modifiers\": [{\"addr\": "
+		"\"0x1a0\", \"bitmap\": \"0b1\"}], \"cpuid_modifiers\": [{\"leaf\": "
+		"\"0x40000000\", \"subleaf\": \"0x0\", \"flags\": 0, \"modifiers\": "
+		"[{\"register\": \"ebx\", \"bitmap\": \"0bxxxx_xxx0\"}, {\"register\": "
+		"\"ebx\", \"bitmap\": \"0bxxxx_xx0x\"}]}]}";
+	struct session *s = start_wisp();
+
+	(void)state;
+	configure("cpuid");
+	put("/cpu-config", no_leaf);
+	expect("PUT", "/actions", START, 400, "CPUID entry not supported by KVM: Leaf: 0x12345");
+	put("/cpu-config", no_msr);
+	expect("PUT", "/actions", START, 400, "MSR entry not supported by KVM");
+	put("/cpu-config", "{\"kvm_capabilities\": [\"99999\"]}");
+	expect("PUT", "/actions", START, 400, "capability 99999");
+	put("/cpu-config", renamed);
+	put("/actions", START);
+	expect_end(s, 3);
 }
 
 /* GET /vm/config is a configuration file, and makes the same machine. */
@@ -508,6 +537,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_life),
 		cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_cpu_template),
 		cmocka_unit_test(test_config_file_is_the_same),
 		cmocka_unit_test(test_bad_input),
 		cmocka_unit_test(test_socket_in_use),

@@ -143,6 +143,12 @@ int vm_put_metrics(struct vm *vm, const struct metrics_config *c, struct error *
 	return r < 0 ? r : metrics_open(vm->metrics, c, err);
 }
 
+int vm_put_cpu(struct vm *vm, const struct cpu_config *c, struct error *err)
+{
+	(void)c;
+	return record(vm, "put_cpu", err);
+}
+
 int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct error *err)
 {
 	int r = record(vm, "put_boot_source", err);

@@ -140,6 +140,8 @@ static void bad_files_name_the_fault(void **state)
 		{ "{\"console\":{\"history_bytes\":0}}", "console.history_bytes",
 		  "The value of history_bytes is out of range." },
 		{ "{\"vsock\":{}}", "vsock.guest_cid", "missing field `guest_cid`" },
+		{ "{\"cpu-config\":\"/nonexistent\"}", "cpu-config", "Cannot open" },
+		{ "{\"cpu-config\":\"/dev/null\"}", "cpu-config", "" },
 		{ "{\"metrics\":{}}", "metrics.metrics_path", "missing field `metrics_path`" },
 		{ "{\"mmds-config\":{}}", "mmds-config",
 		  "mmds-config is not supported by this version of wisp." },

@@ -1,4 +1,5 @@
 /* test_cpuid.c - topology, identity and masks, on a made-up table of leaves. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -147,12 +148,14 @@ static void test_masks(void **state)
 	static const struct cpuid_mask masks[] = {
 		{ 1, 0, CPUID_EDX, .clear = ~0u, .set = 5 },
 		{ 4, 1, CPUID_EAX, .clear = 0x3 },
-		{ 0x77, 0, CPUID_EBX, .set = 1 },
 	};
+	static const struct cpuid_mask absent = { 0x77, 0, CPUID_EBX, .set = 1 };
 
 	(void)state;
 	fill();
-	cpuid_apply(&table, masks, 3);
+	assert_int_equal(cpuid_apply(&table, &masks[0]), 0);
+	assert_int_equal(cpuid_apply(&table, &masks[1]), 0);
+	assert_int_equal(cpuid_apply(&table, &absent), -ENOENT);
 	assert_int_equal(leaf(1, 0)->edx, 5);
 	assert_int_equal(leaf(4, 1)->eax, 0x60);
 	assert_int_equal(leaf(4, 0)->eax, 0x21);

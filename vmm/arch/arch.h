@@ -17,6 +17,7 @@
 #include "vmm/memory/gmem.h"
 #include "vmm/timeline.h"
 
+struct cpu_template; /* vmm/cpu_template.h */
 struct pci_bus;
 struct pci_hotplug;
 struct serial;
@@ -109,7 +110,8 @@ int arch_describe_virtio(char *word, size_t len, unsigned n);
 /* What the guest's processors look like; computed once a machine. */
 struct arch_cpu_config {
 	unsigned vcpus;
-	bool smt; /* two threads a core */
+	bool smt;			     /* two threads a core */
+	const struct cpu_template *template; /* NULL: none; must outlive the vCPUs' start */
 };
 int arch_cpus_create(const struct kvm *kvm, const struct arch_cpu_config *config,
 		     struct arch_cpus **ret, struct error *err);

@@ -247,17 +247,18 @@ static uint32_t *entry_register(struct kvm_cpuid_entry2 *e, enum cpuid_register 
 	return regs[reg];
 }
 
-void cpuid_apply(struct cpuid_table *t, const struct cpuid_mask *masks, unsigned n)
+int cpuid_apply(struct cpuid_table *t, const struct cpuid_mask *mask)
 {
-	for (unsigned m = 0; m < n; m++) {
-		for (uint32_t i = 0; i < t->head.nent; i++) {
-			struct kvm_cpuid_entry2 *e = &t->entry[i];
-			uint32_t *reg = entry_register(e, masks[m].reg);
+	for (uint32_t i = 0; i < t->head.nent; i++) {
+		struct kvm_cpuid_entry2 *e = &t->entry[i];
+		uint32_t *reg = entry_register(e, mask->reg);
 
-			if (e->function == masks[m].leaf && e->index == masks[m].subleaf)
-				*reg = (*reg & ~masks[m].clear) | masks[m].set;
-		}
+		if (e->function != mask->leaf || e->index != mask->subleaf)
+			continue;
+		*reg = (*reg & ~mask->clear) | mask->set;
+		return 0;
 	}
+	return -ENOENT;
 }
 
 void cpuid_identify(struct cpuid_table *t, const struct cpuid_topology *topology, uint32_t apic_id)

@@ -31,8 +31,7 @@ struct cpuid_topology {
 
 enum cpuid_register { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 
-/* Bits of one register of one leaf: cleared first, then set. Leaves that the
- * table lacks are left alone. */
+/* Bits of one register of one leaf: cleared first, then set. */
 struct cpuid_mask {
 	uint32_t leaf, subleaf;
 	enum cpuid_register reg;
@@ -47,8 +46,8 @@ int cpuid_supported(const struct kvm *kvm, struct cpuid_table *t, struct error *
  * -ENOSPC when the table is full. */
 int cpuid_describe(struct cpuid_table *t, const struct cpuid_topology *topology, bool tsc_deadline);
 
-/* The hook for CPU templates: applies n masks in order. */
-void cpuid_apply(struct cpuid_table *t, const struct cpuid_mask *masks, unsigned n);
+/* Applies a mask. -ENOENT: the table lacks the leaf. */
+int cpuid_apply(struct cpuid_table *t, const struct cpuid_mask *mask);
 
 /* Makes *t that of the vCPU with this APIC id. */
 void cpuid_identify(struct cpuid_table *t, const struct cpuid_topology *topology, uint32_t apic_id);

@@ -6,10 +6,12 @@
 
 #include "vmm/arch/x86_64/cpuid.h"
 #include "vmm/arch/x86_64/state.h"
+#include "vmm/arch/x86_64/template.h"
 
 struct arch_cpus {
 	struct cpuid_topology topology;
 	struct cpuid_table cpuid; /* as all vCPUs share it */
+	const struct cpu_template *template;
 };
 
 int arch_cpus_create(const struct kvm *kvm, const struct arch_cpu_config *config,
@@ -25,7 +27,10 @@ int arch_cpus_create(const struct kvm *kvm, const struct arch_cpu_config *config
 		.vcpus = config->vcpus,
 		.threads_per_core = config->smt && config->vcpus > 1 ? 2 : 1,
 	};
-	r = cpuid_supported(kvm, &cpus->cpuid, err);
+	cpus->template = config->template;
+	r = cpus->template ? template_check(cpus->template, kvm, err) : 0;
+	if (r == 0)
+		r = cpuid_supported(kvm, &cpus->cpuid, err);
 	if (r < 0)
 		goto fail;
 	r = cpuid_describe(&cpus->cpuid, &cpus->topology, deadline);
@@ -33,6 +38,9 @@ int arch_cpus_create(const struct kvm *kvm, const struct arch_cpu_config *config
 		error_set(err, r, NULL, NULL, "KVM reports too many CPUID leaves");
 		goto fail;
 	}
+	r = cpus->template ? template_apply_cpuid(cpus->template, &cpus->cpuid, err) : 0;
+	if (r < 0)
+		goto fail;
 	*ret = cpus;
 	return 0;
 
@@ -57,6 +65,8 @@ int arch_vcpu_init(struct arch_cpus *cpus, int vcpu_fd, unsigned i, const struct
 	if (ioctl(vcpu_fd, KVM_SET_CPUID2, &cpus->cpuid) < 0)
 		return error_errno(err, NULL, NULL, "KVM_SET_CPUID2 failed for vCPU %u", i);
 	r = state_set_msrs(vcpu_fd, err);
+	if (r == 0 && cpus->template)
+		r = template_apply_msrs(cpus->template, vcpu_fd, err);
 	if (r == 0)
 		r = state_set_lapic(vcpu_fd, err);
 	if (r == 0 && i == 0)
