@@ -42,7 +42,8 @@ struct bench_row {
 	int (*run)(struct bench *b, struct error *err);
 };
 
-extern const struct bench_row bench_startup, bench_boot, bench_vsock, bench_blk, bench_blk_backend;
+extern const struct bench_row bench_startup, bench_boot, bench_net, bench_vsock, bench_blk,
+	bench_blk_backend;
 
 /* NULL-ended. */
 extern const struct bench_row *const bench_all[];

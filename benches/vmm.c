@@ -54,6 +54,11 @@ static json_t *config_json(const struct machine *m)
 		r |= json_object_set_new(
 			root, "vsock",
 			json_pack("{s:i, s:s}", "guest_cid", 3, "uds_path", m->vsock));
+	if (root && m->tap)
+		r |= json_object_set_new(root, "network-interfaces",
+					 json_pack("[{s:s, s:s, s:s}]", "iface_id", "eth0",
+						   "host_dev_name", m->tap, "guest_mac",
+						   VMM_GUEST_MAC));
 	if (root && m->huge_pages)
 		r |= json_object_set_new(json_object_get(root, "machine-config"), "huge_pages",
 					 json_string(m->huge_pages));

@@ -19,12 +19,15 @@ enum {
 	VMM_EXIT_PORT = 0xf4, /* the debug exit port, where a VMM has one */
 };
 
+#define VMM_GUEST_MAC "06:00:0a:00:00:02"
+
 /* What every VMM is asked to run. Strings belong to the caller. */
 struct machine {
 	const char *kernel;
 	const char *initrd;  /* NULL: none */
 	const char *disk;    /* a raw image, attached read-only; NULL: none */
 	const char *vsock;   /* the Unix socket of a vsock, guest CID 3; NULL: none */
+	const char *tap;     /* the network, with this tap of the host's; NULL: none */
 	const char *cmdline; /* of the kernel; a VMM may add to it */
 	unsigned mem_mib, vcpus;
 	const char *huge_pages;	  /* of wisp's machine-config; NULL: its default */

@@ -15,8 +15,10 @@
 
 #include "benches/vmm.h"
 
-/* Where microvm puts virtio-mmio-bus.0 when ACPI is off: 512 bytes there, IRQ 5. */
-#define FIRST_VIRTIO " virtio_mmio.device=512@0xfeb00000:5"
+/* Where microvm puts virtio-mmio-bus.0 and .1 when ACPI is off: 512 bytes each, from
+ * IRQ 5 on. */
+#define FIRST_VIRTIO  " virtio_mmio.device=512@0xfeb00000:5"
+#define SECOND_VIRTIO " virtio_mmio.device=512@0xfeb00200:6"
 
 static int qemu_locate(const struct options *o, char path[static PATH_MAX], struct error *err)
 {
@@ -49,11 +51,20 @@ static bool acpi_on(const struct machine *m)
 static void add_cmdline(const struct machine *m, struct argv *ret)
 {
 	const char *init = strstr(m->cmdline, " -- ");
-	const char *device = m->disk && !acpi_on(m) ? FIRST_VIRTIO : "";
+	const char *disk = m->disk && !acpi_on(m) ? FIRST_VIRTIO : "";
+	const char *net = m->tap && !acpi_on(m) ? SECOND_VIRTIO : "";
 	size_t kernel_len = init ? (size_t)(init - m->cmdline) : strlen(m->cmdline);
 
 	argv_add(ret, "-append");
-	argv_add(ret, "%.*s%s%s", (int)kernel_len, m->cmdline, device, init ? init : "");
+	argv_add(ret, "%.*s%s%s%s", (int)kernel_len, m->cmdline, disk, net, init ? init : "");
+}
+
+static void add_net(const struct machine *m, struct argv *ret)
+{
+	argv_add(ret, "-netdev");
+	argv_add(ret, "tap,id=net,ifname=%s,script=no,downscript=no,vhost=off", m->tap);
+	argv_add(ret, "-device");
+	argv_add(ret, "virtio-net-device,netdev=net,mac=%s,bus=virtio-mmio-bus.1", VMM_GUEST_MAC);
 }
 
 static void add_disk(const struct machine *m, struct argv *ret)
@@ -94,6 +105,8 @@ static int qemu_command(const struct machine *m, const char *program, const char
 		argv_add_words(ret, (const char *const[]){ "-initrd", m->initrd, NULL });
 	if (m->disk)
 		add_disk(m, ret);
+	if (m->tap)
+		add_net(m, ret);
 	return ret->error;
 }
 
