@@ -16,13 +16,13 @@
 #include "devices/virtio/net_tap.h"
 #include "tests/fuzz/virtio_script.h"
 
-enum { PAIRS = 2, FRAMES = 4, SAID_MAX = 64 };
+enum { PAIRS = 2, FRAMES = 8, SAID_MAX = 64 };
 
 #define BIT(n) (UINT64_C(1) << (n))
-#define OFFLOADS                                                                      \
-	(BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) |                      \
-	 BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO4) |                 \
-	 BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_ECN) | BIT(NET_F_HOST_USO))
+#define OFFLOADS                                                                                  \
+	(BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_GUEST_TSO4) |   \
+	 BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_ECN) | \
+	 BIT(NET_F_HOST_USO))
 
 static const struct virtio_net_options options = {
 	.id = "fuzz",
@@ -94,7 +94,7 @@ static void run_tap(struct interface *n, const uint8_t *data, size_t size)
 	static char frame[NET_FRAME_MAX + 1];
 	ssize_t len;
 
-	for (size_t i = 0; i < FRAMES * PAIRS && i < size; i++)
+	for (size_t i = 0; i < FRAMES && i < size; i++)
 		send(n->host[i % PAIRS], frame, NET_HEADER_BYTES + 1 + (size_t)data[i] * 25, 0);
 	virtio_script_run(&n->script, data, size);
 	for (int i = 0; i < PAIRS; i++)

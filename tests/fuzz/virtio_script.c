@@ -117,6 +117,17 @@ static void step_read(struct virtio_script *s, struct input *in)
 		virtio_mmio_bus_ops.read(s->transport, off, &value, len);
 }
 
+/* All queues share their rings: each goes through them at its own pace. */
+static void set_queue(struct virtio_script *s, unsigned q, uint32_t queue_size)
+{
+	put(s, VIRTIO_MMIO_QUEUE_SEL, q);
+	put(s, VIRTIO_MMIO_QUEUE_NUM, queue_size);
+	put(s, VIRTIO_MMIO_QUEUE_DESC_LOW, DESC);
+	put(s, VIRTIO_MMIO_QUEUE_AVAIL_LOW, AVAIL);
+	put(s, VIRTIO_MMIO_QUEUE_USED_LOW, USED);
+	put(s, VIRTIO_MMIO_QUEUE_READY, 1);
+}
+
 static void start(struct virtio_script *s, uint64_t features, uint32_t queue_size)
 {
 	put(s, VIRTIO_MMIO_STATUS, 0);
@@ -125,11 +136,8 @@ static void start(struct virtio_script *s, uint64_t features, uint32_t queue_siz
 	put(s, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
 	put(s, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)(features >> 32));
 	put(s, VIRTIO_MMIO_STATUS, 11);
-	put(s, VIRTIO_MMIO_QUEUE_NUM, queue_size);
-	put(s, VIRTIO_MMIO_QUEUE_DESC_LOW, DESC);
-	put(s, VIRTIO_MMIO_QUEUE_AVAIL_LOW, AVAIL);
-	put(s, VIRTIO_MMIO_QUEUE_USED_LOW, USED);
-	put(s, VIRTIO_MMIO_QUEUE_READY, 1);
+	for (unsigned q = 0; q < s->dev->ops->nqueues; q++)
+		set_queue(s, q, queue_size);
 	put(s, VIRTIO_MMIO_STATUS, 15);
 }
 

@@ -18,7 +18,7 @@ struct virtio_script {
 /* Takes dev over; aborts when the host has no memory. */
 void virtio_script_create(struct virtio_script *s, struct virtio_dev *dev);
 
-/* Brings a driver up that accepts all features, with queue 0 at its usual place. */
+/* Brings a driver up that accepts all features, with its queues at the usual place. */
 void virtio_script_start(struct virtio_script *s);
 
 /* Runs one input against the device, from reset and zeroed rings to reset. */
