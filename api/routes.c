@@ -319,6 +319,11 @@ static int put_vsock(struct api_call *call)
 	return vm_put_vsock(call->vm, call->config, &call->err);
 }
 
+static int put_serial(struct api_call *call)
+{
+	return vm_put_serial(call->vm, call->config, &call->err);
+}
+
 static int put_console(struct api_call *call)
 {
 	return vm_put_console(call->vm, call->config, &call->err);
@@ -503,6 +508,8 @@ const struct route routes[] = {
 	{ VERB_PUT,   "/vsock",          VM_NOT_STARTED, &body_vsock,       .run = put_vsock,
 	  .deprecated = "vsock_id",
 	  .metric = "vsock" },
+	{ VERB_PUT,   "/serial",         VM_NOT_STARTED, &body_serial,      .run = put_serial,
+	  .metric = "serial" },
 	{ VERB_PUT,   "/console",        VM_NOT_STARTED, &body_console,     .run = put_console },
 	{ VERB_PUT,   "/shared-directories/{id}", VM_NOT_STARTED, &body_shared_directory,
 	  .run = put_shared_directory },

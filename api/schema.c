@@ -531,6 +531,21 @@ const struct body_table body_shared_directory = {
 	TABLE(shared_directory_config, shared_directory_fields),
 };
 
+static const struct body_field serial_fields[] = {
+	{ .name = "serial_out_path",
+	  .type = BODY_STRING,
+	  PLACE(serial_config, serial_out_path),
+	  .nullable = true,
+	  .min = 1 },
+	{ .name = "rate_limiter",
+	  .type = BODY_OBJECT,
+	  PLACE(serial_config, rate_limiter),
+	  MARK(serial_config, has_rate_limiter),
+	  .nullable = true,
+	  .table = &body_token_bucket },
+};
+const struct body_table body_serial = { TABLE(serial_config, serial_fields) };
+
 /* The ring is the guest's to fill: it takes this much of the host's memory. */
 enum { MAX_HISTORY_BYTES = 16 * 1024 * 1024 };
 

@@ -82,6 +82,7 @@ extern const struct body_table body_balloon;	   /* struct balloon_config */
 extern const struct body_table body_vsock;	   /* struct vsock_config */
 extern const struct body_table body_memory;	   /* struct memory_hotplug_config */
 extern const struct body_table body_memory_target; /* struct memory_target_config */
+extern const struct body_table body_serial;	   /* struct serial_config */
 extern const struct body_table body_console;	   /* struct console_config */
 extern const struct body_table body_target;	   /* struct balloon_target_config */
 extern const struct body_table body_hinting;	   /* struct hinting_config */

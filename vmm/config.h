@@ -147,6 +147,12 @@ struct memory_hotplug_config {
 		.block_size_mib = 2, .slot_size_mib = 128 \
 	}
 
+struct serial_config {
+	char serial_out_path[PATH_MAX]; /* "": standard output */
+	bool has_rate_limiter;
+	struct token_bucket rate_limiter; /* bytes; what exceeds it is dropped */
+};
+
 /* wisp's own. One of uds_path and pty_path is given. */
 struct console_config {
 	char uds_path[PATH_MAX];

@@ -58,6 +58,8 @@ struct console {
 	struct loop_source *timer;    /* it has had time to fill */
 	struct loop_source *writable; /* NULL: out cannot be watched */
 	bool output_failed;
+	struct limiter limiter;
+	uint64_t limited;	 /* bytes beyond the limit, dropped */
 	char chunk[CHUNK_BYTES]; /* taken from the ring, [chunk_at, chunk_len) unwritten */
 	size_t chunk_at, chunk_len;
 
@@ -96,14 +98,21 @@ static void give_back(struct borrowed_fd *b)
 
 /* --- output --- */
 
-/* False when the guest has sent nothing more. */
+/* Takes what the guest has sent, without the chunks that the limit does not allow.
+ * False when there is nothing more. */
 static bool refill_chunk(struct console *c)
 {
-	if (c->chunk_at == c->chunk_len) {
+	while (c->chunk_at == c->chunk_len) {
 		c->chunk_at = 0;
 		c->chunk_len = serial_take_output(c->serial, c->chunk, sizeof(c->chunk));
+		if (c->chunk_len == 0)
+			return false;
+		if (limiter_take(&c->limiter, c->chunk_len, clock_now_us()) == 0)
+			break;
+		c->limited += c->chunk_len;
+		c->chunk_at = c->chunk_len;
 	}
-	return c->chunk_len > 0;
+	return true;
 }
 
 /* 1 after progress, 0 when there is nothing to write, or a negative errno: -EAGAIN
@@ -323,14 +332,15 @@ static int start_input(struct console *c)
 	return r;
 }
 
-int console_create(struct serial *serial, struct loop *loop, int in_fd, int out_fd,
+int console_create(struct serial *serial, struct loop *loop, const struct console_ends *ends,
 		   struct console **ret)
 {
+	const struct limiter_config limits = { .bandwidth = ends->limit, .has_bandwidth = true };
 	struct console *c;
 	int r;
 
 	/* The loop watches a descriptor once. */
-	if (in_fd == out_fd)
+	if (ends->in_fd == ends->out_fd)
 		return -EEXIST;
 	c = calloc(1, sizeof(*c));
 	if (!c)
@@ -338,8 +348,9 @@ int console_create(struct serial *serial, struct loop *loop, int in_fd, int out_
 	c->serial = serial;
 	c->loop = loop;
 	c->timer_fd = -1;
-	c->out = (struct borrowed_fd){ .fd = out_fd, .flags = -1 };
-	c->in = (struct borrowed_fd){ .fd = in_fd, .flags = -1 };
+	limiter_configure(&c->limiter, &limits, clock_now_us());
+	c->out = (struct borrowed_fd){ .fd = ends->out_fd, .flags = -1 };
+	c->in = (struct borrowed_fd){ .fd = ends->in_fd, .flags = -1 };
 	r = start_output(c);
 	if (r == 0)
 		r = start_input(c);
@@ -387,6 +398,9 @@ void console_destroy(struct console *c)
 	if (serial_dropped(c->serial) > 0)
 		log_warn("console: %" PRIu64 " bytes of output came too fast and were dropped",
 			 serial_dropped(c->serial));
+	if (c->limited > 0)
+		log_warn("console: %" PRIu64 " bytes of output exceeded the limit and were dropped",
+			 c->limited);
 	loop_source_remove(c->input);
 	loop_source_remove(c->room);
 	loop_source_remove(c->output);

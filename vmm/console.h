@@ -16,15 +16,21 @@
 #define VMM_CONSOLE_H
 
 #include "devices/serial.h"
+#include "devices/virtio/limiter.h"
 #include "vmm/base/loop.h"
 
 struct console;
 
-/* Neither descriptor is owned. Both are made non-blocking where that matters, for
+struct console_ends {
+	int in_fd, out_fd;	   /* not owned */
+	struct token_bucket limit; /* bytes of output beyond it are dropped; size 0: none */
+};
+
+/* Both descriptors are made non-blocking where that matters, for
  * everyone who shares them, until console_destroy(). serial and loop must outlive
  * the console; `Ctrl-A x` is loop_stop(loop, 0). 0 and *ret, or a negative errno
  * and everything as it was. */
-int console_create(struct serial *serial, struct loop *loop, int in_fd, int out_fd,
+int console_create(struct serial *serial, struct loop *loop, const struct console_ends *ends,
 		   struct console **ret);
 
 /* Writes what the guest has sent and waits for a slow reader, for at most one

@@ -199,8 +199,7 @@ static int create_platform(struct machine *m, const struct machine_spec *spec, s
 	r = arch_platform_create(&config, &m->platform, err);
 	if (r < 0)
 		return r;
-	r = console_create(arch_platform_serial(m->platform), m->loop, STDIN_FILENO, STDOUT_FILENO,
-			   &m->console);
+	r = console_create(arch_platform_serial(m->platform), m->loop, &spec->serial, &m->console);
 	if (r < 0)
 		return error_set(err, r, NULL, NULL, "cannot set up the console");
 	return 0;

@@ -11,6 +11,7 @@
 #include "vmm/base/error.h"
 #include "vmm/base/loop.h"
 #include "vmm/config.h"
+#include "vmm/console.h"
 #include "vmm/devices.h"
 #include "vmm/loader/cmdline.h"
 #include "vmm/timeline.h"
@@ -30,6 +31,7 @@ struct machine_spec {
 	unsigned device_count;
 	bool pci; /* where the devices sit; false: virtio-mmio */
 	struct gone_sink gone;
+	struct console_ends serial; /* where the serial port leads */
 	bool boot_timer;
 	int debug_exit_port;
 	struct loop *loop;

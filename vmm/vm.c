@@ -49,6 +49,8 @@ struct vm {
 	bool has_boot_source;
 	struct boot_source_config boot_source;
 	int kernel_fd, initrd_fd;
+	int serial_fd; /* -1: standard output */
+	struct token_bucket serial_limit;
 	struct machine_config machine_config;
 	struct cpu_template *cpu_template; /* NULL: none */
 	struct slots *slots;
@@ -72,7 +74,7 @@ int vm_create(const struct vm_options *options, struct loop *loop, struct vm **r
 	vm->options.id = vm->id;
 	vm->loop = loop;
 	vm->state = VM_NOT_STARTED;
-	vm->kernel_fd = vm->initrd_fd = -1;
+	vm->kernel_fd = vm->initrd_fd = vm->serial_fd = -1;
 	vm->machine_config = (struct machine_config)MACHINE_CONFIG_DEFAULT;
 	timeline_mark(&vm->timeline, TIMELINE_MAIN);
 	vm->timeline.at_us[TIMELINE_EXEC] =
@@ -88,6 +90,7 @@ void vm_destroy(struct vm *vm)
 	machine_destroy(vm->machine);
 	slots_destroy(vm->slots);
 	free(vm->cpu_template);
+	fd_close(vm->serial_fd);
 	fd_close(vm->initrd_fd);
 	fd_close(vm->kernel_fd);
 	free(vm);
@@ -206,6 +209,27 @@ static int check_holds_balloon(const struct vm *vm, const struct machine_config 
 			 SMALL_FOR_BALLOON " mem_size_mib is %" PRIu64
 					   " and the balloon's amount_mib %" PRIu64,
 			 c->mem_size_mib, b->amount_mib);
+}
+
+/* Read and write, so that a FIFO opens without a reader; never blocking on one. */
+int vm_put_serial(struct vm *vm, const struct serial_config *c, struct error *err)
+{
+	int fd = -1, r = check_not_started(vm, err);
+
+	if (r < 0)
+		return r;
+	if (c->serial_out_path[0]) {
+		fd = open(c->serial_out_path,
+			  O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return error_errno(err, "serial_out_path", "give a writable file or FIFO",
+					   "The serial port's output %.128s cannot be opened",
+					   c->serial_out_path);
+	}
+	fd_close(vm->serial_fd);
+	vm->serial_fd = fd;
+	vm->serial_limit = c->rate_limiter;
+	return 0;
 }
 
 int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *err)
@@ -532,6 +556,18 @@ static void destroy_devices(struct virtio_dev *const *devices, unsigned count)
 		virtio_dev_destroy(devices[i]);
 }
 
+/* Whoever sends the output elsewhere has no terminal to type at. */
+static struct console_ends serial_ends(const struct vm *vm)
+{
+	bool is_file = vm->serial_fd >= 0;
+
+	return (struct console_ends){
+		.in_fd = is_file ? -1 : STDIN_FILENO,
+		.out_fd = is_file ? vm->serial_fd : STDOUT_FILENO,
+		.limit = vm->serial_limit,
+	};
+}
+
 static int build_machine(struct vm *vm, struct error *err)
 {
 	struct virtio_dev *devices[VM_MAX_DEVICES];
@@ -547,6 +583,7 @@ static int build_machine(struct vm *vm, struct error *err)
 		.devices = devices,
 		.pci = vm->options.enable_pci,
 		.gone = { on_device_gone, vm },
+		.serial = serial_ends(vm),
 		.boot_timer = vm->options.boot_timer,
 		.debug_exit_port = vm->options.debug_exit_port,
 		.loop = vm->loop,

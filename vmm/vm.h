@@ -49,6 +49,7 @@ int vm_put_logger(struct vm *vm, const struct logger_config *c, struct error *er
 int vm_put_metrics(struct vm *vm, const struct metrics_config *c, struct error *err);
 int vm_put_cpu(struct vm *vm, const struct cpu_config *c, struct error *err);
 int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct error *err);
+int vm_put_serial(struct vm *vm, const struct serial_config *c, struct error *err);
 int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *err);
 int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err);
 int vm_put_net(struct vm *vm, const struct net_config *c, struct error *err);

@@ -91,7 +91,7 @@ static void make_kernel(const char *path, uint64_t bytes)
 
 static int make_files(void **state)
 {
-	static const char *const guests[] = { "exit", "hlt-loop", "serial-echo", "cpuid" };
+	static const char *const guests[] = { "hello", "exit", "hlt-loop", "serial-echo", "cpuid" };
 
 	(void)state;
 	assert_int_equal(setenv("ASAN_OPTIONS", "exitcode=99", 0), 0);
@@ -319,6 +319,27 @@ static void test_cpu_template(void **state)
 	expect_end(s, 3);
 }
 
+/* The serial port's output in a file, as much of it as the limit lets through. */
+static void test_serial(void **state)
+{
+	struct session *s = start_wisp();
+	char text[64] = "";
+	FILE *f;
+
+	(void)state;
+	put("/boot-source", "{\"kernel_image_path\": \"hello\"}");
+	expect("PUT", "/serial", "{\"serial_out_path\": \"no/such/dir\"}", 400, "cannot be opened");
+	put("/serial", "{\"serial_out_path\": \"serial.txt\", "
+		       "\"rate_limiter\": {\"size\": 100, \"refill_time\": 1000}}");
+	put("/actions", START);
+	expect_end(s, 0);
+	f = fopen("serial.txt", "re");
+	assert_non_null(f);
+	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	fclose(f);
+	assert_string_equal(text, "hello\n");
+}
+
 /* GET /vm/config is a configuration file, and makes the same machine. */
 static void test_config_file_is_the_same(void **state)
 {
@@ -538,6 +559,7 @@ int main(void)
 		cmocka_unit_test(test_life),
 		cmocka_unit_test(test_metrics),
 		cmocka_unit_test(test_cpu_template),
+		cmocka_unit_test(test_serial),
 		cmocka_unit_test(test_config_file_is_the_same),
 		cmocka_unit_test(test_bad_input),
 		cmocka_unit_test(test_socket_in_use),

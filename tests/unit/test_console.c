@@ -172,7 +172,9 @@ static void create_piped(struct fixture *f, int *out_fd)
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	f->reader_fd = out[0];
 	*out_fd = out[1];
-	assert_int_equal(console_create(f->s, f->loop, in, *out_fd, &f->console), 0);
+	assert_int_equal(console_create(f->s, f->loop, &(struct console_ends){ in, *out_fd, { 0 } },
+					&f->console),
+			 0);
 	fd_close(in);
 }
 
@@ -190,6 +192,31 @@ static void output_reaches_a_pipe(void **state)
 	assert_memory_equal(f.text, "hello\nagain\n", 12);
 	destroy(&f);
 	fd_close(out);
+}
+
+/* A bucket of 8 bytes that is full again in an hour: what does not fit is lost. */
+static void a_limit_drops_what_exceeds_it(void **state)
+{
+	struct console_ends ends = { .in_fd = -1, .limit = { 8, 3600000, 0 } };
+	struct fixture f;
+	int out[2];
+
+	(void)state;
+	create(&f);
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	f.reader_fd = out[0];
+	ends.out_fd = out[1];
+	assert_int_equal(console_create(f.s, f.loop, &ends, &f.console), 0);
+	guest_sends(&f, "hello\n", 6);
+	console_flush(f.console);
+	guest_sends(&f, "lost", 4);
+	console_flush(f.console);
+	guest_sends(&f, "ok", 2);
+	console_flush(f.console);
+	read_until(&f, 8);
+	assert_memory_equal(f.text, "hello\nok", 8);
+	destroy(&f);
+	fd_close(out[1]);
 }
 
 static void a_slow_reader_gets_everything(void **state)
@@ -287,7 +314,9 @@ static void output_goes_to_a_file_directly(void **state)
 	create(&f);
 	int flags = flags_of(fd);
 
-	assert_int_equal(console_create(f.s, f.loop, in, fd, &f.console), 0);
+	assert_int_equal(
+		console_create(f.s, f.loop, &(struct console_ends){ in, fd, { 0 } }, &f.console),
+		0);
 	assert_int_equal(flags_of(fd), flags);
 	guest_sends(&f, "to a file\n", 10);
 	assert_int_equal(spin(&f), STOPPED);
@@ -314,7 +343,9 @@ static void input_waits_for_room_and_ends_quietly(void **state)
 	sent[1] = 'x';
 	assert_int_equal(write(in[1], sent, sizeof(sent)), sizeof(sent));
 	fd_close(in[1]);
-	assert_int_equal(console_create(f.s, f.loop, in[0], out, &f.console), 0);
+	assert_int_equal(console_create(f.s, f.loop, &(struct console_ends){ in[0], out, { 0 } },
+					&f.console),
+			 0);
 	for (unsigned i = 0; i < 20; i++) {
 		assert_int_equal(spin(&f), STOPPED);
 		n += guest_receives(&f, got + n, sizeof(got) - n);
@@ -350,7 +381,9 @@ static void a_terminal_of_others_is_left_alone(void **state)
 	create(&f);
 	assert_true(master >= 0 && out >= 0);
 	assert_int_equal(tcgetattr(slave, &before), 0);
-	assert_int_equal(console_create(f.s, f.loop, slave, out, &f.console), 0);
+	assert_int_equal(console_create(f.s, f.loop, &(struct console_ends){ slave, out, { 0 } },
+					&f.console),
+			 0);
 	assert_int_equal(tcgetattr(slave, &after), 0);
 	assert_int_equal(before.c_lflag, after.c_lflag);
 	assert_int_equal(write(master, "a\n", 2), 2);
@@ -380,12 +413,14 @@ static int use_own_terminal(struct fixture *f)
 	CHECK(master >= 0);
 	CHECK(tcgetattr(slave, &before) == 0);
 	flags = flags_of(slave);
-	CHECK(console_create(f->s, f->loop, slave, slave, &f->console) != 0); /* one descriptor */
+	CHECK(console_create(f->s, f->loop, &(struct console_ends){ slave, slave, { 0 } },
+			     &f->console) != 0); /* one descriptor */
 	CHECK(flags_of(slave) == flags);
 
 	int out = dup(slave);
 
-	CHECK(console_create(f->s, f->loop, slave, out, &f->console) == 0);
+	CHECK(console_create(f->s, f->loop, &(struct console_ends){ slave, out, { 0 } },
+			     &f->console) == 0);
 	CHECK(tcgetattr(slave, &during) == 0);
 	CHECK(!(during.c_lflag & (ICANON | ISIG | ECHO)));
 	CHECK(during.c_oflag == before.c_oflag);
@@ -436,7 +471,8 @@ static void misuse(void **state)
 
 	(void)state;
 	create(&f);
-	assert_true(console_create(f.s, f.loop, -1, -1, &f.console) < 0);
+	assert_true(console_create(f.s, f.loop, &(struct console_ends){ -1, -1, { 0 } },
+				   &f.console) < 0);
 	assert_null(f.console);
 	console_destroy(NULL);
 	destroy(&f);
@@ -446,6 +482,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(output_reaches_a_pipe),
+		cmocka_unit_test(a_limit_drops_what_exceeds_it),
 		cmocka_unit_test(a_slow_reader_gets_everything),
 		cmocka_unit_test(a_long_backlog_takes_several_turns),
 		cmocka_unit_test(the_last_lines_are_not_lost),
