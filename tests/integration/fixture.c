@@ -141,10 +141,11 @@ const char *fixture_config(const char *name, const struct fixture_config *c)
 		n += snprintf(text + n, sizeof(text) - (size_t)n,
 			      ", \"drives\": [{\"drive_id\": \"disk\", \"path_on_host\": \"%s\","
 			      " \"is_root_device\": %s, \"is_read_only\": %s,"
-			      " \"io_engine\": \"%s\"}]",
+			      " \"io_engine\": \"%s\"}%s]",
 			      c->disk, c->disk_not_root ? "false" : "true",
 			      c->disk_read_only ? "true" : "false",
-			      c->disk_async ? "Async" : "Sync");
+			      c->disk_async ? "Async" : "Sync",
+			      c->more_drives ? c->more_drives : "");
 	n += snprintf(text + n, sizeof(text) - (size_t)n, "%s}\n", c->extra ? c->extra : "");
 	assert_true((size_t)n < sizeof(text));
 	return fixture_file(name, text);

@@ -31,7 +31,8 @@ struct fixture_config {
 	const char *machine_extra; /* more members of machine-config, ", ..." */
 	const char *disk;
 	bool disk_read_only, disk_not_root, disk_async;
-	const char *extra; /* more members of the top-level object, ", ..." */
+	const char *more_drives; /* behind the disk, ", {...}" */
+	const char *extra;	 /* more members of the top-level object, ", ..." */
 };
 const char *fixture_config(const char *name, const struct fixture_config *c);
 
