@@ -656,6 +656,21 @@ static void restart(struct vm *vm)
 	vm_stop(vm, EXIT_GUEST_FAULT);
 }
 
+/* Back ends are told once of the memory that they share. */
+static int check_shared_memory(const struct vm *vm, struct error *err)
+{
+	bool shared = vm_shared_directory(vm, 0) != NULL;
+	const struct drive_config *drive;
+
+	for (unsigned i = 0; (drive = vm_drive(vm, i)) != NULL; i++)
+		shared = shared || drive->socket[0];
+	if (!shared || !vm_memory(vm))
+		return 0;
+	return error_set(err, -EINVAL, "memory-hotplug", "leave out the one or the other",
+			 "Memory that is plugged in later cannot be shared with the back end of a "
+			 "drive or directory.");
+}
+
 int vm_start(struct vm *vm, struct error *err)
 {
 	int r = check_not_started(vm, err);
@@ -665,6 +680,9 @@ int vm_start(struct vm *vm, struct error *err)
 	if (!vm->has_boot_source)
 		return error_set(err, -EINVAL, "boot-source", "PUT /boot-source first",
 				 "Cannot start microvm without kernel configuration.");
+	r = check_shared_memory(vm, err);
+	if (r < 0)
+		return r;
 	timeline_mark(&vm->timeline, TIMELINE_START);
 	vm->timeline.start_cpu_us = clock_cpu_us();
 	r = build_machine(vm, err);
