@@ -5,8 +5,10 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <net/ethernet.h>
 #include <unistd.h>
 
+#include "devices/virtio/net_mac.h"
 #include "vmm/config_check.h"
 
 static uint64_t host_memory_mib(void)
@@ -57,6 +59,41 @@ int config_check_machine(const struct machine_config *c, struct error *err)
 	int r = check_vcpus(c, err);
 
 	return r < 0 ? r : check_memory(c, err);
+}
+
+/* Without one, the device gets a random address, which cannot be wrong. */
+static int check_mac(const struct net_config *c, struct error *err)
+{
+	uint8_t mac[ETH_ALEN];
+
+	if (!c->guest_mac[0])
+		return 0;
+	if (!net_mac_parse(c->guest_mac, mac))
+		return error_set(err, -EINVAL, "guest_mac", "give six pairs of hexadecimal digits",
+				 "The provided MAC address is invalid: \"%s\"", c->guest_mac);
+	if (!net_mac_is_usable(mac))
+		return error_set(err, -EINVAL, "guest_mac",
+				 "give one whose first number is even, as 06:00:00:00:00:01",
+				 "The provided MAC address is not of one station: \"%s\"",
+				 c->guest_mac);
+	return 0;
+}
+
+static int check_one_backend(const struct net_config *c, struct error *err)
+{
+	if (!c->host_dev_name[0] == !c->passt_socket[0])
+		return error_set(err, -EINVAL, "host_dev_name",
+				 "give host_dev_name, a tap, or passt_socket",
+				 c->passt_socket[0] ? "An interface has one back end, not both"
+						    : "missing field `host_dev_name`");
+	return 0;
+}
+
+int config_check_net(const struct net_config *c, struct error *err)
+{
+	int r = check_mac(c, err);
+
+	return r < 0 ? r : check_one_backend(c, err);
 }
 
 enum { LEAST_BLOCK_MIB = 2, LEAST_SLOT_MIB = 128 };

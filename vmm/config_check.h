@@ -10,6 +10,7 @@
 #include "vmm/config.h"
 
 int config_check_machine(const struct machine_config *c, struct error *err);
+int config_check_net(const struct net_config *c, struct error *err);
 int config_check_memory_hotplug(const struct memory_hotplug_config *c, struct error *err);
 
 #endif

@@ -15,7 +15,6 @@
 
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/life.h"
-#include "devices/virtio/net_mac.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
@@ -313,24 +312,6 @@ int vm_delete_drive(struct vm *vm, const char *id, struct error *err)
 	return delete_device(vm, SLOT_DRIVE, id, "drive", err);
 }
 
-/* Without one, the device gets a random address, which cannot be wrong. */
-static int check_mac(const struct net_config *c, struct error *err)
-{
-	uint8_t mac[ETH_ALEN];
-
-	if (!c->guest_mac[0])
-		return 0;
-	if (!net_mac_parse(c->guest_mac, mac))
-		return error_set(err, -EINVAL, "guest_mac", "give six pairs of hexadecimal digits",
-				 "The provided MAC address is invalid: \"%s\"", c->guest_mac);
-	if (!net_mac_is_usable(mac))
-		return error_set(err, -EINVAL, "guest_mac",
-				 "give one whose first number is even, as 06:00:00:00:00:01",
-				 "The provided MAC address is not of one station: \"%s\"",
-				 c->guest_mac);
-	return 0;
-}
-
 static int check_mac_is_free(const struct vm *vm, const struct net_config *c, struct error *err)
 {
 	const struct net_config *other;
@@ -346,26 +327,14 @@ static int check_mac_is_free(const struct vm *vm, const struct net_config *c, st
 	return 0;
 }
 
-static int check_one_backend(const struct net_config *c, struct error *err)
-{
-	if (!c->host_dev_name[0] == !c->passt_socket[0])
-		return error_set(err, -EINVAL, "host_dev_name",
-				 "give host_dev_name, a tap, or passt_socket",
-				 c->passt_socket[0] ? "An interface has one back end, not both"
-						    : "missing field `host_dev_name`");
-	return 0;
-}
-
 int vm_put_net(struct vm *vm, const struct net_config *c, struct error *err)
 {
 	int r = check_pluggable(vm, err);
 
 	if (r == 0)
-		r = check_mac(c, err);
+		r = config_check_net(c, err);
 	if (r == 0)
 		r = check_mac_is_free(vm, c, err);
-	if (r == 0)
-		r = check_one_backend(c, err);
 	return r < 0 ? r : put_device(vm, SLOT_NET, c->iface_id, c, err);
 }
 

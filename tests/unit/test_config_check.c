@@ -54,6 +54,34 @@ static void machines(void **state)
 	}
 }
 
+static void networks(void **state)
+{
+	static const struct {
+		struct net_config c;
+		const char *field, *text;
+	} rows[] = {
+		{ { .host_dev_name = "tap0" }, NULL, NULL },
+		{ { .passt_socket = "/p", .guest_mac = "06:00:00:00:00:01" }, NULL, NULL },
+		{ { .guest_mac = "" }, "host_dev_name", "missing field `host_dev_name`" },
+		{ { .host_dev_name = "tap0", .passt_socket = "/p" },
+		  "host_dev_name",
+		  "An interface has one back end, not both" },
+		{ { .host_dev_name = "tap0", .guest_mac = "06:00:00:00:00:0g" },
+		  "guest_mac",
+		  "The provided MAC address is invalid" },
+		{ { .host_dev_name = "tap0", .guest_mac = "01:00:00:00:00:01" },
+		  "guest_mac",
+		  "The provided MAC address is not of one station" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = { 0 };
+
+		expect(config_check_net(&rows[i].c, &err), &err, rows[i].field, rows[i].text);
+	}
+}
+
 static void hotplug(void **state)
 {
 	/* total, block, slot */
@@ -96,6 +124,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(machines),
+		cmocka_unit_test(networks),
 		cmocka_unit_test(hotplug),
 	};
 
