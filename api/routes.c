@@ -268,6 +268,11 @@ static int put_pmem(struct api_call *call)
 	return r < 0 ? r : vm_put_pmem(call->vm, pmem, &call->err);
 }
 
+static int delete_pmem(struct api_call *call)
+{
+	return vm_delete_pmem(call->vm, call->id, &call->err);
+}
+
 static int patch_pmem(struct api_call *call)
 {
 	const struct pmem_update *update = call->config;
@@ -485,7 +490,8 @@ const struct route routes[] = {
 	{ VERB_DELETE, "/network-interfaces/{id}", VM_LIVE, .run = delete_net },
 	{ VERB_PATCH, "/network-interfaces/{id}", VM_LIVE, &body_net_update, .run = patch_net,
 	  .metric = "network" },
-	{ VERB_PUT,   "/pmem/{id}",      VM_NOT_STARTED, &body_pmem,        .run = put_pmem,
+	{ VERB_DELETE, "/pmem/{id}",     VM_LIVE,        .run = delete_pmem },
+	{ VERB_PUT,   "/pmem/{id}",      VM_ANY,         &body_pmem,        .run = put_pmem,
 	  .metric = "pmem" },
 	{ VERB_PATCH, "/pmem/{id}",      VM_LIVE,        &body_pmem_update, .run = patch_pmem },
 	{ VERB_PUT,   "/entropy",        VM_NOT_STARTED, &body_entropy,     .run = put_entropy },

@@ -256,6 +256,8 @@ static void remove_device(struct place *p)
 	struct devices *d = p->owner;
 
 	disconnect_pci(p);
+	if (p->dev->ops->hand_over)
+		window_withdraw(p->dev->ops->hand_over(p->dev));
 	d->config.gone.fn(d->config.gone.ctx, p->dev);
 	clear(p);
 }

@@ -414,10 +414,29 @@ void machine_resume(struct machine *m)
 	vcpus_resume(m->vcpus);
 }
 
-/* What a device needs of guest memory it can have from the start only. */
+/* A device that brings memory. The window outlives the device, and goes when the device
+ * cannot come. */
+static int plug_with_window(struct machine *m, struct virtio_dev *dev, struct error *err)
+{
+	struct window *w = dev->ops->hand_over(dev);
+	int r = placement_add(&m->placement, w, err);
+
+	if (r < 0) {
+		virtio_dev_destroy(dev);
+		return r;
+	}
+	r = devices_plug(m->devices, dev, err);
+	if (r < 0)
+		window_withdraw(w);
+	return r;
+}
+
+/* A back end learns of guest memory once, at the start. */
 int machine_plug(struct machine *m, struct virtio_dev *dev, struct error *err)
 {
-	if (!dev->ops->remote && !dev->ops->hand_over)
+	if (dev->ops->hand_over)
+		return plug_with_window(m, dev, err);
+	if (!dev->ops->remote)
 		return devices_plug(m->devices, dev, err);
 	virtio_dev_destroy(dev);
 	return error_set(err, -EOPNOTSUPP, NULL, "configure it before the start",

@@ -245,7 +245,7 @@ int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *
 	return 0;
 }
 
-/* Drives and interfaces come and go after the start on PCI alone. */
+/* Drives, interfaces and pmem come and go after the start on PCI alone. */
 static int check_pluggable(const struct vm *vm, struct error *err)
 {
 	if (vm->state == VM_NOT_STARTED || vm->options.enable_pci)
@@ -290,11 +290,13 @@ static int delete_device(struct vm *vm, enum slot_kind kind, const char *id, con
 	return r < 0 ? error_set(err, r, NULL, NULL, "%s \"%s\" cannot go", what, id) : 0;
 }
 
-static int check_root(const struct vm *vm, const struct drive_config *c, struct error *err)
+/* field: what asks for the device to be the root. */
+static int check_root(const struct vm *vm, enum slot_kind kind, const char *id, const char *field,
+		      struct error *err)
 {
 	if (vm->state == VM_NOT_STARTED)
-		return root_check(vm->slots, SLOT_DRIVE, c->drive_id, err);
-	return error_set(err, -EINVAL, "is_root_device", "give false",
+		return root_check(vm->slots, kind, id, err);
+	return error_set(err, -EINVAL, field, "give false",
 			 "A root device cannot come while the guest runs");
 }
 
@@ -303,7 +305,7 @@ int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err)
 	int r = check_pluggable(vm, err);
 
 	if (r == 0 && c->is_root_device)
-		r = check_root(vm, c, err);
+		r = check_root(vm, SLOT_DRIVE, c->drive_id, "is_root_device", err);
 	return r < 0 ? r : put_device(vm, SLOT_DRIVE, c->drive_id, c, err);
 }
 
@@ -345,11 +347,16 @@ int vm_delete_net(struct vm *vm, const char *id, struct error *err)
 
 int vm_put_pmem(struct vm *vm, const struct pmem_config *c, struct error *err)
 {
-	int r = check_not_started(vm, err);
+	int r = check_pluggable(vm, err);
 
 	if (r == 0 && c->root_device)
-		r = root_check(vm->slots, SLOT_PMEM, c->id, err);
-	return r < 0 ? r : slots_put(vm->slots, SLOT_PMEM, c->id, c, err);
+		r = check_root(vm, SLOT_PMEM, c->id, "root_device", err);
+	return r < 0 ? r : put_device(vm, SLOT_PMEM, c->id, c, err);
+}
+
+int vm_delete_pmem(struct vm *vm, const char *id, struct error *err)
+{
+	return delete_device(vm, SLOT_PMEM, id, "pmem device", err);
 }
 
 int vm_put_entropy(struct vm *vm, const struct entropy_config *c, struct error *err)

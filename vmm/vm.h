@@ -119,10 +119,11 @@ int vm_patch_pmem(struct vm *vm, const struct pmem_update *c, struct error *err)
 int vm_patch_memory(struct vm *vm, uint64_t requested_mib, struct error *err);
 int vm_memory_status(struct vm *vm, struct virtio_mem_status *ret, struct error *err);
 
-/* Asks the guest to let go of a drive or an interface, which goes when the guest has: its
- * id is free then. A guest that does not answer keeps it. Only with options.enable_pci,
- * where vm_put_drive() and vm_put_net() of a new id after the start plug one. */
+/* Asks the guest to let go of a device, which goes when the guest has: its id is free
+ * then. A guest that does not answer keeps it. Only with options.enable_pci, where
+ * vm_put_drive(), vm_put_pmem() and vm_put_net() of a new id after the start plug one. */
 int vm_delete_drive(struct vm *vm, const char *id, struct error *err);
+int vm_delete_pmem(struct vm *vm, const char *id, struct error *err);
 int vm_delete_net(struct vm *vm, const char *id, struct error *err);
 
 /* Ends the loop that runs the machine, with the process's exit status. */

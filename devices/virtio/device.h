@@ -42,7 +42,8 @@ struct virtio_ops {
 	uint64_t (*features)(const struct virtio_dev *d);
 
 	/* Memory of the device's own (window.h), handed over to the machine, which puts it
-	 * in its place before the driver can see the device. Once; NULL: it has none. */
+	 * in its place before the driver can see the device. Asked again, the device says
+	 * which it was. NULL: it has none. */
 	struct window *(*hand_over)(struct virtio_dev *d);
 
 	/* Configuration space, in range always. read: vCPU thread; NULL when

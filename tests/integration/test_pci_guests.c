@@ -194,25 +194,35 @@ static int plug(const struct guest *g, const char *id, const char *path)
 	return call(g, "PUT", where, body);
 }
 
-static bool is_configured(const struct guest *g, const char *id)
+static int plug_pmem(const struct guest *g, const char *id, const char *path)
+{
+	char where[64], body[512];
+
+	snprintf(where, sizeof(where), "/pmem/%s", id);
+	snprintf(body, sizeof(body), "{\"id\": \"%s\", \"path_on_host\": \"%s\"}", id, path);
+	return call(g, "PUT", where, body);
+}
+
+/* field: of the id. */
+static bool is_configured(const struct guest *g, const char *field, const char *id)
 {
 	struct api_reply reply;
 	char text[64];
 
 	api_call(g->socket, "GET", "/vm/config", NULL, &reply);
 	assert_int_equal(reply.status, 200);
-	snprintf(text, sizeof(text), "\"drive_id\":\"%s\"", id);
+	snprintf(text, sizeof(text), "\"%s\":\"%s\"", field, id);
 	return strstr(reply.body, text);
 }
 
 /* Until the guest has let go. */
-static void wait_until_gone(const struct guest *g, const char *id)
+static void wait_until_gone(const struct guest *g, const char *field, const char *id)
 {
 	uint64_t deadline_us = clock_now_us() + LIMIT_S * 1000000ull;
 
-	while (is_configured(g, id)) {
+	while (is_configured(g, field, id)) {
 		if (clock_now_us() > deadline_us)
-			fail_msg("the guest keeps drive %s:\n%s", id, session_output(g->wisp));
+			fail_msg("the guest keeps %s:\n%s", id, session_output(g->wisp));
 		usleep(RETRY_US);
 	}
 }
@@ -243,7 +253,7 @@ static void come_and_go(const char *kernel, const char *initrd)
 	session_expect(g.wisp, "written", LIMIT_S);
 	assert_int_equal(call(&g, "DELETE", "/drives/first", NULL), 204);
 	session_expect(g.wisp, "first-gone", LIMIT_S);
-	wait_until_gone(&g, "first");
+	wait_until_gone(&g, "drive_id", "first");
 	assert_int_equal(call(&g, "DELETE", "/drives/first", NULL), 400);
 	assert_int_equal(plug(&g, "again", first), 204);
 	session_expect(g.wisp, "read-back", LIMIT_S);
@@ -254,7 +264,7 @@ static void come_and_go(const char *kernel, const char *initrd)
 		assert_int_equal(plug(&g, "second", second), 204);
 		session_expect(g.wisp, text, LIMIT_S);
 		assert_int_equal(call(&g, "DELETE", "/drives/second", NULL), 204);
-		wait_until_gone(&g, "second");
+		wait_until_gone(&g, "drive_id", "second");
 	}
 	expect_end(&g);
 }
@@ -299,12 +309,45 @@ static void test_hotplug_net(void **state)
 	expect_end(&g);
 }
 
+/* The same of a file as memory: what was stored through its mapping is there when it
+ * comes again. */
+static void test_hotplug_pmem(void **state)
+{
+	const char *file = fixture_disk("pmem.raw", "", DISK_BYTES);
+	struct guest g = boot_script("vmlinuz-cloud", "initrd-cloud",
+				     "there() { until [ -b /dev/pmem* ]; do sleep 0.1; done; }\n"
+				     "gone() { while [ -b /dev/pmem* ]; do sleep 0.1; done; }\n"
+				     "mkdir -p /mnt; echo armed; there\n"
+				     "mke2fs -b 4096 /dev/pmem* >/dev/null\n"
+				     "mount -t ext4 -o dax=always /dev/pmem* /mnt\n"
+				     "seq 100000 >/mnt/numbers; umount /mnt; echo written\n"
+				     "gone; echo first-gone; there\n"
+				     "mount -t ext4 -o dax=always /dev/pmem* /mnt\n"
+				     "seq 100000 | cmp - /mnt/numbers && echo read-back\n"
+				     "umount /mnt; exit\n",
+				     "");
+
+	(void)state;
+	session_expect(g.wisp, "armed", LIMIT_S);
+	assert_int_equal(plug_pmem(&g, "first", file), 204);
+	assert_int_equal(plug_pmem(&g, "first", file), 400);
+	session_expect(g.wisp, "written", LIMIT_S);
+	assert_int_equal(call(&g, "DELETE", "/pmem/first", NULL), 204);
+	session_expect(g.wisp, "first-gone", LIMIT_S);
+	wait_until_gone(&g, "id", "first");
+	assert_int_equal(call(&g, "DELETE", "/pmem/first", NULL), 400);
+	assert_int_equal(plug_pmem(&g, "again", file), 204);
+	session_expect(g.wisp, "read-back", LIMIT_S);
+	expect_end(&g);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cloud_kernel), cmocka_unit_test(test_kernel_6_12),
 		cmocka_unit_test(test_debian),	     cmocka_unit_test(test_hotplug),
 		cmocka_unit_test(test_hotplug_6_12), cmocka_unit_test(test_hotplug_net),
+		cmocka_unit_test(test_hotplug_pmem),
 	};
 
 	if (!fixture_has_kvm()) {

@@ -298,6 +298,16 @@ int vm_put_pmem(struct vm *vm, const struct pmem_config *c, struct error *err)
 	return 0;
 }
 
+int vm_delete_pmem(struct vm *vm, const char *id, struct error *err)
+{
+	struct pmem_config *pmem = find_pmem(vm, id);
+	int r = record(vm, "delete_pmem", err);
+
+	if (r == 0 && pmem)
+		*pmem = vm->pmem[--vm->npmem];
+	return r;
+}
+
 /* Takes one for a device that was never put, too. */
 int vm_patch_pmem(struct vm *vm, const struct pmem_update *c, struct error *err)
 {

@@ -112,6 +112,33 @@ static void read_only_file_is_not_written(void **state)
 	fd_close(fd);
 }
 
+/* A device's old pointer finds memory, and the file is let go. */
+static void withdrawn_file_is_gone(void **state)
+{
+	struct slots slots = { 0 };
+	struct gmem *m = make_ram();
+	int fd = make_file(2 * MIB);
+	struct window *w;
+	char *late, byte = 1;
+
+	(void)state;
+	assert_int_equal(window_map_file(fd, 2 * MIB, false, &w), 0);
+	place(m, w, &slots);
+	late = gmem_span(m, gpa(BASE), 2 * MIB);
+	late[0] = 7;
+	window_withdraw(w);
+	assert_int_equal(slots.slot[0].len, 0);
+	assert_null(gmem_view(m, gpa(BASE), 1));
+	assert_null(gmem_span(m, gpa(BASE), 1));
+	assert_int_equal(gmem_write(m, gpa(BASE), &byte, 1), -EFAULT);
+	assert_int_equal(late[0], 0);
+	late[0] = 9;
+	assert_int_equal(fd_pread_all(fd, &byte, 1, 0), 0);
+	assert_int_equal(byte, 7);
+	gmem_destroy(m);
+	fd_close(fd);
+}
+
 static void bounds(void **state)
 {
 	static const struct {
@@ -315,6 +342,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writable_file_is_shared),
 		cmocka_unit_test(read_only_file_is_not_written),
+		cmocka_unit_test(withdrawn_file_is_gone),
 		cmocka_unit_test(bounds),
 		cmocka_unit_test(plugged_blocks_are_memory),
 		cmocka_unit_test(unplugged_memory_goes_back),

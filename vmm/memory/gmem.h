@@ -44,7 +44,7 @@ struct gmem_region {
 	uint64_t fd_offset;
 };
 
-enum { GMEM_MAX_REGIONS = 2, GMEM_MAX_WINDOWS = 32 };
+enum { GMEM_MAX_REGIONS = 2, GMEM_MAX_WINDOWS = 256 /* withdrawn ones count */ };
 
 struct gmem;
 

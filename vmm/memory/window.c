@@ -20,7 +20,7 @@
  * A file that is made shorter under its mapping, or a hole in it that the file system
  * has no room for, faults as in every process that has it mapped.
  *
- * System calls once the machine runs: mprotect, madvise, and those of the sink.
+ * System calls once the machine runs: mprotect, madvise, mmap, and those of the sink.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -46,6 +46,7 @@ struct window {
 	char *host;
 	struct reservation reserved;
 	bool read_only;
+	bool withdrawn; /* set by the main thread, read by all */
 
 	/* Blocks; block_bytes 0: a file. */
 	uint64_t block_bytes, slot_bytes;
@@ -177,6 +178,18 @@ int window_place(struct window *w, gpa_t base, const struct memslot_sink *sink, 
 	w->sink = *sink;
 	w->first_slot = first_slot;
 	return w->block_bytes ? 0 : sink->set(sink->ctx, &whole);
+}
+
+/* Fresh memory takes the file's place in one step. Should the host refuse that, the file
+ * stays mapped, and out of the guest's reach. */
+void window_withdraw(struct window *w)
+{
+	const struct memslot none = { .index = w->first_slot, .base = w->base, .host = w->host };
+
+	__atomic_store_n(&w->withdrawn, true, __ATOMIC_SEQ_CST);
+	w->sink.set(w->sink.ctx, &none);
+	mmap(w->host, w->len, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 }
 
 /* --- blocks --- */
@@ -317,7 +330,8 @@ void *window_view(const struct window *w, gpa_t at, size_t len, bool writable)
 
 	if (len == 0 || at.v < w->base.v || off >= w->len || len > w->len - off)
 		return NULL;
-	if ((writable && w->read_only) || !all_there(w, off, len))
+	if ((writable && w->read_only) || !all_there(w, off, len) ||
+	    __atomic_load_n(&w->withdrawn, __ATOMIC_ACQUIRE))
 		return NULL;
 	return w->host + off;
 }

@@ -73,6 +73,11 @@ int window_plug(struct window *w, uint64_t first, uint64_t count);
  * that already had a pointer may still store there (see window.c). */
 void window_unplug(struct window *w, uint64_t first, uint64_t count);
 
+/* Takes a placed window of a file away from the guest, for good: it is not found any
+ * more, and the file is let go. Pointers into it may still be used, and find memory of
+ * no file. */
+void window_withdraw(struct window *w);
+
 /* Host view of [at, at + len) when all of it is there, and writable if asked; or NULL.
  * The pointer may be used until window_destroy(). */
 void *window_view(const struct window *w, gpa_t at, size_t len, bool writable);
