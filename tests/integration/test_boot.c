@@ -236,6 +236,7 @@ static void test_reboot(void **state)
 		session_send(s, "stty -echo; head -c 4 /dev/vda | sed s/^/disk-/\n");
 		snprintf(line, sizeof(line), "disk-%.4s", before);
 		session_expect(s, line, LIMIT_S);
+		session_expect(s, "# ", LIMIT_S);
 		snprintf(line, sizeof(line),
 			 "echo %s >/sys/kernel/reboot/type; echo %s.. >/dev/vda; sync; reboot -f\n",
 			 ways[i], ways[i]);
