@@ -573,6 +573,30 @@ static void client_survives_a_reset(void **state)
 	leave(f, fd);
 }
 
+/* Kept for another machine: who was there still is, and sees both. */
+static void client_survives_the_machine(void **state)
+{
+	struct fixture *f = *state;
+	int fd = attach(f), late;
+
+	say(f, "first ");
+	f->d.dev->kept = true;
+	driver_destroy(&f->d);
+	f->d.dev->kept = false;
+	driver_create(&f->d, f->d.dev);
+	start(f);
+	say(f, "second");
+	expect_shown(fd, "first second");
+	offer_input(f, 0);
+	driver_kick(&f->d, 0);
+	type(f, fd, "hello");
+	expect_input(f, 0, "hello");
+	late = attach(f);
+	expect_shown(late, "first second");
+	leave(f, late);
+	leave(f, fd);
+}
+
 static void paused_guest_sends_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -680,6 +704,7 @@ int main(void)
 		cmocka_unit_test_teardown(limit_drops, tear_down),
 		WITH_SOCKET(broken_rules_fail_the_device),
 		WITH_SOCKET(client_survives_a_reset),
+		WITH_SOCKET(client_survives_the_machine),
 		WITH_SOCKET(paused_guest_sends_nothing),
 		WITH_SOCKET(bad_places_are_refused),
 		WITH_PTY(shows_history_then_what_comes),
