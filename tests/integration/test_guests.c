@@ -196,26 +196,28 @@ static unsigned count_descriptors(pid_t pid)
 
 /* By each way to reset, four times; then it powers off. Every device is there in every
  * life, and nothing is left of it: under ASan that goes for memory, too. */
-static void test_restart(void **state)
+static void restart_often(const char *transport)
 {
 	static const char *const resets[] = { "i", "a", "t" };
+	char extra[512], text[4096] = "";
 	struct fixture_config config = {
 		.kernel = fixture_guest("reboot"),
 		.disk = fixture_disk("disk.raw", "WISPDISK", 1024 * 1024),
 		.disk_async = true,
+		.extra = extra,
 	};
-	char extra[256], text[2048] = "";
 	const char *argv[] = {
-		fixture_program("wisp"),     "--no-api",    "--config-file", NULL, "--report",
-		fixture_path("report.json"), "--on-reboot", "restart",	     NULL,
+		fixture_program("wisp"),     "--no-api",    "--config-file", NULL,	"--report",
+		fixture_path("report.json"), "--on-reboot", "restart",	     transport, NULL,
 	};
 	unsigned descriptors = 0;
 	struct session *s;
 
-	(void)state;
-	snprintf(extra, sizeof(extra), ", \"entropy\": {}, \"console\": {\"uds_path\": \"%s\"}",
-		 fixture_path("restart.sock"));
-	config.extra = extra;
+	snprintf(extra, sizeof(extra),
+		 ", \"entropy\": {}, \"balloon\": {\"amount_mib\": 1, \"deflate_on_oom\": true}, "
+		 "\"console\": {\"uds_path\": \"%s\"}, "
+		 "\"vsock\": {\"guest_cid\": 3, \"uds_path\": \"%s\"}",
+		 fixture_path("restart.sock"), fixture_path("restart.vsock"));
 	argv[3] = fixture_config("guest.json", &config);
 	s = session_start(argv);
 	for (unsigned i = 0; i < 12; i++) {
@@ -232,6 +234,13 @@ static void test_restart(void **state)
 	session_end(s);
 	read_report(text, sizeof(text));
 	assert_non_null(strstr(text, "\"restarts\": 12,"));
+}
+
+static void test_restart(void **state)
+{
+	(void)state;
+	restart_often(NULL);
+	restart_often("--enable-pci");
 }
 
 /* A guest that never ends is ended by a signal, in order: the report is there. */
