@@ -110,7 +110,8 @@ static int call(const struct guest *g, const char *method, const char *path, con
 	"count() { awk -v n=$1 '$NF == n { s = $2 + $3 } END { print s + 0 }' " \
 	"/proc/interrupts; }\n"
 
-/* Each processor's requests go by its own queue and end by its own vector. */
+/* Each processor's requests go by its own queue and end by its own vector. A device that
+ * the guest gives up on its own is gone. */
 static void find_devices(const char *kernel, const char *initrd)
 {
 	struct guest g = boot_script(
@@ -122,6 +123,8 @@ static void find_devices(const char *kernel, const char *initrd)
 		      "for n in virtio0-req.0 virtio0-req.1 virtio1-input; do\n"
 		      "[ $(count $n) -gt 0 ] && echo $n-came; done\n"
 		      "cat /sys/bus/pci/devices/0000:00:0[0-9]*/vendor | xargs | sed s/^/ids-/\n"
+		      "echo 0 >/sys/bus/pci/slots/2/power\n"
+		      "[ -e /sys/bus/pci/devices/0000:00:02.0 ] || echo given-up\n"
 		      "exit\n",
 		", \"entropy\": {}");
 
@@ -131,6 +134,8 @@ static void find_devices(const char *kernel, const char *initrd)
 	session_expect(g.wisp, "virtio0-req.1-came", LIMIT_S);
 	session_expect(g.wisp, "virtio1-input-came", LIMIT_S);
 	session_expect(g.wisp, "ids-0x8086 0x1af4 0x1af4", LIMIT_S);
+	session_expect(g.wisp, "the guest let go of rng \"entropy\"", LIMIT_S);
+	session_expect(g.wisp, "given-up", LIMIT_S);
 	expect_end(&g);
 }
 

@@ -8,6 +8,8 @@
 // clang-format on
 #include <errno.h>
 #include <linux/pci_regs.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "devices/pci/hotplug.h"
@@ -69,13 +71,18 @@ static const struct pci_ids toy_ids = {
 	.revision = 4,
 };
 
+static void toy_init(struct toy *t)
+{
+	*t = (struct toy){ .f.ops = &toy_ops };
+	pci_config_init(&t->f.config, &toy_ids);
+	pci_config_set_bar(&t->f.config, 0, BAR_LEN);
+}
+
 static struct pci_bus *bus_with(struct toy *t)
 {
 	struct pci_bus *b = NULL;
 
-	*t = (struct toy){ .f.ops = &toy_ops };
-	pci_config_init(&t->f.config, &toy_ids);
-	pci_config_set_bar(&t->f.config, 0, BAR_LEN);
+	toy_init(t);
 	assert_int_equal(pci_bus_create(WINDOW, &b), 0);
 	assert_int_equal(pci_bus_plug(b, SLOT, &t->f), 0);
 	return b;
@@ -573,6 +580,60 @@ static void odd_hotplug_accesses(void **state)
 	fd_close(irq);
 }
 
+/* A vCPU that reads all there is while slots are emptied and filled: what it gets is a
+ * whole device or none, and no function is used after it was taken off the bus. */
+struct vcpu {
+	struct pci_bus *bus;
+	bool stop;
+	unsigned torn;
+};
+
+static void *vcpu_run(void *arg)
+{
+	struct vcpu *v = arg;
+
+	while (!__atomic_load_n(&v->stop, __ATOMIC_ACQUIRE)) {
+		uint64_t id = get(v->bus, ecam(SLOT, 0), 4);
+		uint64_t bar = window_get(v->bus, SLOT * PCI_BAR_MAX, 1);
+
+		v->torn += id != 0x56781234 && id != UINT32_MAX;
+		v->torn += bar != 0x5a && bar != 0xff;
+		enable(v->bus, true);
+	}
+	return NULL;
+}
+
+static struct toy *new_toy(void)
+{
+	struct toy *t = malloc(sizeof(*t));
+
+	assert_non_null(t);
+	toy_init(t);
+	return t;
+}
+
+static void slots_change_under_a_vcpu(void **state)
+{
+	enum { ROUNDS = 2000 };
+	struct toy *t = new_toy();
+	struct vcpu v = { .bus = bus_with(t) };
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, vcpu_run, &v), 0);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		pci_bus_unplug(v.bus, SLOT);
+		free(t); /* nobody may be inside of it any more */
+		t = new_toy();
+		assert_int_equal(pci_bus_plug(v.bus, SLOT, &t->f), 0);
+	}
+	__atomic_store_n(&v.stop, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	assert_int_equal(v.torn, 0);
+	pci_bus_destroy(v.bus);
+	free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -590,6 +651,7 @@ int main(void)
 		cmocka_unit_test(table_accesses),
 		cmocka_unit_test(coming_and_going),
 		cmocka_unit_test(odd_hotplug_accesses),
+		cmocka_unit_test(slots_change_under_a_vcpu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
