@@ -30,8 +30,10 @@ struct kind {
 	size_t config_len;
 	int (*create)(const void *config, struct virtio_dev **ret, struct error *err);
 	void (*set_vcpus)(struct virtio_dev *dev, unsigned vcpus); /* NULL: no matter */
-	/* Whether its device serves machine after machine. NULL: none does. */
-	bool (*outlives)(const void *config);
+	/* Its device serves machine after machine: it is bound to something outside that
+	 * must not be let go in between. A drive to the lock on its file, a console to its
+	 * clients, a back end's device to the connection, with which virtiofsd ends. */
+	bool outlives;
 };
 
 struct slot {
@@ -184,25 +186,9 @@ static int create_console(const void *config, struct virtio_dev **ret, struct er
 	return virtio_console_create(&options, ret, err);
 }
 
-/* Who clients are attached to, and what they would be shown. */
-static bool console_outlives(const void *config)
-{
-	(void)config;
-	return true;
-}
-
-/* The lock on its file must not be anybody else's in between. A drive of another process
- * has to learn of the new machine's memory from the start. */
-static bool drive_outlives(const void *config)
-{
-	const struct drive_config *c = config;
-
-	return !c->socket[0];
-}
-
 static const struct kind kinds[SLOT_KINDS] = {
 	[SLOT_DRIVE] = { "drives", VM_MAX_DRIVES, sizeof(struct drive_config), create_drive,
-			 set_drive_vcpus, drive_outlives },
+			 set_drive_vcpus, true },
 	[SLOT_NET] = { "network-interfaces", VM_MAX_NETS, sizeof(struct net_config), create_net,
 		       virtio_net_set_vcpus },
 	[SLOT_PMEM] = { "pmem", VM_MAX_PMEM, sizeof(struct pmem_config), create_pmem, NULL },
@@ -212,10 +198,10 @@ static const struct kind kinds[SLOT_KINDS] = {
 			  NULL },
 	[SLOT_VSOCK] = { "vsock", 1, sizeof(struct vsock_config), create_vsock, NULL },
 	[SLOT_CONSOLE] = { "console", 1, sizeof(struct console_config), create_console, NULL,
-			   console_outlives },
+			   true },
 	[SLOT_SHARED_DIRECTORY] = { "shared-directories", VM_MAX_SHARED_DIRECTORIES,
 				    sizeof(struct shared_directory_config), create_shared_directory,
-				    NULL },
+				    NULL, true },
 };
 
 int slots_create(struct slots **ret)
@@ -464,7 +450,7 @@ void slots_keep(struct slots *s)
 		struct slot *slot = &s->slot[i];
 		const struct kind *kind = &kinds[slot->kind];
 
-		if (!slot->running || !kind->outlives || !kind->outlives(slot->config))
+		if (!slot->running || !kind->outlives)
 			continue;
 		slot->dev = slot->running;
 		slot->dev->kept = true;
