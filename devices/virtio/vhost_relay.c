@@ -232,8 +232,3 @@ int vhost_relay_finished(struct vhost_relay *r, unsigned q, struct vring_used_el
 		(queue->count - at) * sizeof(queue->flight[0]));
 	return 1;
 }
-
-unsigned vhost_relay_in_flight(const struct vhost_relay *r, unsigned q)
-{
-	return r->queue[q].count;
-}

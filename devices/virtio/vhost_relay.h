@@ -46,7 +46,4 @@ void vhost_relay_kick(struct vhost_relay *r, unsigned q);
  * -EPROTO when it was never given such a request. */
 int vhost_relay_finished(struct vhost_relay *r, unsigned q, struct vring_used_elem *e);
 
-/* Requests that it has. */
-unsigned vhost_relay_in_flight(const struct vhost_relay *r, unsigned q);
-
 #endif
