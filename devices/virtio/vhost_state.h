@@ -1,7 +1,8 @@
 /* vhost_state.h - the insides of a vhost-user device, for the files that make it up.
  *
- * vhost_user.c has the device's life, vhost_steps.c what is said to the back end, and
- * vhost_talk.c how that goes on. All fields are the lock's once the device is bound.
+ * vhost_user.c has the device's life, vhost_steps.c what is said to the back end,
+ * vhost_talk.c how that goes on, and vhost_queue.c the queues. All fields are the lock's
+ * once the device is bound.
  */
 #ifndef DEVICES_VIRTIO_VHOST_STATE_H
 #define DEVICES_VIRTIO_VHOST_STATE_H
@@ -93,6 +94,9 @@ static inline bool vhost_speaks(const struct vhost_user *v, enum vhost_protocol_
 {
 	return (v->protocol >> f) & 1;
 }
+
+/* Takes what the driver has offered to the back end, where the queues are relayed. */
+void vhost_queue_offer(struct vhost_user *v, unsigned q);
 
 /* Notes what is wrong with an answer: -EPROTO. */
 int vhost_fault(struct vhost_user *v, const char *why);

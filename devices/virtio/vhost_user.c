@@ -36,7 +36,6 @@
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
-#include <linux/virtio_ring.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -320,34 +319,6 @@ static bool on_timer(void *arg, uint32_t events)
 
 /* --- relayed queues --- */
 
-void vhost_queue_reset(struct vhost_user *v, unsigned q)
-{
-	struct virtq_rings rings;
-
-	v->queue[q].stopped = true;
-	v->queue[q].base = 0;
-	if (!v->relay || !virtq_enabled(v->dev.vq[q]))
-		return;
-	virtq_rings(v->dev.vq[q], &rings);
-	vhost_relay_reset(v->relay, q, rings.size,
-			  virtio_dev_has(&v->dev, VIRTIO_RING_F_EVENT_IDX));
-}
-
-int vhost_queue_collect(struct vhost_user *v, unsigned q)
-{
-	struct vring_used_elem e;
-	int r = 0;
-
-	if (!v->relay)
-		return 0;
-	while (r = vhost_relay_finished(v->relay, q, &e), r > 0)
-		virtq_push(v->dev.vq[q], &(struct virtq_req){ .head = (uint16_t)e.id }, e.len);
-	virtq_publish(v->dev.vq[q]);
-	if (r < 0)
-		v->fault = "it finished a request that it did not have";
-	return r;
-}
-
 static bool on_call(void *arg, uint32_t events)
 {
 	struct vhost_queue *q = arg;
@@ -365,22 +336,9 @@ static bool on_call(void *arg, uint32_t events)
 	return false;
 }
 
-/* While nobody has the queues, requests stay in the driver's ring: a handover ends with a
- * kick. As many can be in flight as the ring has entries. */
 static bool vhost_kick(struct virtio_dev *d, unsigned q)
 {
-	struct vhost_user *v = to_vhost(d);
-	struct virtq_req req;
-
-	if (!v->relay || v->phase != VHOST_RUNNING)
-		return false;
-	while (virtq_pop(d->vq[q], &req) > 0) {
-		if (vhost_relay_offer(v->relay, q, req.head) < 0) {
-			virtio_dev_fail(d, "a request that is in flight was offered again");
-			break;
-		}
-	}
-	vhost_relay_kick(v->relay, q);
+	vhost_queue_offer(to_vhost(d), q);
 	return false;
 }
 
@@ -478,6 +436,7 @@ static void vhost_stop(struct virtio_dev *d)
 		r = vhost_talk_stop(v);
 	if (r < 0)
 		cut(v, r);
+	show_config(v);
 	if (v->link_watch)
 		virtio_watch_set(v->link_watch, EPOLLIN);
 	/* For queues that go on: after a pause, or when one of them was disabled. */
