@@ -11,6 +11,7 @@
  * with its boot.
  */
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +22,11 @@
 
 enum { NET_RUNS = 5, NET_INSPECT = 1, NET_MEM_MIB = 256, KEY_LEN = 32 };
 
-#define TAP    "wbench0"
-#define DONE   "RESULT-END"
+#define TAP  "wbench0"
+#define DONE "RESULT-END"
+#define MAKE_TAP                                                                   \
+	"modprobe -q tun; ip link set lo up && ip tuntap add " TAP " mode tap && " \
+	"ip address add 10.0.0.1/24 dev " TAP " && ip link set " TAP " up"
 #define SERVER "exec iperf3 --server --logfile /dev/null"
 
 /* What the guest runs: one word to the kernel, which counts them, and evaluated by the
@@ -159,29 +163,39 @@ static int find_images(const struct options *o, struct net *net, struct error *e
 	return r < 0 ? r : find_image(o->disk, "../images/debian.ext4", net->disk, &m->disk, err);
 }
 
+/* Starts a shell's command. *ret is to be given to spawn_end() in any case. */
+static int start_shell(const char *text, struct spawn *ret, struct error *err)
+{
+	struct argv argv = { 0 };
+	int r;
+
+	argv_add_words(&argv, (const char *const[]){ "/bin/sh", "-c", text, NULL });
+	r = argv.error ? argv.error : spawn_create(argv.v, ret, err);
+	if (r == 0)
+		r = spawn_release(ret);
+	argv_free(&argv);
+	return r;
+}
+
+static int make_tap(struct error *err)
+{
+	struct spawn shell = SPAWN_NONE;
+	int r = start_shell(MAKE_TAP, &shell, err);
+	struct pollfd ended = { .fd = shell.pidfd, .events = POLLIN };
+
+	if (r == 0 && (poll(&ended, 1, -1) != 1 || spawn_reap(&shell) != 0))
+		r = error_set(err, -EIO, NULL, "install iproute2, and load the module tun",
+			      "cannot make a tap");
+	spawn_end(&shell);
+	return r;
+}
+
 static int make_network(struct error *err)
 {
 	if (unshare(CLONE_NEWNET) < 0)
 		return error_errno(err, NULL, "run as root, or use --testhost",
 				   "cannot make a network namespace");
-	if (system("modprobe -q tun; ip link set lo up && ip tuntap add " TAP " mode tap && "
-		   "ip address add 10.0.0.1/24 dev " TAP " && ip link set " TAP " up") != 0)
-		return error_set(err, -EIO, NULL, "install iproute2, and load the module tun",
-				 "cannot make a tap");
-	return 0;
-}
-
-static int start_server(struct net *net, struct error *err)
-{
-	struct argv argv = { 0 };
-	int r;
-
-	argv_add_words(&argv, (const char *const[]){ "/bin/sh", "-c", SERVER, NULL });
-	r = argv.error ? argv.error : spawn_create(argv.v, &net->server, err);
-	if (r == 0)
-		r = spawn_release(&net->server);
-	argv_free(&argv);
-	return r;
+	return make_tap(err);
 }
 
 static int net_init(struct bench *b, struct net *net, struct error *err)
@@ -195,7 +209,7 @@ static int net_init(struct bench *b, struct net *net, struct error *err)
 	net->machine.tap = TAP;
 	if (r == 0)
 		r = make_network(err);
-	return r < 0 ? r : start_server(net, err);
+	return r < 0 ? r : start_shell(SERVER, &net->server, err);
 }
 
 static int net_run(struct bench *b, struct error *err)
