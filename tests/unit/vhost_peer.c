@@ -427,7 +427,7 @@ static void listen_at(struct peer *p)
 	must(mkdtemp(dir));
 	snprintf(p->path, sizeof(p->path), "%s/s", dir);
 	memcpy(address.sun_path, p->path, sizeof(p->path));
-	p->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	p->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	must(bind(p->listener, (const struct sockaddr *)&address, sizeof(address)) == 0);
 	must(listen(p->listener, 8) == 0);
 }
