@@ -70,9 +70,13 @@ static void add_net(const struct machine *m, struct argv *ret)
 static void add_disk(const struct machine *m, struct argv *ret)
 {
 	const char *more = m->qemu_drive;
+	/* On one processor, polling keeps it from what is polled for: QEMU then stands
+	 * still in the test host. */
+	const char *iothread = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? "iothread,id=io"
+								 : "iothread,id=io,poll-max-ns=0";
 
 	if (more)
-		argv_add_words(ret, (const char *const[]){ "-object", "iothread,id=io", NULL });
+		argv_add_words(ret, (const char *const[]){ "-object", iothread, NULL });
 	argv_add(ret, "-drive");
 	argv_add(ret, "id=disk,file=%s,format=raw,if=none,readonly=on%s%s", m->disk,
 		 more ? "," : "", more ? more : "");
