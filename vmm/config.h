@@ -162,9 +162,9 @@ struct console_config {
 	struct token_bucket rate_limiter; /* bytes; what exceeds it is dropped */
 };
 
-#define CONSOLE_CONFIG_DEFAULT             \
-	{                                  \
-		.history_bytes = 64 * 1024 \
+#define CONSOLE_CONFIG_DEFAULT         \
+	{                              \
+		.history_bytes = 65536 \
 	}
 
 struct vsock_config {

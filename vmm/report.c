@@ -39,12 +39,11 @@ static void add_line(struct memory_use *use, bool guest, const char *line)
 }
 
 /* "7f00aa000-7f00ab000 rw-p ..." opens a mapping: true, and where it starts. */
-static bool mapping_start(const char *line, uint64_t *ret)
+static bool mapping_start(const char *line, void **ret)
 {
-	char *end;
+	char dash;
 
-	*ret = strtoull(line, &end, 16);
-	return end != line && *end == '-';
+	return sscanf(line, "%p%c", ret, &dash) == 2 && dash == '-';
 }
 
 static bool measure_memory(const struct gmem *mem, struct memory_use *use)
@@ -58,10 +57,10 @@ static bool measure_memory(const struct gmem *mem, struct memory_use *use)
 		return false;
 	*use = (struct memory_use){ 0 };
 	while (fgets(line, sizeof(line), f)) {
-		uint64_t start;
+		void *start;
 
 		if (mapping_start(line, &start))
-			guest = gmem_address(mem, (const void *)(uintptr_t)start, &unused);
+			guest = gmem_address(mem, start, &unused);
 		else
 			add_line(use, guest, line);
 	}

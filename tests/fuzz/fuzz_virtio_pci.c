@@ -126,7 +126,8 @@ static void config_access(struct machine *m, const struct step *s)
 
 static void bar_access(struct machine *m, const struct step *s)
 {
-	uint64_t off = (s->where & 0x8000 ? s->value % (PCI_WINDOW_LEN - 8) : SLOT * PCI_BAR_MAX) +
+	uint64_t off = (s->where & 0x8000 ? s->value % (PCI_WINDOW_LEN - 8)
+					  : (uint64_t)SLOT * PCI_BAR_MAX) +
 		       (s->where & 0x7fff);
 	uint64_t value = s->value;
 
@@ -140,13 +141,13 @@ static void bar_access(struct machine *m, const struct step *s)
 
 static void put(struct machine *m, uint64_t off, uint64_t value, size_t len)
 {
-	pci_window_bus_ops.write(m->bus, SLOT * PCI_BAR_MAX + off, &value, len);
+	pci_window_bus_ops.write(m->bus, (uint64_t)SLOT * PCI_BAR_MAX + off, &value, len);
 }
 
 static void start(struct machine *m, const struct step *s)
 {
 	uint32_t command = PCI_COMMAND_MEMORY;
-	uint64_t bar = WINDOW + SLOT * PCI_BAR_MAX;
+	uint64_t bar = WINDOW + (uint64_t)SLOT * PCI_BAR_MAX;
 
 	pci_ecam_bus_ops.write(m->bus, SLOT << 15 | PCI_COMMAND, &command, 2);
 	pci_ecam_bus_ops.write(m->bus, SLOT << 15 | PCI_BASE_ADDRESS_0, &bar, 8);

@@ -45,9 +45,10 @@ static int set_up(void **state)
 {
 	struct dir *d = calloc(1, sizeof(*d));
 
+	assert_non_null(d);
 	snprintf(d->path, sizeof(d->path), "/tmp/wisp-activation-XXXXXX");
-	if (!mkdtemp(d->path) || pipe2(d->ready, O_CLOEXEC) < 0)
-		return -1;
+	assert_non_null(mkdtemp(d->path));
+	assert_int_equal(pipe2(d->ready, O_CLOEXEC), 0);
 	d->listening = unix_socket(&d->api, d->path, "api", SOCK_STREAM);
 	assert_int_equal(listen(d->listening, 4), 0);
 	d->notified = unix_socket(&d->notify, d->path, "notify", SOCK_DGRAM);

@@ -23,9 +23,9 @@ static int set_up(void **state)
 {
 	struct log *t = calloc(1, sizeof(*t));
 
+	assert_non_null(t);
 	snprintf(t->dir, sizeof(t->dir), "/tmp/wisp-logger-XXXXXX");
-	if (!mkdtemp(t->dir))
-		return -1;
+	assert_non_null(mkdtemp(t->dir));
 	snprintf(t->path, sizeof(t->path), "%s/log", t->dir);
 	snprintf(t->fifo, sizeof(t->fifo), "%s/fifo", t->dir);
 	*state = t;

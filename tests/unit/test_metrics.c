@@ -32,9 +32,9 @@ static int set_up(void **state)
 {
 	struct lines *t = calloc(1, sizeof(*t));
 
+	assert_non_null(t);
 	snprintf(t->dir, sizeof(t->dir), "/tmp/wisp-metrics-XXXXXX");
-	if (!mkdtemp(t->dir))
-		return -1;
+	assert_non_null(mkdtemp(t->dir));
 	snprintf(t->config.metrics_path, sizeof(t->config.metrics_path), "%s/lines", t->dir);
 	assert_int_equal(metrics_create(&t->metrics), 0);
 	assert_int_equal(loop_create(&t->loop), 0);

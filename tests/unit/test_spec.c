@@ -35,7 +35,7 @@ static void lower(const char *from, char *to, size_t size)
 {
 	size_t i = 0;
 
-	for (; from[i] && i < size - 1; i++)
+	for (; i < size - 1 && from[i]; i++)
 		to[i] = (char)(from[i] | 0x20);
 	to[i] = '\0';
 }

@@ -24,9 +24,11 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vmm/base/log.h"
 #include "vmm/memory/reservation.h"
 #include "vmm/memory/window.h"
 
@@ -188,8 +190,9 @@ void window_withdraw(struct window *w)
 
 	__atomic_store_n(&w->withdrawn, true, __ATOMIC_SEQ_CST);
 	w->sink.set(w->sink.ctx, &none);
-	mmap(w->host, w->len, PROT_READ | PROT_WRITE,
-	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+	if (mmap(w->host, w->len, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+		log_warn("memory: what was unplugged stays mapped: %s", strerror(errno));
 }
 
 /* --- blocks --- */
