@@ -165,9 +165,15 @@ int blk_file_replace(struct blk_file *f, const char *path, bool read_only, struc
 	return 0;
 }
 
+/* The lock by name: an io_uring lets go of its files some time after it was closed, and
+ * the same drive may be wanted again at once. */
 void blk_file_close(struct blk_file *f)
 {
-	f->fd = fd_close(f->fd); /* and with it the lock */
+	struct flock whole = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	if (f->fd >= 0 && fcntl(f->fd, F_OFD_SETLK, &whole) < 0)
+		log_debug("a drive's lock was not there to release: %s", strerror(errno));
+	f->fd = fd_close(f->fd);
 }
 
 /* --- operations --- */
