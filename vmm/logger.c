@@ -19,7 +19,7 @@ static int open_file(const char *path, int *ret, struct error *err)
 {
 	if (!path[0])
 		return 0;
-	*ret = fd_open_lines(path);
+	*ret = fd_open_lines(path, 0644);
 	if (*ret < 0)
 		return error_set(err, *ret, "log_path", "give a writable file or FIFO",
 				 "The log file %s cannot be opened: %s", path, strerror(-*ret));

@@ -124,7 +124,7 @@ int metrics_open(struct metrics *m, const struct metrics_config *config, struct 
 		return error_set(err, -EBUSY, "metrics_path", "keep the first one",
 				 BAD_INPUT "Reinitialization of metrics not allowed. They go to %s",
 				 m->config.metrics_path);
-	fd = fd_open_lines(config->metrics_path);
+	fd = fd_open_lines(config->metrics_path, 0644);
 	if (fd < 0)
 		return error_set(err, fd, "metrics_path", "give a writable file or FIFO",
 				 BAD_INPUT "%s: %s", config->metrics_path, strerror(-fd));

@@ -18,9 +18,9 @@ int fd_close(int fd)
 }
 
 /* Read and write: a FIFO opened for writing alone would need a reader. */
-int fd_open_lines(const char *path)
+int fd_open_lines(const char *path, mode_t mode)
 {
-	int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
+	int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, mode);
 
 	return fd < 0 ? -errno : fd;
 }

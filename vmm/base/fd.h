@@ -9,8 +9,9 @@
 int fd_close(int fd);
 
 /* Opens a file, made if it is missing, or a FIFO, which may have no reader yet, to append
- * lines to. Writing never blocks: a full FIFO refuses. A descriptor, or -errno. */
-int fd_open_lines(const char *path);
+ * lines to; mode: of a new file. Writing never blocks: a full FIFO refuses. A descriptor,
+ * or -errno. */
+int fd_open_lines(const char *path, mode_t mode);
 
 /* A non-blocking eventfd, or a negative errno. */
 int fd_event(void);

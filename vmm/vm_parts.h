@@ -1,0 +1,40 @@
+/* vm_parts.h - what vm.c and vm_config.c share: what a microVM consists of.
+ *
+ * For these two alone. Main thread.
+ */
+#ifndef VMM_VM_PARTS_H
+#define VMM_VM_PARTS_H
+
+#include "vmm/slots.h"
+#include "vmm/timeline.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+
+struct machine;
+
+struct vm {
+	char id[VM_ID_LEN + 1];
+	struct vm_options options;
+	struct loop *loop;
+	enum vm_state state;
+	struct timeline timeline;
+
+	bool has_boot_source;
+	struct boot_source_config boot_source;
+	int kernel_fd, initrd_fd;
+	int serial_fd; /* -1: standard output */
+	struct token_bucket serial_limit;
+	struct machine_config machine_config;
+	struct cpu_template *cpu_template; /* NULL: none */
+	struct slots *slots;
+
+	struct machine *machine; /* from the start on; NULL when it could not restart */
+	uint64_t restarts;
+	uint64_t past_exits[VCPU_EXIT_KINDS]; /* of the machines before this one */
+};
+
+/* 0, or a negative errno with Firecracker's text. */
+int vm_check_not_started(const struct vm *vm, struct error *err);
+int vm_check_started(const struct vm *vm, struct error *err);
+
+#endif
