@@ -1,4 +1,5 @@
 /* fault.c - errors as a client of the API, or a reader of stderr, sees them. */
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,4 +43,15 @@ char *fault_json(const char *message)
 
 	json_decref(object);
 	return json;
+}
+
+void fault_introduce(struct error *err)
+{
+	char text[sizeof(err->text)];
+
+	if (err->code != -EBADMSG && err->code != -ENODATA)
+		return;
+	memcpy(text, err->text, sizeof(text));
+	snprintf(err->text, sizeof(err->text),
+		 "An error occurred when deserializing the json body of a request: %.440s.", text);
 }

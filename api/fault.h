@@ -15,4 +15,8 @@ const char *fault_line(const struct error *e, char *buf, size_t len);
  * are not UTF-8 become "?". */
 char *fault_json(const char *message);
 
+/* Puts Firecracker's introduction before what says that a body is not as it should be;
+ * leaves every other error as it is. */
+void fault_introduce(struct error *err);
+
 #endif

@@ -42,7 +42,11 @@ struct route {
 extern const struct route routes[];
 extern const size_t routes_count;
 
-/* An http_handler; ctx is the struct vm. */
+/* For handlers: an error, and what a route's states cannot say. 0 or negative. */
+int api_out_of_memory(struct api_call *call);
+int api_check_state(struct api_call *call, unsigned allowed);
+
+/* An http_handler; ctx is the struct vm. In dispatch.c. */
 void routes_handle(void *vm, const struct http_request *request, struct http_response *response);
 
 #endif
