@@ -58,6 +58,19 @@ static int prepare(struct interrupt *i, struct kernel *ret, struct error *e)
 	return r < 0 ? r : kernel_prepare(i, ret, e);
 }
 
+/* An emulated host that stands still is no verdict on the command. */
+static int run_tries(const struct options *o, const struct kernel *kernel, struct interrupt *i,
+		     struct error *e)
+{
+	int r = run_command(o, kernel, i, e);
+
+	for (unsigned n = 2; r == RUN_TIMED_OUT && n <= o->tries; n++) {
+		fprintf(stderr, "wisp-testhost: starting over, try %u of %u\n", n, o->tries);
+		r = run_command(o, kernel, i, e);
+	}
+	return r;
+}
+
 static int command_run(char *const args[], struct interrupt *i)
 {
 	struct error e = { 0 };
@@ -74,7 +87,7 @@ static int command_run(char *const args[], struct interrupt *i)
 		r = prepare(i, &kernel, &e);
 	if (r == 0) {
 		e.code = 0;
-		r = run_command(&o, &kernel, i, &e);
+		r = run_tries(&o, &kernel, i, &e);
 	}
 	options_clear(&o);
 	return r < 0 ? report(&e, RUN_HOST_DIED) : r;
