@@ -171,7 +171,7 @@ void routes_handle(void *vm, const struct http_request *request, struct http_res
 	const struct route *route = NULL;
 	char line[FAULT_LINE_BYTES];
 
-	if (dispatch(request, &call, &route) < 0) {
+	if (dispatch(request, &call, &route) < 0 || !route) {
 		fault_line(&call.err, line, sizeof(line));
 		log_info("api: %s %.*s: %s", http_verb_name(request->verb), PATH_SHOWN,
 			 request->path, line);
