@@ -102,8 +102,8 @@ static int format_head(char *head, size_t len, const struct http_response *res, 
 
 	if (res->body)
 		n += snprintf(head + n, len - (size_t)n,
-			      "Content-Type: application/json\r\nContent-Length: %zu\r\n",
-			      body_len);
+			      "Content-Type: %s\r\nContent-Length: %zu\r\n",
+			      res->type ? res->type : "application/json", body_len);
 	return n + snprintf(head + n, len - (size_t)n, "\r\n");
 }
 

@@ -20,9 +20,10 @@ struct http_server;
 
 /* What a handler answers. */
 struct http_response {
-	int status;	 /* 200 and 400 with a body, 204 without */
-	bool deprecated; /* adds "Deprecation: true" */
-	char *body;	 /* JSON, from malloc, freed by the server; or NULL */
+	int status;	  /* 200 and 400 with a body, 204 without */
+	bool deprecated;  /* adds "Deprecation: true" */
+	char *body;	  /* from malloc, freed by the server; or NULL */
+	const char *type; /* of the body, a literal; NULL: JSON */
 };
 
 /* Fills *response. Runs to the end before the next request is read from anyone. */

@@ -16,6 +16,7 @@
 #include "devices/virtio/mem.h"
 #include "vmm/base/log.h"
 #include "vmm/metrics.h"
+#include "vmm/metrics_text.h"
 
 enum {
 	VM_LIVE = VM_RUNNING | VM_PAUSED,
@@ -56,6 +57,12 @@ static int get_version(struct api_call *call)
 static int get_machine(struct api_call *call)
 {
 	return reply_with(call, body_write(&body_machine, vm_machine(call->vm)));
+}
+
+static int get_metrics(struct api_call *call)
+{
+	call->text = metrics_text(vm_metrics(call->vm), vm_id(call->vm));
+	return call->text ? 0 : api_out_of_memory(call);
 }
 
 static void describe(const struct vm *vm, struct machine_description *d)
@@ -434,6 +441,8 @@ const struct route routes[] = {
 	{ VERB_GET,   "/machine-config", VM_ANY,         .run = get_machine,
 	  .metric = "machine_cfg" },
 	{ VERB_GET,   "/vm/config",      VM_ANY,         .run = get_config },
+	{ VERB_GET,   "/metrics",        VM_ANY,         .run = get_metrics,
+	  .type = METRICS_TEXT_TYPE },
 	{ VERB_PUT,   "/logger",         VM_NOT_STARTED, &body_logger,
 	  .present = present_logger, .run = put_logger,
 	  .metric = "logger" },

@@ -23,6 +23,7 @@ struct api_call {
 	void *config;	/* the body, as the struct of the route's table; NULL: none */
 	int given;	/* how many fields the body had */
 	json_t *reply;	/* set by the handler: status 200; else 204 */
+	char *text;	/* the same of a route whose answer is not JSON; from malloc */
 	struct error err;
 };
 
@@ -37,6 +38,7 @@ struct route {
 	bool body_optional;		   /* may be missing whatever the verb */
 	const char *deprecated;		   /* a body field that calls for "Deprecation" */
 	const char *metric;		   /* what the metrics call it; NULL: not counted */
+	const char *type;		   /* of the answer; NULL: JSON */
 };
 
 extern const struct route routes[];

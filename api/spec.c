@@ -127,9 +127,14 @@ static json_t *body_schema(const struct route *r)
 
 /* --- a route --- */
 
+static json_t *content(const char *type, json_t *schema)
+{
+	return json_pack("{s:{s:o}}", type, "schema", schema);
+}
+
 static json_t *json_content(json_t *schema)
 {
-	return json_pack("{s:{s:o}}", "application/json", "schema", schema);
+	return content("application/json", schema);
 }
 
 static json_t *fault_schema(void)
@@ -143,10 +148,11 @@ static json_t *responses(const struct route *r)
 	json_t *all = json_object();
 
 	if (r->verb == VERB_GET)
-		json_object_set_new(all, "200",
-				    json_pack("{s:s, s:o}", "description", "What was asked for",
-					      "content",
-					      json_content(json_pack("{s:s}", "type", "object"))));
+		json_object_set_new(
+			all, "200",
+			json_pack("{s:s, s:o}", "description", "What was asked for", "content",
+				  r->type ? content(r->type, json_pack("{s:s}", "type", "string"))
+					  : json_content(json_pack("{s:s}", "type", "object"))));
 	else
 		json_object_set_new(all, "204", json_pack("{s:s}", "description", "Done"));
 	json_object_set_new(all, "400",

@@ -178,7 +178,7 @@ static void add_requests(const struct metrics *m, json_t *o)
 }
 
 /* Everything that is told as a difference. */
-static json_t *totals(const struct metrics *m)
+json_t *metrics_counters(const struct metrics *m)
 {
 	json_t *o = json_object();
 
@@ -188,6 +188,20 @@ static json_t *totals(const struct metrics *m)
 	metrics_add(o, "logger", "missed_log_count", log_missed());
 	if (m->source.add)
 		m->source.add(m->source.ctx, o);
+	return o;
+}
+
+static void add_values(const struct metrics *m, json_t *o)
+{
+	for (unsigned i = 0; i < METRICS; i++)
+		metrics_add(o, value_names[i].group, value_names[i].name, m->value[i]);
+}
+
+json_t *metrics_values(const struct metrics *m)
+{
+	json_t *o = json_object();
+
+	add_values(m, o);
 	return o;
 }
 
@@ -214,12 +228,6 @@ static void subtract(json_t *now, const json_t *before)
 		json_object_foreach(g, name, number) json_integer_set(
 			number, added_to(json_object_get(old, name), json_integer_value(number)));
 	}
-}
-
-static void add_values(const struct metrics *m, json_t *o)
-{
-	for (unsigned i = 0; i < METRICS; i++)
-		metrics_add(o, value_names[i].group, value_names[i].name, m->value[i]);
 }
 
 static uint64_t utc_ms(void)
@@ -269,7 +277,7 @@ int metrics_flush(struct metrics *m)
 
 	if (m->fd < 0)
 		return 0;
-	now = totals(m);
+	now = metrics_counters(m);
 	line = build_line(m, now);
 	r = write_line(m, line);
 	json_decref(line);

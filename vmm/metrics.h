@@ -70,6 +70,11 @@ void metrics_start(struct metrics *m, const struct metrics_source *source, struc
 /* Adds n to a counter of the totals, made if it is not there. */
 void metrics_add(json_t *totals, const char *group, const char *name, uint64_t n);
 
+/* What was counted so far, and what stands for itself: groups of numbers, the caller's.
+ * NULL when memory is short. */
+json_t *metrics_counters(const struct metrics *m);
+json_t *metrics_values(const struct metrics *m);
+
 /* A line. 0, also without a file; or a negative errno, and the counts are in the next
  * line. */
 int metrics_flush(struct metrics *m);

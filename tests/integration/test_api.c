@@ -279,6 +279,7 @@ static void test_metrics(void **state)
 	put("/actions", START);
 	set_state("Paused");
 	put("/actions", "{\"action_type\": \"FlushMetrics\"}");
+	expect("GET", "/metrics", NULL, 200, "\nwisp_block_requests_total{device=\"disk\"} 0\n");
 	set_state("Resumed");
 	session_send(s, "q");
 	expect_end(s, 0);

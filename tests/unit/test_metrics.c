@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "vmm/metrics.h"
+#include "vmm/metrics_text.h"
 
 struct lines {
 	char dir[32];
@@ -223,6 +224,49 @@ static void test_full_fifo(void **state)
 	assert_int_equal(total, (json_int_t)t->exits);
 }
 
+static void add_devices(void *ctx, json_t *totals)
+{
+	(void)ctx;
+	metrics_add(totals, "vcpu", "exit_io", 3);
+	metrics_add(totals, "block", "requests_count", 12);
+	metrics_add(totals, "block_root", "requests_count", 5);
+	metrics_add(totals, "block_root_2", "requests_count", 7);
+	metrics_add(totals, "shared-directories", "read_bytes", 1);
+	metrics_add(totals, "shared-directories_a\"b", "read_bytes", 1);
+}
+
+/* Totals, not differences; each device once and no sum beside them. */
+static void test_text(void **state)
+{
+	static const char *const expected[] = {
+		"# TYPE wisp_info gauge\nwisp_info{id=\"vm-1\",version=\"" WISP_VERSION "\"} 1\n",
+		"# TYPE wisp_latencies_us_pause_vm gauge\nwisp_latencies_us_pause_vm 5\n",
+		"\nwisp_vcpu_exit_io_total 3\n",
+		"\nwisp_put_api_requests_drive_total 1\n",
+		"\nwisp_put_api_requests_drive_fails_total 0\n",
+		"# TYPE wisp_block_requests_total counter\n"
+		"wisp_block_requests_total{device=\"root\"} 5\n"
+		"wisp_block_requests_total{device=\"root_2\"} 7\n",
+		"\nwisp_shared_directories_read_bytes_total{device=\"a\\\"b\"} 1\n",
+	};
+	struct lines *t = *state;
+	char *text;
+
+	open_lines(t);
+	metrics_set(t->metrics, METRIC_PAUSE_US, 5);
+	metrics_count_request(t->metrics, METRICS_PUT, "drive", false);
+	metrics_start(t->metrics, &(struct metrics_source){ add_devices, t }, t->loop);
+	assert_int_equal(metrics_flush(t->metrics), 0);
+	text = metrics_text(t->metrics, "vm-1");
+	assert_non_null(text);
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		if (!strstr(text, expected[i]))
+			fail_msg("there is no\n%s in\n%s", expected[i], text);
+	}
+	assert_null(strstr(text, "wisp_block_requests_total 12"));
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +275,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_open_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_full_fifo, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_text, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,6 +66,9 @@ static const struct row good[] = {
 		  "\"mmds-config\":null,\"network-interfaces\":[],\"vsock\":null,"
 		  "\"console\":null,\"entropy\":null,"
 		  "\"pmem\":[],\"memory-hotplug\":null,\"shared-directories\":[]}" },
+	{ VERB_GET, "/metrics", NULL, 200,
+	  .message = "# TYPE wisp_info gauge\nwisp_info{id=\"fake\",version=" },
+	{ VERB_GET, "/metrics", NULL, 200, .message = "# TYPE wisp_info", .state = VM_PAUSED },
 	{ VERB_PUT, "/logger", "{\"level\":\"Debug\"}", 204, .message = "",
 	  .calls = "put_logger " },
 	{ VERB_PUT, "/logger", "{}", 204, .message = "", .calls = "put_logger " },
