@@ -1,0 +1,93 @@
+/* state.h - a machine's state, saved or loaded: sections of plain fields.
+ *
+ * A part of the machine has one function that names its fields in order, and that serves
+ * both ways: while a state is saved each call appends the field, while one is loaded it
+ * fills the field in. So what is written and what is read cannot come apart:
+ *
+ *	state_begin(s, STATE_I8042, 0);
+ *	state_u8(s, &k->config);
+ *	state_bytes(s, k->queue, sizeof(k->queue));
+ *	if (k->count > sizeof(k->queue))
+ *		state_fail(s, "more bytes than the queue has");
+ *	state_end(s);
+ *
+ * The first thing that is wrong is kept, everything after it does nothing (a load gives
+ * zeros), and state_error() tells at the end. Whoever loads checks every value that
+ * something depends on, as if a guest had written it.
+ *
+ * A loaded state has been checked whole before its first field is given out: see state.c
+ * for the format. No lock; one thread.
+ */
+#ifndef VMM_SNAPSHOT_STATE_H
+#define VMM_SNAPSHOT_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/base/error.h"
+#include "vmm/snapshot/state_sections.h"
+
+enum {
+	STATE_MAX_BYTES = 16 * 1024 * 1024,
+	STATE_MAJOR = 1, /* of the format: another one cannot be read */
+	STATE_MINOR = 0, /* a later one cannot be read */
+};
+
+struct state;
+
+/* An empty one, to be saved into. 0 and *ret, or -ENOMEM. */
+int state_create(struct state **ret);
+
+/* One to be loaded from; checks all of it. The bytes are copied. 0 and *ret, or a
+ * negative errno and *err. */
+int state_parse(const void *bytes, size_t len, struct state **ret, struct error *err);
+
+void state_destroy(struct state *s); /* accepts NULL */
+
+bool state_loading(const struct state *s);
+
+/* Fields belong to the section that was begun last; sections are saved in the table's
+ * order. A section that is to be loaded must be there: state_has() tells. The end of it
+ * checks that every byte was asked for. */
+void state_begin(struct state *s, enum state_section type, unsigned instance);
+void state_end(struct state *s);
+bool state_has(const struct state *s, enum state_section type, unsigned instance);
+
+void state_bool(struct state *s, bool *value);
+void state_u8(struct state *s, uint8_t *value);
+void state_u16(struct state *s, uint16_t *value);
+void state_u32(struct state *s, uint32_t *value);
+void state_u64(struct state *s, uint64_t *value);
+void state_bytes(struct state *s, void *bytes, size_t len);
+
+/* A number of bytes, and them. Loading: at most `room`. */
+void state_blob(struct state *s, void *bytes, size_t *len, size_t room);
+
+/* The same with a NUL behind it, which has room, too. */
+void state_string(struct state *s, char *text, size_t room);
+
+/* The rest of the section, while loading; the state's own, until state_destroy(). */
+const void *state_rest(struct state *s, size_t *len);
+
+/* What was found does not hold up. why: "more bytes than the queue has". */
+void state_fail(struct state *s, const char *why);
+bool state_failed(const struct state *s);
+
+/* 0, or a negative errno and *err, which names the section. */
+int state_error(const struct state *s, struct error *err);
+
+/* What was saved, sealed: no field may follow. NULL when something failed. The state's
+ * own, until state_destroy(). */
+const void *state_seal(struct state *s, size_t *len);
+
+/* The n-th section, for whoever lists them. False past the last one. */
+struct state_section_info {
+	const struct state_kind *kind;
+	uint32_t instance;
+	uint16_t version;
+	size_t len;
+};
+bool state_section_at(const struct state *s, unsigned n, struct state_section_info *ret);
+
+#endif
