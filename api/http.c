@@ -8,6 +8,8 @@
  * stops itself. A turn ends after TURN_STEPS steps; the rest is deferred, so a
  * busy client cannot keep the loop from the devices.
  *
+ *   SERVING --the answer is a stream----------------------> STREAMING
+ *   STREAMING --end of file, or the client does not read--> closed
  *   SERVING --bad request, or the client asked for close--> CLOSING
  *   CLOSING --answer written, our side shut down----------> LINGERING
  *   LINGERING --end of file, or LINGER_BYTES discarded----> closed
@@ -16,6 +18,11 @@
  * Unix socket with unread bytes in it would reset the peer. After a bad request
  * where the next one starts is unknown, so the connection cannot go on; the header
  * still says keep-alive, because Firecracker's does and clients compare bytes.
+ *
+ * An answer may be the beginning of a stream: then there are no more requests, what is
+ * published is put behind what has not left yet, and the client only can end it. One
+ * that does not read is closed when too much has gathered, so it costs nobody else
+ * anything; a stream frees the place that its connection had, for the next client.
  *
  * Connections above HTTP_CONNECTIONS get 503 and are closed. One spare descriptor
  * is kept so that a client can be accepted and closed when the process has no more:
@@ -49,7 +56,7 @@ static const char too_many[] = "HTTP/1.1 503\r\n"
 			       "Content-Length: 40\r\n\r\n"
 			       "{ \"error\": \"Too many open connections\" }";
 
-enum conn_state { CONN_SERVING, CONN_CLOSING, CONN_LINGERING };
+enum conn_state { CONN_SERVING, CONN_STREAMING, CONN_CLOSING, CONN_LINGERING };
 
 struct conn {
 	struct http_server *server;
@@ -62,7 +69,7 @@ struct conn {
 	size_t input_at, input_len;
 	char *output; /* the answer being written, or NULL */
 	size_t output_at, output_len;
-	size_t discarded; /* while lingering */
+	size_t discarded; /* while lingering or streaming */
 };
 
 struct http_server {
@@ -70,7 +77,7 @@ struct http_server {
 	struct loop *loop;
 	struct loop_source *source;
 	struct conn *conns;
-	unsigned nconns;
+	unsigned nconns, nstreams;
 	struct listener listener;
 	int spare;
 };
@@ -83,7 +90,10 @@ static void conn_destroy(struct conn *c)
 		at = &(*at)->next;
 	if (*at) {
 		*at = c->next;
-		c->server->nconns--;
+		if (c->state == CONN_STREAMING)
+			c->server->nstreams--;
+		else
+			c->server->nconns--;
 	}
 	loop_source_remove(c->source);
 	fd_close(c->fd);
@@ -100,7 +110,10 @@ static int format_head(char *head, size_t len, const struct http_response *res, 
 			 res->status, keep_alive ? "keep-alive" : "close",
 			 res->deprecated ? "Deprecation: true\r\n" : "");
 
-	if (res->body)
+	if (res->stream)
+		n += snprintf(head + n, len - (size_t)n,
+			      "Content-Type: %s\r\nCache-Control: no-cache\r\n", res->type);
+	else if (res->body)
 		n += snprintf(head + n, len - (size_t)n,
 			      "Content-Type: %s\r\nContent-Length: %zu\r\n",
 			      res->type ? res->type : "application/json", body_len);
@@ -125,6 +138,22 @@ static int conn_answer(struct conn *c, const struct http_response *res, bool kee
 	return 0;
 }
 
+/* From here on the connection only tells, unless there are too many that do. */
+static void begin_stream(struct conn *c, struct http_response *res)
+{
+	if (c->server->nstreams == HTTP_STREAMS) {
+		free(res->body);
+		*res = (struct http_response){
+			.status = 503,
+			.body = strdup("{ \"error\": \"Too many open connections\" }"),
+		};
+		return;
+	}
+	c->state = CONN_STREAMING;
+	c->server->nconns--;
+	c->server->nstreams++;
+}
+
 static int conn_handle(struct conn *c)
 {
 	const struct http_config *config = &c->server->config;
@@ -132,12 +161,15 @@ static int conn_handle(struct conn *c)
 	bool keep_alive = c->reader.keep_alive;
 
 	config->handler(config->ctx, &c->reader.request, &res);
+	if (res.stream)
+		begin_stream(c, &res);
+	keep_alive = keep_alive && !res.stream;
 
 	/* An answer that should have a body but has none would leave the client waiting. */
 	int r = res.body || res.status == 204 ? conn_answer(c, &res, keep_alive) : -ENOMEM;
 
 	free(res.body);
-	if (!keep_alive)
+	if (!keep_alive && !res.stream)
 		c->state = CONN_CLOSING;
 	return r;
 }
@@ -171,6 +203,27 @@ static int conn_parse(struct conn *c)
 	case READ_BAD:
 		return conn_refuse(c);
 	}
+	return 0;
+}
+
+/* Puts text behind what has not left yet. 0, -ENOBUFS for too much, or -ENOMEM. */
+static int conn_append(struct conn *c, const char *text, size_t len)
+{
+	size_t left = c->output_len - c->output_at;
+	char *output;
+
+	if (left + len > HTTP_STREAM_BYTES)
+		return -ENOBUFS;
+	if (left)
+		memmove(c->output, c->output + c->output_at, left);
+	c->output_at = 0;
+	c->output_len = left;
+	output = realloc(c->output, left + len);
+	if (!output)
+		return -ENOMEM;
+	memcpy(output + left, text, len);
+	c->output = output;
+	c->output_len = left + len;
 	return 0;
 }
 
@@ -236,6 +289,7 @@ static int conn_step(struct conn *c)
 			return -errno;
 		c->state = CONN_LINGERING;
 		return 0;
+	case CONN_STREAMING: /* what the client still says is nothing to us */
 	case CONN_LINGERING:
 		return conn_linger(c);
 	}
@@ -345,12 +399,31 @@ fail:
 	return r;
 }
 
+void http_publish(struct http_server *s, const char *text)
+{
+	size_t len = strlen(text);
+
+	for (struct conn *c = s->conns, *next; c; c = next) {
+		next = c->next;
+		if (c->state != CONN_STREAMING)
+			continue;
+		if (conn_append(c, text, len) == 0) {
+			loop_source_defer(c->source);
+		} else {
+			log_guest_at(LOG_INFO, "api: a client that does not read was dropped");
+			conn_destroy(c);
+		}
+	}
+}
+
 void http_destroy(struct http_server *s)
 {
 	if (!s)
 		return;
 	for (struct conn *c = s->conns, *next; c; c = next) {
 		next = c->next;
+		if (c->state == CONN_STREAMING && conn_flush(c) < 0)
+			log_debug("api: the last events were not sent");
 		conn_destroy(c);
 	}
 	loop_source_remove(s->source);

@@ -14,7 +14,11 @@
 #include "vmm/base/error.h"
 #include "vmm/base/loop.h"
 
-enum { HTTP_CONNECTIONS = 10 };
+enum {
+	HTTP_CONNECTIONS = 10,
+	HTTP_STREAMS = 8,	      /* beside those */
+	HTTP_STREAM_BYTES = 64 << 10, /* the most that a stream keeps for its client */
+};
 
 struct http_server;
 
@@ -22,6 +26,7 @@ struct http_server;
 struct http_response {
 	int status;	  /* 200 and 400 with a body, 204 without */
 	bool deprecated;  /* adds "Deprecation: true" */
+	bool stream;	  /* stays open after the body, for what http_publish() is given */
 	char *body;	  /* from malloc, freed by the server; or NULL */
 	const char *type; /* of the body, a literal; NULL: JSON */
 };
@@ -44,7 +49,11 @@ struct http_config {
 int http_listen(const struct http_config *config, struct loop *loop, struct http_server **ret,
 		struct error *err);
 
-/* Closes every connection and removes the socket's file, if it is still the one
+/* Sends text on every stream that is open. One whose client leaves more unread than
+ * HTTP_STREAM_BYTES is closed. Also from a handler. */
+void http_publish(struct http_server *s, const char *text);
+
+/* Closes every connection, after a last try to send what streams have, and removes the socket's file, if it is still the one
  * that http_listen() made. Accepts NULL. Not from a handler. */
 void http_destroy(struct http_server *s);
 
