@@ -535,13 +535,13 @@ int virtio_balloon_statistics(struct virtio_dev *d, struct virtio_balloon_statis
 	int r = 0;
 
 	pthread_mutex_lock(d->events->lock);
+	ret->target_pages = b->options.target_pages;
+	ret->actual_pages = b->actual_pages;
 	if (b->options.interval_s == 0) {
 		r = -ENODATA;
 	} else if (!virtio_dev_live(d)) {
 		r = -ENODEV;
 	} else {
-		ret->target_pages = b->options.target_pages;
-		ret->actual_pages = b->actual_pages;
 		ret->known = b->stats_known;
 		memcpy(ret->value, b->stats, sizeof(ret->value));
 	}

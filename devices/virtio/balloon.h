@@ -55,7 +55,8 @@ struct virtio_balloon_statistics {
 	uint64_t value[VIRTIO_BALLOON_STATS];
 };
 
-/* 0 and *ret; -ENODATA when statistics are off, -ENODEV while no driver is up. */
+/* 0 and *ret; -ENODATA when statistics are off, -ENODEV while no driver is up. The two
+ * numbers of pages are there in any case. */
 int virtio_balloon_statistics(struct virtio_dev *d, struct virtio_balloon_statistics *ret);
 
 #endif

@@ -166,6 +166,32 @@ void virtio_dev_counters(struct virtio_dev *d, struct virtio_counters *ret)
 	pthread_mutex_unlock(d->events->lock);
 }
 
+void virtio_dev_take_notice(struct virtio_dev *d, struct virtio_notice *ret)
+{
+	pthread_mutex_lock(d->events->lock);
+	*ret = d->notice;
+	d->notice = (struct virtio_notice){ 0 };
+	pthread_mutex_unlock(d->events->lock);
+}
+
+static void tell_listener(const struct virtio_dev *d)
+{
+	if (d->listener)
+		d->listener->tell(d->listener);
+}
+
+void virtio_dev_note_fault(struct virtio_dev *d, const char *why)
+{
+	d->notice.fault = why;
+	tell_listener(d);
+}
+
+void virtio_dev_note_change(struct virtio_dev *d)
+{
+	d->notice.changed = true;
+	tell_listener(d);
+}
+
 void virtio_dev_reset(struct virtio_dev *d)
 {
 	quiesce(d);
@@ -234,6 +260,7 @@ bool virtio_dev_config_write(struct virtio_dev *d, uint64_t off, const void *src
 	if (!d->ops->config_write || off > end || len > end - off)
 		return false;
 	d->ops->config_write(d, (size_t)off, src, len);
+	virtio_dev_note_change(d);
 	return true;
 }
 
@@ -255,6 +282,7 @@ void virtio_dev_config_changed(struct virtio_dev *d)
 {
 	d->config_generation++;
 	config_interrupt(d);
+	virtio_dev_note_change(d);
 }
 
 void virtio_dev_fail(struct virtio_dev *d, const char *why)
@@ -265,4 +293,5 @@ void virtio_dev_fail(struct virtio_dev *d, const char *why)
 	d->counters.violations++;
 	log_guest("virtio-%s: %s; the device waits for a reset", d->ops->name, why);
 	config_interrupt(d);
+	virtio_dev_note_fault(d, why);
 }

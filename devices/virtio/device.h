@@ -94,6 +94,19 @@ struct virtio_counters {
 	uint64_t rejected;    /* register accesses and driver steps that were ignored */
 };
 
+/* What there is to tell of a device since it was last asked: however much happens
+ * meanwhile, it is one notice. */
+struct virtio_notice {
+	const char *fault; /* what went wrong last, a literal; NULL: nothing */
+	bool changed;	   /* what the driver reads in the configuration space, or wrote there */
+};
+
+/* Whoever wants to know is told that there is a notice: any thread, with the device's
+ * lock held. virtio_dev_take_notice() has it. */
+struct virtio_listener {
+	void (*tell)(const struct virtio_listener *l);
+};
+
 struct virtio_dev {
 	/* Set by the device before it is handed to a transport. */
 	const struct virtio_ops *ops;
@@ -110,7 +123,11 @@ struct virtio_dev {
 	 * virtio_dev_destroy() only lets go of it. Set on the main thread. */
 	bool kept;
 
+	/* Set before the device is handed to a transport, if at all. */
+	const struct virtio_listener *listener;
+
 	/* The core's own. */
+	struct virtio_notice notice;
 	const struct virtio_sink *sink;
 	uint8_t status; /* VIRTIO_CONFIG_S_* */
 	bool accepted_unknown;
@@ -121,6 +138,12 @@ struct virtio_dev {
  * configuration interrupt when the driver is up, a line in the log, and no more
  * kicks until reset (2.1.2). why is for a person. Only the first call counts. */
 void virtio_dev_fail(struct virtio_dev *d, const char *why);
+
+/* For the listener: the device did not fail, but something has gone wrong with it; or
+ * part of the configuration space that is no concern of the driver's has changed. With
+ * the lock held, and once the device has been handed over. */
+void virtio_dev_note_fault(struct virtio_dev *d, const char *why);
+void virtio_dev_note_change(struct virtio_dev *d);
 
 /* The configuration space now reads otherwise: a new generation, and an interrupt
  * when the driver is up (2.5, 4.2.2.1). */

@@ -49,6 +49,9 @@ void virtio_dev_set_status(struct virtio_dev *d, uint8_t value);
 /* A consistent copy of a device's counters, between attach and detach. Any thread. */
 void virtio_dev_counters(struct virtio_dev *d, struct virtio_counters *ret);
 
+/* What there is to tell since the last call, between attach and detach. Any thread. */
+void virtio_dev_take_notice(struct virtio_dev *d, struct virtio_notice *ret);
+
 /* Back to how the device was bound, counters apart (2.4). */
 void virtio_dev_reset(struct virtio_dev *d);
 

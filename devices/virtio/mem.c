@@ -245,12 +245,15 @@ static bool serve(struct virtio_mem *m)
 static bool mem_kick(struct virtio_dev *d, unsigned index)
 {
 	struct virtio_mem *m = to_mem(d);
+	uint64_t plugged = m->plugged;
 	unsigned served = 0;
 
 	m->slots_left = TURN_SLOTS;
 	while (served < BURST_REQUESTS && m->slots_left > 0 && serve(m))
 		served++;
 	virtq_publish(d->vq[index]);
+	if (m->plugged != plugged)
+		virtio_dev_note_change(d);
 	return served == BURST_REQUESTS || m->slots_left == 0;
 }
 

@@ -109,6 +109,7 @@ static void cut(struct vhost_user *v, int r)
 {
 	log_guest("virtio-%s: the back end at %s is given up: %s", v->ops.name, v->socket,
 		  reason(v, r));
+	virtio_dev_note_fault(&v->dev, "the back end is given up, and will be connected to again");
 	forget_queues(v);
 	v->phase = VHOST_CUT;
 	v->talk = NULL;
