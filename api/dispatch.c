@@ -181,6 +181,7 @@ void routes_handle(void *vm, const struct http_request *request, struct http_res
 		response->status = call.reply || call.text ? 200 : 204;
 		response->body = call.reply ? json_dumps(call.reply, JSON_COMPACT) : call.text;
 		response->type = route->type;
+		response->stream = route->stream;
 		response->deprecated = route->deprecated && has_field(request, route->deprecated);
 		if (response->deprecated)
 			metrics_count_deprecated(vm_metrics(vm));

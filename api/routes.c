@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/event_stream.h"
 #include "api/fault.h"
 #include "api/routes.h"
 #include "api/schema.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/mem.h"
 #include "vmm/base/log.h"
+#include "vmm/events.h"
 #include "vmm/metrics.h"
 #include "vmm/metrics_text.h"
 
@@ -31,21 +33,9 @@ static int reply_with(struct api_call *call, json_t *reply)
 
 static int get_instance(struct api_call *call)
 {
-	static const struct {
-		enum vm_state state;
-		const char *name;
-	} names[] = {
-		{ VM_NOT_STARTED, "Not started" },
-		{ VM_RUNNING, "Running" },
-		{ VM_PAUSED, "Paused" },
-	};
-	const char *name = "";
-
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (names[i].state == vm_state(call->vm))
-			name = names[i].name;
 	return reply_with(call, json_pack("{s:s, s:s, s:s, s:s}", "id", vm_id(call->vm), "state",
-					  name, "vmm_version", WISP_VERSION, "app_name", "wisp"));
+					  events_state_name(vm_state(call->vm)), "vmm_version",
+					  WISP_VERSION, "app_name", "wisp"));
 }
 
 static int get_version(struct api_call *call)
@@ -62,6 +52,12 @@ static int get_machine(struct api_call *call)
 static int get_metrics(struct api_call *call)
 {
 	call->text = metrics_text(vm_metrics(call->vm), vm_id(call->vm));
+	return call->text ? 0 : api_out_of_memory(call);
+}
+
+static int get_events(struct api_call *call)
+{
+	call->text = event_stream_begin(call->vm);
 	return call->text ? 0 : api_out_of_memory(call);
 }
 
@@ -443,6 +439,8 @@ const struct route routes[] = {
 	{ VERB_GET,   "/vm/config",      VM_ANY,         .run = get_config },
 	{ VERB_GET,   "/metrics",        VM_ANY,         .run = get_metrics,
 	  .type = METRICS_TEXT_TYPE },
+	{ VERB_GET,   "/events",         VM_ANY,         .run = get_events,
+	  .type = EVENT_STREAM_TYPE, .stream = true },
 	{ VERB_PUT,   "/logger",         VM_NOT_STARTED, &body_logger,
 	  .present = present_logger, .run = put_logger,
 	  .metric = "logger" },

@@ -39,6 +39,7 @@ struct route {
 	const char *deprecated;		   /* a body field that calls for "Deprecation" */
 	const char *metric;		   /* what the metrics call it; NULL: not counted */
 	const char *type;		   /* of the answer; NULL: JSON */
+	bool stream;			   /* the answer stays open, for events */
 };
 
 extern const struct route routes[];

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "api/config_file.h"
+#include "api/event_stream.h"
 #include "api/fault.h"
 #include "api/http.h"
 #include "api/routes.h"
@@ -31,6 +32,7 @@
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
+#include "vmm/events.h"
 #include "vmm/host_check.h"
 #include "vmm/logger.h"
 #include "vmm/metrics.h"
@@ -63,9 +65,18 @@ struct program {
 	int report_fd, signal_fd;
 	struct loop *loop;
 	struct vm *vm;
-	struct http_server *server;
+	struct http_server *server; /* NULL: no API */
+	struct event_sink events;
 	struct loop_source *signal_source;
 };
+
+static void on_event(void *ctx, const char *name, json_t *data)
+{
+	struct program *p = ctx;
+
+	if (p->server)
+		event_stream_send(p->server, name, data);
+}
 
 /* A standard stream that was closed would be the number of the next descriptor to be
  * opened, and the guest's console would be written into it: into a disk, say. */
@@ -198,6 +209,7 @@ static int create_machine(const struct options *o, struct program *p, struct err
 		.start_time_us = o->start_time_us,
 		.logger = p->logger,
 		.metrics = p->metrics,
+		.events = o->no_api ? NULL : &p->events,
 	};
 	int r = loop_create(&p->loop);
 
@@ -268,6 +280,7 @@ static void program_close(struct program *p)
 {
 	loop_source_remove(p->signal_source);
 	http_destroy(p->server);
+	p->server = NULL; /* what is told from here on, nobody hears */
 	vm_destroy(p->vm);
 	metrics_destroy(p->metrics);
 	loop_destroy(p->loop);
@@ -305,7 +318,11 @@ static int run_loop(struct program *p, struct error *err)
 
 static int run(const struct options *o)
 {
-	struct program p = { .report_fd = -1, .signal_fd = -1 };
+	struct program p = {
+		.report_fd = -1,
+		.signal_fd = -1,
+		.events = { on_event, &p },
+	};
 	struct error err = { 0 };
 	int status = program_start(o, &p, &err);
 

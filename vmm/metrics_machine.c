@@ -3,12 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "devices/virtio/life.h"
 #include "vmm/metrics.h"
 #include "vmm/metrics_machine.h"
 
 /* What the counters of a device are called for its kind. */
 struct device_names {
-	const char *kind;  /* as slots_counters() gives it */
+	const char *kind;  /* the collection in the API */
 	const char *group; /* all devices of the kind */
 	bool many;	   /* each has a group of its own besides: "GROUP_ID" */
 	const char *read_bytes, *write_bytes, *kicks, *errors; /* NULL: not told */
@@ -83,15 +84,17 @@ static struct device_names find_names(const char *kind)
 
 void metrics_add_devices(json_t *totals, const struct slots *slots)
 {
-	struct slot_counters d;
+	struct virtio_counters counters;
+	struct slot_device d;
 	char group[2 * VM_ID_LEN];
 
-	for (unsigned n = 0; slots_counters(slots, n, &d); n++) {
-		const struct device_names names = find_names(d.kind);
+	for (unsigned n = 0; slots_running(slots, n, &d); n++) {
+		const struct device_names names = find_names(d.collection);
 
-		add_device(totals, names.group, &names, &d.counters);
+		virtio_dev_counters(d.dev, &counters);
+		add_device(totals, names.group, &names, &counters);
 		snprintf(group, sizeof(group), "%s_%s", names.group, d.id);
 		if (names.many)
-			add_device(totals, group, &names, &d.counters);
+			add_device(totals, group, &names, &counters);
 	}
 }

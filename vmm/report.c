@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/virtio/life.h"
 #include "vmm/report.h"
 
 struct memory_use {
@@ -95,24 +96,25 @@ static json_t *exits_json(const uint64_t exits[VCPU_EXIT_KINDS])
 	return o;
 }
 
-static json_t *device_json(const struct slot_counters *d)
+static json_t *device_json(const struct slot_device *d)
 {
-	const struct virtio_counters *c = &d->counters;
+	struct virtio_counters counters, *c = &counters;
 
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "kind", d->kind,
-			 "id", d->id, "requests", (json_int_t)c->requests, "read_bytes",
-			 (json_int_t)c->read_bytes, "write_bytes", (json_int_t)c->write_bytes,
-			 "errors", (json_int_t)c->errors, "kicks", (json_int_t)c->kicks,
-			 "interrupts", (json_int_t)c->interrupts, "violations",
-			 (json_int_t)c->violations, "rejected", (json_int_t)c->rejected);
+	virtio_dev_counters(d->dev, c);
+	return json_pack(
+		"{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "kind", d->collection, "id",
+		d->id, "requests", (json_int_t)c->requests, "read_bytes", (json_int_t)c->read_bytes,
+		"write_bytes", (json_int_t)c->write_bytes, "errors", (json_int_t)c->errors, "kicks",
+		(json_int_t)c->kicks, "interrupts", (json_int_t)c->interrupts, "violations",
+		(json_int_t)c->violations, "rejected", (json_int_t)c->rejected);
 }
 
 static json_t *devices_json(const struct slots *slots)
 {
 	json_t *a = json_array();
-	struct slot_counters d;
+	struct slot_device d;
 
-	for (unsigned n = 0; slots_counters(slots, n, &d); n++)
+	for (unsigned n = 0; slots_running(slots, n, &d); n++)
 		json_array_append_new(a, device_json(&d));
 	return a;
 }

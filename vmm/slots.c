@@ -382,16 +382,19 @@ int slots_take(struct slots *s, unsigned vcpus, struct virtio_dev *devices[VM_MA
 	return 0;
 }
 
-bool slots_counters(const struct slots *s, unsigned n, struct slot_counters *ret)
+static struct slot_device slot_device(const struct slot *slot)
+{
+	return (struct slot_device){ slot->kind, kinds[slot->kind].name, slot->id, slot->running };
+}
+
+bool slots_running(const struct slots *s, unsigned n, struct slot_device *ret)
 {
 	const struct slot *sorted[VM_MAX_DEVICES];
 
 	sort_slots(s, sorted);
 	if (n >= s->count || !sorted[n]->running)
 		return false;
-	ret->kind = kinds[sorted[n]->kind].name;
-	ret->id = sorted[n]->id;
-	virtio_dev_counters(sorted[n]->running, &ret->counters);
+	*ret = slot_device(sorted[n]);
 	return true;
 }
 
@@ -437,11 +440,14 @@ void slots_remove(struct slots *s, const struct virtio_dev *dev)
 	s->slot[s->count] = (struct slot){ 0 };
 }
 
-const char *slots_id(const struct slots *s, const struct virtio_dev *dev)
+bool slots_find_running(const struct slots *s, const struct virtio_dev *dev,
+			struct slot_device *ret)
 {
 	unsigned i = find_running(s, dev);
 
-	return i < s->count ? s->slot[i].id : NULL;
+	if (i < s->count)
+		*ret = slot_device(&s->slot[i]);
+	return i < s->count;
 }
 
 void slots_keep(struct slots *s)

@@ -50,14 +50,18 @@ void *slots_find(struct slots *s, enum slot_kind kind, const char *id, struct vi
 int slots_take(struct slots *s, unsigned vcpus, struct virtio_dev *devices[VM_MAX_DEVICES],
 	       unsigned *count, struct error *err);
 
-struct slot_counters {
-	const char *kind, *id; /* the collection in the API; the slots' own */
-	struct virtio_counters counters;
+struct slot_device {
+	enum slot_kind kind;
+	const char *collection, *id; /* in the API; the slots' own */
+	struct virtio_dev *dev;
 };
 
-/* What the n-th device of the running machine, in the guest's order, has done so far.
- * False past the last one. */
-bool slots_counters(const struct slots *s, unsigned n, struct slot_counters *ret);
+/* The n-th device of the running machine, in the guest's order. False past the last. */
+bool slots_running(const struct slots *s, unsigned n, struct slot_device *ret);
+
+/* The device of the running machine that dev is. False: it has none such. */
+bool slots_find_running(const struct slots *s, const struct virtio_dev *dev,
+			struct slot_device *ret);
 
 /* A slot more for the machine that runs, of a kind that can be plugged: *ret is the
  * device, handed over. -EEXIST when the id is taken. */
@@ -66,9 +70,6 @@ int slots_plug(struct slots *s, enum slot_kind kind, const char *id, const void 
 
 /* The running machine is without this device now, and so is its slot. */
 void slots_remove(struct slots *s, const struct virtio_dev *dev);
-
-/* The id under which a device of the running machine is known, or NULL. */
-const char *slots_id(const struct slots *s, const struct virtio_dev *dev);
 
 /* Before a machine is destroyed whose devices another one is to have: those of kinds that
  * outlive it (drives, whose locks stay, and the console) are only let go. After that, takes

@@ -14,6 +14,7 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
+#include "vmm/events.h"
 #include "vmm/loader/cmdline.h"
 #include "vmm/machine.h"
 #include "vmm/metrics.h"
@@ -34,10 +35,17 @@ int vm_create(const struct vm_options *options, struct loop *loop, struct vm **r
 	      struct error *err)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
+	int r;
 
 	if (!vm || slots_create(&vm->slots) < 0) {
 		free(vm);
 		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	}
+	r = options->events ? notices_create(vm->slots, loop, options->events, &vm->notices) : 0;
+	if (r < 0) {
+		slots_destroy(vm->slots);
+		free(vm);
+		return error_set(err, r, NULL, NULL, "Events cannot be told: %s", strerror(-r));
 	}
 	snprintf(vm->id, sizeof(vm->id), "%s", options->id);
 	vm->options = *options;
@@ -59,6 +67,7 @@ void vm_destroy(struct vm *vm)
 		return;
 	machine_destroy(vm->machine);
 	slots_destroy(vm->slots);
+	notices_destroy(vm->notices);
 	free(vm->cpu_template);
 	fd_close(vm->serial_fd);
 	fd_close(vm->initrd_fd);
@@ -97,6 +106,26 @@ struct metrics *vm_metrics(const struct vm *vm)
 	return vm->options.metrics;
 }
 
+static void set_state(struct vm *vm, enum vm_state state)
+{
+	bool news = vm->state != state;
+
+	vm->state = state;
+	if (news)
+		events_tell(vm->options.events, "state",
+			    json_pack("{s:s}", "state", events_state_name(state)));
+}
+
+void vm_tell_device(const struct vm *vm, const struct virtio_dev *dev, const char *change)
+{
+	struct slot_device d;
+
+	if (slots_find_running(vm->slots, dev, &d))
+		events_tell(vm->options.events, "device",
+			    json_pack("{s:s, s:s, s:s}", "device", d.collection, "id", d.id,
+				      "change", change));
+}
+
 static void restart(struct vm *vm);
 
 /* The guest ended: the process ends with it, or boots it again. */
@@ -112,6 +141,8 @@ static void on_ended(void *ctx, enum stop_reason reason, int value)
 	struct vm *vm = ctx;
 
 	log_guest_at(LOG_INFO, "the guest ended: %s", reasons[reason]);
+	events_tell(vm->options.events, "guest_ended",
+		    json_pack("{s:s}", "reason", reasons[reason]));
 	if (reason == STOP_RESET && vm->options.restart)
 		restart(vm);
 	else
@@ -122,7 +153,11 @@ static void on_device_gone(void *ctx, const struct virtio_dev *dev)
 {
 	struct vm *vm = ctx;
 
-	log_info("the guest let go of %s \"%s\"", dev->ops->name, slots_id(vm->slots, dev));
+	struct slot_device d;
+
+	if (slots_find_running(vm->slots, dev, &d))
+		log_info("the guest let go of %s \"%s\"", dev->ops->name, d.id);
+	vm_tell_device(vm, dev, "unplugged");
 	slots_remove(vm->slots, dev);
 }
 
@@ -181,6 +216,8 @@ static int build_machine(struct vm *vm, struct error *err)
 
 	if (r < 0)
 		return r;
+	for (unsigned i = 0; i < spec.device_count; i++)
+		notices_watch(vm->notices, devices[i]);
 	r = build_cmdline(vm, &line, err);
 	if (r == 0)
 		r = machine_create(&spec, &vm->machine, err);
@@ -281,7 +318,7 @@ int vm_start(struct vm *vm, struct error *err)
 		slots_forget(vm->slots);
 		return r;
 	}
-	vm->state = VM_RUNNING;
+	set_state(vm, VM_RUNNING);
 	metrics_start(vm->options.metrics, &(struct metrics_source){ add_totals, vm }, vm->loop);
 	return 0;
 }
@@ -307,7 +344,7 @@ int vm_pause(struct vm *vm, struct error *err)
 		return r;
 	if (vm->state == VM_RUNNING)
 		machine_pause(vm->machine);
-	vm->state = VM_PAUSED;
+	set_state(vm, VM_PAUSED);
 	metrics_set(vm->options.metrics, METRIC_PAUSE_US, clock_now_us() - start_us);
 	return 0;
 }
@@ -321,7 +358,7 @@ int vm_resume(struct vm *vm, struct error *err)
 		return r;
 	if (vm->state == VM_PAUSED)
 		machine_resume(vm->machine);
-	vm->state = VM_RUNNING;
+	set_state(vm, VM_RUNNING);
 	metrics_set(vm->options.metrics, METRIC_RESUME_US, clock_now_us() - start_us);
 	return 0;
 }
@@ -351,6 +388,8 @@ int vm_press_power_button(struct vm *vm, struct error *err)
 void vm_stop(struct vm *vm, int exit_status)
 {
 	timeline_mark(&vm->timeline, TIMELINE_EXIT);
+	events_tell(vm->options.events, "state",
+		    json_pack("{s:s, s:i}", "state", "Ended", "exit_status", exit_status));
 	loop_stop(vm->loop, exit_status);
 }
 

@@ -11,6 +11,7 @@
 #include "vmm/base/loop.h"
 #include "vmm/config.h"
 
+struct event_sink;
 struct virtio_balloon_hinting; /* devices/virtio/balloon.h */
 struct virtio_balloon_statistics;
 struct virtio_mem_status; /* devices/virtio/mem.h */
@@ -29,6 +30,7 @@ struct vm_options {
 	uint64_t start_time_us; /* when exec was called, CLOCK_MONOTONIC; 0: unknown */
 	struct logger *logger;	/* for vm_put_logger(); not owned */
 	struct metrics *metrics;
+	const struct event_sink *events; /* events.h; NULL: nobody wants to know */
 };
 
 /* 0 and *ret, or a negative errno. The loop must outlive the machine. No KVM

@@ -166,9 +166,12 @@ static int put_device(struct vm *vm, enum slot_kind kind, const char *id, const 
 		       err);
 	if (r < 0)
 		return r;
+	notices_watch(vm->notices, dev);
 	r = machine_plug(vm->machine, dev, err);
 	if (r < 0)
 		slots_remove(vm->slots, dev);
+	else
+		vm_tell_device(vm, dev, "plugged");
 	return r;
 }
 

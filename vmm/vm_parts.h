@@ -5,6 +5,7 @@
 #ifndef VMM_VM_PARTS_H
 #define VMM_VM_PARTS_H
 
+#include "vmm/notices.h"
 #include "vmm/slots.h"
 #include "vmm/timeline.h"
 #include "vmm/vcpu.h"
@@ -27,6 +28,7 @@ struct vm {
 	struct machine_config machine_config;
 	struct cpu_template *cpu_template; /* NULL: none */
 	struct slots *slots;
+	struct notices *notices; /* NULL: nobody wants to know */
 
 	struct machine *machine; /* from the start on; NULL when it could not restart */
 	uint64_t restarts;
@@ -36,5 +38,8 @@ struct vm {
 /* 0, or a negative errno with Firecracker's text. */
 int vm_check_not_started(const struct vm *vm, struct error *err);
 int vm_check_started(const struct vm *vm, struct error *err);
+
+/* Tells that a device of the running machine was "plugged" or "unplugged". */
+void vm_tell_device(const struct vm *vm, const struct virtio_dev *dev, const char *change);
 
 #endif

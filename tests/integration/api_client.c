@@ -1,11 +1,13 @@
 /* api_client.c - one request to the API socket of a wisp under test. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -13,6 +15,8 @@
 
 #include "tests/integration/api_client.h"
 #include "vmm/base/clock.h"
+
+#define LISTEN "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 enum { ANSWER_BYTES = 8192, HEAD_BYTES = 512, RETRY_US = 1000 };
 
@@ -89,4 +93,67 @@ void api_call(const char *socket_path, const char *verb, const char *path, const
 		fail_msg("%s %s: no answer, but \"%s\"", verb, path, answer);
 	answer_body = strstr(answer, "\r\n\r\n");
 	snprintf(ret->body, sizeof(ret->body), "%s", answer_body ? answer_body + 4 : "");
+}
+
+int api_listen(const char *socket_path)
+{
+	int fd = try_connect(socket_path);
+
+	assert_true(fd >= 0);
+	send_all(fd, LISTEN, sizeof(LISTEN) - 1);
+	return fd;
+}
+
+/* A line without its end, byte by byte, so that nothing of the next is taken. False: it
+ * did not come in time, or never will. */
+static bool read_line(int fd, uint64_t deadline_us, char *line, size_t size)
+{
+	size_t len = 0;
+
+	for (;;) {
+		uint64_t now_us = clock_now_us();
+		uint64_t left_us = deadline_us > now_us ? deadline_us - now_us : 1;
+		struct timeval left = { (time_t)(left_us / 1000000), (long)(left_us % 1000000) };
+		char c;
+
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &left, sizeof(left));
+		if (recv(fd, &c, 1, 0) != 1)
+			return false;
+		if (c == '\n')
+			break;
+		if (c != '\r' && len < size - 1)
+			line[len++] = c;
+	}
+	line[len] = '\0';
+	return true;
+}
+
+static void find_event(int fd, const char *name, const char *words, bool first, unsigned limit_s)
+{
+	uint64_t deadline_us = clock_now_us() + limit_s * 1000000ull;
+	char line[ANSWER_BYTES], last[ANSWER_BYTES] = "";
+	bool named = false;
+
+	while (read_line(fd, deadline_us, line, sizeof(line))) {
+		if (strncmp(line, "event: ", 7) == 0)
+			named = strcmp(line + 7, name) == 0;
+		if (!named || strncmp(line, "data: ", 6) != 0)
+			continue;
+		if (strstr(line, words))
+			return;
+		if (first)
+			fail_msg("%s: wanted %s, heard %s", name, words, line);
+		strcpy(last, line);
+	}
+	fail_msg("%s with %s was not heard in %u s; the last was %s", name, words, limit_s, last);
+}
+
+void api_expect_event(int fd, const char *name, const char *words, unsigned limit_s)
+{
+	find_event(fd, name, words, true, limit_s);
+}
+
+void api_await_event(int fd, const char *name, const char *words, unsigned limit_s)
+{
+	find_event(fd, name, words, false, limit_s);
 }

@@ -15,4 +15,14 @@ void api_wait(const char *socket_path, unsigned limit_s);
 void api_call(const char *socket_path, const char *verb, const char *path, const char *body,
 	      struct api_reply *ret);
 
+/* GET /events: a connection on which events come, to be closed. */
+int api_listen(const char *socket_path);
+
+/* Reads events until one has this name and these words in its data, which is the first
+ * of that name; fails the test when another comes, or none within limit_s. */
+void api_expect_event(int fd, const char *name, const char *words, unsigned limit_s);
+
+/* The same, passing over those of that name without the words. */
+void api_await_event(int fd, const char *name, const char *words, unsigned limit_s);
+
 #endif

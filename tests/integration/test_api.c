@@ -291,6 +291,42 @@ static void test_metrics(void **state)
 	expect_metric(2, "vcpu", "exit_io", 1);
 }
 
+static void expect_event(int fd, const char *name, const char *words)
+{
+	api_expect_event(fd, name, words, LIMIT_S);
+}
+
+/* What a client hears that only listens, while another drives the machine, and what a
+ * client costs that does not read. */
+static void test_events(void **state)
+{
+	struct session *s = start_wisp();
+	int deaf = api_listen(SOCKET), fd = api_listen(SOCKET);
+
+	(void)state;
+	expect_event(fd, "state", "{\"state\":\"Not started\",\"timestamp_ms\":");
+	configure("serial-echo");
+	put("/actions", START);
+	expect_event(fd, "state", "\"Running\"");
+	set_state("Paused");
+	set_state("Paused");
+	expect_event(fd, "state", "\"Paused\"");
+	for (unsigned i = 0; i < 300; i++) {
+		set_state("Resumed");
+		expect_event(fd, "state", "\"Running\"");
+		set_state("Paused");
+		expect_event(fd, "state", "\"Paused\"");
+	}
+	set_state("Resumed");
+	expect_event(fd, "state", "\"Running\"");
+	session_send(s, "q");
+	expect_event(fd, "guest_ended", "\"reason\":\"");
+	expect_event(fd, "state", "{\"state\":\"Ended\",\"exit_status\":0,");
+	expect_end(s, 0);
+	close(fd);
+	close(deaf);
+}
+
 /* The guest looks for KVM's name, and ends with 3 when it reads otherwise. */
 static void test_cpu_template(void **state)
 {
@@ -559,6 +595,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_life),
 		cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_cpu_template),
 		cmocka_unit_test(test_serial),
 		cmocka_unit_test(test_config_file_is_the_same),

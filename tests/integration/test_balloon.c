@@ -179,20 +179,25 @@ static void test_inflate_deflate(void **state)
 			      "\"stats_polling_interval_s\": 1}");
 	const long long mib = 1024 * 1024;
 	long full_mib;
+	int events;
 
 	(void)state;
 	session_expect(g.wisp, "armed", LIMIT_S);
+	events = api_listen(g.socket);
 	wait_for_statistic(&g, "total_memory", 200 * mib, 256 * mib);
 	wait_for_statistic(&g, "free_memory", 180 * mib, 256 * mib);
 	full_mib = resident_mib(&g);
 	assert_true(full_mib > FILE_MIB);
 	set_target(&g, BALLOON_MIB);
 	session_expect(g.wisp, "inflated", LIMIT_S);
+	api_await_event(events, "balloon", "\"actual_mib\":180,", LIMIT_S);
 	wait_for_statistic(&g, "actual_mib", BALLOON_MIB, BALLOON_MIB);
 	wait_for_statistic(&g, "free_memory", 0, 70 * mib);
 	wait_for_resident(&g, full_mib - LEAST_MIB);
 	set_target(&g, 0);
 	session_expect(g.wisp, "deflated", LIMIT_S);
+	api_await_event(events, "balloon", "{\"target_mib\":0,\"actual_mib\":0,", LIMIT_S);
+	close(events);
 	wait_for_statistic(&g, "actual_mib", 0, 0);
 	session_expect(g.wisp, "contents-right", LIMIT_S);
 	expect_end(&g);
@@ -344,16 +349,22 @@ static void plug_and_unplug(const char *kernel, const char *initrd)
 			      "echo shrunk; read word </dev/console; exit\n",
 			      ", \"memory-hotplug\": {\"total_size_mib\": 1024}");
 	long full_mib;
+	int events;
 
 	session_expect(g.wisp, "armed", LIMIT_S);
+	events = api_listen(g.socket);
 	hotplug_mib(&g, PLUGGED_MIB);
 	session_expect(g.wisp, "filled", LIMIT_S);
+	api_await_event(events, "memory", "{\"requested_size_mib\":512,\"plugged_size_mib\":512,",
+			LIMIT_S);
 	wait_for_plugged(&g, PLUGGED_MIB);
 	full_mib = resident_mib(&g);
 	assert_true(full_mib > 400);
 	hotplug_mib(&g, 0);
 	session_send(g.wisp, "shrink\n");
 	session_expect(g.wisp, "shrunk", LIMIT_S);
+	api_await_event(events, "memory", "\"plugged_size_mib\":0,", LIMIT_S);
+	close(events);
 	wait_for_plugged(&g, 0);
 	wait_for_resident(&g, full_mib - 300);
 	session_send(g.wisp, "end\n");

@@ -68,6 +68,8 @@ static const struct row good[] = {
 		  "\"pmem\":[],\"memory-hotplug\":null,\"shared-directories\":[]}" },
 	{ VERB_GET, "/metrics", NULL, 200,
 	  .message = "# TYPE wisp_info gauge\nwisp_info{id=\"fake\",version=" },
+	{ VERB_GET, "/events", NULL, 200, .message = "event: state\ndata: {\"state\":\"Running\",",
+	  .state = VM_RUNNING },
 	{ VERB_GET, "/metrics", NULL, 200, .message = "# TYPE wisp_info", .state = VM_PAUSED },
 	{ VERB_PUT, "/logger", "{\"level\":\"Debug\"}", 204, .message = "",
 	  .calls = "put_logger " },
