@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "guest-images/init/cmdline.h"
@@ -81,7 +82,8 @@ static void machine_stop(const struct cmdline *cmdline, uint32_t status)
 	sync();
 	if (!root_is_initrd() && mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
 		report_errno("cannot make / read-only");
-
+	/* The kernel drops what its serial driver has not sent yet. */
+	tcdrain(STDERR_FILENO);
 	if (cmdline->exit_port) {
 		int r = host_exit(cmdline->exit_port, status);
 
@@ -93,8 +95,7 @@ static void machine_stop(const struct cmdline *cmdline, uint32_t status)
 		}
 	}
 	report("exit status %u", status);
-	/* The kernel drops what its serial driver has not sent yet. */
-	fsync(STDERR_FILENO);
+	tcdrain(STDERR_FILENO);
 	reboot(machine_stop_command());
 	report_errno("cannot stop the machine");
 	for (;;)
