@@ -24,7 +24,7 @@
 #include "vmm/base/clock.h"
 
 enum {
-	LIMIT_S = 240,
+	LIMIT_S = 100,
 	SKIPPED = 77,
 	RETRY_US = 50000,
 	SCRIPT_BYTES = 8192,
@@ -249,7 +249,7 @@ static void come_and_go(const char *kernel, const char *initrd)
 				     "seq 100000 | cmp - /mnt/numbers && echo read-back\n"
 				     "umount /mnt\n"
 				     "for i in 1 2 3 4 5 6 7; do there vdc; head -c 6 /dev/vdc\n"
-				     "echo -$i; gone vdc; done; exit\n",
+				     "echo -$i; gone vdc; echo gone-$i; done; exit\n",
 				     "");
 
 	session_expect(g.wisp, "armed", LIMIT_S);
@@ -269,6 +269,8 @@ static void come_and_go(const char *kernel, const char *initrd)
 		assert_int_equal(plug(&g, "second", second), 204);
 		session_expect(g.wisp, text, LIMIT_S);
 		assert_int_equal(call(&g, "DELETE", "/drives/second", NULL), 204);
+		snprintf(text, sizeof(text), "gone-%d", i);
+		session_expect(g.wisp, text, LIMIT_S);
 		wait_until_gone(&g, "drive_id", "second");
 	}
 	expect_end(&g);
