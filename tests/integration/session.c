@@ -105,16 +105,22 @@ bool session_sees(struct session *s, const char *text, unsigned limit_s)
 	return false;
 }
 
-static const char *last_output(const struct session *s)
+/* Not by fail_msg(): it cuts at 1 KiB. */
+static void show_last_output(const struct session *s)
 {
-	return s->len > SHOWN ? s->text + s->len - SHOWN : s->text;
+	fprintf(stderr, "the output ends with:\n%s\n",
+		s->len > SHOWN ? s->text + s->len - SHOWN : s->text);
 }
 
 void session_expect(struct session *s, const char *text, unsigned limit_s)
 {
-	if (!session_sees(s, text, limit_s))
-		fail_msg("waited %u s for \"%s\"; the output ends with:\n%s", limit_s, text,
-			 last_output(s));
+	if (session_sees(s, text, limit_s))
+		return;
+	show_last_output(s);
+	if (s->out < 0)
+		fail_msg("it ended without \"%s\"", text);
+	else
+		fail_msg("waited %u s for \"%s\"", limit_s, text);
 }
 
 void session_send(struct session *s, const char *text)
@@ -145,9 +151,10 @@ int session_wait(struct session *s, unsigned limit_s)
 		continue;
 	/* The output is closed or time is up: the end itself may be a moment away. */
 	while (!reap(s, WNOHANG)) {
-		if (clock_now_us() > deadline_us)
-			fail_msg("still running after %u s; the output ends with:\n%s", limit_s,
-				 last_output(s));
+		if (clock_now_us() > deadline_us) {
+			show_last_output(s);
+			fail_msg("still running after %u s", limit_s);
+		}
 		usleep(1000);
 	}
 	return s->status;
