@@ -43,16 +43,22 @@ void run_setup(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	/* Ctrl-Alt-Del comes to us as SIGINT instead of resetting the machine. */
 	reboot(RB_DISABLE_CAD);
+	/* The console's session is ours: the end of a session's first process hangs its
+	 * terminal up, and what the command wrote last would be thrown away. */
+	setsid();
+	ioctl(STDIN_FILENO, TIOCSCTTY, 1);
+	signal(SIGTTOU, SIG_IGN);
 }
 
-/* Only in the child. The console becomes its terminal, so that Ctrl-C and job control
- * work; on a kernel without a console that fails, and the command runs all the same. */
+/* Only in the child. It gets the terminal, so that Ctrl-C and job control work; on a
+ * kernel without a console that fails, and the command runs all the same. */
 static void child_prepare(void)
 {
 	sigset_t none;
 
-	setsid();
-	ioctl(STDIN_FILENO, TIOCSCTTY, 1);
+	setpgid(0, 0);
+	tcsetpgrp(STDIN_FILENO, getpid());
+	signal(SIGTTOU, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 0);
@@ -111,7 +117,7 @@ static int child_wait(pid_t child)
 			if (reap(child, &status))
 				return status;
 		} else if (signal_number > 0) {
-			/* Its session is its process group: everything it started. */
+			/* Its process group: everything it started that made none of its own. */
 			kill(-child, stop);
 			stop = SIGKILL;
 		}
