@@ -23,12 +23,12 @@ demo: build
 
 ## make test      builds and runs every test
 test:
-	@packaging/install-packages build test images lint
+	@packaging/install-packages build test testhost images lint
 	@tests/run
 
 ## make bench     wisp beside QEMU: start-up on real KVM, boots in the test host
 bench: build
-	@packaging/install-packages build images bench
+	@packaging/install-packages build testhost images bench
 	@benches/run
 
 ## make install   into PREFIX (/usr/local), below DESTDIR

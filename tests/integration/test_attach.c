@@ -25,7 +25,7 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/session.h"
 
-enum { LIMIT_S = 100, SKIPPED = 77, RETRY_US = 20000, HISTORY_BYTES = 65536 };
+enum { LIMIT_S = 240, SKIPPED = 77, RETRY_US = 20000, HISTORY_BYTES = 65536 };
 
 #define CONSOLES "console=ttyS0 console=hvc0 reboot=k panic=-1 quiet "
 

@@ -21,7 +21,7 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/session.h"
 
-enum { LIMIT_S = 100, SKIPPED = 77 };
+enum { LIMIT_S = 240, SKIPPED = 77 };
 
 #define CONSOLE "console=ttyS0 reboot=k panic=-1 "
 

@@ -22,7 +22,7 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/session.h"
 
-enum { LIMIT_S = 100, SKIPPED = 77, SCRIPT_BYTES = 8192, MIB = 1024 * 1024 };
+enum { LIMIT_S = 240, SKIPPED = 77, SCRIPT_BYTES = 8192, MIB = 1024 * 1024 };
 
 struct guest {
 	struct session *wisp;

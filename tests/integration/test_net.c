@@ -25,7 +25,7 @@
 #include "tests/integration/session.h"
 
 enum {
-	LIMIT_S = 100,
+	LIMIT_S = 240,
 	SKIPPED = 77,
 	RETRY_MS = 10,
 	PORT = 5000,

@@ -17,7 +17,7 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/session.h"
 
-enum { LIMIT_S = 100, SKIPPED = 77, SCRIPT_BYTES = 65536 };
+enum { LIMIT_S = 240, SKIPPED = 77, SCRIPT_BYTES = 65536 };
 
 static const char *need_image(const char *name)
 {

@@ -24,7 +24,7 @@
 #include "vmm/base/clock.h"
 
 enum {
-	LIMIT_S = 100,
+	LIMIT_S = 240,
 	SKIPPED = 77,
 	RETRY_US = 20000,
 	SCRIPT_BYTES = 4096,

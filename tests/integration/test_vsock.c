@@ -25,7 +25,7 @@
 #include "tests/integration/session.h"
 
 enum {
-	LIMIT_S = 100,
+	LIMIT_S = 240,
 	SKIPPED = 77,
 	GUEST_PORT = 1000, /* where the guest echoes */
 	HOST_PORT = 2000,

@@ -2,6 +2,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,13 +14,14 @@
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"
 
+#define EMULATOR "qemu-system-x86_64"
+
 struct need {
 	const char *program, *package;
 	const char *purpose;
 };
 
 static const struct need needs[] = {
-	{ "qemu-system-x86_64", "qemu-system-x86", "emulates the machine" },
 	{ "busybox", "busybox-static", "is the guest's init" },
 	{ "apt-get", "apt", "fetches the kernel" },
 	{ "apt-cache", "apt", "names the kernel's package" },
@@ -79,6 +81,40 @@ int check_busybox(char *path, size_t len)
 	return elf_is_static(path) ? 0 : -ENOEXEC;
 }
 
+/* The images' folder beside the one that this program is in. */
+static int images_beside(char *path, size_t len)
+{
+	ssize_t n = readlink("/proc/self/exe", path, len - 1);
+
+	if (n < 0)
+		return -errno;
+	path[n] = '\0';
+	for (int up = 0; up < 2; up++) {
+		char *slash = strrchr(path, '/');
+
+		if (!slash)
+			return -ENOENT;
+		*slash = '\0';
+	}
+	n = (ssize_t)strlen(path);
+	return (size_t)snprintf(path + n, len - (size_t)n, "/images") < len - (size_t)n ? 0
+											: -ENOENT;
+}
+
+int check_emulator(char *path, size_t len, struct error *e)
+{
+	const char *images = getenv("WISP_IMAGES");
+	char beside[PATH_MAX];
+
+	if (!images && images_beside(beside, sizeof(beside)) == 0)
+		images = beside;
+	if (!images || (size_t)snprintf(path, len, "%s/" EMULATOR, images) >= len ||
+	    access(path, X_OK) < 0)
+		return error_set(e, -ENOENT, EMULATOR, "guest-images/build emulator makes it",
+				 "there is no emulator in %s", images ? images : "WISP_IMAGES");
+	return 0;
+}
+
 static int check_need(const struct need *n, struct error *e)
 {
 	char path[4096], hint[128];
@@ -95,7 +131,8 @@ static int check_need(const struct need *n, struct error *e)
 
 int check_programs(struct error *e)
 {
-	int r = 0;
+	char path[PATH_MAX];
+	int r = check_emulator(path, sizeof(path), e);
 
 	for (size_t i = 0; r == 0 && i < sizeof(needs) / sizeof(needs[0]); i++)
 		r = check_need(&needs[i], e);
@@ -106,8 +143,13 @@ unsigned check_report(FILE *to)
 {
 	struct error e = { 0 };
 	struct kernel kernel;
-	char line[1024];
+	char line[1024], path[PATH_MAX];
 	unsigned missing = 0;
+
+	if (check_emulator(path, sizeof(path), &e) < 0) {
+		fprintf(to, "%s\n", error_line(&e, line, sizeof(line)));
+		missing++;
+	}
 
 	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
 		if (check_need(&needs[i], &e) == 0)

@@ -18,4 +18,8 @@ int check_programs(struct error *e);
  * -ENOEXEC: only one that needs libraries, which a RAM disk has not. */
 int check_busybox(char *path, size_t len);
 
+/* Writes the path of the emulator that guest-images/build made: in WISP_IMAGES, or beside
+ * this program's folder. 0, or -ENOENT and *e. */
+int check_emulator(char *path, size_t len, struct error *e);
+
 #endif

@@ -5,8 +5,7 @@
 # tells the outside how it ended. The command's output goes through pipes, since a
 # virtio port can be opened only once and a program may reopen /dev/stderr.
 #
-# The job sets `token`, `self` (wisp-testhost) and `modules`, and defines mount_shares
-# and run_command.
+# The job sets `token` and `modules`, and defines mount_shares and run_command.
 
 die() {
 	echo "testhost: $*"
@@ -69,29 +68,13 @@ port() {
 	done
 }
 
-# Until the first KVM machine is there, one processor runs: hold.c says why.
-hold_kvm() {
-	[ -c /dev/kvm ] || return
-	mkfifo /run/testhost/held
-	"$self" hold >/run/testhost/held &
-	hold_pid=$!
-	read -r held </run/testhost/held
-	[ "$held" = held ] || die "cannot make a KVM machine"
-}
-
-start_processors() {
-	for online in /sys/devices/system/cpu/cpu*/online; do
-		[ "$online" -ef /sys/devices/system/cpu/cpu0/online ] || echo 1 >"$online"
-	done
-}
-
-# Ends every process but init, the one that holds KVM and the two that carry output. A process with an
-# executable is one of user space. Says whether there was one.
+# Ends every process but init and the two that carry output. A process with an executable
+# is one of user space. Says whether there was one.
 kill_rest() {
 	found=1
 	for dir in /proc/[0-9]*; do
 		pid=${dir#/proc/}
-		case $pid in 1 | "$hold_pid" | "$out_pid" | "$err_pid") continue ;; esac
+		case $pid in 1 | "$out_pid" | "$err_pid") continue ;; esac
 		[ -e "$dir/exe" ] || continue
 		kill -9 "$pid"
 		found=0
@@ -115,8 +98,6 @@ for module in $modules; do
 	modprobe "$module" || die "cannot load the module $module"
 done
 mount_shares
-hold_kvm
-start_processors
 
 mkfifo /run/testhost/stdout /run/testhost/stderr
 exec 3>"$(port stdout)" 4>"$(port stderr)"

@@ -14,7 +14,7 @@
 
 static void put_quoted(FILE *f, const char *word)
 {
-	fputc('\'', f);
+	fputs(" '", f);
 	for (; *word; word++) {
 		if (*word == '\'')
 			fputs("'\\''", f);
@@ -22,12 +22,6 @@ static void put_quoted(FILE *f, const char *word)
 			fputc(*word, f);
 	}
 	fputc('\'', f);
-}
-
-static void put_word(FILE *f, const char *word)
-{
-	fputc(' ', f);
-	put_quoted(f, word);
 }
 
 static void put_modules(FILE *f, const struct options *o)
@@ -43,7 +37,7 @@ static void put_shares(FILE *f, const struct options *o)
 	fputs("mount_shares()\n{\n\t:\n", f);
 	for (unsigned i = 0; i < o->nshares; i++) {
 		fprintf(f, "\tmount_share share%u", i);
-		put_word(f, o->shares[i]);
+		put_quoted(f, o->shares[i]);
 		fputc('\n', f);
 	}
 	fputs("}\n", f);
@@ -52,16 +46,16 @@ static void put_shares(FILE *f, const struct options *o)
 static void put_command(FILE *f, const struct options *o, const struct job_context *context)
 {
 	fputs("run_command()\n{\n\tcd", f);
-	put_word(f, context->cwd);
+	put_quoted(f, context->cwd);
 	fputs(" || exit 125\n\texec /usr/bin/env -i", f);
 	for (char *const *at = context->environ; *at; at++) {
 		if (strchr(*at, '='))
-			put_word(f, *at);
+			put_quoted(f, *at);
 	}
 	/* Between env and the command, whose name may hold a '=', stands setsid. */
 	fputs(" WISP_TESTHOST=1 /usr/bin/setsid --", f);
 	for (char *const *at = o->command; *at; at++)
-		put_word(f, *at);
+		put_quoted(f, *at);
 	fputs("\n}\n", f);
 }
 
@@ -71,9 +65,7 @@ int job_text(const struct options *o, const struct job_context *context, char **
 
 	if (!f)
 		return -ENOMEM;
-	fprintf(f, "token=%s\nself=", context->token);
-	put_quoted(f, context->self);
-	fputc('\n', f);
+	fprintf(f, "token=%s\n", context->token);
 	put_modules(f, o);
 	put_shares(f, o);
 	put_command(f, o, context);

@@ -7,7 +7,6 @@
 struct options;
 
 struct job_context {
-	const char *self;     /* path of this program */
 	const char *cwd;      /* where the command runs */
 	char *const *environ; /* NULL-ended */
 	const char *token;    /* ends the output streams: endmark.h */

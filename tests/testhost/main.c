@@ -8,7 +8,6 @@
  *   qemu.c     the machine's command line  run.c      its life, and the output's way
  *   process.c  children that die with us   endmark.c  where a stream ends
  *   tsc.c      how fast its counters run
- *   hold.c     inside: the machine that keeps KVM from changing the kernel
  *
  * docs/testhost.md says what it is for.
  */
@@ -17,7 +16,6 @@
 #include <string.h>
 
 #include "tests/testhost/check.h"
-#include "tests/testhost/hold.h"
 #include "tests/testhost/kernel.h"
 #include "tests/testhost/options.h"
 #include "tests/testhost/process.h"
@@ -58,19 +56,6 @@ static int prepare(struct interrupt *i, struct kernel *ret, struct error *e)
 	return r < 0 ? r : kernel_prepare(i, ret, e);
 }
 
-/* An emulated host that stands still is no verdict on the command. */
-static int run_tries(const struct options *o, const struct kernel *kernel, struct interrupt *i,
-		     struct error *e)
-{
-	int r = run_command(o, kernel, i, e);
-
-	for (unsigned n = 2; r == RUN_TIMED_OUT && n <= o->tries; n++) {
-		fprintf(stderr, "wisp-testhost: starting over, try %u of %u\n", n, o->tries);
-		r = run_command(o, kernel, i, e);
-	}
-	return r;
-}
-
 static int command_run(char *const args[], struct interrupt *i)
 {
 	struct error e = { 0 };
@@ -87,7 +72,7 @@ static int command_run(char *const args[], struct interrupt *i)
 		r = prepare(i, &kernel, &e);
 	if (r == 0) {
 		e.code = 0;
-		r = run_tries(&o, &kernel, i, &e);
+		r = run_command(&o, &kernel, i, &e);
 	}
 	options_clear(&o);
 	return r < 0 ? report(&e, RUN_HOST_DIED) : r;
@@ -117,22 +102,12 @@ static int command_check(char *const args[], struct interrupt *i)
 	return check_report(stdout) ? EXIT_FAILED : 0;
 }
 
-static int command_hold(char *const args[], struct interrupt *i)
-{
-	struct error e = { 0 };
-	int r = refuse_arguments(args);
-
-	(void)i;
-	return r != 0 || hold_kvm(&e) == 0 ? r : report(&e, EXIT_FAILED);
-}
-
 static int command_help(char *const args[], struct interrupt *i);
 
 static const struct command commands[] = {
 	{ "run", "[OPTION]... -- CMD [ARG]...   run CMD in the test host", command_run },
 	{ "prepare", "fetch the newest kernel now rather than at the first run", command_prepare },
 	{ "check", "say what the machine lacks, and how to install it", command_check },
-	{ "hold", "used inside the test host: keep one KVM machine for ever", command_hold },
 	{ "help", "this text", command_help },
 };
 

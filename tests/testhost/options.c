@@ -14,7 +14,6 @@ enum {
 	MEM_MIN_MIB = 256,
 	MEM_MAX_MIB = 1024 * 1024,
 	TIMEOUT_MAX_S = 24 * 60 * 60,
-	TRIES_MAX = 9,
 	SMP_DEFAULT = 2,
 	MEM_DEFAULT_MIB = 2048,
 	TIMEOUT_DEFAULT_S = 600,
@@ -77,11 +76,6 @@ static int set_mem(struct options *o, const char *value, struct error *e)
 	return parse_number("--mem", value, MEM_MIN_MIB, MEM_MAX_MIB, &o->mem_mib, e);
 }
 
-static int set_tries(struct options *o, const char *value, struct error *e)
-{
-	return parse_number("--tries", value, 1, TRIES_MAX, &o->tries, e);
-}
-
 static int set_timeout(struct options *o, const char *value, struct error *e)
 {
 	return parse_number("--timeout", value, 1, TIMEOUT_MAX_S, &o->timeout_s, e);
@@ -136,7 +130,6 @@ static const struct option_row rows[] = {
 	{ "--smp", "N", "CPUs (2; with --icount 1)", set_smp },
 	{ "--mem", "MIB", "memory (2048)", set_mem },
 	{ "--timeout", "S", "seconds until it is ended with exit code 124 (600)", set_timeout },
-	{ "--tries", "N", "start over when time is up, N runs at most (1)", set_tries },
 	{ "--share", "DIR", "mount DIR read-write, at its own path", add_share },
 	{ "--module", "NAME", "load a kernel module before CMD runs", add_module },
 	{ "--cpu", "MODEL", "processor model (EPYC)", set_cpu },
@@ -174,7 +167,6 @@ int options_parse(char *const argv[], struct options *o, struct error *e)
 
 	*o = (struct options){ .mem_mib = MEM_DEFAULT_MIB,
 			       .timeout_s = TIMEOUT_DEFAULT_S,
-			       .tries = 1,
 			       .cpu = "EPYC" };
 	for (; *at && **at == '-'; at++) {
 		const char *value;

@@ -17,7 +17,6 @@ struct options {
 	unsigned smp; /* 0: not given */
 	unsigned mem_mib;
 	unsigned timeout_s;		  /* of the whole run */
-	unsigned tries;			  /* runs, as long as time is up */
 	const char *cpu;		  /* QEMU's name of the processor model */
 	char *shares[OPTIONS_SHARES_MAX]; /* absolute; owned */
 	unsigned nshares;

@@ -23,11 +23,10 @@
  * cost it dearly. panic=-1 and -no-reboot: a panic ends QEMU. tsc=reliable: the
  * emulated processors read one counter, which a kernel that cannot know that would
  * give up for the HPET, at twice the cost and without a stable clock for guests.
- * maxcpus=1: init starts the others, as hold.c explains. no_timer_check: the kernel
- * would wait for a few ticks in a time that a busy machine may not give to the
- * emulator, and panic. */
+ * no_timer_check: the kernel would wait for a few ticks in a time that a busy machine
+ * may not give to the emulator, and panic. */
 static const char kernel_command_line[] =
-	"console=ttyS0 reboot=t panic=-1 mitigations=off tsc=reliable maxcpus=1 no_timer_check";
+	"console=ttyS0 reboot=t panic=-1 mitigations=off tsc=reliable no_timer_check";
 
 enum {
 	ICOUNT_TSC_KHZ = 1000000, /* an instruction count in ns */
@@ -111,7 +110,9 @@ static void add_stream(struct args *a, const char *name, int fd)
 static void add_machine(struct args *a, const struct options *o)
 {
 	add(a, "-machine", "q35%s", o->vfio ? ",kernel_irqchip=off" : "");
-	add(a, "-accel", "tcg,thread=%s", o->icount ? "single" : "multi");
+	/* Processors that run at once execute now and then what another one has just
+	 * overwritten (the breakpoints by which Linux patches itself), for ever. */
+	add(a, "-accel", "tcg,thread=single");
 	/* check=off: no warning for each feature that the emulator lacks. */
 	add(a, "-cpu", "%s,check=off", o->cpu);
 	add(a, "-smp", "%u", o->smp);
@@ -124,7 +125,7 @@ static void add_machine(struct args *a, const struct options *o)
 	 * device to pass on before those that take the first free slot. */
 	if (o->vfio) {
 		add(a, "-device", "intel-iommu,caching-mode=on");
-		add(a, "-device", "e1000e,addr=4");
+		add(a, "-device", "e1000e,addr=4,romfile=");
 	}
 }
 
@@ -135,11 +136,14 @@ int qemu_args(const struct options *o, const struct qemu_wiring *w, char ***ret,
 	struct args a = { 0 };
 	char tag[32];
 
-	push(&a, strdup("qemu-system-x86_64"));
+	push(&a, strdup(w->emulator));
 	push(&a, strdup("-nodefaults"));
 	push(&a, strdup("-no-user-config"));
 	push(&a, strdup("-no-reboot"));
 	add_machine(&a, o);
+	/* Debian's firmware. */
+	add(&a, "-L", "/usr/share/seabios");
+	add(&a, "-L", "/usr/share/qemu");
 	add(&a, "-display", "none");
 	add(&a, "-serial", "stdio");
 	add(&a, "-kernel", "%s", w->kernel->image);

@@ -7,6 +7,7 @@ struct kernel;
 struct options;
 
 struct qemu_wiring {
+	const char *emulator; /* check_emulator() */
 	const struct kernel *kernel;
 	int initrd_fd;		  /* readable through /proc/self/fd */
 	int stdout_fd, stderr_fd; /* sockets: the guest's end of each stream */

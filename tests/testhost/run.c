@@ -94,19 +94,15 @@ static int stream_open(struct stream *s, int to, const char *token, struct error
 static int make_initrd(struct run *r, const struct kernel *k, const char *token, struct error *e)
 {
 	char busybox[PATH_MAX], *cwd = getcwd(NULL, 0), *job = NULL;
-	char *self = realpath("/proc/self/exe", NULL);
 	struct initrd_source from = { .kernel = k, .busybox = busybox };
 	int ret;
 
-	if (!cwd || !self) {
-		ret = error_errno(e, NULL, NULL, "cannot find %s",
-				  cwd ? "this program's file" : "the working directory");
+	if (!cwd) {
+		ret = error_errno(e, NULL, NULL, "cannot find the working directory");
 		goto done;
 	}
 
-	const struct job_context context = {
-		.self = self, .cwd = cwd, .environ = environ, .token = token
-	};
+	const struct job_context context = { .cwd = cwd, .environ = environ, .token = token };
 
 	ret = job_text(r->options, &context, &job, &from.job_len);
 	if (ret < 0) {
@@ -121,7 +117,6 @@ static int make_initrd(struct run *r, const struct kernel *k, const char *token,
 		ret = initrd_create(&from, &r->initrd_fd, e);
 done:
 	free(job);
-	free(self);
 	free(cwd);
 	return ret;
 }
@@ -129,12 +124,20 @@ done:
 static int start_qemu(struct run *r, const struct kernel *k, struct error *e)
 {
 	const int keep[] = { r->initrd_fd, r->out.guest_end, r->err.guest_end };
-	const struct qemu_wiring wiring = { .kernel = k,
+	char emulator[PATH_MAX];
+	int ret = check_emulator(emulator, sizeof(emulator), e);
+
+	if (ret < 0)
+		return ret;
+
+	const struct qemu_wiring wiring = { .emulator = emulator,
+					    .kernel = k,
 					    .initrd_fd = r->initrd_fd,
 					    .stdout_fd = r->out.guest_end,
 					    .stderr_fd = r->err.guest_end };
 	char **argv = NULL;
-	int ret = qemu_args(r->options, &wiring, &argv, e);
+
+	ret = qemu_args(r->options, &wiring, &argv, e);
 
 	if (ret < 0)
 		return ret;

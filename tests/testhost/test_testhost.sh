@@ -99,10 +99,6 @@ case_timeout() {
 	host --timeout 1 -- sleep infinity
 	expect "exit code" 124 "$code"
 	grep -q 'not done after 1 s' "$scratch/err" || fail "no message"
-	host --timeout 1 --tries 3 -- sleep infinity
-	expect "exit code" 124 "$code"
-	expect "runs" 3 "$(grep -c 'not done after 1 s' "$scratch/err")"
-	grep -q 'try 3 of 3' "$scratch/err" || fail "no word of the tries"
 }
 
 case_panic() {

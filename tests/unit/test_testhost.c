@@ -177,16 +177,13 @@ static void test_job_quotes(void **state)
 			     .nmodules = 1,
 			     .shares = { (char[]){ "/a b" } },
 			     .nshares = 1 };
-	const struct job_context context = {
-		.self = "/b in", .cwd = "/c'd", .environ = env, .token = token
-	};
+	const struct job_context context = { .cwd = "/c'd", .environ = env, .token = token };
 	char *text = NULL;
 	size_t len;
 
 	(void)state;
 	assert_int_equal(job_text(&o, &context, &text, &len), 0);
 	assert_int_equal(strlen(text), len);
-	assert_non_null(strstr(text, "\nself='/b in'\n"));
 	assert_non_null(strstr(text, "modules=' tun vfio-pci'\n"));
 	assert_non_null(strstr(text, "mount_share share0 '/a b'\n"));
 	assert_non_null(strstr(text, "cd '/c'\\''d' || exit 125\n"));
