@@ -232,14 +232,18 @@ static void wait_until_gone(const struct guest *g, const char *field, const char
 	}
 }
 
+/* A node is there a moment before its device can be opened. */
+#define READABLE "readable() { head -c 1 $1 >/dev/null 2>&1; }\n"
+
 /* A file system is made on a disk that came; what was written is there when the disk
  * comes again, under another name. A second one comes and goes many times. */
 static void come_and_go(const char *kernel, const char *initrd)
 {
 	const char *first = fixture_disk("first.raw", "", DISK_BYTES);
 	const char *second = fixture_disk("second.raw", "SECOND", DISK_BYTES);
-	struct guest g = boot_script(kernel, initrd,
-				     "there() { until [ -b /dev/$1 ]; do sleep 0.1; done; }\n"
+	struct guest g =
+		boot_script(kernel, initrd,
+			    READABLE "there() { until readable /dev/$1; do sleep 0.1; done; }\n"
 				     "gone() { while [ -b /dev/$1 ]; do sleep 0.1; done; }\n"
 				     "mkdir -p /mnt; echo armed; there vdb\n"
 				     "mke2fs /dev/vdb >/dev/null && mount -t ext4 /dev/vdb /mnt\n"
@@ -250,7 +254,7 @@ static void come_and_go(const char *kernel, const char *initrd)
 				     "umount /mnt\n"
 				     "for i in 1 2 3 4 5 6 7; do there vdc; head -c 6 /dev/vdc\n"
 				     "echo -$i; gone vdc; echo gone-$i; done; exit\n",
-				     "");
+			    "");
 
 	session_expect(g.wisp, "armed", LIMIT_S);
 	assert_int_equal(plug(&g, "first", first), 204);
@@ -321,8 +325,9 @@ static void test_hotplug_net(void **state)
 static void test_hotplug_pmem(void **state)
 {
 	const char *file = fixture_disk("pmem.raw", "", DISK_BYTES);
-	struct guest g = boot_script("vmlinuz-cloud", "initrd-cloud",
-				     "there() { until [ -b /dev/pmem* ]; do sleep 0.1; done; }\n"
+	struct guest g =
+		boot_script("vmlinuz-cloud", "initrd-cloud",
+			    READABLE "there() { until readable /dev/pmem*; do sleep 0.1; done; }\n"
 				     "gone() { while [ -b /dev/pmem* ]; do sleep 0.1; done; }\n"
 				     "mkdir -p /mnt; echo armed; there\n"
 				     "mke2fs -b 4096 /dev/pmem* >/dev/null\n"
@@ -332,7 +337,7 @@ static void test_hotplug_pmem(void **state)
 				     "mount -t ext4 -o dax=always /dev/pmem* /mnt\n"
 				     "seq 100000 | cmp - /mnt/numbers && echo read-back\n"
 				     "umount /mnt; exit\n",
-				     "");
+			    "");
 
 	(void)state;
 	session_expect(g.wisp, "armed", LIMIT_S);
