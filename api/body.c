@@ -198,17 +198,12 @@ static int store_enum(const struct body_field *f, const json_t *v, void *config,
 	int index = name_index(f->names, name);
 
 	if (index >= 0) {
-		if (f->size)
-			*(uint32_t *)at(config, f->offset) = (uint32_t)index;
+		*(uint32_t *)at(config, f->offset) = (uint32_t)index;
 		return 0;
 	}
 	while (f->names[count])
 		count++;
 	expected_names(expected, sizeof(expected), variant_name, f->names, count);
-	if (name_index(f->later, name) >= 0)
-		return error_set(err, -EOPNOTSUPP, f->name, expected,
-				 "%s `%s` is not supported by this version of wisp.", f->name,
-				 name);
 	return error_set(err, -EBADMSG, f->name, NULL, "unknown variant `%s`, %s",
 			 show_name(name, shown), expected);
 }
@@ -334,7 +329,7 @@ static json_t *write_string(const struct body_field *f, const void *config)
 
 static json_t *write_enum(const struct body_field *f, const void *config)
 {
-	return json_string(f->names[f->size ? *(const uint32_t *)at_const(config, f->offset) : 0]);
+	return json_string(f->names[*(const uint32_t *)at_const(config, f->offset)]);
 }
 
 static json_t *write_object(const struct body_field *f, const void *config)
@@ -538,10 +533,16 @@ int body_read_text(const struct body_table *t, const char *text, size_t len, uns
 	return r;
 }
 
+/* A field without a mark is always there, unless it is hidden. */
+static bool is_given(const struct body_field *f, const void *config)
+{
+	return f->mark && f->type != BODY_ARRAY && *(const bool *)at_const(config, f->mark);
+}
+
 /* What a field writes: null when its mark says that it was never given. */
 static json_t *write_field(const struct body_field *f, const void *config)
 {
-	if (f->mark && f->type != BODY_ARRAY && !*(const bool *)at_const(config, f->mark))
+	if (f->mark && f->type != BODY_ARRAY && !is_given(f, config))
 		return json_null();
 	return type_ops[f->type].write(f, config);
 }
@@ -553,7 +554,7 @@ json_t *body_write(const struct body_table *t, const void *config)
 	for (size_t i = 0; object && i < t->nfields; i++) {
 		const struct body_field *f = &t->fields[i];
 
-		if (f->hidden)
+		if (f->hidden && !is_given(f, config))
 			continue;
 		if (json_object_set_new(object, f->name, write_field(f, config)) < 0) {
 			json_decref(object);

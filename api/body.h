@@ -23,7 +23,7 @@ enum body_type {
 	BODY_U64,     /* uint64_t, from min to max */
 	BODY_STRING,  /* char[size]: min to size - 1 bytes */
 	BODY_ID,      /* as BODY_STRING, of letters, digits and "_" */
-	BODY_ENUM,    /* uint32_t: the index in names; size 0: checked, not kept */
+	BODY_ENUM,    /* uint32_t: the index in names */
 	BODY_OBJECT,  /* the struct of another table, in place */
 	BODY_STRINGS, /* up to max strings of 1 to len - 1 bytes, char[max][len], size in all;
 			 mark is their count */
@@ -43,9 +43,8 @@ struct body_field {
 	uint64_t min, max;
 	bool required;
 	bool nullable;		  /* null is the same as absent, and what an empty string writes */
-	bool hidden;		  /* read, never written */
+	bool hidden;		  /* written only when its mark says that it was given */
 	const char *const *names; /* BODY_ENUM: accepted, NULL-ended */
-	const char *const *later; /* BODY_ENUM: Firecracker's, refused; NULL-ended or NULL */
 	const struct body_table *table;
 	const char *fault;  /* Firecracker's text for an impossible value, or NULL */
 	const char *absent; /* its text for a missing one; NULL: "missing field" */

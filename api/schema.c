@@ -29,9 +29,11 @@ static const char *const io_engine_names[] = {
 	[IO_ENGINE_ASYNC] = "Async",
 	NULL,
 };
-static const char *const cpu_template_names[] = { "None", NULL };
-static const char *const cpu_template_later[] = {
-	"C3", "T2", "T2S", "T2CL", "T2A", "V1N1", NULL,
+static const char *const cpu_template_names[] = {
+	[CPU_TEMPLATE_NONE] = "None", [CPU_TEMPLATE_C3] = "C3",
+	[CPU_TEMPLATE_T2] = "T2",     [CPU_TEMPLATE_T2S] = "T2S",
+	[CPU_TEMPLATE_T2CL] = "T2CL", [CPU_TEMPLATE_T2A] = "T2A",
+	[CPU_TEMPLATE_V1N1] = "V1N1", NULL,
 };
 static const char *const action_names[] = {
 	[ACTION_INSTANCE_START] = "InstanceStart",
@@ -206,10 +208,11 @@ static const struct body_field machine_fields[] = {
 	  .names = huge_pages_names },
 	{ .name = "cpu_template",
 	  .type = BODY_ENUM,
+	  PLACE(machine_config, cpu_template),
+	  MARK(machine_config, has_cpu_template),
 	  .nullable = true,
 	  .hidden = true,
-	  .names = cpu_template_names,
-	  .later = cpu_template_later },
+	  .names = cpu_template_names },
 };
 static const struct machine_config machine_default = MACHINE_CONFIG_DEFAULT;
 const struct body_table body_machine = {

@@ -55,6 +55,8 @@ struct machine_config {
 	bool smt;	       /* two threads a core; vcpu_count is then 1 or even */
 	bool track_dirty_pages;
 	uint32_t huge_pages; /* enum huge_pages */
+	bool has_cpu_template;
+	uint32_t cpu_template; /* enum cpu_template_name */
 };
 
 /* Firecracker's defaults: 1 vCPU, 128 MiB. */

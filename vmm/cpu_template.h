@@ -21,6 +21,17 @@ enum {
 	CPU_TEMPLATE_BITMAP = 112, /* of a bitmap's: 64 bits and some underscores */
 };
 
+/* Templates that need no more than a name; Firecracker's. */
+enum cpu_template_name {
+	CPU_TEMPLATE_NONE,
+	CPU_TEMPLATE_C3,
+	CPU_TEMPLATE_T2,
+	CPU_TEMPLATE_T2S,
+	CPU_TEMPLATE_T2CL,
+	CPU_TEMPLATE_T2A,
+	CPU_TEMPLATE_V1N1, /* arm64's */
+};
+
 /* As it was asked for: texts. */
 struct cpuid_register_config {
 	uint32_t reg;			  /* eax, ebx, ecx, edx */

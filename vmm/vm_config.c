@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/balloon.h"
+#include "vmm/arch/arch.h"
 #include "vmm/base/fd.h"
 #include "vmm/config_check.h"
 #include "vmm/live.h"
@@ -50,6 +51,13 @@ int vm_put_metrics(struct vm *vm, const struct metrics_config *c, struct error *
 	return r < 0 ? r : metrics_open(vm->options.metrics, c, err);
 }
 
+static void set_template(struct vm *vm, struct cpu_template *t)
+{
+	free(vm->cpu_template);
+	vm->cpu_template = t;
+}
+
+/* Of one that has a name and one of the user's own, the last counts. */
 int vm_put_cpu(struct vm *vm, const struct cpu_config *c, struct error *err)
 {
 	struct cpu_template *t;
@@ -64,9 +72,25 @@ int vm_put_cpu(struct vm *vm, const struct cpu_config *c, struct error *err)
 		free(t);
 		return r;
 	}
-	free(vm->cpu_template);
-	vm->cpu_template = t;
+	set_template(vm, t);
+	vm->machine_config.has_cpu_template = false;
+	vm->machine_config.cpu_template = CPU_TEMPLATE_NONE;
 	return 0;
+}
+
+/* *ret: the template that a machine is asked to have by name, for the caller to free. */
+static int name_template(const struct machine_config *c, struct cpu_template **ret,
+			 struct error *err)
+{
+	struct cpu_template *t = malloc(sizeof(*t));
+	int r = t ? arch_named_template((enum cpu_template_name)c->cpu_template, t, err)
+		  : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+
+	if (r < 0)
+		free(t);
+	else
+		*ret = t;
+	return r;
 }
 
 int vm_put_boot_source(struct vm *vm, const struct boot_source_config *c, struct error *err)
@@ -132,15 +156,23 @@ int vm_put_serial(struct vm *vm, const struct serial_config *c, struct error *er
 
 int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *err)
 {
+	bool had_name = vm->machine_config.has_cpu_template;
+	struct cpu_template *t = NULL;
 	int r = vm_check_not_started(vm, err);
 
 	if (r == 0)
 		r = config_check_machine(c, err);
 	if (r == 0)
 		r = check_holds_balloon(vm, c, err);
+	if (r == 0 && c->cpu_template != CPU_TEMPLATE_NONE)
+		r = name_template(c, &t, err);
 	if (r < 0)
 		return r;
+	/* One of the user's own stays until a name takes its place. */
+	if (had_name || c->has_cpu_template)
+		set_template(vm, t);
 	vm->machine_config = *c;
+	vm->machine_config.has_cpu_template = t != NULL;
 	return 0;
 }
 

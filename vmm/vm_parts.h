@@ -26,7 +26,7 @@ struct vm {
 	int serial_fd; /* -1: standard output */
 	struct token_bucket serial_limit;
 	struct machine_config machine_config;
-	struct cpu_template *cpu_template; /* NULL: none */
+	struct cpu_template *cpu_template; /* the one given last, by whichever name; NULL: none */
 	struct slots *slots;
 	struct notices *notices; /* NULL: nobody wants to know */
 

@@ -345,6 +345,10 @@ static void test_cpu_template(void **state)
 
 	(void)state;
 	configure("cpuid");
+	expect("PATCH", "/machine-config", "{\"cpu_template\": \"V1N1\"}", 400,
+	       "CPU vendor mismatched between actual CPU and CPU template.");
+	expect("PATCH", "/machine-config", "{\"cpu_template\": \"None\"}", 204, "");
+	expect("GET", "/machine-config", NULL, 200, "\"huge_pages\":\"None\"}");
 	put("/cpu-config", no_leaf);
 	expect("PUT", "/actions", START, 400, "CPUID entry not supported by KVM: Leaf: 0x12345");
 	put("/cpu-config", no_msr);

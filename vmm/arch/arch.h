@@ -12,12 +12,12 @@
 #include "devices/bus.h"
 #include "devices/stop.h"
 #include "vmm/base/error.h"
+#include "vmm/cpu_template.h"
 #include "vmm/gsi.h"
 #include "vmm/kvm.h"
 #include "vmm/memory/gmem.h"
 #include "vmm/timeline.h"
 
-struct cpu_template; /* vmm/cpu_template.h */
 struct pci_bus;
 struct pci_hotplug;
 struct serial;
@@ -106,6 +106,10 @@ int arch_boot_load(const struct arch_boot_config *config, struct arch_boot *ret,
 
 /* Appends to the command line what the kernel must be told of device n. */
 int arch_describe_virtio(char *word, size_t len, unsigned n);
+
+/* The template of this name. 0 and *ret, or -EOPNOTSUPP when it is not for the processor
+ * of this host. */
+int arch_named_template(enum cpu_template_name name, struct cpu_template *ret, struct error *err);
 
 /* What the guest's processors look like; computed once a machine. */
 struct arch_cpu_config {

@@ -5,8 +5,21 @@
 #include <sys/ioctl.h>
 
 #include "vmm/arch/x86_64/cpuid.h"
+#include "vmm/arch/x86_64/named_template.h"
 #include "vmm/arch/x86_64/state.h"
 #include "vmm/arch/x86_64/template.h"
+
+int arch_named_template(enum cpu_template_name name, struct cpu_template *ret, struct error *err)
+{
+	struct host_cpu host;
+	int r;
+
+	named_template_host(&host);
+	r = named_template_check(name, &host, err);
+	if (r == 0)
+		named_template_make(name, ret);
+	return r;
+}
 
 struct arch_cpus {
 	struct cpuid_topology topology;
