@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -51,6 +52,8 @@ struct machine {
 
 	struct loop *loop;
 	struct timeline *timeline;
+	const struct thread_filters *filters;
+	enum thread_role role;
 	struct stop_sink ended;
 	struct gone_sink gone;
 	int stop_fd; /* signalled by the vCPU that first asked to stop */
@@ -214,6 +217,7 @@ static int create_vcpus(struct machine *m, const struct machine_spec *spec, stru
 		.mmio = m->mmio,
 		.stop = { on_guest_stop, m },
 		.timeline = m->timeline,
+		.filters = m->filters,
 	};
 	struct arch_cpu_config model = {
 		.vcpus = config.count,
@@ -356,6 +360,8 @@ int machine_create(const struct machine_spec *spec, struct machine **ret, struct
 	m->kvm.fd = m->kvm.vm_fd = m->stop_fd = -1;
 	m->loop = spec->loop;
 	m->timeline = spec->timeline;
+	m->filters = spec->filters;
+	m->role = spec->role;
 	m->ended = spec->ended;
 	m->gone = spec->gone;
 	m->device_count = spec->device_count;
@@ -372,9 +378,24 @@ int machine_create(const struct machine_spec *spec, struct machine **ret, struct
 	return 0;
 }
 
+static int confine(const struct machine *m, struct error *err)
+{
+	int r = m->role < THREAD_ROLES ? thread_filter_install(m->filters, m->role) : 0;
+
+	return r < 0 ? error_set(err, r, "seccomp-filter", "does the kernel have seccomp?",
+				 "cannot confine the main thread: %s", strerror(-r))
+		     : 0;
+}
+
 int machine_start(struct machine *m, struct error *err)
 {
-	return vcpus_start(m->vcpus, err);
+	int r = vcpus_start(m->vcpus, err);
+
+	if (r == 0)
+		r = confine(m, err);
+	if (r == 0)
+		r = vcpus_release(m->vcpus, err);
+	return r;
 }
 
 void machine_destroy(struct machine *m)

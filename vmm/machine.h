@@ -36,6 +36,8 @@ struct machine_spec {
 	int debug_exit_port;
 	struct loop *loop;
 	struct timeline *timeline;
+	const struct thread_filters *filters; /* NULL: no thread is confined */
+	enum thread_role role;		      /* the main thread's; THREAD_ROLES: it is already */
 	/* Called once on the main thread when the guest ended. */
 	struct stop_sink ended;
 };
@@ -43,7 +45,7 @@ struct machine_spec {
 /* Everything in place, no guest instruction executed. */
 int machine_create(const struct machine_spec *spec, struct machine **ret, struct error *err);
 
-/* Lets the vCPUs run. */
+/* Confines every thread, for good, and lets the vCPUs run. */
 int machine_start(struct machine *m, struct error *err);
 
 /* Accepts NULL. Ends the vCPUs, drains the console, frees everything. */

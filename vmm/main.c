@@ -1,7 +1,7 @@
 /* main.c - wisp: one microVM, from the command line to the exit status.
  *
  * In order: signals blocked (before any thread exists, so that every thread
- * inherits the mask), options, log, report file, loop, machine, API socket,
+ * inherits the mask), options, log, report file, filters, loop, machine, API socket,
  * configuration file and start, signalfd, loop. A signal that arrives earlier stays
  * pending until the signalfd is read. With --config-file and --no-api the way to
  * the first guest instruction is only the log's setup, an epoll and the file: it
@@ -32,6 +32,7 @@
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
+#include "vmm/base/thread_filter.h"
 #include "vmm/events.h"
 #include "vmm/host_check.h"
 #include "vmm/logger.h"
@@ -62,6 +63,7 @@ enum { SIGNALS_COUNT = sizeof(signals) / sizeof(signals[0]) };
 struct program {
 	struct logger *logger;
 	struct metrics *metrics;
+	struct thread_filters *own_filters; /* of --seccomp-filter */
 	int report_fd, signal_fd;
 	struct loop *loop;
 	struct vm *vm;
@@ -198,6 +200,24 @@ static int open_metrics(const struct options *o, struct program *p, struct error
 	return r;
 }
 
+static int prepare_filters(const struct options *o, struct program *p, struct error *err)
+{
+	int r = 0;
+
+	if (o->no_seccomp)
+		return 0;
+	if (o->seccomp_filter)
+		r = thread_filters_load(o->seccomp_filter, &p->own_filters, err);
+	return r < 0 ? r : thread_filters_prepare(err);
+}
+
+static const struct thread_filters *chosen_filters(const struct options *o, const struct program *p)
+{
+	if (o->no_seccomp)
+		return NULL;
+	return p->own_filters ? p->own_filters : thread_filters_builtin();
+}
+
 static int create_machine(const struct options *o, struct program *p, struct error *err)
 {
 	const struct vm_options vm_options = {
@@ -210,6 +230,7 @@ static int create_machine(const struct options *o, struct program *p, struct err
 		.logger = p->logger,
 		.metrics = p->metrics,
 		.events = o->no_api ? NULL : &p->events,
+		.filters = chosen_filters(o, p),
 	};
 	int r = loop_create(&p->loop);
 
@@ -265,9 +286,13 @@ static int program_start(const struct options *o, struct program *p, struct erro
 		int (*run)(const struct options *o, struct program *p, struct error *err);
 		int exit_status; /* when it fails */
 	} steps[] = {
-		{ open_log, EXIT_GENERIC },	{ open_report, EXIT_GENERIC },
-		{ open_metrics, EXIT_GENERIC }, { create_machine, EXIT_GENERIC },
-		{ serve_api, EXIT_GENERIC },	{ start_configured, EXIT_BAD_CONFIGURATION },
+		{ open_log, EXIT_GENERIC },
+		{ open_report, EXIT_GENERIC },
+		{ open_metrics, EXIT_GENERIC },
+		{ prepare_filters, EXIT_GENERIC },
+		{ create_machine, EXIT_GENERIC },
+		{ serve_api, EXIT_GENERIC },
+		{ start_configured, EXIT_BAD_CONFIGURATION },
 	};
 
 	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
@@ -286,6 +311,7 @@ static void program_close(struct program *p)
 	loop_destroy(p->loop);
 	fd_close(p->signal_fd);
 	fd_close(p->report_fd);
+	thread_filters_free(p->own_filters);
 	logger_destroy(p->logger);
 }
 
@@ -369,6 +395,8 @@ int main(int argc, char *argv[])
 	}
 	if (o.api_spec)
 		return print_api_spec();
+	if (o.show_seccomp)
+		return thread_filters_show(stdout) ? EXIT_OK : EXIT_GENERIC;
 	if (o.check_host)
 		return host_check_print(stdout);
 	return run(&o);

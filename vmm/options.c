@@ -78,7 +78,11 @@ static const struct option_def defs[] = {
 	{ "parent-cpu-time-us", OPTION_NUMBER, TO(parent_cpu_time_us), .value_name = "US",
 	  .max = UINT64_MAX, .help = "CPU time that its parent used to start it." },
 	{ "no-seccomp", OPTION_FLAG, TO(no_seccomp),
-	  .help = "Accepted and without effect: this version has no seccomp filter." },
+	  .help = "Do not confine the threads: they may make any system call." },
+	{ "seccomp-filter", OPTION_STRING, TO(seccomp_filter), .value_name = "FILE",
+	  .help = "Confine the threads by the filters of this file rather than the built-in ones." },
+	{ "show-seccomp", OPTION_FLAG, TO(show_seccomp),
+	  .help = "Print what the built-in filters allow each thread, and exit." },
 	{ "on-reboot", OPTION_CHOICE, TO(on_reboot), .value_name = "exit|restart",
 	  .names = on_reboot_names, .fallback = "exit",
 	  .help = "When the guest resets: end, or boot it again." },
@@ -96,8 +100,6 @@ static const struct option_def defs[] = {
 	{ "version", OPTION_FLAG, TO(version), .help = "Print the version, and exit." },
 	{ "help", OPTION_FLAG, TO(help), .help = "Print this text, and exit." },
 
-	{ "seccomp-filter", OPTION_REFUSED, .value_name = "FILE",
-	  .help = "this version has no seccomp filter" },
 	{ "metadata", OPTION_REFUSED, .value_name = "FILE",
 	  .help = "this version has no metadata service" },
 	{ "mmds-size-limit", OPTION_REFUSED, .value_name = "BYTES",
@@ -263,6 +265,9 @@ static int check_together(const struct options *o, struct error *err)
 	if (o->no_api && !o->config_file)
 		return error_set(err, -EINVAL, "no-api", "give --config-file",
 				 "Argument 'no-api' cannot be used without 'config-file'");
+	if (o->no_seccomp && o->seccomp_filter)
+		return error_set(err, -EINVAL, "no-seccomp", "give one of the two",
+				 "Argument 'no-seccomp' cannot be used with 'seccomp-filter'");
 	return 0;
 }
 
@@ -289,7 +294,7 @@ int options_parse(int argc, char *const argv[], struct options *ret, struct erro
 		if (r == 0)
 			r = set_option(d, value, &o, err);
 	}
-	if (r == 0 && !o.help && !o.version && !o.check_host && !o.api_spec)
+	if (r == 0 && !o.help && !o.version && !o.check_host && !o.api_spec && !o.show_seccomp)
 		r = check_together(&o, err);
 	if (r == 0)
 		*ret = o;

@@ -20,15 +20,16 @@ enum on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
 struct options {
 	const char *api_sock;
 	const char *id;
-	const char *config_file;  /* NULL: wait for the API */
-	const char *log_path;	  /* NULL: stderr */
-	const char *report;	  /* NULL: none */
-	const char *metrics_path; /* NULL: none */
-	const char *level;	  /* as log_level_parse() takes it */
-	const char *module;	  /* NULL: all of the log */
+	const char *config_file;    /* NULL: wait for the API */
+	const char *log_path;	    /* NULL: stderr */
+	const char *report;	    /* NULL: none */
+	const char *metrics_path;   /* NULL: none */
+	const char *level;	    /* as log_level_parse() takes it */
+	const char *module;	    /* NULL: all of the log */
+	const char *seccomp_filter; /* NULL: the built-in filters */
 	bool no_api, boot_timer, enable_pci, show_level, show_log_origin, no_seccomp;
 	uint32_t on_reboot; /* enum on_reboot */
-	bool help, version, check_host, api_spec;
+	bool help, version, check_host, api_spec, show_seccomp;
 	uint64_t max_payload_bytes;
 	uint64_t debug_exit_port; /* 0: none */
 	uint64_t ready_fd;	  /* 0: none */
@@ -36,8 +37,8 @@ struct options {
 };
 
 /* Fills *ret from "--name value" and "--name=value". 0, or -EINVAL with err->field
- * the option's name, without dashes, and what would be right. With help, version, api_spec
- * or check_host set nothing else was checked for completeness. */
+ * the option's name, without dashes, and what would be right. With help, version, api_spec,
+ * show_seccomp or check_host set nothing else was checked for completeness. */
 int options_parse(int argc, char *const argv[], struct options *ret, struct error *err);
 
 /* The text of --help. */

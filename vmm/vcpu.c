@@ -8,6 +8,11 @@
  * together they cannot. immediate_exit is only cleared under the gate's lock, by
  * a vCPU that found the gate open.
  *
+ * Before a thread comes to the gate for the first time it takes its seccomp filter and
+ * waits until vcpus_release(), so that the first guest instruction comes after the last
+ * filter of any thread. The main thread takes its own in between: taken before, the
+ * vCPUs would inherit it, and every exit would run through both.
+ *
  * What a hostile guest can do here: exit as often as it likes (each exit is one
  * table look-up and one bounded handler), and stop itself in odd ways (a fault
  * ends the machine with a log line, nothing else).
@@ -43,10 +48,13 @@ struct vcpu {
 
 struct vcpus {
 	struct vcpus_config config;
-	pthread_mutex_t lock; /* guards the gate, parked, started and immediate_exit */
+	pthread_mutex_t lock; /* guards the gate, parked, started, immediate_exit, ... */
 	pthread_cond_t changed;
 	enum gate gate; /* written under the lock, read by vCPUs without */
 	unsigned parked, started;
+	bool released;	   /* ... and these: threads may come to the gate */
+	unsigned confined; /* threads that tried to take their filter */
+	int refusal;	   /* what the last one that could not was told; 0: none */
 	struct vcpu vcpu[];
 };
 
@@ -214,6 +222,21 @@ static void run_once(struct vcpu *v)
 	stop_machine(v, STOP_FAULT);
 }
 
+static void confine(struct vcpu *v)
+{
+	struct vcpus *set = v->set;
+	int r = thread_filter_install(set->config.filters, THREAD_VCPU);
+
+	pthread_mutex_lock(&set->lock);
+	set->confined++;
+	if (r < 0)
+		set->refusal = r;
+	pthread_cond_broadcast(&set->changed);
+	while (!set->released)
+		pthread_cond_wait(&set->changed, &set->lock);
+	pthread_mutex_unlock(&set->lock);
+}
+
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *v = arg;
@@ -225,6 +248,7 @@ static void *vcpu_main(void *arg)
 	sigemptyset(&kick);
 	sigaddset(&kick, kick_signal());
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+	confine(v);
 	if (v->index == 0)
 		timeline_mark(v->set->config.timeline, TIMELINE_FIRST_INSTRUCTION);
 	while (pass_gate(v))
@@ -308,12 +332,30 @@ int vcpus_start(struct vcpus *v, struct error *err)
 			 "cannot start a vCPU thread: %s", strerror(r));
 }
 
+int vcpus_release(struct vcpus *v, struct error *err)
+{
+	int r;
+
+	pthread_mutex_lock(&v->lock);
+	while (v->confined < v->started)
+		pthread_cond_wait(&v->changed, &v->lock);
+	r = v->refusal;
+	v->released = r == 0;
+	pthread_cond_broadcast(&v->changed);
+	pthread_mutex_unlock(&v->lock);
+	return r < 0 ? error_set(err, r, "seccomp-filter", "does the kernel have seccomp?",
+				 "cannot confine a vCPU thread: %s", strerror(-r))
+		     : 0;
+}
+
 static void set_gate(struct vcpus *v, enum gate gate)
 {
 	pthread_mutex_lock(&v->lock);
 	/* Once the machine ends, nothing opens the gate again. */
 	if (v->gate != GATE_STOP)
 		__atomic_store_n(&v->gate, gate, __ATOMIC_RELEASE);
+	if (gate == GATE_STOP)
+		v->released = true;
 	for (unsigned i = 0; i < v->config.count && gate != GATE_RUN; i++) {
 		struct vcpu *cpu = &v->vcpu[i];
 

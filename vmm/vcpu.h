@@ -12,6 +12,7 @@
 #include "devices/bus.h"
 #include "devices/stop.h"
 #include "vmm/base/error.h"
+#include "vmm/base/thread_filter.h"
 #include "vmm/kvm.h"
 #include "vmm/timeline.h"
 
@@ -37,6 +38,7 @@ struct vcpus_config {
 	const struct bus *pio, *mmio;
 	struct stop_sink stop; /* called on vCPU threads */
 	struct timeline *timeline;
+	const struct thread_filters *filters; /* NULL: the threads are not confined */
 };
 
 /* The vCPUs exist in KVM, no thread runs yet. 0 and *ret, or a negative errno. */
@@ -45,9 +47,13 @@ int vcpus_create(const struct vcpus_config *config, struct vcpus **ret, struct e
 /* The descriptor of vCPU i, for the architecture to set its registers. */
 int vcpus_fd(const struct vcpus *v, unsigned i);
 
-/* Starts one thread per vCPU; each enters the guest at once. On failure the
- * threads started before are still there: call vcpus_destroy(). */
+/* Starts one thread per vCPU; each confines itself and waits. On failure the threads
+ * started before are still there: call vcpus_destroy(). */
 int vcpus_start(struct vcpus *v, struct error *err);
+
+/* Once, after vcpus_start(): lets the threads enter the guest, unless one could not
+ * confine itself. Failure as above. */
+int vcpus_release(struct vcpus *v, struct error *err);
 
 /* Asks every vCPU to leave the guest. Returns at once; any thread. */
 void vcpus_request_pause(struct vcpus *v);

@@ -189,6 +189,14 @@ static struct console_ends serial_ends(const struct vm *vm)
 	};
 }
 
+/* A filter is for good: a machine that is built again finds the main thread confined. */
+static enum thread_role main_role(const struct vm *vm)
+{
+	if (vm->restarts > 0)
+		return THREAD_ROLES;
+	return vm->options.restart ? THREAD_MAIN_RESTART : THREAD_MAIN;
+}
+
 static int build_machine(struct vm *vm, struct error *err)
 {
 	struct virtio_dev *devices[VM_MAX_DEVICES];
@@ -209,6 +217,8 @@ static int build_machine(struct vm *vm, struct error *err)
 		.debug_exit_port = vm->options.debug_exit_port,
 		.loop = vm->loop,
 		.timeline = &vm->timeline,
+		.filters = vm->options.filters,
+		.role = main_role(vm),
 		.ended = { on_ended, vm },
 	};
 	int r = slots_take(vm->slots, (unsigned)vm->machine_config.vcpu_count, devices,

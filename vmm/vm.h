@@ -9,6 +9,7 @@
 
 #include "vmm/base/error.h"
 #include "vmm/base/loop.h"
+#include "vmm/base/thread_filter.h"
 #include "vmm/config.h"
 
 struct event_sink;
@@ -30,7 +31,8 @@ struct vm_options {
 	uint64_t start_time_us; /* when exec was called, CLOCK_MONOTONIC; 0: unknown */
 	struct logger *logger;	/* for vm_put_logger(); not owned */
 	struct metrics *metrics;
-	const struct event_sink *events; /* events.h; NULL: nobody wants to know */
+	const struct event_sink *events;      /* events.h; NULL: nobody wants to know */
+	const struct thread_filters *filters; /* NULL: no thread is confined; not owned */
 };
 
 /* 0 and *ret, or a negative errno. The loop must outlive the machine. No KVM

@@ -5,7 +5,8 @@
  * the file dirty when a processor, the guest's included, is first allowed to write it,
  * and takes that permission away again when it writes the page back.
  *
- * System calls of the thread: fdatasync, write, futex.
+ * The thread is started by the first flush: the guest runs by then, so the thread that
+ * starts it is confined already and it can take the filter of its own kind (worker_syscalls.h).
  */
 #include <errno.h>
 #include <pthread.h>
@@ -15,6 +16,7 @@
 
 #include "devices/virtio/pmem_flush.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/thread_filter.h"
 
 enum { STACK_BYTES = 64 * 1024 };
 
@@ -35,8 +37,10 @@ struct pmem_flush {
 static void *flush_main(void *arg)
 {
 	struct pmem_flush *f = arg;
+	int refusal;
 
 	pthread_setname_np(pthread_self(), "pmem-flush");
+	refusal = thread_filter_follow(THREAD_WORKER);
 	pthread_mutex_lock(&f->lock);
 	while (!f->ending || f->stage == WANTED) {
 		int r;
@@ -46,7 +50,7 @@ static void *flush_main(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&f->lock);
-		r = fdatasync(f->fd) < 0 ? -errno : 0;
+		r = refusal < 0 || fdatasync(f->fd) == 0 ? refusal : -errno;
 		pthread_mutex_lock(&f->lock);
 		f->result = r;
 		f->stage = OVER;
@@ -73,7 +77,6 @@ static int start_thread(struct pmem_flush *f)
 int pmem_flush_create(int fd, struct pmem_flush **ret)
 {
 	struct pmem_flush *f = calloc(1, sizeof(*f));
-	int r;
 
 	if (!f)
 		return -ENOMEM;
@@ -81,8 +84,9 @@ int pmem_flush_create(int fd, struct pmem_flush **ret)
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->changed, NULL);
 	f->event = fd_event();
-	r = f->event < 0 ? f->event : start_thread(f);
-	if (r < 0) {
+	if (f->event < 0) {
+		int r = f->event;
+
 		pmem_flush_destroy(f);
 		return r;
 	}
@@ -109,10 +113,15 @@ void pmem_flush_destroy(struct pmem_flush *f)
 
 void pmem_flush_begin(struct pmem_flush *f)
 {
+	int r = f->started ? 0 : start_thread(f);
+
 	pthread_mutex_lock(&f->lock);
-	f->stage = WANTED;
+	f->stage = r < 0 ? OVER : WANTED;
+	f->result = r;
 	pthread_cond_broadcast(&f->changed);
 	pthread_mutex_unlock(&f->lock);
+	if (r < 0)
+		fd_event_signal(f->event);
 }
 
 int pmem_flush_fd(const struct pmem_flush *f)

@@ -7,7 +7,7 @@
 
 struct pmem_flush;
 
-/* Starts the thread. fd is not owned. 0 and *ret, or a negative errno. */
+/* The thread starts with the first flush. fd is not owned. 0 and *ret, or a negative errno. */
 int pmem_flush_create(int fd, struct pmem_flush **ret);
 
 /* Waits for the flush under way, ends the thread. Accepts NULL. */

@@ -1,0 +1,256 @@
+/* thread_filter.c - installing filters, and what happens when one says no.
+ *
+ * A refused call raises SIGSYS in the thread that made it (SECCOMP_RET_TRAP): the kernel
+ * has not begun the call. The handler logs it and ends the process. Where the signal is
+ * blocked, or the handler is at fault itself, the kernel kills the process without a word,
+ * and no filter allows another handler to be set.
+ *
+ * The handler may use the log, which is not async-signal-safe in general, because the
+ * signal is synchronous: it interrupts its own thread at a call of that thread's, and the
+ * log makes none that a filter refuses.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "vmm/base/fd.h"
+#include "vmm/base/log.h"
+#include "vmm/base/thread_filter.h"
+#include "vmm/base/thread_filter_tables.h"
+
+#define FILE_MAGIC "WISPBPF1"
+
+enum {
+	FILE_MAX_BYTES = 1 << 20,
+	FILE_NAME_BYTES = 12, /* of a role, padded with NUL */
+};
+
+/* One program in a filter file, before its instructions. Native byte order. */
+struct file_program {
+	char name[FILE_NAME_BYTES];
+	uint32_t len;
+};
+
+enum { HEAD_WORDS = sizeof(struct file_program) / sizeof(struct sock_filter) };
+
+static const char *const role_names[THREAD_ROLES] = {
+	[THREAD_MAIN] = "main",
+	[THREAD_MAIN_RESTART] = "main, where it restarts guests",
+	[THREAD_VCPU] = "vcpu",
+	[THREAD_WORKER] = "worker",
+};
+
+const struct thread_filters *thread_filters_builtin(void)
+{
+	return &thread_filter_programs;
+}
+
+const char *thread_role_name(enum thread_role role)
+{
+	return role < THREAD_ROLES ? role_names[role] : NULL;
+}
+
+static const char *call_name(int number)
+{
+	bool known = number >= 0 && (unsigned)number < thread_filter_calls_count;
+
+	return known && thread_filter_calls[number] ? thread_filter_calls[number] : "unknown";
+}
+
+/* The first three arguments of the call that was refused. */
+static void read_arguments(const ucontext_t *context, unsigned long argument[3])
+{
+#ifdef __x86_64__
+	argument[0] = (unsigned long)context->uc_mcontext.gregs[REG_RDI];
+	argument[1] = (unsigned long)context->uc_mcontext.gregs[REG_RSI];
+	argument[2] = (unsigned long)context->uc_mcontext.gregs[REG_RDX];
+#else
+	for (unsigned i = 0; i < 3; i++)
+		argument[i] = context->uc_mcontext.regs[i];
+#endif
+}
+
+static void on_violation(int sig, siginfo_t *info, void *context)
+{
+	unsigned long argument[3];
+
+	(void)sig;
+	read_arguments(context, argument);
+	log_error("the filter of this thread does not allow system call %d, %s(%#lx, %#lx, %#lx)",
+		  info->si_syscall, call_name(info->si_syscall), argument[0], argument[1],
+		  argument[2]);
+	_exit(THREAD_FILTER_EXIT_STATUS);
+}
+
+int thread_filters_prepare(struct error *err)
+{
+	struct sigaction action = { .sa_sigaction = on_violation, .sa_flags = SA_SIGINFO };
+	time_t now = 0;
+	struct tm tm;
+
+	/* The first use of a date makes glibc read its time zone's file: not on a vCPU. */
+	gmtime_r(&now, &tm);
+	sigfillset(&action.sa_mask);
+	if (sigaction(SIGSYS, &action, NULL) < 0)
+		return error_errno(err, NULL, NULL, "cannot handle SIGSYS");
+	return 0;
+}
+
+int thread_filter_install(const struct thread_filters *filters, enum thread_role role)
+{
+	if (!filters || !filters->role[role].len)
+		return 0;
+
+	const struct sock_fprog program = {
+		.len = filters->role[role].len,
+		.filter = (struct sock_filter *)filters->role[role].code,
+	};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+		return -errno;
+	return 0;
+}
+
+int thread_filter_follow(enum thread_role role)
+{
+	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != SECCOMP_MODE_FILTER)
+		return 0;
+	return thread_filter_install(&thread_filter_programs, role);
+}
+
+bool thread_filters_show(FILE *out)
+{
+	for (int role = 0; role < THREAD_ROLES; role++)
+		fprintf(out, "%s%s:\n%s", role ? "\n" : "", role_names[role],
+			thread_filter_rules[role]);
+	return fflush(out) == 0;
+}
+
+/* --- filters of a file --- */
+
+/* A file's programs and what they point into: all parts of a file are multiples of an
+ * instruction's 8 bytes. */
+struct loaded {
+	struct thread_filters filters;
+	size_t count;
+	struct sock_filter word[];
+};
+
+static int bad_file(const char *path, const char *what, struct error *err)
+{
+	return error_set(err, -EINVAL, "seccomp-filter", "docs/jail.md has the format",
+			 "The filter file %s %s", path, what);
+}
+
+static int read_file(const char *path, struct loaded **ret, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r;
+	struct loaded *l = NULL;
+	struct stat st;
+	size_t bytes;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		r = error_errno(err, "seccomp-filter", NULL, "The filter file %s cannot be read",
+				path);
+		fd_close(fd);
+		return r;
+	}
+	bytes = (size_t)st.st_size;
+	if (!S_ISREG(st.st_mode) || bytes > FILE_MAX_BYTES || bytes % sizeof(l->word[0]))
+		r = bad_file(path, "has another format", err);
+	else if (!(l = calloc(1, sizeof(*l) + bytes)))
+		r = error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	else if ((r = fd_pread_all(fd, l->word, bytes, 0)) < 0)
+		bad_file(path, "cannot be read", err);
+	fd_close(fd);
+	if (r < 0) {
+		free(l);
+		return r;
+	}
+	l->count = bytes / sizeof(l->word[0]);
+	*ret = l;
+	return 0;
+}
+
+/* One program for the thread that it names, "main" for both kinds of main thread. */
+static bool take_program(struct loaded *l, const struct file_program *head,
+			 const struct sock_filter *code)
+{
+	static const struct {
+		const char *name;
+		enum thread_role role;
+	} names[] = {
+		{ "main", THREAD_MAIN },
+		{ "main", THREAD_MAIN_RESTART },
+		{ "vcpu", THREAD_VCPU },
+	};
+	bool known = false;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strncmp(head->name, names[i].name, sizeof(head->name)) != 0)
+			continue;
+		l->filters.role[names[i].role].code = code;
+		l->filters.role[names[i].role].len = (unsigned short)head->len;
+		known = true;
+	}
+	return known;
+}
+
+/* The kernel checks the instructions themselves. */
+static const char *parse(struct loaded *l)
+{
+	size_t at = 1;
+
+	if (l->count < at || memcmp(l->word, FILE_MAGIC, sizeof(l->word[0])) != 0)
+		return "has another format";
+	while (at < l->count) {
+		struct file_program head;
+
+		if (l->count - at < HEAD_WORDS)
+			return "is cut off";
+		memcpy(&head, &l->word[at], sizeof(head));
+		at += HEAD_WORDS;
+		if (head.len == 0 || head.len > BPF_MAXINSNS)
+			return "has a program without or with too many instructions";
+		if (l->count - at < head.len)
+			return "is cut off";
+		if (!take_program(l, &head, &l->word[at]))
+			return "names a thread that wisp does not have";
+		at += head.len;
+	}
+	if (!l->filters.role[THREAD_MAIN].len || !l->filters.role[THREAD_VCPU].len)
+		return "lacks a program for main or for vcpu";
+	return NULL;
+}
+
+int thread_filters_load(const char *path, struct thread_filters **ret, struct error *err)
+{
+	struct loaded *l = NULL;
+	int r = read_file(path, &l, err);
+	const char *wrong;
+
+	if (r < 0)
+		return r;
+	wrong = parse(l);
+	if (wrong) {
+		free(l);
+		return bad_file(path, wrong, err);
+	}
+	*ret = &l->filters;
+	return 0;
+}
+
+void thread_filters_free(struct thread_filters *filters)
+{
+	free(filters); /* the first member of struct loaded */
+}
