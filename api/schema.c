@@ -27,6 +27,7 @@ static const char *const cache_type_names[] = {
 static const char *const io_engine_names[] = {
 	[IO_ENGINE_SYNC] = "Sync",
 	[IO_ENGINE_ASYNC] = "Async",
+	[IO_ENGINE_DIRECT] = "Direct",
 	NULL,
 };
 static const char *const cpu_template_names[] = {

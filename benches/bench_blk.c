@@ -68,6 +68,7 @@ struct variant {
 static const struct variant variants[] = {
 	{ "wisp", "wisp", "Sync", NULL, CACHE_ANY },
 	{ "wisp", "wisp-async", "Async", NULL, CACHE_ANY },
+	{ "wisp", "wisp-direct", "Direct", NULL, CACHE_AROUND },
 	{ "qemu", "qemu", NULL, "cache=writeback,aio=io_uring", CACHE_USED },
 	{ "qemu", "qemu", NULL, "cache=none,aio=io_uring", CACHE_AROUND },
 	{ "firecracker", "firecracker", "Sync", NULL, CACHE_ANY },

@@ -66,7 +66,7 @@ struct machine_config {
 	}
 
 enum cache_type { CACHE_UNSAFE, CACHE_WRITEBACK };
-enum io_engine { IO_ENGINE_SYNC, IO_ENGINE_ASYNC };
+enum io_engine { IO_ENGINE_SYNC, IO_ENGINE_ASYNC, IO_ENGINE_DIRECT };
 
 /* A file of the host, or a vhost-user back end, which then decides what is left out. */
 struct drive_config {

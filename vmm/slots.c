@@ -57,7 +57,8 @@ static int create_drive(const void *config, struct virtio_dev **ret, struct erro
 		.serial = c->drive_id,
 		.read_only = c->is_read_only,
 		.writeback = c->cache_type == CACHE_WRITEBACK,
-		.async = c->io_engine == IO_ENGINE_ASYNC,
+		.async = c->io_engine != IO_ENGINE_SYNC,
+		.direct = c->io_engine == IO_ENGINE_DIRECT,
 		.limiter = c->rate_limiter,
 	};
 

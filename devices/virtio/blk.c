@@ -60,6 +60,7 @@ struct virtio_blk {
 	struct virtio_ops ops; /* with queues of its own number */
 	struct blk_file file;
 	struct blk_rules rules; /* kept in step with the file and the driver's features */
+	struct blk_file_mode mode;
 	bool async;
 	struct virtio_blk_config config; /* what the guest reads */
 
@@ -438,11 +439,12 @@ int virtio_blk_create(const struct virtio_blk_drive *c, struct virtio_dev **ret,
 	blk->rules.read_only = c->read_only;
 	blk->rules.flush = c->writeback;
 	blk->async = c->async;
+	blk->mode = (struct blk_file_mode){ .read_only = c->read_only, .direct = c->direct };
 	memcpy(blk->rules.serial, c->serial, strnlen(c->serial, sizeof(blk->rules.serial)));
 	throttle_configure(&blk->throttle, &c->limiter);
 	blk->slot_count = c->async ? BLK_SLOTS : 1;
 	blk->slots = calloc(blk->slot_count, sizeof(*blk->slots));
-	r = blk->slots ? blk_file_open(c->path, c->read_only, &blk->file, err)
+	r = blk->slots ? blk_file_open(c->path, blk->mode, &blk->file, err)
 		       : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	if (r < 0) {
 		blk_destroy(&blk->dev);
@@ -451,7 +453,7 @@ int virtio_blk_create(const struct virtio_blk_drive *c, struct virtio_dev **ret,
 	blk->config = (struct virtio_blk_config){
 		.size_max = BLK_SIZE_MAX,
 		.seg_max = BLK_SEG_MAX,
-		.blk_size = BLK_SECTOR,
+		.blk_size = blk->file.block,
 		.num_queues = 1,
 		.max_discard_sectors = BLK_ERASE_SECTORS,
 		.max_discard_seg = 1,
@@ -478,7 +480,7 @@ static int set_path(struct virtio_blk *blk, const char *path, struct error *err)
 	int r;
 
 	blk_drain(&blk->dev);
-	r = blk_file_replace(&blk->file, path, blk->rules.read_only, err);
+	r = blk_file_replace(&blk->file, path, blk->mode, err);
 	if (r < 0)
 		return r;
 	if (blk->uring && blk_uring_set_file(blk->uring, blk->file.fd) < 0)

@@ -12,6 +12,7 @@ struct virtio_blk_drive {
 	bool read_only;
 	bool writeback; /* offer FLUSH; else the guest is told that writes are safe */
 	bool async;	/* by io_uring where the host has it, else as without */
+	bool direct;	/* past the host's page cache */
 	struct limiter_config limiter;
 };
 

@@ -8,8 +8,12 @@
  * with an open-file-description lock, whole, advisory: shared by readers, exclusive
  * for a writer. A file system that has no locks is used without, with a warning.
  *
+ * Past the page cache (O_DIRECT) the kernel takes whole blocks only, of a size that it
+ * shows by refusing others. That size becomes the guest's; a guest that keeps to it has
+ * buffers that are aligned well enough, and one that does not gets I/O errors.
+ *
  * System calls: preadv2, pwritev2, fdatasync, fallocate, ioctl(BLKDISCARD); to open:
- * open, fstat, ioctl(BLKROGET), fcntl, lseek.
+ * open, fstat, ioctl(BLKROGET), fcntl, lseek, pread.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +26,8 @@
 #include "devices/virtio/blk_file.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
+
+enum { BLOCK_MAX = 4096 };
 
 /* --- opening --- */
 
@@ -78,12 +84,39 @@ static int measure(struct blk_file *f, const char *path, struct error *err)
 	if (end < 0)
 		return error_errno(err, "path_on_host", NULL, "cannot find the size of drive '%s'",
 				   path);
-	f->sectors = (uint64_t)end / BLK_SECTOR;
-	if (end % BLK_SECTOR != 0)
-		log_warn("drive '%s' has %lld bytes: the last %lld make no whole sector and are "
+	f->sectors = (uint64_t)end / f->block * (f->block / BLK_SECTOR);
+	if (end % f->block != 0)
+		log_warn("drive '%s' has %lld bytes: the last %lld make no whole %s and are "
 			 "ignored",
-			 path, (long long)end, (long long)(end % BLK_SECTOR));
+			 path, (long long)end, (long long)(end % f->block),
+			 f->block == BLK_SECTOR ? "sector" : "block");
 	return 0;
+}
+
+/* The least block that can be read. An empty file takes any. */
+static int find_block(struct blk_file *f)
+{
+	_Alignas(BLOCK_MAX) char buf[BLOCK_MAX];
+	ssize_t n = -1;
+
+	for (f->block = BLK_SECTOR; f->block <= BLOCK_MAX; f->block *= 2) {
+		n = pread(f->fd, buf, f->block, f->block);
+		if (n >= 0 || errno != EINVAL)
+			break;
+	}
+	return n < 0 ? -errno : 0;
+}
+
+static int go_direct(struct blk_file *f, const char *path, struct error *err)
+{
+	int r = fcntl(f->fd, F_SETFL, O_DIRECT) < 0 ? -errno : find_block(f);
+
+	f->cannot_peek = true; /* the cache */
+	if (r == 0)
+		return 0;
+	return error_set(err, r, "io_engine", "use Async, or a file system that has O_DIRECT",
+			 "drive '%s' cannot be Direct: its page cache cannot be passed by: %s",
+			 path, strerror(-r));
 }
 
 /* O_NONBLOCK, so that a FIFO does not hang us before it is refused; then off again,
@@ -97,36 +130,41 @@ static int open_blocking(const char *path, int access)
 	return fd;
 }
 
-static int open_unlocked(const char *path, bool read_only, struct blk_file *f, struct error *err)
+static int open_unlocked(const char *path, struct blk_file_mode mode, struct blk_file *f,
+			 struct error *err)
 {
 	struct stat st;
 	int r;
 
-	f->fd = open_blocking(path, read_only ? O_RDONLY : O_RDWR);
+	f->block = BLK_SECTOR;
+	f->fd = open_blocking(path, mode.read_only ? O_RDONLY : O_RDWR);
 	if (f->fd < 0 && errno == EISDIR)
 		return check_type(path, S_IFDIR, err);
 	if (f->fd < 0)
 		return error_errno(err, "path_on_host",
-				   read_only ? "check the path and its permissions"
-					     : "check the path and its permissions, or make "
-					       "the drive read-only",
+				   mode.read_only ? "check the path and its permissions"
+						  : "check the path and its permissions, or make "
+						    "the drive read-only",
 				   "cannot open drive '%s'", path);
 	if (fstat(f->fd, &st) < 0)
 		return error_errno(err, "path_on_host", NULL, "cannot look at drive '%s'", path);
 	f->is_device = S_ISBLK(st.st_mode);
 	r = check_type(path, st.st_mode, err);
-	if (r == 0 && f->is_device && !read_only)
+	if (r == 0 && f->is_device && !mode.read_only)
 		r = check_writable(f->fd, path, err);
+	if (r == 0 && mode.direct)
+		r = go_direct(f, path, err);
 	return r < 0 ? r : measure(f, path, err);
 }
 
-int blk_file_open(const char *path, bool read_only, struct blk_file *ret, struct error *err)
+int blk_file_open(const char *path, struct blk_file_mode mode, struct blk_file *ret,
+		  struct error *err)
 {
 	struct blk_file f = { .fd = -1 };
-	int r = open_unlocked(path, read_only, &f, err);
+	int r = open_unlocked(path, mode, &f, err);
 
 	if (r == 0)
-		r = lock_file(f.fd, path, read_only, err);
+		r = lock_file(f.fd, path, mode.read_only, err);
 	if (r < 0) {
 		blk_file_close(&f);
 		return r;
@@ -144,10 +182,17 @@ static bool same_file(int a, int b)
 }
 
 /* The same file again is measured again: its second lock would fail on its first. */
-int blk_file_replace(struct blk_file *f, const char *path, bool read_only, struct error *err)
+int blk_file_replace(struct blk_file *f, const char *path, struct blk_file_mode mode,
+		     struct error *err)
 {
 	struct blk_file fresh = { .fd = -1 };
-	int r = open_unlocked(path, read_only, &fresh, err);
+	int r = open_unlocked(path, mode, &fresh, err);
+
+	/* A driver that is told of another size is not told of other blocks. */
+	if (r == 0 && fresh.block != f->block)
+		r = error_set(err, -EINVAL, "path_on_host", "copy it to where the first one is",
+			      "drive '%s' has blocks of %u bytes, the one before of %u", path,
+			      fresh.block, f->block);
 
 	if (r == 0 && same_file(f->fd, fresh.fd)) {
 		f->sectors = fresh.sectors;
@@ -155,7 +200,7 @@ int blk_file_replace(struct blk_file *f, const char *path, bool read_only, struc
 		return 0;
 	}
 	if (r == 0)
-		r = lock_file(fresh.fd, path, read_only, err);
+		r = lock_file(fresh.fd, path, mode.read_only, err);
 	if (r < 0) {
 		blk_file_close(&fresh);
 		return r;

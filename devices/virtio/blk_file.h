@@ -20,7 +20,13 @@ struct blk_file {
 	int fd;		  /* -1: closed */
 	bool is_device;	  /* a block device, not a regular file */
 	bool cannot_peek; /* blk_file_try() was found to be no use */
-	uint64_t sectors; /* whole ones, when it was opened */
+	uint64_t sectors; /* whole ones, when it was opened; whole blocks when direct */
+	uint32_t block;	  /* bytes: what transfers must be multiples of */
+};
+
+struct blk_file_mode {
+	bool read_only;
+	bool direct; /* O_DIRECT: past the page cache, in whole blocks */
 };
 
 enum blk_op_kind {
@@ -42,12 +48,15 @@ struct blk_op {
 };
 
 /* Opens and locks: shared when read_only, exclusive otherwise, for as long as it is
- * open. 0 and *ret, or a negative errno and *err with field "path_on_host". */
-int blk_file_open(const char *path, bool read_only, struct blk_file *ret, struct error *err);
+ * open. 0 and *ret, or a negative errno and *err with field "path_on_host", or "io_engine"
+ * where direct is what cannot be had. */
+int blk_file_open(const char *path, struct blk_file_mode mode, struct blk_file *ret,
+		  struct error *err);
 
 /* Puts another file in the place of *f, which may be the same file, grown. On
  * failure *f is as it was, lock included. */
-int blk_file_replace(struct blk_file *f, const char *path, bool read_only, struct error *err);
+int blk_file_replace(struct blk_file *f, const char *path, struct blk_file_mode mode,
+		     struct error *err);
 
 /* Accepts a closed one. */
 void blk_file_close(struct blk_file *f);

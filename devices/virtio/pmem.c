@@ -298,7 +298,8 @@ int virtio_pmem_create(const struct virtio_pmem_options *o, struct virtio_dev **
 	p->read_only = o->read_only;
 	throttle_init(&p->throttle);
 	throttle_configure(&p->throttle, &o->limits);
-	r = blk_file_open(o->path, o->read_only, &p->file, err);
+	r = blk_file_open(o->path, (struct blk_file_mode){ .read_only = o->read_only }, &p->file,
+			  err);
 	if (r == 0)
 		r = map_file(p, o->path, err);
 	if (r < 0) {

@@ -293,7 +293,7 @@ static long long allocated_bytes(const char *path)
 
 /* A loop device: its size, its trims, its growth; and that its word counts when it
  * says that it is read-only. */
-static void test_block_device(void **state)
+static void block_device(const char *io_engine)
 {
 	static const char script[] =
 		"mkdir /m; mount -t ext4 /dev/vdb /m; cat /m/word\n"
@@ -304,12 +304,11 @@ static void test_block_device(void **state)
 		"echo size-$(cat /sys/block/vdb/size); cat /m/word; umount /m\n";
 	const char *file = make_ext4("loop.ext4", 32, "loop-word");
 	char device[64], command[256];
-	struct disk disk[MAX_DISKS] = { { device, "Async" } };
+	struct disk disk[MAX_DISKS] = { { device, io_engine } };
 	struct api_reply reply;
 	struct guest g;
 	long long before;
 
-	(void)state;
 	snprintf(command, sizeof(command), "losetup --find --show %s", file);
 	read_line(command, device, sizeof(device));
 	g = boot(script, disk);
@@ -333,6 +332,42 @@ static void test_block_device(void **state)
 	session_expect(g.wisp, "cannot open drive", LIMIT_S);
 	assert_int_not_equal(session_wait(g.wisp, LIMIT_S), 0);
 	session_end(g.wisp);
+	run("losetup -d %s", device);
+}
+
+static void test_block_device(void **state)
+{
+	(void)state;
+	block_device("Async");
+}
+
+/* Files are where no page cache can be passed by: the test host's are in memory. */
+static void test_direct(void **state)
+{
+	(void)state;
+	block_device("Direct");
+}
+
+/* The guest is told of the host's blocks, and keeps to them. */
+static void test_large_blocks(void **state)
+{
+	static const char script[] =
+		"cat /sys/block/vdb/queue/logical_block_size | sed s/^/block-/\n"
+		"mkdir /m; mke2fs -q /dev/vdb && mount -t ext4 /dev/vdb /m\n"
+		"seq 100000 >/m/numbers; umount /m; mount -t ext4 /dev/vdb /m\n"
+		"seq 100000 | cmp - /m/numbers && echo same; umount /m\n";
+	const char *file = fixture_disk("large.raw", "", 32 * MIB);
+	char device[64], command[256];
+	struct disk disk[MAX_DISKS] = { { device, "Direct" } };
+	struct guest g;
+
+	(void)state;
+	snprintf(command, sizeof(command), "losetup --find --show --sector-size 4096 %s", file);
+	read_line(command, device, sizeof(device));
+	g = boot(script, disk);
+	session_expect(g.wisp, "block-4096", LIMIT_S);
+	session_expect(g.wisp, "same", LIMIT_S);
+	expect_end(&g);
 	run("losetup -d %s", device);
 }
 
@@ -439,7 +474,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_change_file),  cmocka_unit_test(test_change_file_async),
 		cmocka_unit_test(test_refused),	     cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_block_device), cmocka_unit_test(test_isolation),
-		cmocka_unit_test(test_fio),
+		cmocka_unit_test(test_fio),	     cmocka_unit_test(test_direct),
+		cmocka_unit_test(test_large_blocks),
 	};
 
 	if (!fixture_has_kvm()) {

@@ -122,6 +122,8 @@ static const struct row good[] = {
 	  204, .message = "", .calls = "put_drive " },
 	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\",\"is_read_only\":null}", 204,
 	  .message = "", .calls = "put_drive " },
+	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\",\"io_engine\":\"Direct\"}", 204,
+	  .message = "", .calls = "put_drive " },
 	{ VERB_PUT, "/drives/d",
 	  "{" DRIVE ",\"path_on_host\":\"p\",\"io_engine\":\"Async\",\"rate_limiter\":" LIMITER "}",
 	  204, .message = "", .calls = "put_drive " },
@@ -431,7 +433,8 @@ static const struct row bad[] = {
 	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\",\"cache_type\":\"x\"}",
 	  .message = BAD_JSON "unknown variant `x`, expected `Unsafe` or `Writeback`" },
 	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\",\"io_engine\":\"async\"}",
-	  .message = BAD_JSON "unknown variant `async`, expected `Sync` or `Async`" },
+	  .message =
+		  BAD_JSON "unknown variant `async`, expected one of `Sync`, `Async`, `Direct`" },
 	{ VERB_PUT, "/drives/d",
 	  "{" DRIVE ",\"path_on_host\":\"p\",\"rate_limiter\":{\"ops\":{\"size\":1}}}",
 	  .message = BAD_JSON "missing field `refill_time`" },

@@ -13,6 +13,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -23,6 +24,18 @@
 
 /* --- normal use --- */
 
+static struct virtio_blk_config read_config(struct disk *k)
+{
+	struct virtio_blk_config c;
+
+	for (size_t i = 0; i < sizeof(c); i += 4) {
+		uint32_t word = driver_get(&k->driver, VIRTIO_MMIO_CONFIG + i);
+
+		memcpy((char *)&c + i, &word, sizeof(word));
+	}
+	return c;
+}
+
 static void configuration(void **state)
 {
 	struct virtio_blk_config c;
@@ -30,11 +43,7 @@ static void configuration(void **state)
 
 	(void)state;
 	disk_start(&k, true, true, 0);
-	for (size_t i = 0; i < sizeof(c); i += 4) {
-		uint32_t word = driver_get(&k.driver, VIRTIO_MMIO_CONFIG + i);
-
-		memcpy((char *)&c + i, &word, sizeof(word));
-	}
+	c = read_config(&k);
 	assert_int_equal(c.capacity, SECTORS);
 	assert_int_equal(c.blk_size, 512);
 	assert_int_equal(c.seg_max, 254);
@@ -469,6 +478,50 @@ static void read_only_whatever_was_negotiated(void **state)
 	}
 }
 
+/* What is read is the file's or an error, never something else, wherever the guest wants
+ * it; and blocks that the host has are whole. */
+static void past_the_page_cache(void **state)
+{
+	enum { BYTES = 16 * 4096 + 512 };
+	char path[] = "direct-XXXXXX";
+	const struct virtio_blk_drive drive = { .path = path, .serial = "", .direct = true };
+	int fd = mkstemp(path);
+	struct error err = { 0 };
+	struct virtio_dev *dev;
+	struct disk k = { .fd = fd };
+	struct virtio_blk_config c;
+	int r;
+
+	(void)state;
+	assert_true(fd >= 0);
+	for (unsigned i = 0; i < BYTES / 512; i++) {
+		unsigned char sector[512];
+
+		memset(sector, (int)(i + 1), sizeof(sector));
+		assert_int_equal(pwrite(fd, sector, 512, i * 512), 512);
+	}
+	r = virtio_blk_create(&drive, &dev, &err);
+	unlink(path);
+	if (r < 0) {
+		assert_string_equal(err.field, "io_engine");
+		skip();
+	}
+	driver_create(&k.driver, dev);
+	driver_start(&k.driver, 0, 256);
+	c = read_config(&k);
+	assert_in_range(c.blk_size, 512, 4096);
+	assert_int_equal(c.capacity * 512, BYTES / c.blk_size * c.blk_size);
+	assert_int_equal(disk_read(&k, 4096 / 512, 4096), VIRTIO_BLK_S_OK);
+	assert_int_equal(*(unsigned char *)driver_at(&k.driver, DATA, 1), 4096 / 512 + 1);
+	memset(driver_at(&k.driver, DATA, 4096), 0, 4096);
+	if (disk_read(&k, 1, 512) == VIRTIO_BLK_S_OK)
+		assert_int_equal(*(unsigned char *)driver_at(&k.driver, DATA, 1), 2);
+	else
+		assert_true(c.blk_size > 512);
+	assert_false(disk_needs_reset(&k));
+	disk_end(&k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -488,6 +541,7 @@ int main(void)
 		cmocka_unit_test(too_many_bytes),
 		cmocka_unit_test(requests_without_an_answer),
 		cmocka_unit_test(read_only_whatever_was_negotiated),
+		cmocka_unit_test(past_the_page_cache),
 	};
 
 	int failed = cmocka_run_group_tests_name("sync", tests, NULL, NULL);
