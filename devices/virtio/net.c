@@ -34,6 +34,9 @@
  * Before a pause, and before a queue goes away, all receive buffers in hand go back to
  * their rings. A frame that waits in them for its limiter is lost, as frames are.
  *
+ * The metadata service (net_mmds.h) takes the frames that are for it before the back end
+ * does, and gives its own before the back end's are read.
+ *
  * A back end that is gone (a tap deleted, passt ended) takes the link down; the guest sees
  * the cable pulled.
  */
@@ -47,6 +50,7 @@
 #include "devices/virtio/life.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/net_header.h"
+#include "devices/virtio/net_mmds.h"
 #include "devices/virtio/net_rx.h"
 #include "devices/virtio/throttle.h"
 #include "vmm/base/clock.h"
@@ -59,8 +63,6 @@ enum {
 	NET_BURST = 64,
 	NET_BURST_BYTES = 1 << 20,
 	NET_ID_LEN = 64,
-	NET_DEFAULT_MTU = 1500,
-	NET_VLAN_BYTES = 4,
 };
 
 struct net_pair {
@@ -78,6 +80,7 @@ struct virtio_net {
 	struct virtio_ops ops; /* with queues of its own number */
 	char id[NET_ID_LEN + 1];
 	struct net_backend *backend;
+	struct net_mmds *mmds;		 /* NULL: no service here */
 	struct virtio_net_config config; /* what the guest reads */
 	bool gone;			 /* the back end is */
 	struct throttle rx_throttle, tx_throttle;
@@ -122,18 +125,6 @@ static void backend_gone(struct virtio_net *net, int why)
 
 /* --- to the guest --- */
 
-/* The longest frame that must fit: what segments are joined to, or one of the MTU. */
-static size_t longest_frame(const struct virtio_net *net)
-{
-	const uint64_t joined = BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6) |
-				BIT(NET_F_GUEST_USO4) | BIT(NET_F_GUEST_USO6);
-	size_t mtu = net->config.mtu ? net->config.mtu : NET_DEFAULT_MTU;
-
-	if (net->dev.accepted & joined)
-		return NET_FRAME_MAX;
-	return NET_HEADER_BYTES + ETH_HLEN + NET_VLAN_BYTES + mtu;
-}
-
 /* Reads a frame into the buffers in hand; one that does not fit is dropped. False: no
  * frame is there, or no room for one. */
 static bool rx_read(struct net_pair *p)
@@ -142,12 +133,15 @@ static bool rx_read(struct net_pair *p)
 	struct net_rx *rx = &p->rx;
 	bool merge = virtio_dev_has(&net->dev, VIRTIO_NET_F_MRG_RXBUF);
 
-	if (!net_rx_gather(rx, rx_queue(p), merge, longest_frame(net)))
+	if (!net_rx_gather(rx, rx_queue(p), merge,
+			   net_header_longest(net->dev.accepted, net->config.mtu)))
 		return false;
 
 	struct iov into = net_rx_spans(rx);
-	ssize_t n = net->backend->ops->receive(net->backend, p->index, &into);
+	ssize_t n = net_mmds_give(net->mmds, &into);
 
+	if (n == 0)
+		n = net->backend->ops->receive(net->backend, p->index, &into);
 	p->rx_waits = n == -EAGAIN;
 	if (n < 0) {
 		if (n != -EAGAIN)
@@ -237,7 +231,10 @@ static bool tx_serve(struct net_pair *p, struct virtq_req *req, uint64_t now_us)
 	}
 	if (!throttle_admit(&net->tx_throttle, payload, now_us))
 		return false;
-	r = net->gone ? -ENOTCONN : tx_send(p, &req->out, &head);
+	if (net_mmds_take(net->mmds, &head, &req->out))
+		r = 0;
+	else
+		r = net->gone ? -ENOTCONN : tx_send(p, &req->out, &head);
 	p->tx_waits = r == -EAGAIN;
 	if (r == -EAGAIN)
 		return false;
@@ -406,26 +403,25 @@ static bool on_backend(void *arg, uint32_t events)
 	return pair_turn(p, events != EPOLLOUT, events != EPOLLIN);
 }
 
-static bool on_rx_admission(void *arg, uint32_t events)
+static bool all_turns(struct virtio_net *net, bool rx, bool tx)
 {
-	struct virtio_net *net = arg;
 	bool left = false;
 
-	(void)events;
 	for (unsigned i = 0; i < net->active; i++)
-		left = pair_turn(&net->pair[i], true, false) || left;
+		left = pair_turn(&net->pair[i], rx, tx) || left;
 	return left;
+}
+
+static bool on_rx_admission(void *arg, uint32_t events)
+{
+	(void)events;
+	return all_turns(arg, true, false);
 }
 
 static bool on_tx_admission(void *arg, uint32_t events)
 {
-	struct virtio_net *net = arg;
-	bool left = false;
-
 	(void)events;
-	for (unsigned i = 0; i < net->active; i++)
-		left = pair_turn(&net->pair[i], false, true) || left;
-	return left;
+	return all_turns(arg, false, true);
 }
 
 /* --- the device --- */
@@ -466,6 +462,8 @@ static int net_attach(struct virtio_dev *d)
 
 	if (r == 0)
 		r = throttle_attach(&net->tx_throttle, d->events, on_tx_admission, net);
+	if (r == 0)
+		r = net_mmds_attach(net->mmds, d->events, on_rx_admission, net);
 	for (unsigned i = 0; i < net->backend->pairs && r == 0; i++)
 		r = attach_pair(net, i);
 	return r;
@@ -479,6 +477,7 @@ static void net_detach(struct virtio_dev *d)
 		virtio_watch_destroy(net->pair[i].watch);
 		net->pair[i].watch = NULL;
 	}
+	net_mmds_detach(net->mmds);
 	throttle_detach(&net->tx_throttle);
 	throttle_detach(&net->rx_throttle);
 }
@@ -506,6 +505,7 @@ static void net_quiesce(struct virtio_dev *d)
 	struct net_backend *b = to_net(d)->backend;
 
 	net_drain(d);
+	net_mmds_forget(to_net(d)->mmds);
 	to_net(d)->active = 1;
 	if (b->ops->stop)
 		b->ops->stop(b);
@@ -515,6 +515,7 @@ static void net_destroy(struct virtio_dev *d)
 {
 	if (!d)
 		return;
+	net_mmds_destroy(to_net(d)->mmds);
 	net_backend_destroy(to_net(d)->backend);
 	free(to_net(d));
 }
@@ -574,6 +575,11 @@ void virtio_net_set_vcpus(struct virtio_dev *d, unsigned vcpus)
 		b->ops->open_pairs(b, vcpus < NET_MAX_PAIRS ? vcpus : NET_MAX_PAIRS);
 	net->ops.nqueues = b->pairs > 1 ? 2 * b->pairs + 1 : 2;
 	net->config.max_virtqueue_pairs = (uint16_t)b->pairs;
+}
+
+int virtio_net_set_mmds(struct virtio_dev *d, struct mmds *m, in_addr_t address)
+{
+	return net_mmds_create(m, address, &to_net(d)->mmds);
 }
 
 void virtio_net_set_limiters(struct virtio_dev *d, const struct limiter_config *rx,

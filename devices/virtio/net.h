@@ -2,8 +2,12 @@
 #ifndef DEVICES_VIRTIO_NET_H
 #define DEVICES_VIRTIO_NET_H
 
+#include <netinet/in.h>
+
 #include "devices/virtio/limiter.h"
 #include "devices/virtio/net_backend.h"
+
+struct mmds;
 
 struct virtio_net_options {
 	const char *id;	       /* in logs; copied */
@@ -20,6 +24,10 @@ int virtio_net_create(const struct virtio_net_options *o, struct net_backend *b,
 /* How many vCPUs share it: a pair of queues for each, as far as the back end has them.
  * Before the device is handed to a transport. */
 void virtio_net_set_vcpus(struct virtio_dev *d, unsigned vcpus);
+
+/* Puts the metadata service on it, at this address in network order. Once, before the
+ * device is on a loop; the service must outlive it. 0 or a negative errno. Main thread. */
+int virtio_net_set_mmds(struct virtio_dev *d, struct mmds *m, in_addr_t address);
 
 /* Replaces the buckets that the configurations have. Of a device on a loop; main thread,
  * without the device's lock, which it takes. */

@@ -7,6 +7,8 @@
 
 _Static_assert(sizeof(struct net_head) == NET_HEADER_BYTES + ETH_HLEN, "no gap between the two");
 
+enum { DEFAULT_MTU = 1500, VLAN_BYTES = 4 };
+
 static bool has(uint64_t accepted, unsigned feature)
 {
 	return (accepted >> feature) & 1;
@@ -49,4 +51,15 @@ bool net_header_clean(struct virtio_net_hdr_v1 *h, uint64_t accepted, size_t fra
 	}
 	return has(accepted, VIRTIO_NET_F_CSUM) &&
 	       (size_t)h->csum_start + h->csum_offset + sizeof(uint16_t) <= frame_len;
+}
+
+size_t net_header_longest(uint64_t accepted, uint16_t mtu)
+{
+	static const unsigned joined[] = { VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_TSO6,
+					   NET_F_GUEST_USO4, NET_F_GUEST_USO6 };
+
+	for (unsigned i = 0; i < sizeof(joined) / sizeof(joined[0]); i++)
+		if (has(accepted, joined[i]))
+			return NET_FRAME_MAX;
+	return NET_HEADER_BYTES + ETH_HLEN + VLAN_BYTES + (mtu ? mtu : (size_t)DEFAULT_MTU);
 }

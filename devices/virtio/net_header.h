@@ -14,4 +14,8 @@ struct net_head {
  * when it asks for what was not negotiated, or for something beyond the frame. */
 bool net_header_clean(struct virtio_net_hdr_v1 *h, uint64_t accepted, size_t frame_len);
 
+/* The longest frame, header included, that a driver must have room for: what segments are
+ * joined to when it accepts that, or one of the MTU; 0: it was told none. */
+size_t net_header_longest(uint64_t accepted, uint16_t mtu);
+
 #endif
