@@ -140,6 +140,8 @@ static int apply(struct vm *vm, const struct machine_description *d, struct erro
 		r = in_section(vm_put_drive(vm, &d->drives[i], err), "drives", (int)i, err);
 	for (uint32_t i = 0; r == 0 && i < d->nnets; i++)
 		r = in_section(vm_put_net(vm, &d->nets[i], err), "network-interfaces", (int)i, err);
+	if (r == 0 && d->has_mmds)
+		r = in_section(vm_put_mmds(vm, &d->mmds, err), "mmds-config", -1, err);
 	for (uint32_t i = 0; r == 0 && i < d->npmem; i++)
 		r = in_section(vm_put_pmem(vm, &d->pmem[i], err), "pmem", (int)i, err);
 	if (r == 0 && d->has_entropy)
@@ -159,12 +161,12 @@ static int apply(struct vm *vm, const struct machine_description *d, struct erro
 }
 
 /* Every message begins with the file's name. */
-static void name_file(struct error *err, const char *path)
+static void name_file(struct error *err, const char *kind, const char *path)
 {
 	char text[sizeof(err->text)];
 
 	memcpy(text, err->text, sizeof(text));
-	snprintf(err->text, sizeof(err->text), "Configuration file %.128s: %.360s", path, text);
+	snprintf(err->text, sizeof(err->text), "%s file %.128s: %.360s", kind, path, text);
 }
 
 int config_file_apply(struct vm *vm, const char *path, struct error *err)
@@ -184,11 +186,32 @@ int config_file_apply(struct vm *vm, const char *path, struct error *err)
 	if (r >= 0)
 		r = apply(vm, d, &why);
 	if (r < 0) {
-		name_file(&why, path);
+		name_file(&why, "Configuration", path);
 		if (err)
 			*err = why;
 	}
 	free(text);
 	free(d);
 	return r < 0 ? r : 0;
+}
+
+int config_file_metadata(struct vm *vm, const char *path, struct error *err)
+{
+	struct error why = { 0 };
+	json_t *data = NULL;
+	char *text = NULL;
+	size_t len = 0;
+	int r = load_text(path, "metadata", &text, &len, &why);
+
+	if (r == 0) {
+		data = body_parse(text, len, &why);
+		r = data ? vm_put_metadata(vm, data, &why) : why.code;
+	}
+	if (r < 0) {
+		name_file(&why, "Metadata", path);
+		*err = why;
+	}
+	json_decref(data);
+	free(text);
+	return r;
 }

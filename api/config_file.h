@@ -12,4 +12,7 @@ enum { CONFIG_FILE_BYTES = 1 << 20 }; /* the largest file that is read */
  * "drives[1].path_on_host". Parts put before the error stay put. Loop thread. */
 int config_file_apply(struct vm *vm, const char *path, struct error *err);
 
+/* Reads path, any JSON object or list, and gives it to the metadata service. As above. */
+int config_file_metadata(struct vm *vm, const char *path, struct error *err);
+
 #endif

@@ -117,6 +117,15 @@ static int read_body(const struct route *route, const struct http_request *reque
 	return 0;
 }
 
+static int read_document(const struct http_request *request, struct api_call *call)
+{
+	call->document = body_parse(request->body, request->body_len, &call->err);
+	if (call->document)
+		return 0;
+	fault_introduce(&call->err);
+	return call->err.code;
+}
+
 static int dispatch(const struct http_request *request, struct api_call *call,
 		    const struct route **ret)
 {
@@ -131,6 +140,8 @@ static int dispatch(const struct http_request *request, struct api_call *call,
 	if (call->id && (r = body_check_id(call->id, &call->err)) < 0)
 		return r;
 	if (route->body && (r = read_body(route, request, call)) < 0)
+		return r;
+	if (route->any_body && (r = read_document(request, call)) < 0)
 		return r;
 	r = api_check_state(call, route->states);
 	return r < 0 ? r : route->run(call);
@@ -175,7 +186,7 @@ void routes_handle(void *vm, const struct http_request *request, struct http_res
 		fault_line(&call.err, line, sizeof(line));
 		log_info("api: %s %.*s: %s", http_verb_name(request->verb), PATH_SHOWN,
 			 request->path, line);
-		response->status = 400;
+		response->status = call.refusal ? call.refusal : 400;
 		response->body = fault_json(line);
 	} else {
 		response->status = call.reply || call.text ? 200 : 204;
@@ -186,7 +197,8 @@ void routes_handle(void *vm, const struct http_request *request, struct http_res
 		if (response->deprecated)
 			metrics_count_deprecated(vm_metrics(vm));
 	}
-	count(route, vm, response->status == 400);
+	count(route, vm, response->status >= 400);
 	json_decref(call.reply);
+	json_decref(call.document);
 	free(call.config);
 }

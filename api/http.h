@@ -24,7 +24,7 @@ struct http_server;
 
 /* What a handler answers. */
 struct http_response {
-	int status;	  /* 200 and 400 with a body, 204 without */
+	int status;	  /* 200, 400 and 413 with a body, 204 without */
 	bool deprecated;  /* adds "Deprecation: true" */
 	bool stream;	  /* stays open after the body, for what http_publish() is given */
 	char *body;	  /* from malloc, freed by the server; or NULL */

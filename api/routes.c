@@ -70,6 +70,7 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	const struct vsock_config *vsock = vm_vsock(vm);
 	const struct console_config *console = vm_console(vm);
 	const struct memory_hotplug_config *memory = vm_memory(vm);
+	const struct mmds_config *mmds = vm_mmds(vm);
 	const struct drive_config *drive;
 	const struct net_config *net;
 	const struct pmem_config *pmem;
@@ -100,6 +101,9 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	if (memory)
 		d->memory = *memory;
 	d->has_memory = memory != NULL;
+	if (mmds)
+		d->mmds = *mmds;
+	d->has_mmds = mmds != NULL;
 	while (d->ndrives < VM_MAX_DRIVES && (drive = vm_drive(vm, d->ndrives)) != NULL)
 		d->drives[d->ndrives++] = *drive;
 	while (d->nnets < VM_MAX_NETS && (net = vm_net(vm, d->nnets)) != NULL)
@@ -248,6 +252,37 @@ static int patch_pmem(struct api_call *call)
 	int r = check_id(call, "id", update->id);
 
 	return r < 0 ? r : vm_patch_pmem(call->vm, update, &call->err);
+}
+
+static int put_mmds_config(struct api_call *call)
+{
+	return vm_put_mmds(call->vm, call->config, &call->err);
+}
+
+/* A copy: who gets it may change it. */
+static int get_mmds(struct api_call *call)
+{
+	const json_t *data = vm_metadata(call->vm);
+
+	return reply_with(call, data ? json_deep_copy(data) : json_object());
+}
+
+/* Too much has a status of its own. */
+static int mmds_result(struct api_call *call, int r)
+{
+	if (r == -EFBIG)
+		call->refusal = 413;
+	return r;
+}
+
+static int put_mmds(struct api_call *call)
+{
+	return mmds_result(call, vm_put_metadata(call->vm, call->document, &call->err));
+}
+
+static int patch_mmds(struct api_call *call)
+{
+	return mmds_result(call, vm_patch_metadata(call->vm, call->document, &call->err));
 }
 
 static int put_entropy(struct api_call *call)
@@ -487,6 +522,14 @@ const struct route routes[] = {
 	{ VERB_PUT,   "/vsock",          VM_NOT_STARTED, &body_vsock,       .run = put_vsock,
 	  .deprecated = "vsock_id",
 	  .metric = "vsock" },
+	{ VERB_PUT,   "/mmds/config",    VM_NOT_STARTED, &body_mmds,        .run = put_mmds_config,
+	  .metric = "mmds" },
+	{ VERB_GET,   "/mmds",           VM_ANY,         .run = get_mmds,
+	  .metric = "mmds" },
+	{ VERB_PUT,   "/mmds",           VM_ANY,         .any_body = true,  .run = put_mmds,
+	  .metric = "mmds" },
+	{ VERB_PATCH, "/mmds",           VM_ANY,         .any_body = true,  .run = patch_mmds,
+	  .metric = "mmds" },
 	{ VERB_PUT,   "/serial",         VM_NOT_STARTED, &body_serial,      .run = put_serial,
 	  .metric = "serial" },
 	{ VERB_PUT,   "/console",        VM_NOT_STARTED, &body_console,     .run = put_console },

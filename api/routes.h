@@ -19,11 +19,13 @@
 /* One request, on its way through the dispatcher. */
 struct api_call {
 	struct vm *vm;
-	const char *id; /* what stood for {id}; NULL: the route has none */
-	void *config;	/* the body, as the struct of the route's table; NULL: none */
-	int given;	/* how many fields the body had */
-	json_t *reply;	/* set by the handler: status 200; else 204 */
-	char *text;	/* the same of a route whose answer is not JSON; from malloc */
+	const char *id;	  /* what stood for {id}; NULL: the route has none */
+	void *config;	  /* the body, as the struct of the route's table; NULL: none */
+	int given;	  /* how many fields the body had */
+	json_t *document; /* the body of a route that takes any; NULL: none */
+	int refusal;	  /* the status of an error; 0: 400 */
+	json_t *reply;	  /* set by the handler: status 200; else 204 */
+	char *text;	  /* the same of a route whose answer is not JSON; from malloc */
 	struct error err;
 };
 
@@ -36,6 +38,7 @@ struct route {
 	const void *(*present)(const struct vm *vm);
 	int (*run)(struct api_call *call); /* 0, or negative with call->err set */
 	bool body_optional;		   /* may be missing whatever the verb */
+	bool any_body;			   /* takes any JSON object or list, for no table */
 	const char *deprecated;		   /* a body field that calls for "Deprecation" */
 	const char *metric;		   /* what the metrics call it; NULL: not counted */
 	const char *type;		   /* of the answer; NULL: JSON */

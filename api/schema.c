@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "api/schema.h"
+#include "devices/mmds/mmds.h"
 #include "devices/virtio/net_mac.h"
 
 #define PLACE(type, member) \
@@ -48,11 +49,6 @@ static const char *const vm_target_names[] = {
 	[VM_TARGET_RESUMED] = "Resumed",
 	NULL,
 };
-
-static const char file_sections[] =
-	"leave it out; logger, metrics, cpu-config, boot-source, drives, machine-config, network-interfaces, pmem, "
-	"entropy, balloon, vsock, memory-hotplug, console and "
-	"shared-directories are supported";
 
 static const struct body_field logger_fields[] = {
 	{ .name = "log_path",
@@ -487,6 +483,32 @@ static const struct body_field vsock_fields[] = {
 };
 const struct body_table body_vsock = { TABLE(vsock_config, vsock_fields) };
 
+static const char *const mmds_version_names[] = { [MMDS_V1] = "V1", [MMDS_V2] = "V2", NULL };
+
+static const struct body_field mmds_fields[] = {
+	{ .name = "version",
+	  .type = BODY_ENUM,
+	  PLACE(mmds_config, version),
+	  .names = mmds_version_names },
+	{ .name = "network_interfaces",
+	  .type = BODY_STRINGS,
+	  PLACE(mmds_config, network_interfaces),
+	  MARK(mmds_config, ninterfaces),
+	  .required = true,
+	  .max = VM_MAX_NETS },
+	{ .name = "ipv4_address",
+	  .type = BODY_STRING,
+	  PLACE(mmds_config, ipv4_address),
+	  .nullable = true,
+	  .min = 1 },
+	{ .name = "imds_compat", .type = BODY_BOOL, PLACE(mmds_config, imds_compat) },
+};
+static const struct mmds_config mmds_default = MMDS_CONFIG_DEFAULT;
+const struct body_table body_mmds = {
+	TABLE(mmds_config, mmds_fields),
+	.defaults = &mmds_default,
+};
+
 static const struct body_field memory_fields[] = {
 	{ .name = "total_size_mib",
 	  .type = BODY_U64,
@@ -677,7 +699,12 @@ static const struct body_field description_fields[] = {
 	  MARK(machine_description, has_metrics),
 	  .nullable = true,
 	  .table = &body_metrics },
-	{ .name = "mmds-config", .type = BODY_NULL, .hint = file_sections },
+	{ .name = "mmds-config",
+	  .type = BODY_OBJECT,
+	  PLACE(machine_description, mmds),
+	  MARK(machine_description, has_mmds),
+	  .nullable = true,
+	  .table = &body_mmds },
 	{ .name = "network-interfaces",
 	  .type = BODY_ARRAY,
 	  PLACE(machine_description, nets),

@@ -52,11 +52,12 @@ struct machine_description {
 	struct vsock_config vsock;
 	struct console_config console;
 	struct memory_hotplug_config memory;
+	struct mmds_config mmds;
 	struct logger_config logger;
 	struct metrics_config metrics;
 	char cpu_config_path[PATH_MAX]; /* "" : none */
 	bool has_logger, has_metrics, has_boot_source, has_machine, has_entropy, has_balloon,
-		has_vsock, has_memory, has_console;
+		has_vsock, has_memory, has_console, has_mmds;
 	uint32_t ndrives, nnets, npmem;
 	struct drive_config drives[VM_MAX_DRIVES];
 	struct net_config nets[VM_MAX_NETS];
@@ -80,6 +81,7 @@ extern const struct body_table body_pmem_update;   /* struct pmem_update */
 extern const struct body_table body_entropy;	   /* struct entropy_config */
 extern const struct body_table body_balloon;	   /* struct balloon_config */
 extern const struct body_table body_vsock;	   /* struct vsock_config */
+extern const struct body_table body_mmds;	   /* struct mmds_config */
 extern const struct body_table body_memory;	   /* struct memory_hotplug_config */
 extern const struct body_table body_memory_target; /* struct memory_target_config */
 extern const struct body_table body_serial;	   /* struct serial_config */

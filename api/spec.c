@@ -118,7 +118,7 @@ static json_t *table_schema(const struct body_table *t)
 /* A PATCH of what is there requires no field. */
 static json_t *body_schema(const struct route *r)
 {
-	json_t *schema = table_schema(r->body);
+	json_t *schema = r->body ? table_schema(r->body) : json_pack("{s:s}", "type", "object");
 
 	if (r->present)
 		json_object_del(schema, "required");
@@ -143,6 +143,13 @@ static json_t *fault_schema(void)
 			 "fault_message", "type", "string", "required", "fault_message");
 }
 
+static void add_refusal(json_t *responses, const char *status, const char *description)
+{
+	json_object_set_new(responses, status,
+			    json_pack("{s:s, s:o}", "description", description, "content",
+				      json_content(fault_schema())));
+}
+
 static json_t *responses(const struct route *r)
 {
 	json_t *all = json_object();
@@ -155,10 +162,9 @@ static json_t *responses(const struct route *r)
 					  : json_content(json_pack("{s:s}", "type", "object"))));
 	else
 		json_object_set_new(all, "204", json_pack("{s:s}", "description", "Done"));
-	json_object_set_new(all, "400",
-			    json_pack("{s:s, s:o}", "description",
-				      "Refused, and nothing has changed", "content",
-				      json_content(fault_schema())));
+	add_refusal(all, "400", "Refused, and nothing has changed");
+	if (r->any_body)
+		add_refusal(all, "413", "Too large, and nothing has changed");
 	return all;
 }
 
@@ -174,7 +180,7 @@ static json_t *operation(const struct route *r)
 	json_t *o =
 		json_pack("{s:s, s:o}", "description", when(r->states), "responses", responses(r));
 
-	if (r->body)
+	if (r->body || r->any_body)
 		json_object_set_new(o, "requestBody",
 				    json_pack("{s:b, s:o}", "required", !r->body_optional,
 					      "content", json_content(body_schema(r))));

@@ -138,6 +138,22 @@ struct net_update {
 	struct limiter_config rx_rate_limiter, tx_rate_limiter; /* buckets not given stay */
 };
 
+enum { MMDS_ADDRESS_CHARS = 15 };
+
+/* The metadata service, on interfaces that there are already. */
+struct mmds_config {
+	char ipv4_address[MMDS_ADDRESS_CHARS + 1]; /* link-local */
+	uint32_t version;			   /* enum mmds_version */
+	uint32_t ninterfaces;			   /* at least 1 */
+	char network_interfaces[VM_MAX_NETS][VM_ID_LEN + 1];
+	bool imds_compat;
+};
+
+#define MMDS_CONFIG_DEFAULT                       \
+	{                                         \
+		.ipv4_address = "169.254.169.254" \
+	}
+
 struct memory_hotplug_config {
 	uint64_t total_size_mib; /* a multiple of slot_size_mib */
 	uint64_t block_size_mib; /* a power of two, 2 or more */

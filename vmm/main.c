@@ -227,6 +227,8 @@ static int create_machine(const struct options *o, struct program *p, struct err
 		.restart = o->on_reboot == ON_REBOOT_RESTART,
 		.debug_exit_port = (int)o->debug_exit_port,
 		.start_time_us = o->start_time_us,
+		.mmds_limit_bytes =
+			(size_t)(o->mmds_limit_bytes ? o->mmds_limit_bytes : o->max_payload_bytes),
 		.logger = p->logger,
 		.metrics = p->metrics,
 		.events = o->no_api ? NULL : &p->events,
@@ -269,6 +271,11 @@ static int serve_api(const struct options *o, struct program *p, struct error *e
 	return r;
 }
 
+static int load_metadata(const struct options *o, struct program *p, struct error *err)
+{
+	return o->metadata ? config_file_metadata(p->vm, o->metadata, err) : 0;
+}
+
 static int start_configured(const struct options *o, struct program *p, struct error *err)
 {
 	if (!o->config_file)
@@ -286,13 +293,10 @@ static int program_start(const struct options *o, struct program *p, struct erro
 		int (*run)(const struct options *o, struct program *p, struct error *err);
 		int exit_status; /* when it fails */
 	} steps[] = {
-		{ open_log, EXIT_GENERIC },
-		{ open_report, EXIT_GENERIC },
-		{ open_metrics, EXIT_GENERIC },
-		{ prepare_filters, EXIT_GENERIC },
-		{ create_machine, EXIT_GENERIC },
-		{ serve_api, EXIT_GENERIC },
-		{ start_configured, EXIT_BAD_CONFIGURATION },
+		{ open_log, EXIT_GENERIC },	  { open_report, EXIT_GENERIC },
+		{ open_metrics, EXIT_GENERIC },	  { prepare_filters, EXIT_GENERIC },
+		{ create_machine, EXIT_GENERIC }, { load_metadata, EXIT_BAD_CONFIGURATION },
+		{ serve_api, EXIT_GENERIC },	  { start_configured, EXIT_BAD_CONFIGURATION },
 	};
 
 	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)

@@ -31,8 +31,10 @@ struct options {
 	uint32_t on_reboot; /* enum on_reboot */
 	bool help, version, check_host, api_spec, show_seccomp;
 	uint64_t max_payload_bytes;
-	uint64_t debug_exit_port; /* 0: none */
-	uint64_t ready_fd;	  /* 0: none */
+	uint64_t mmds_limit_bytes; /* 0: max_payload_bytes */
+	const char *metadata;	   /* NULL: none */
+	uint64_t debug_exit_port;  /* 0: none */
+	uint64_t ready_fd;	   /* 0: none */
 	uint64_t start_time_us, start_time_cpu_us, parent_cpu_time_us;
 };
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "devices/mmds/mmds.h"
 #include "devices/virtio/life.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
@@ -68,6 +69,7 @@ void vm_destroy(struct vm *vm)
 	machine_destroy(vm->machine);
 	slots_destroy(vm->slots);
 	notices_destroy(vm->notices);
+	mmds_destroy(vm->mmds);
 	free(vm->cpu_template);
 	fd_close(vm->serial_fd);
 	fd_close(vm->initrd_fd);
@@ -228,7 +230,9 @@ static int build_machine(struct vm *vm, struct error *err)
 		return r;
 	for (unsigned i = 0; i < spec.device_count; i++)
 		notices_watch(vm->notices, devices[i]);
-	r = build_cmdline(vm, &line, err);
+	r = vm_mmds_serve_all(vm, err);
+	if (r == 0)
+		r = build_cmdline(vm, &line, err);
 	if (r == 0)
 		r = machine_create(&spec, &vm->machine, err);
 	else
@@ -257,6 +261,7 @@ static void add_totals(void *ctx, json_t *totals)
 	count_exits(vm, exits);
 	metrics_add_exits(totals, exits);
 	metrics_add_devices(totals, vm->slots);
+	vm_mmds_add_metrics(vm, totals);
 }
 
 /* Builds the machine anew and, unless its user has paused it, runs it. */

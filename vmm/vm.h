@@ -13,6 +13,7 @@
 #include "vmm/config.h"
 
 struct event_sink;
+struct json_t;		       /* jansson.h */
 struct virtio_balloon_hinting; /* devices/virtio/balloon.h */
 struct virtio_balloon_statistics;
 struct virtio_mem_status; /* devices/virtio/mem.h */
@@ -23,13 +24,14 @@ enum vm_state { VM_NOT_STARTED = 1, VM_RUNNING = 2, VM_PAUSED = 4 };
 
 /* What the command line decides. */
 struct vm_options {
-	const char *id;		/* copied */
-	bool enable_pci;	/* the devices sit on PCI, not on virtio-mmio */
-	bool boot_timer;	/* answer Firecracker's boot-timer page */
-	bool restart;		/* a guest that resets boots again */
-	int debug_exit_port;	/* port whose written value ends the process; 0: none */
-	uint64_t start_time_us; /* when exec was called, CLOCK_MONOTONIC; 0: unknown */
-	struct logger *logger;	/* for vm_put_logger(); not owned */
+	const char *id;		 /* copied */
+	bool enable_pci;	 /* the devices sit on PCI, not on virtio-mmio */
+	bool boot_timer;	 /* answer Firecracker's boot-timer page */
+	bool restart;		 /* a guest that resets boots again */
+	int debug_exit_port;	 /* port whose written value ends the process; 0: none */
+	uint64_t start_time_us;	 /* when exec was called, CLOCK_MONOTONIC; 0: unknown */
+	size_t mmds_limit_bytes; /* of what the metadata service knows, as compact JSON */
+	struct logger *logger;	 /* for vm_put_logger(); not owned */
 	struct metrics *metrics;
 	const struct event_sink *events;      /* events.h; NULL: nobody wants to know */
 	const struct thread_filters *filters; /* NULL: no thread is confined; not owned */
@@ -65,6 +67,13 @@ int vm_put_console(struct vm *vm, const struct console_config *c, struct error *
 int vm_put_memory(struct vm *vm, const struct memory_hotplug_config *c, struct error *err);
 int vm_put_shared_directory(struct vm *vm, const struct shared_directory_config *c,
 			    struct error *err);
+int vm_put_mmds(struct vm *vm, const struct mmds_config *c, struct error *err);
+
+/* What the metadata service knows, before and after the start: replaced, or merged (RFC
+ * 7396). The value is shared and must not change any more. -EFBIG: it is too much. */
+int vm_put_metadata(struct vm *vm, struct json_t *data, struct error *err);
+int vm_patch_metadata(struct vm *vm, const struct json_t *patch, struct error *err);
+const struct json_t *vm_metadata(const struct vm *vm); /* NULL: never put */
 
 /* What was set; pointers are valid until the next vm_put_*(). NULL: none was given.
  * vm_drive() and the like: those of a kind in the guest's order, NULL past the last one. */
@@ -80,6 +89,7 @@ const struct balloon_config *vm_balloon(const struct vm *vm);
 const struct vsock_config *vm_vsock(const struct vm *vm);
 const struct console_config *vm_console(const struct vm *vm);
 const struct memory_hotplug_config *vm_memory(const struct vm *vm);
+const struct mmds_config *vm_mmds(const struct vm *vm);
 const struct shared_directory_config *vm_shared_directory(const struct vm *vm, unsigned index);
 
 /* Builds the machine and runs it. A failure takes everything built down again;

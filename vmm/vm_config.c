@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/balloon.h"
+#include "devices/virtio/life.h"
 #include "vmm/arch/arch.h"
 #include "vmm/base/fd.h"
 #include "vmm/config_check.h"
@@ -199,7 +200,12 @@ static int put_device(struct vm *vm, enum slot_kind kind, const char *id, const 
 	if (r < 0)
 		return r;
 	notices_watch(vm->notices, dev);
-	r = machine_plug(vm->machine, dev, err);
+	if (kind == SLOT_NET)
+		r = vm_mmds_serve(vm, id, err);
+	if (r == 0)
+		r = machine_plug(vm->machine, dev, err);
+	else
+		virtio_dev_destroy(dev);
 	if (r < 0)
 		slots_remove(vm->slots, dev);
 	else

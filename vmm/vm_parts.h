@@ -1,6 +1,6 @@
-/* vm_parts.h - what vm.c and vm_config.c share: what a microVM consists of.
+/* vm_parts.h - what vm.c, vm_config.c and vm_mmds.c share: what a microVM consists of.
  *
- * For these two alone. Main thread.
+ * For these three alone. Main thread.
  */
 #ifndef VMM_VM_PARTS_H
 #define VMM_VM_PARTS_H
@@ -12,6 +12,7 @@
 #include "vmm/vm.h"
 
 struct machine;
+struct mmds; /* devices/mmds/mmds.h */
 
 struct vm {
 	char id[VM_ID_LEN + 1];
@@ -30,6 +31,10 @@ struct vm {
 	struct slots *slots;
 	struct notices *notices; /* NULL: nobody wants to know */
 
+	struct mmds *mmds; /* NULL until it is configured or knows something */
+	struct mmds_config mmds_config;
+	bool has_mmds;
+
 	struct machine *machine; /* from the start on; NULL when it could not restart */
 	uint64_t restarts;
 	uint64_t past_exits[VCPU_EXIT_KINDS]; /* of the machines before this one */
@@ -41,5 +46,14 @@ int vm_check_started(const struct vm *vm, struct error *err);
 
 /* Tells that a device of the running machine was "plugged" or "unplugged". */
 void vm_tell_device(const struct vm *vm, const struct virtio_dev *dev, const char *change);
+
+/* Puts the metadata service on devices that are not on the loop yet: on this one if it is
+ * an interface that should have it, and on all of a machine that is being built. 0 or a
+ * negative errno. */
+int vm_mmds_serve(struct vm *vm, const char *iface_id, struct error *err);
+int vm_mmds_serve_all(struct vm *vm, struct error *err);
+
+/* What the service adds to the metrics. */
+void vm_mmds_add_metrics(const struct vm *vm, struct json_t *totals);
 
 #endif

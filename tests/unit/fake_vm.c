@@ -4,6 +4,7 @@
  * N, as a guest that powers off would; the report is then the list of calls.
  */
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,9 @@ struct vm {
 	struct metrics *metrics, *own_metrics;
 	struct shared_directory_config directories[VM_MAX_SHARED_DIRECTORIES];
 	unsigned ndirectories;
+	struct mmds_config mmds;
+	bool has_mmds;
+	struct json_t *metadata;
 	char calls[512];
 };
 
@@ -89,6 +93,7 @@ void vm_destroy(struct vm *vm)
 		return;
 	loop_source_remove(vm->source);
 	fd_close(vm->event);
+	json_decref(vm->metadata);
 	metrics_destroy(vm->own_metrics);
 	free(vm);
 }
@@ -365,6 +370,54 @@ int vm_put_shared_directory(struct vm *vm, const struct shared_directory_config 
 		return error_set(err, -ENOSPC, "tag", NULL, "Too many directories");
 	vm->directories[vm->ndirectories++] = *c;
 	return 0;
+}
+
+int vm_put_mmds(struct vm *vm, const struct mmds_config *c, struct error *err)
+{
+	int r = record(vm, "put_mmds", err);
+
+	if (r < 0)
+		return r;
+	vm->mmds = *c;
+	vm->has_mmds = true;
+	return 0;
+}
+
+const struct mmds_config *vm_mmds(const struct vm *vm)
+{
+	return vm->has_mmds ? &vm->mmds : NULL;
+}
+
+/* What says "large" is too large. */
+static int check_metadata(const struct json_t *data, struct error *err)
+{
+	return json_object_get(data, "large") ? error_set(err, -EFBIG, NULL, NULL, "too large") : 0;
+}
+
+int vm_put_metadata(struct vm *vm, struct json_t *data, struct error *err)
+{
+	int r = record(vm, "put_metadata", err);
+
+	if (r == 0)
+		r = check_metadata(data, err);
+	if (r < 0)
+		return r;
+	json_decref(vm->metadata);
+	vm->metadata = json_incref(data);
+	return 0;
+}
+
+/* Changes nothing. */
+int vm_patch_metadata(struct vm *vm, const struct json_t *patch, struct error *err)
+{
+	int r = record(vm, "patch_metadata", err);
+
+	return r < 0 ? r : check_metadata(patch, err);
+}
+
+const struct json_t *vm_metadata(const struct vm *vm)
+{
+	return vm->metadata;
 }
 
 struct metrics *vm_metrics(const struct vm *vm)

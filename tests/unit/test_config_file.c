@@ -57,18 +57,21 @@ static void everything_arrives_in_order(void **state)
 		"  \"balloon\": {\"amount_mib\": 3, \"deflate_on_oom\": true},\n"
 		"  \"cpu-config\": null, \"logger\": null, \"metrics\": null,\n"
 		"  \"shared-directories\": [{\"tag\": \"t\", \"socket\": \"/f\"}],\n"
-		"  \"mmds-config\": null, \"memory-hotplug\": {\"total_size_mib\": 128} }\n";
+		"  \"mmds-config\": {\"network_interfaces\": [\"n\"]}, \"memory-hotplug\": {\"total_size_mib\": 128} }\n";
 	struct vm *vm = fake_vm_new();
 	struct error err;
 
 	(void)state;
 	assert_int_equal(apply_text(vm, text, strlen(text), &err), 0);
-	assert_string_equal(fake_vm_calls(vm),
-			    "put_machine put_boot_source put_drive put_drive put_net put_pmem "
-			    "put_entropy put_balloon put_memory put_console put_vsock "
-			    "put_shared_directory ");
+	assert_string_equal(
+		fake_vm_calls(vm),
+		"put_machine put_boot_source put_drive put_drive put_net put_mmds put_pmem "
+		"put_entropy put_balloon put_memory put_console put_vsock "
+		"put_shared_directory ");
 	assert_int_equal(vm_balloon(vm)->amount_mib, 3);
 	assert_true(vm_balloon(vm)->deflate_on_oom);
+	assert_string_equal(vm_mmds(vm)->network_interfaces[0], "n");
+	assert_string_equal(vm_mmds(vm)->ipv4_address, "169.254.169.254");
 	assert_string_equal(vm_pmem(vm, 0)->path_on_host, "/p");
 	assert_string_equal(vm_console(vm)->uds_path, "/c");
 	assert_int_equal(vm_console(vm)->history_bytes, 65536);
@@ -143,8 +146,10 @@ static void bad_files_name_the_fault(void **state)
 		{ "{\"cpu-config\":\"/nonexistent\"}", "cpu-config", "Cannot open" },
 		{ "{\"cpu-config\":\"/dev/null\"}", "cpu-config", "" },
 		{ "{\"metrics\":{}}", "metrics.metrics_path", "missing field `metrics_path`" },
-		{ "{\"mmds-config\":{}}", "mmds-config",
-		  "mmds-config is not supported by this version of wisp." },
+		{ "{\"mmds-config\":{}}", "mmds-config.network_interfaces",
+		  "missing field `network_interfaces`" },
+		{ "{\"mmds-config\":{\"network_interfaces\":[\"n\"],\"version\":\"V3\"}}",
+		  "mmds-config.version", "unknown variant `V3`" },
 		{ "{\"logger\":{\"level\":\"Loud\"}}", "logger.level", "unknown variant `Loud`" },
 	};
 	struct error err;

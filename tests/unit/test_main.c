@@ -257,7 +257,7 @@ static void log_goes_to_its_file(void **state)
 	const struct dir *d = *state;
 	char log[OUTPUT_BYTES];
 
-	write_file(d->config, "{\"mmds-config\":{}}");
+	write_file(d->config, "{\"metrics\":{}}");
 	expect_run(d,
 		   ARGS("--no-api", "--config-file", d->config, "--log-path", d->report, "--id=me",
 			"--show-level"),

@@ -115,6 +115,23 @@ static const struct row good[] = {
 	  .message = "", .calls = "put_machine " },
 	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\"}", 204, .message = "",
 	  .calls = "put_drive " },
+	{ VERB_PUT, "/mmds/config", "{\"network_interfaces\":[\"n\",\"m\"]}", 204, .message = "",
+	  .calls = "put_mmds " },
+	{ VERB_PUT, "/mmds/config",
+	  "{\"network_interfaces\":[\"n\"],\"version\":\"V2\",\"ipv4_address\":\"169.254.1.1\","
+	  "\"imds_compat\":true}",
+	  204, .message = "", .calls = "put_mmds " },
+	{ VERB_PUT, "/mmds/config", "{\"network_interfaces\":[\"n\"],\"ipv4_address\":null}", 204,
+	  .message = "", .calls = "put_mmds " },
+	{ VERB_GET, "/mmds", NULL, 200, .message = "{}" },
+	{ VERB_GET, "/mmds", NULL, 200, .message = "{}", .state = VM_RUNNING },
+	{ VERB_PUT, "/mmds", "{\"a\":{\"b\":[1,null]}}", 204, .message = "",
+	  .calls = "put_metadata " },
+	{ VERB_PUT, "/mmds", "[]", 204, .message = "", .calls = "put_metadata ",
+	  .state = VM_PAUSED },
+	{ VERB_PATCH, "/mmds", "{\"a\":null}", 204, .message = "", .calls = "patch_metadata " },
+	{ VERB_PATCH, "/mmds", "{}", 204, .message = "", .calls = "patch_metadata ",
+	  .state = VM_RUNNING },
 	{ VERB_PUT, "/drives/d",
 	  "{" DRIVE ",\"path_on_host\":\"p\",\"is_read_only\":true,\"partuuid\":\"u\","
 	  "\"cache_type\":\"Writeback\",\"io_engine\":\"Sync\",\"rate_limiter\":null,"
@@ -574,6 +591,35 @@ static const struct row bad[] = {
 	  .message = "The value of uds_path is out of range." },
 	{ VERB_PUT, "/vsock", "{\"guest_cid\":3,\"uds_path\":\"v\",\"port\":1}",
 	  .message = BAD_JSON "unknown field `port`" },
+	{ VERB_PUT, "/mmds/config", "{}",
+	  .message = BAD_JSON "missing field `network_interfaces`" },
+	{ VERB_PUT, "/mmds/config", "{\"network_interfaces\":\"n\"}",
+	  .message = BAD_JSON "invalid type: string" },
+	{ VERB_PUT, "/mmds/config", "{\"network_interfaces\":[1]}",
+	  .message = BAD_JSON "invalid type: integer" },
+	{ VERB_PUT, "/mmds/config", "{\"network_interfaces\":[\"n\"],\"version\":\"v1\"}",
+	  .message = BAD_JSON "unknown variant `v1`, expected `V1` or `V2`" },
+	{ VERB_PUT, "/mmds/config", "{\"network_interfaces\":[\"n\"],\"ipv4_address\":7}",
+	  .message = BAD_JSON "invalid type: integer" },
+	{ VERB_PUT, "/mmds/config",
+	  "{\"network_interfaces\":[\"n\"],\"ipv4_address\":\"169.254.169.2540\"}",
+	  .message = "The value of ipv4_address is out of range." },
+	{ VERB_PUT, "/mmds/config", "{\"network_interfaces\":[\"n\"],\"port\":80}",
+	  .message = BAD_JSON "unknown field `port`" },
+	{ VERB_PUT, "/mmds/config", "{\"network_interfaces\":[\"n\"]}", .message = ALREADY,
+	  .state = VM_RUNNING },
+	{ VERB_PATCH, "/mmds/config", "{}", .message = NO_ROUTE "PATCH mmds/config." },
+	{ VERB_GET, "/mmds/config", .message = NO_ROUTE "GET mmds/config." },
+	{ VERB_PUT, "/mmds", .message = "Empty PUT request." },
+	{ VERB_PATCH, "/mmds", .message = "Empty PATCH request." },
+	{ VERB_GET, "/mmds", "{}", .message = "GET request cannot have a body." },
+	{ VERB_PUT, "/mmds", "{\"a\":1,\"a\":2}", .message = BAD_JSON "duplicate object key" },
+	{ VERB_PUT, "/mmds", "{\"a\":", .message = BAD_JSON },
+	{ VERB_PATCH, "/mmds", "\"a\"", .message = BAD_JSON },
+	{ VERB_PUT, "/mmds", "{\"large\":1}", 413, .message = "{\"fault_message\":\"too large\"}",
+	  .calls = "put_metadata " },
+	{ VERB_PATCH, "/mmds", "{\"large\":1}", 413, .message = "{\"fault_message\":\"too large\"}",
+	  .calls = "patch_metadata " },
 	{ VERB_PUT, "/entropy", "{\"rate_limiter\":{\"iops\":null}}",
 	  .message = BAD_JSON "unknown field `iops`" },
 	{ VERB_PUT, "/actions", "{}", .message = BAD_JSON "missing field `action_type`" },
@@ -737,6 +783,21 @@ static void values_arrive(void **state)
 	vm_destroy(vm);
 }
 
+static void metadata_comes_back(void **state)
+{
+	static const char document[] = "{\"b\":{\"c\":[1,null]},\"a\":\"x\"}";
+	struct vm *vm = fake_vm_new();
+	struct http_response res;
+
+	(void)state;
+	expect_status(vm, VERB_PUT, "/mmds", document, 204);
+	res = ask(vm, VERB_GET, "/mmds", NULL);
+	assert_int_equal(res.status, 200);
+	assert_string_equal(res.body, document);
+	free(res.body);
+	vm_destroy(vm);
+}
+
 /* PUT forgets what it does not name, PATCH keeps it. */
 static void put_resets_and_patch_keeps(void **state)
 {
@@ -831,6 +892,8 @@ static void full_config_is_reported(void **state)
 		      "{\"drive_id\":\"r\",\"is_root_device\":false,"
 		      "\"socket\":\"/s\"}",
 		      204);
+	expect_status(vm, VERB_PUT, "/mmds/config",
+		      "{\"network_interfaces\":[\"n\"],\"version\":\"V2\"}", 204);
 	expect_status(vm, VERB_PUT, "/shared-directories/t", "{\"tag\":\"t\",\"socket\":\"/f\"}",
 		      204);
 
@@ -851,7 +914,9 @@ static void full_config_is_reported(void **state)
 		"\"show_log_origin\":false,\"module\":\"devices::virtio\"},"
 		"\"machine-config\":{\"vcpu_count\":1,\"mem_size_mib\":128,\"smt\":false,"
 		"\"track_dirty_pages\":false,\"huge_pages\":\"None\"},\"metrics\":null,"
-		"\"mmds-config\":null,\"network-interfaces\":[{\"iface_id\":\"n\","
+		"\"mmds-config\":{\"version\":\"V2\",\"network_interfaces\":[\"n\"],"
+		"\"ipv4_address\":\"169.254.169.254\",\"imds_compat\":false},"
+		"\"network-interfaces\":[{\"iface_id\":\"n\","
 		"\"host_dev_name\":\"tap0\",\"guest_mac\":\"06:00:00:00:00:01\",\"mtu\":null,"
 		"\"rx_rate_limiter\":null,\"tx_rate_limiter\":null,\"passt_socket\":null}],"
 		"\"vsock\":{\"guest_cid\":7,\"uds_path\":\"/v\"},"
@@ -954,6 +1019,7 @@ int main(void)
 		cmocka_unit_test(good_requests),
 		cmocka_unit_test(bad_requests_change_nothing),
 		cmocka_unit_test(values_arrive),
+		cmocka_unit_test(metadata_comes_back),
 		cmocka_unit_test(put_resets_and_patch_keeps),
 		cmocka_unit_test(balloon_is_reported),
 		cmocka_unit_test(memory_is_reported),

@@ -56,7 +56,9 @@ static void test_every_route(void **state)
 		operation = at(at(at(spec, "paths"), routes[i].path), verb);
 		at(operation, "responses");
 		assert_int_equal(json_object_get(operation, "requestBody") != NULL,
-				 routes[i].body != NULL);
+				 routes[i].body != NULL || routes[i].any_body);
+		assert_int_equal(json_object_get(at(operation, "responses"), "413") != NULL,
+				 routes[i].any_body);
 		assert_int_equal(json_object_get(operation, "parameters") != NULL,
 				 strstr(routes[i].path, "{id}") != NULL);
 	}
