@@ -1,4 +1,5 @@
-/* test_net.c - the network of real guests: taps, several queues, a bad line, passt.
+/* test_net.c - the network of real guests: taps, several queues, a bad line, passt, and the
+ * metadata service.
  *
  * The test has a network namespace of its own. What goes over the wire is compared at its
  * end; that segments are left to the other side shows in how few packets the tap counts.
@@ -317,6 +318,132 @@ static void test_passt(void **state)
 	session_end(passt);
 }
 
+/* --- the metadata service --- */
+
+#define SERVICE	 "http://169.254.169.254"
+#define MMDS(is) ON_TAP ", \"mmds-config\": {\"network_interfaces\": [\"eth0\"]" is "}"
+
+enum { LARGE_BYTES = 48000 };
+
+static void call(const char *socket, const char *verb, const char *path, const char *body,
+		 int status)
+{
+	struct api_reply reply;
+
+	api_call(socket, verb, path, body, &reply);
+	if (reply.status != status)
+		fail_msg("%s %s: %d %s", verb, path, reply.status, reply.body);
+}
+
+/* A document with one value of many answers' segments. */
+static void put_metadata(const char *socket)
+{
+	static char text[LARGE_BYTES + 1], body[LARGE_BYTES + 1024];
+
+	memset(text, 'x', LARGE_BYTES);
+	snprintf(body, sizeof(body),
+		 "{\"latest\": {\"meta-data\": {\"ami-id\": \"ami-12345678\", \"count\": 7, "
+		 "\"network\": {\"ip\": \"10.0.0.2\"}}, \"user-data\": \"hello\\nworld\"}, "
+		 "\"large\": \"%s\"}",
+		 text);
+	call(socket, "PUT", "/mmds", body, 204);
+}
+
+/* What curl says there; the service's name is S in the guest. */
+static struct session *boot_with_service(struct fixture_config *c, const char *socket)
+{
+	struct session *s = boot_debian(c, socket);
+
+	in_guest(s, "ip route add 169.254.169.254 dev eth0; S=" SERVICE "; "
+		    "get() { curl -sS --max-time 20 \"$@\"; }; "
+		    "code() { get -o /dev/null -w '%{http_code}' \"$@\"; }");
+	put_metadata(socket);
+	return s;
+}
+
+static void test_mmds(void **state)
+{
+	struct fixture_config c = {
+		.kernel = need_image("vmlinux-minimal"),
+		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet init=/bin/bash",
+		.mem_mib = 256,
+		.disk = need_image("debian.ext4"),
+		.disk_read_only = true,
+		.extra = MMDS(""),
+	};
+	const char *socket = fixture_path("net.sock");
+	struct session *s;
+
+	(void)state;
+	make_tap("");
+	s = boot_with_service(&c, socket);
+
+	in_guest(s, "[ \"$(get $S/latest/meta-data/)\" = $'ami-id\\ncount\\nnetwork/' ]");
+	in_guest(s, "[ \"$(get $S/latest//user-data)\" = $'hello\\nworld' ]");
+	in_guest(s, "[ \"$(get -H 'Accept: application/json' $S/latest/meta-data/network)\" = "
+		    "'{\"ip\":\"10.0.0.2\"}' ]");
+	in_guest(s, "[ $(code $S/latest/meta-data/count) = 501 ] && [ $(code $S/none) = 404 ] && "
+		    "[ $(code -X POST $S/) = 405 ]");
+	in_guest(s, "[ $(get $S/large | tr -d x | wc -c) = 0 ] && [ $(get $S/large | wc -c) = "
+		    "48000 ]");
+	/* One connection for many requests, many at a time, and more than there is room for. */
+	in_guest(s, "get $S/large $S/large $S/latest/user-data | wc -c | grep -q 96011");
+	in_guest(s, "for i in $(seq 40); do get $S/large >/tmp/$i & done; wait; "
+		    "cat /tmp/[1-9]* | wc -c | grep -q $((40 * 48000))");
+
+	/* Nothing else is there, and the rest of the network is as it was. */
+	in_guest(s, "! curl -s --max-time 5 $S:81/ && ! ping -c 1 -W 1 169.254.169.254");
+	in_guest(s, "ping -c 1 -W 5 10.0.0.1");
+
+	call(socket, "PATCH", "/mmds", "{\"latest\": {\"user-data\": \"new\"}, \"large\": null}",
+	     204);
+	in_guest(s, "[ $(get $S/latest/user-data) = new ] && [ $(code $S/large) = 404 ]");
+	call(socket, "PUT", "/mmds/config", "{\"network_interfaces\": [\"eth0\"]}", 400);
+	end_guest(s);
+}
+
+/* A stock kernel on PCI with two pairs of queues, its own address, tokens. */
+static void test_mmds_v2(void **state)
+{
+	struct fixture_config c = {
+		.kernel = need_image("vmlinuz-cloud"),
+		.initrd = need_image("initrd-cloud"),
+		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet init=/bin/bash",
+		.vcpus = 2,
+		.mem_mib = 256,
+		.disk = need_image("debian.ext4"),
+		.disk_read_only = true,
+		.extra = MMDS(", \"version\": \"V2\""),
+	};
+	const char *socket = fixture_path("net.sock");
+	struct session *s;
+
+	(void)state;
+	make_tap("multi_queue");
+	s = boot_with_service(&c, socket);
+
+	in_guest(s, "[ $(code $S/latest/user-data) = 401 ]");
+	in_guest(s, "token() { get -X PUT -H \"X-metadata-token-ttl-seconds: $1\" "
+		    "$S/latest/api/token; }; T=$(token 600); [ ${#T} = 48 ]");
+	in_guest(s, "[ \"$(get -H \"X-metadata-token: $T\" $S/latest/meta-data)\" = "
+		    "$'ami-id\\ncount\\nnetwork/' ]");
+	in_guest(s, "[ \"$(get -H \"X-aws-ec2-metadata-token: $T\" $S/large | wc -c)\" = 48000 ]");
+	in_guest(s, "[ $(code -H \"X-metadata-token: ${T%?}x\" $S/latest) = 401 ]");
+	in_guest(s, "token 0 | grep -q 'between 1 and 21600' && "
+		    "[ $(code -X PUT $S/latest/api/token) = 400 ]");
+
+	/* One that lives for a second is good at first, and then is not. */
+	in_guest(s,
+		 "T1=$(token 1); until [ $(code -H \"X-metadata-token: $T1\" $S/latest) = 401 ]; "
+		 "do :; done; [ $(code -H \"X-metadata-token: $T\" $S/latest) = 200 ]");
+
+	call(socket, "PATCH", "/vm", "{\"state\": \"Paused\"}", 204);
+	call(socket, "PATCH", "/mmds", "{\"latest\": {\"user-data\": \"paused\"}}", 204);
+	call(socket, "PATCH", "/vm", "{\"state\": \"Resumed\"}", 204);
+	in_guest(s, "[ $(get -H \"X-metadata-token: $T\" $S/latest/user-data) = paused ]");
+	end_guest(s);
+}
+
 /* A network of the test's own; what a case leaves behind goes with it. */
 static int set_up(void **state)
 {
@@ -333,6 +460,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup(test_tap, set_up),
 		cmocka_unit_test_setup(test_queues, set_up),
 		cmocka_unit_test_setup(test_passt, set_up),
+		cmocka_unit_test_setup(test_mmds, set_up),
+		cmocka_unit_test_setup(test_mmds_v2, set_up),
 	};
 
 	if (!fixture_has_kvm()) {
