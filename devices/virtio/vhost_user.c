@@ -355,11 +355,17 @@ static void vhost_config_read(const struct virtio_dev *d, size_t off, void *dst,
 	memcpy(dst, to_vhost(d)->config + off, len);
 }
 
+/* The back end takes orders, in the middle of a talk too: they need no answer. */
+static bool takes_orders(const struct vhost_user *v)
+{
+	return v->phase == VHOST_READY || v->phase == VHOST_STARTING || v->phase == VHOST_RUNNING;
+}
+
 static void vhost_config_write(struct virtio_dev *d, size_t off, const void *src, size_t len)
 {
 	struct vhost_user *v = to_vhost(d);
 
-	if (!v->has_config || (v->phase != VHOST_READY && v->phase != VHOST_RUNNING))
+	if (!v->has_config || !takes_orders(v))
 		return;
 
 	int r = vhost_talk_write_config(v, off, src, len);

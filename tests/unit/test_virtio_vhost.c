@@ -829,7 +829,8 @@ static void test_bad_stops(void **state)
 		impatient = false;
 		assert_int_equal(driver_get(&s.d, VIRTIO_MMIO_STATUS), 0);
 		start(&s);
-		assert_int_equal(s.peer.connections, 2);
+		until(&s, connected, 2);
+		until(&s, enabled, 0);
 		peer_lock(&s.peer);
 		s.peer.rules.spoil = SPOIL_NOTHING;
 		peer_unlock(&s.peer);
