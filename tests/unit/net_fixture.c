@@ -21,6 +21,12 @@ const uint8_t net_mac[6] = { 0x06, 0, 0, 0, 0, 1 };
 void net_create(struct net_fixture *f, int type, unsigned pairs, net_adopt_fn adopt,
 		const struct virtio_net_options *options)
 {
+	net_create_served(f, type, pairs, adopt, options, NULL, 0);
+}
+
+void net_create_served(struct net_fixture *f, int type, unsigned pairs, net_adopt_fn adopt,
+		       const struct virtio_net_options *options, struct mmds *m, in_addr_t address)
+{
 	struct net_backend *b;
 	struct virtio_dev *dev;
 	int fds[2][2], device[2];
@@ -36,6 +42,8 @@ void net_create(struct net_fixture *f, int type, unsigned pairs, net_adopt_fn ad
 	assert_int_equal(adopt(device, pairs, &b), 0);
 	assert_int_equal(virtio_net_create(options, b, &dev), 0);
 	virtio_net_set_vcpus(dev, pairs);
+	if (m)
+		assert_int_equal(virtio_net_set_mmds(dev, m, address), 0);
 	driver_create(&f->d, dev);
 }
 

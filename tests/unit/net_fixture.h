@@ -36,6 +36,10 @@ void net_create(struct net_fixture *f, int type, unsigned pairs, net_adopt_fn ad
 		const struct virtio_net_options *options);
 void net_destroy(struct net_fixture *f);
 
+/* The same, with the metadata service on it. */
+void net_create_served(struct net_fixture *f, int type, unsigned pairs, net_adopt_fn adopt,
+		       const struct virtio_net_options *options, struct mmds *m, in_addr_t address);
+
 /* Negotiates and sets up all queues, of this size. */
 void net_start(struct net_fixture *f, uint64_t features, uint16_t size);
 
