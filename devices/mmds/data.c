@@ -152,7 +152,7 @@ static unsigned digits_of(double x)
 
 	for (unsigned n = MIN_DIGITS; n < MAX_DIGITS; n++) {
 		snprintf(text, sizeof(text), "%.*g", (int)n, x);
-		if (memcmp(&(double){ strtod(text, NULL) }, &x, sizeof(x)) == 0)
+		if (strtod(text, NULL) == x)
 			return n;
 	}
 	return MAX_DIGITS;

@@ -175,7 +175,7 @@ static void test_cut(void **state)
 
 	peer_connect(p, PORT, &side);
 	for (size_t i = 0; i < strlen(GET_A); i++) {
-		peer_say(p, &side, SEGMENT_ACK, GET_A + i, 1);
+		peer_say(p, &side, SEGMENT_ACK, &GET_A[i], 1);
 		if (i + 1 < strlen(GET_A))
 			expect_bare(p, SEGMENT_ACK, side.ack, side.seq);
 	}
@@ -331,7 +331,7 @@ static void test_request_repeated(void **state)
 	peer_say(p, &side, SEGMENT_ACK, GET_A, 10);
 	side = before;
 	side.seq += 10 + 3; /* what comes too early is not taken */
-	peer_say(p, &side, SEGMENT_ACK, GET_A + 13, strlen(GET_A) - 13);
+	peer_say(p, &side, SEGMENT_ACK, &GET_A[13], strlen(GET_A) - 13);
 	expect_bare(p, SEGMENT_ACK, side.ack, before.seq + 10);
 	side = before; /* from the start again, and further */
 	say(p, &side, GET_A);
