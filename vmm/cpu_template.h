@@ -13,9 +13,9 @@
 #include "vmm/base/error.h"
 
 enum {
-	CPU_TEMPLATE_LEAVES = 64,
+	CPU_TEMPLATE_LEAVES = 128,
 	CPU_TEMPLATE_REGISTERS = 4, /* of one leaf */
-	CPU_TEMPLATE_MSRS = 128,
+	CPU_TEMPLATE_MSRS = 256,
 	CPU_TEMPLATE_CAPABILITIES = 32,
 	CPU_TEMPLATE_NUMBER = 24,  /* bytes of a number's text */
 	CPU_TEMPLATE_BITMAP = 112, /* of a bitmap's: 64 bits and some underscores */

@@ -111,6 +111,13 @@ int arch_describe_virtio(char *word, size_t len, unsigned n);
  * of this host. */
 int arch_named_template(enum cpu_template_name name, struct cpu_template *ret, struct error *err);
 
+/* The same whatever the host: to be looked at. */
+void arch_make_template(enum cpu_template_name name, struct cpu_template *ret);
+
+/* What a guest of one vCPU with this template (NULL: none) has in CPUID and MSRs when it
+ * starts, as a template that leaves no bit open. 0 or a negative errno. */
+int arch_cpu_dump(const struct cpu_template *template, struct cpu_template *ret, struct error *err);
+
 /* What the guest's processors look like; computed once a machine. */
 struct arch_cpu_config {
 	unsigned vcpus;

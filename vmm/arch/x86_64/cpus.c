@@ -21,6 +21,11 @@ int arch_named_template(enum cpu_template_name name, struct cpu_template *ret, s
 	return r;
 }
 
+void arch_make_template(enum cpu_template_name name, struct cpu_template *ret)
+{
+	named_template_make(name, ret);
+}
+
 struct arch_cpus {
 	struct cpuid_topology topology;
 	struct cpuid_table cpuid; /* as all vCPUs share it */
