@@ -386,6 +386,12 @@ static const struct type_ops {
 	[BODY_EMPTY] = { store_nothing, write_nothing },
 };
 
+/* The mark of a list is its count. */
+static bool has_flag(const struct body_field *f)
+{
+	return f->mark && f->type != BODY_ARRAY && f->type != BODY_STRINGS;
+}
+
 static const struct body_field *find_field(const struct body_table *t, const char *name)
 {
 	for (size_t i = 0; i < t->nfields; i++)
@@ -432,7 +438,7 @@ static int read_field(const struct body_field *f, const json_t *v, unsigned flag
 
 	if (r < 0)
 		return r;
-	if (f->mark && f->type != BODY_ARRAY)
+	if (has_flag(f))
 		*(bool *)at(config, f->mark) = true;
 	return 1;
 }
@@ -536,13 +542,13 @@ int body_read_text(const struct body_table *t, const char *text, size_t len, uns
 /* A field without a mark is always there, unless it is hidden. */
 static bool is_given(const struct body_field *f, const void *config)
 {
-	return f->mark && f->type != BODY_ARRAY && *(const bool *)at_const(config, f->mark);
+	return has_flag(f) && *(const bool *)at_const(config, f->mark);
 }
 
 /* What a field writes: null when its mark says that it was never given. */
 static json_t *write_field(const struct body_field *f, const void *config)
 {
-	if (f->mark && f->type != BODY_ARRAY && !is_given(f, config))
+	if (has_flag(f) && !is_given(f, config))
 		return json_null();
 	return type_ops[f->type].write(f, config);
 }

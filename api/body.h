@@ -38,7 +38,7 @@ struct body_field {
 	const char *name;
 	enum body_type type;
 	size_t offset, size; /* of the value in the config struct */
-	size_t mark;	     /* offset of a bool set when the field is given (BODY_ARRAY:
+	size_t mark;	     /* offset of a bool set when the field is given (lists:
 				of a uint32_t count); 0: none */
 	uint64_t min, max;
 	bool required;

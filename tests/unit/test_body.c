@@ -92,6 +92,44 @@ static int read_text(const char *text, unsigned flags, struct whole *w, struct e
 	return body_read_text(&whole_table, text, strlen(text), flags, w, err);
 }
 
+struct list {
+	bool other; /* a mark at 0 is none */
+	uint32_t nwords;
+	char words[3][4];
+};
+
+/* The mark is a count, and stays one: of none, one and all. */
+static void strings_are_counted(void **state)
+{
+	static const struct body_field field = { .name = "words",
+						 .type = BODY_STRINGS,
+						 PLACE(list, words),
+						 .mark = offsetof(struct list, nwords),
+						 .max = 3 };
+	static const struct body_table table = { .size = sizeof(struct list),
+						 .fields = &field,
+						 .nfields = 1 };
+	static const char *const texts[] = { "{\"words\":[]}", "{\"words\":[\"a\"]}",
+					     "{\"words\":[\"a\",\"bb\"]}",
+					     "{\"words\":[\"a\",\"bb\",\"ccc\"]}" };
+
+	(void)state;
+	for (uint32_t i = 0; i < 4; i++) {
+		struct list list = { 0 };
+		json_t *back;
+		char *text;
+
+		assert_int_equal(body_read_text(&table, texts[i], strlen(texts[i]), 0, &list, NULL),
+				 1);
+		assert_int_equal(list.nwords, i);
+		back = body_write(&table, &list);
+		text = json_dumps(back, JSON_COMPACT);
+		assert_string_equal(text, texts[i]);
+		free(text);
+		json_decref(back);
+	}
+}
+
 static void every_type_arrives(void **state)
 {
 	struct whole w;
@@ -237,6 +275,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_type_arrives),
+		cmocka_unit_test(strings_are_counted),
 		cmocka_unit_test(absent_and_null_are_not_given),
 		cmocka_unit_test(faults_have_code_field_and_text),
 		cmocka_unit_test(long_values_are_cut_in_messages),
