@@ -152,34 +152,25 @@ static int bad_file(const char *path, const char *what, struct error *err)
 			 "The filter file %s %s", path, what);
 }
 
-static int read_file(const char *path, struct loaded **ret, struct error *err)
+/* A descriptor and the size, or a negative errno. */
+static int open_file(const char *path, size_t *bytes, struct error *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r;
-	struct loaded *l = NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
-	size_t bytes;
 
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		r = error_errno(err, "seccomp-filter", NULL, "The filter file %s cannot be read",
-				path);
+		int r = error_errno(err, "seccomp-filter", NULL,
+				    "The filter file %s cannot be read", path);
+
 		fd_close(fd);
 		return r;
 	}
-	bytes = (size_t)st.st_size;
-	if (!S_ISREG(st.st_mode) || bytes > FILE_MAX_BYTES || bytes % sizeof(l->word[0]))
-		r = bad_file(path, "has another format", err);
-	else if (!(l = calloc(1, sizeof(*l) + bytes)))
-		r = error_set(err, -ENOMEM, NULL, NULL, "out of memory");
-	else if ((r = fd_pread_all(fd, l->word, bytes, 0)) < 0)
-		bad_file(path, "cannot be read", err);
+	*bytes = (size_t)st.st_size;
+	if (S_ISREG(st.st_mode) && *bytes <= FILE_MAX_BYTES &&
+	    *bytes % sizeof(struct sock_filter) == 0)
+		return fd;
 	fd_close(fd);
-	if (r < 0) {
-		free(l);
-		return r;
-	}
-	l->count = bytes / sizeof(l->word[0]);
-	*ret = l;
-	return 0;
+	return bad_file(path, "has another format", err);
 }
 
 /* One program for the thread that it names, "main" for both kinds of main thread. */
@@ -235,13 +226,22 @@ static const char *parse(struct loaded *l)
 
 int thread_filters_load(const char *path, struct thread_filters **ret, struct error *err)
 {
-	struct loaded *l = NULL;
-	int r = read_file(path, &l, err);
+	size_t bytes = 0;
+	int fd = open_file(path, &bytes, err), r;
+	struct loaded *l;
 	const char *wrong;
 
-	if (r < 0)
-		return r;
-	wrong = parse(l);
+	if (fd < 0)
+		return fd;
+	l = calloc(1, sizeof(*l) + bytes);
+	if (!l) {
+		fd_close(fd);
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	}
+	l->count = bytes / sizeof(l->word[0]);
+	r = fd_pread_all(fd, l->word, bytes, 0);
+	fd_close(fd);
+	wrong = r < 0 ? "cannot be read" : parse(l);
 	if (wrong) {
 		free(l);
 		return bad_file(path, wrong, err);

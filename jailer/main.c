@@ -1,0 +1,322 @@
+/* main.c - wisp-jailer: puts a VMM in its cell, then executes it there.
+ *
+ * A guest that takes its VMM over holds one process of an unprivileged user, in
+ * namespaces of its own, with a root in which there is nothing. It gets there in stages;
+ * each works with less than the one before:
+ *
+ *   1 inherited    Should leave nothing of the caller: descriptors, environment, cores.
+ *                  Must not open anything before.
+ *   2 checked      Should refuse every bad name, path and owner. Must not change the
+ *                  host.
+ *   3 host         Should leave the host's mounts, IPC and host name, make the jail's
+ *                  folder and control groups, and open what the host alone has. Must not
+ *                  follow a link in the jail's folder.
+ *   4 inside       Should enter the network's namespace and the jail's root. Must not keep
+ *                  a descriptor of a host folder past this.
+ *   5 process      The VMM's process is cloned straight into its PID namespace and
+ *                  control group. Must not run anything of the VMM yet.
+ *   6 unprivileged Should hold no capability and no way to one; both processes.
+ *   7 VMM          executed by the child, once its PID is written down.
+ *
+ * Root is needed for 3 to 5: CAP_SYS_ADMIN for mounts and namespaces, CAP_MKNOD, CAP_CHOWN,
+ * CAP_SETUID and CAP_SETGID, CAP_SETPCAP for the bounding set, CAP_SYS_RESOURCE for limits
+ * above the caller's. None is kept.
+ *
+ * The process that was started stays, unless --daemonize or --new-pid-ns is given, and
+ * stands for the VMM: it passes signals on and ends as the VMM ends. It has the VMM's
+ * user and no capability, and sits outside the PID namespace, where the VMM cannot see it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "jailer/cgroup.h"
+#include "jailer/cleanup.h"
+#include "jailer/options.h"
+#include "jailer/privileges.h"
+#include "jailer/root.h"
+#include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
+
+enum {
+	EXIT_BAD_ARGUMENTS = 153, /* as wisp's */
+	OWN_ARGUMENTS = 9,	  /* the VMM's name, and its options that are ours to give */
+	OPTION_BYTES = 24,
+};
+
+struct jail {
+	const struct jail_options *o;
+	struct jail_root root;
+	struct cgroups cgroups;
+	int netns;
+	uint64_t start_us, parent_cpu_us;
+};
+
+/* --- stages 3 and 4 --- */
+
+static int open_netns(const struct jail_options *o, struct jail *j, struct error *err)
+{
+	struct statfs fs;
+
+	if (!o->netns)
+		return 0;
+	j->netns = open(o->netns, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (j->netns < 0)
+		return error_errno(err, "netns", NULL, "Cannot open %s", o->netns);
+	if (fstatfs(j->netns, &fs) < 0 || fs.f_type != NSFS_MAGIC)
+		return error_set(err, -EINVAL, "netns", "such as /run/netns/NAME",
+				 "%s is not a network namespace", o->netns);
+	return 0;
+}
+
+/* What is to be mounted must be opened in the mount namespace that is to have it. */
+static int leave_host(struct error *err)
+{
+	if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return error_errno(err, NULL, NULL, "Cannot make namespaces");
+	return 0;
+}
+
+static int prepare_host(struct jail *j, struct error *err)
+{
+	int r = open_netns(j->o, j, err);
+
+	if (r == 0)
+		r = leave_host(err);
+	if (r == 0)
+		r = root_open(j->o, &j->root, err);
+	if (r == 0)
+		r = cgroups_create(j->o, j->root.name, &j->cgroups, err);
+	if (r == 0)
+		r = privileges_limit(j->o, err);
+	return r;
+}
+
+static int go_inside(struct jail *j, struct error *err)
+{
+	int r = cgroups_join(&j->cgroups, false, err);
+
+	if (r < 0)
+		return r;
+	if (j->netns >= 0 && setns(j->netns, CLONE_NEWNET) < 0)
+		return error_errno(err, "netns", NULL, "Cannot enter %s", j->o->netns);
+	return root_enter(j->o, &j->root, err);
+}
+
+/* --- stage 5 --- */
+
+static pid_t clone_into(int cgroup)
+{
+	struct clone_args args = {
+		.flags = CLONE_NEWPID | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)(cgroup >= 0 ? cgroup : 0),
+	};
+
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+/* Linux 5.7 and later clone into a group, which spares the move of a process. */
+static pid_t clone_child(struct jail *j, struct error *err)
+{
+	pid_t pid = clone_into(j->cgroups.v2);
+
+	if (pid < 0 && j->cgroups.v2 >= 0) {
+		if (cgroups_join(&j->cgroups, true, err) < 0)
+			return -1;
+		pid = clone_into(-1);
+	}
+	if (pid < 0)
+		error_errno(err, NULL, NULL, "Cannot make the VMM's process");
+	return pid;
+}
+
+/* --- stages 6 and 7: the child --- */
+
+static int leave_terminal(const struct jail *j, struct error *err)
+{
+	if (!j->o->daemonize)
+		return 0;
+	setsid();
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (dup2(j->root.null_fd, fd) < 0)
+			return error_errno(err, "daemonize", NULL, "Cannot leave the terminal");
+	return 0;
+}
+
+static int execute(const struct jail *j, struct error *err)
+{
+	char path[JAIL_NAME_BYTES + 1], start[OPTION_BYTES], cpu[OPTION_BYTES],
+		parent[OPTION_BYTES];
+	size_t extra = 0;
+	char **argv;
+
+	while (j->o->extra[extra])
+		extra++;
+	argv = calloc(OWN_ARGUMENTS + extra + 1, sizeof(*argv));
+	if (!argv)
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	snprintf(path, sizeof(path), "/%s", j->root.name);
+	snprintf(start, sizeof(start), "%" PRIu64, j->start_us);
+	snprintf(cpu, sizeof(cpu), "%" PRIu64, clock_cpu_us());
+	snprintf(parent, sizeof(parent), "%" PRIu64, j->parent_cpu_us);
+
+	const char *const own[OWN_ARGUMENTS] = {
+		path,	  "--id",
+		j->o->id, "--start-time-us",
+		start,	  "--start-time-cpu-us",
+		cpu,	  "--parent-cpu-time-us",
+		parent,
+	};
+
+	memcpy(argv, own, sizeof(own));
+	memcpy(argv + OWN_ARGUMENTS, j->o->extra, extra * sizeof(*argv));
+	execve(path, argv, (char *const[]){ NULL });
+	error_errno(err, "exec-file", "is it a static program?", "Cannot execute %s in the jail",
+		    j->o->exec_file);
+	free(argv);
+	return err->code;
+}
+
+/* Waits for one byte: the parent has written the PID down. Its end ends the VMM, too. */
+static int be_vmm(struct jail *j, int go, const sigset_t *mask, struct error *err)
+{
+	bool waits = !j->o->daemonize && !j->o->new_pid_ns;
+	char byte;
+	int r = leave_terminal(j, err);
+
+	if (r == 0)
+		r = privileges_drop(j->o, err);
+	if (r == 0 && waits && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		r = error_errno(err, NULL, NULL, "Cannot tie the VMM to the jailer");
+	if (r == 0 && read(go, &byte, 1) != 1)
+		r = error_set(err, -EPIPE, NULL, NULL, "The jailer ended first");
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	return r < 0 ? r : execute(j, err);
+}
+
+/* --- stage 6: the parent --- */
+
+/* Ends as the child ends; a signal that ended it is 128 and its number. */
+static int stand_for(pid_t pid, const sigset_t *all)
+{
+	siginfo_t info;
+	int status;
+
+	for (;;) {
+		if (sigwaitinfo(all, &info) < 0)
+			continue;
+		if (info.si_signo != SIGCHLD)
+			kill(pid, info.si_signo);
+		else if (waitpid(pid, &status, WNOHANG) == pid)
+			return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	}
+}
+
+static int be_parent(struct jail *j, pid_t pid, int go, const sigset_t *all, struct error *err)
+{
+	int r = root_write_pid(&j->root, pid, err);
+
+	if (r == 0)
+		r = privileges_drop(j->o, err);
+	if (r == 0 && write(go, "", 1) != 1)
+		r = error_errno(err, NULL, NULL, "The VMM's process ended");
+	if (r < 0) {
+		kill(pid, SIGKILL);
+		return EXIT_FAILURE;
+	}
+	fd_close(go);
+	return j->o->daemonize || j->o->new_pid_ns ? EXIT_SUCCESS : stand_for(pid, all);
+}
+
+static int start_vmm(struct jail *j, struct error *err)
+{
+	sigset_t all, before;
+	int go[2];
+	pid_t pid;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
+	if (pipe2(go, O_CLOEXEC) < 0)
+		return error_errno(err, NULL, NULL, "Cannot make a pipe"), EXIT_FAILURE;
+	j->parent_cpu_us = clock_cpu_us();
+	pid = clone_child(j, err);
+	if (pid < 0)
+		return EXIT_FAILURE;
+	if (pid == 0) {
+		fd_close(go[1]);
+		be_vmm(j, go[0], &before, err);
+		return EXIT_FAILURE;
+	}
+	fd_close(go[0]);
+	cgroups_close(&j->cgroups);
+	fd_close(j->netns);
+	return be_parent(j, pid, go[1], &all, err);
+}
+
+static int run(const struct jail_options *o, uint64_t start_us, struct error *err)
+{
+	struct jail j = { .o = o, .netns = -1, .cgroups = { .v2 = -1 }, .start_us = start_us };
+
+	if (prepare_host(&j, err) < 0 || go_inside(&j, err) < 0)
+		return EXIT_FAILURE;
+	/* The jail's own folders alone; nothing of the host's is open from here on. */
+	j.root.id_fd = fd_close(j.root.id_fd);
+	j.root.root_fd = fd_close(j.root.root_fd);
+	j.root.exec_fd = fd_close(j.root.exec_fd);
+	return start_vmm(&j, err);
+}
+
+static int complain(const struct error *err, int status)
+{
+	char line[sizeof(err->text) + sizeof(err->hint) + 8];
+
+	if (err->code)
+		fprintf(stderr, "wisp-jailer: %s\n", error_line(err, line, sizeof(line)));
+	return status;
+}
+
+int main(int argc, char *argv[])
+{
+	uint64_t start_us = clock_now_us();
+	struct jail_options o;
+	struct error err = { 0 };
+
+	if (privileges_drop_inherited(&err) < 0)
+		return complain(&err, EXIT_FAILURE);
+	if (jail_options_parse(argc, argv, &o, &err) < 0)
+		return complain(&err, EXIT_BAD_ARGUMENTS);
+	if (o.help) {
+		jail_options_print_help(stdout);
+		return EXIT_SUCCESS;
+	}
+	if (o.version) {
+		printf("wisp-jailer v%s\n", WISP_VERSION);
+		return EXIT_SUCCESS;
+	}
+	if (geteuid() != 0) {
+		error_set(&err, -EPERM, NULL, "start it as root",
+			  "A jail cannot be made by a user");
+		return complain(&err, EXIT_FAILURE);
+	}
+	if (o.cleanup)
+		return cleanup_jail(&o, &err) < 0 ? complain(&err, EXIT_FAILURE) : EXIT_SUCCESS;
+
+	int status = run(&o, start_us, &err);
+
+	return complain(&err, status);
+}

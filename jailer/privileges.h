@@ -1,0 +1,18 @@
+/* privileges.h - what a process gives up for good. */
+#ifndef JAILER_PRIVILEGES_H
+#define JAILER_PRIVILEGES_H
+
+#include "jailer/options.h"
+#include "vmm/base/error.h"
+
+/* Before anything else: descriptors from 3 on, the environment, core dumps. */
+int privileges_drop_inherited(struct error *err);
+
+/* Open files and file sizes, soft and hard. */
+int privileges_limit(const struct jail_options *o, struct error *err);
+
+/* User, group, supplementary groups, every capability from all five sets, and the means
+ * to gain any again. Until it executes a program it cannot be traced by its own user. */
+int privileges_drop(const struct jail_options *o, struct error *err);
+
+#endif

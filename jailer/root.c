@@ -1,0 +1,372 @@
+/* root.c - the file system that a jailed VMM sees.
+ *
+ * The folder may have been a jail before, or have been filled by whoever starts this one:
+ * what lies in it is the VMM's own and not to be trusted. So everything in it is reached
+ * from open descriptors, never through a link: a mount goes onto /proc/self/fd/N, and
+ * after a mount its root is opened again and checked to be what was mounted.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "jailer/folder.h"
+#include "jailer/root.h"
+#include "vmm/base/fd.h"
+
+enum {
+	OPEN_FOLDER = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+	PATH_BYTES = 32,
+	CLOSED = MS_NOSUID | MS_NODEV | MS_NOEXEC,
+	FOLDER_MODE = 0700, /* Firecracker's, for all folders of the jail */
+};
+
+/* Devices by what they are, not by what the host's folder says that they are. */
+static const struct device {
+	const char *name;
+	unsigned major, minor; /* major 0: as the host's node has it */
+	bool usual;
+} devices[] = {
+	{ "kvm", 10, 232, true },  { "net/tun", 10, 200, true },   { "null", 1, 3, true },
+	{ "urandom", 1, 9, true }, { "userfaultfd", 0, 0, false },
+};
+
+enum { DEVICES_COUNT = sizeof(devices) / sizeof(devices[0]) };
+
+static const char *fd_path(int fd, char path[PATH_BYTES])
+{
+	snprintf(path, PATH_BYTES, "/proc/self/fd/%d", fd);
+	return path;
+}
+
+/* --- on the host --- */
+
+/* A hard link elsewhere would be a second name under which to change the binary. */
+static int check_exec(const struct jail_options *o, int fd, struct error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return error_errno(err, "exec-file", NULL, "Cannot look at %s", o->exec_file);
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, -EINVAL, "exec-file", "give a program's file",
+				 "%s is not a regular file", o->exec_file);
+	if (st.st_nlink > 1)
+		return error_set(err, -EINVAL, "exec-file", "copy it",
+				 "%s has more than one hard link", o->exec_file);
+	if (st.st_mode & (S_ISUID | S_ISGID | S_IWGRP | S_IWOTH) ||
+	    (!o->cleanup && st.st_uid == o->uid))
+		return error_set(err, -EPERM, "exec-file", "chmod 0755, and another owner",
+				 "%s can be written to by others, or runs as another user",
+				 o->exec_file);
+	return 0;
+}
+
+/* By its real name; a link swapped for it afterwards is refused. */
+static int open_exec(const struct jail_options *o, char name[JAIL_NAME_BYTES], struct error *err)
+{
+	char real[PATH_MAX];
+	int fd, r;
+
+	if (!realpath(o->exec_file, real))
+		return error_errno(err, "exec-file", "give the VMM's file", "Cannot find %s",
+				   o->exec_file);
+	fd = open(real, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, "exec-file", NULL, "Cannot open %s", o->exec_file);
+	r = check_exec(o, fd, err);
+	if (r < 0) {
+		fd_close(fd);
+		return r;
+	}
+	snprintf(name, JAIL_NAME_BYTES, "%s", strrchr(real, '/') + 1);
+	return fd;
+}
+
+int root_open_parent(const struct jail_options *o, char name[JAIL_NAME_BYTES], struct error *err)
+{
+	int exec_fd = open_exec(o, name, err), base, fd;
+
+	if (exec_fd < 0)
+		return exec_fd;
+	fd_close(exec_fd);
+	base = folder_open_trusted(o->base, "chroot-base-dir", err);
+	if (base < 0)
+		return base;
+	fd = openat(base, name, OPEN_FOLDER);
+	if (fd < 0)
+		fd = error_errno(err, "chroot-base-dir", NULL, "Cannot open %s/%s", o->base, name);
+	fd_close(base);
+	return fd;
+}
+
+/* <base>/<name>/<id>/root; the last belongs to the VMM. */
+static int make_folders(const struct jail_options *o, struct jail_root *r, struct error *err)
+{
+	int base = folder_open_trusted(o->base, "chroot-base-dir", err), parent;
+
+	if (base < 0)
+		return base;
+	parent = folder_make(base, r->name, 0755, 0, err);
+	fd_close(base);
+	if (parent < 0)
+		return parent;
+	r->id_fd = folder_make(parent, o->id, 0755, 0, err);
+	fd_close(parent);
+	if (r->id_fd < 0)
+		return r->id_fd;
+	r->root_fd = folder_make(r->id_fd, "root", FOLDER_MODE, o->uid, err);
+	return r->root_fd < 0 ? r->root_fd : 0;
+}
+
+int root_open(const struct jail_options *o, struct jail_root *ret, struct error *err)
+{
+	int r;
+
+	*ret = (struct jail_root){ .exec_fd = -1, .id_fd = -1, .root_fd = -1, .null_fd = -1 };
+	ret->exec_fd = open_exec(o, ret->name, err);
+	if (ret->exec_fd < 0)
+		return ret->exec_fd;
+	r = make_folders(o, ret, err);
+	if (r < 0 || !o->daemonize)
+		return r;
+	ret->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return ret->null_fd < 0 ? error_errno(err, NULL, NULL, "Cannot open /dev/null") : 0;
+}
+
+void root_close(struct jail_root *r)
+{
+	r->exec_fd = fd_close(r->exec_fd);
+	r->root_fd = fd_close(r->root_fd);
+	r->id_fd = fd_close(r->id_fd);
+	r->null_fd = fd_close(r->null_fd);
+}
+
+/* --- mounts --- */
+
+/* source over the folder or file of fd. */
+static int bind_over(int source, int fd)
+{
+	char from[PATH_BYTES], to[PATH_BYTES];
+
+	if (mount(fd_path(source, from), fd_path(fd, to), NULL, MS_BIND, NULL) < 0)
+		return -errno;
+	return 0;
+}
+
+/* A bind mount ignores flags at first; a second call sets them, on the mount's root. */
+static int restrict_mount(int fd, unsigned long flags)
+{
+	char path[PATH_BYTES];
+
+	if (mount(NULL, fd_path(fd, path), NULL, MS_BIND | MS_REMOUNT | flags, NULL) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The jail's folder over itself, so that it can be a root. A descriptor of the new mount. */
+static int mount_root(const struct jail_root *r)
+{
+	int fd, result = bind_over(r->root_fd, r->root_fd);
+
+	if (result < 0)
+		return result;
+	/* id_fd's folder is root's alone: this name is what was mounted. */
+	fd = openat(r->id_fd, "root", OPEN_FOLDER);
+	if (fd < 0)
+		return -errno;
+	result = restrict_mount(fd, CLOSED);
+	return result < 0 ? fd_close(fd), result : fd;
+}
+
+static int mount_exec(const struct jail_root *r, int root)
+{
+	int fd = -1, result = 0;
+
+	if (unlinkat(root, r->name, 0) < 0 && errno != ENOENT)
+		return -errno;
+	fd = openat(root, r->name, O_CREAT | O_EXCL | O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0444);
+	if (fd < 0)
+		return -errno;
+	result = bind_over(r->exec_fd, fd);
+	fd_close(fd);
+	if (result < 0)
+		return result;
+	fd = openat(root, r->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	result = fd < 0 ? -errno : restrict_mount(fd, MS_NOSUID | MS_NODEV | MS_RDONLY);
+	fd_close(fd);
+	return result;
+}
+
+static bool is_wanted(const struct jail_options *o, const struct device *d)
+{
+	for (unsigned i = 0; i < o->device_count; i++)
+		if (strcmp(o->device[i], d->name) == 0)
+			return true;
+	return o->device_count == 0 && d->usual;
+}
+
+/* userfaultfd has another number on each host. */
+static int device_number(const struct device *d, dev_t *ret)
+{
+	struct stat st;
+	char path[64];
+
+	*ret = makedev(d->major, d->minor);
+	if (d->major)
+		return 0;
+	snprintf(path, sizeof(path), "/dev/%s", d->name);
+	if (stat(path, &st) < 0)
+		return -errno;
+	*ret = st.st_rdev;
+	return S_ISCHR(st.st_mode) ? 0 : -ENODEV;
+}
+
+static int make_node(int dev, const struct device *d, const struct jail_options *o)
+{
+	const char *slash = strchr(d->name, '/');
+	char folder[16];
+	dev_t number;
+	int r = device_number(d, &number);
+
+	if (r < 0)
+		return r;
+	if (slash) {
+		snprintf(folder, sizeof(folder), "%.*s", (int)(slash - d->name), d->name);
+		if (mkdirat(dev, folder, FOLDER_MODE) < 0 ||
+		    fchownat(dev, folder, o->uid, o->gid, AT_SYMLINK_NOFOLLOW) < 0)
+			return -errno;
+	}
+	if (mknodat(dev, d->name, S_IFCHR | 0600, number) < 0 ||
+	    fchownat(dev, d->name, o->uid, o->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Opens folder name in root, made if it is missing; links and other things are not it. */
+static int own_folder(int root, const char *name, const struct jail_options *o)
+{
+	int fd;
+
+	if (mkdirat(root, name, FOLDER_MODE) < 0 && errno != EEXIST)
+		return -errno;
+	fd = openat(root, name, OPEN_FOLDER);
+	if (fd < 0)
+		return -errno;
+	if (fchown(fd, o->uid, o->gid) < 0 || fchmod(fd, FOLDER_MODE) < 0) {
+		int r = -errno;
+
+		fd_close(fd);
+		return r;
+	}
+	return fd;
+}
+
+static int mount_dev(const struct jail_options *o, int root)
+{
+	struct statfs fs = { 0 };
+	char path[PATH_BYTES], options[64];
+	int fd = own_folder(root, "dev", o), r = 0;
+
+	if (fd < 0)
+		return fd;
+	snprintf(options, sizeof(options), "size=64k,mode=0700,uid=%u,gid=%u", o->uid, o->gid);
+	if (mount("tmpfs", fd_path(fd, path), "tmpfs", MS_NOSUID | MS_NOEXEC, options) < 0)
+		r = -errno;
+	fd_close(fd);
+	if (r < 0)
+		return r;
+	fd = openat(root, "dev", OPEN_FOLDER);
+	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+		r = -ESTALE;
+	for (unsigned i = 0; i < DEVICES_COUNT && r == 0; i++)
+		if (is_wanted(o, &devices[i]))
+			r = make_node(fd, &devices[i], o);
+	if (r == 0)
+		r = restrict_mount(fd, MS_NOSUID | MS_NOEXEC | MS_RDONLY);
+	fd_close(fd);
+	return r;
+}
+
+/* The old root is mounted over the new one for a moment, and taken away. */
+static int pivot(int root)
+{
+	if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
+	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return -errno;
+	return 0;
+}
+
+static int check_devices(const struct jail_options *o, struct error *err)
+{
+	for (unsigned i = 0; i < o->device_count; i++) {
+		unsigned n = 0;
+
+		while (n < DEVICES_COUNT && strcmp(devices[n].name, o->device[i]) != 0)
+			n++;
+		if (n == DEVICES_COUNT)
+			return error_set(err, -EINVAL, "device",
+					 "kvm, net/tun, null, urandom or userfaultfd",
+					 "The argument 'device' cannot be '%.80s'", o->device[i]);
+	}
+	return 0;
+}
+
+static int cannot(const char *what, int r, struct error *err)
+{
+	return error_set(err, r, NULL, NULL, "Cannot %s the jail: %s", what, strerror(-r));
+}
+
+int root_enter(const struct jail_options *o, const struct jail_root *r, struct error *err)
+{
+	int root, run, result = check_devices(o, err);
+
+	if (result < 0)
+		return result;
+	root = mount_root(r);
+	if (root < 0)
+		return cannot("mount the root of", root, err);
+	if (fchown(root, o->uid, o->gid) < 0 || fchmod(root, FOLDER_MODE) < 0)
+		result = cannot("set the owner of", -errno, err);
+	run = result < 0 ? -1 : own_folder(root, "run", o);
+	if (result == 0 && run < 0)
+		result = cannot("make /run in", run, err);
+	fd_close(run);
+	if (result == 0 && (result = mount_exec(r, root)) < 0)
+		cannot("mount the VMM in", result, err);
+	if (result == 0 && (result = mount_dev(o, root)) < 0)
+		cannot("make /dev in", result, err);
+	if (result == 0 && (result = pivot(root)) < 0)
+		cannot("enter", result, err);
+	fd_close(root);
+	return result;
+}
+
+int root_write_pid(const struct jail_root *r, pid_t pid, struct error *err)
+{
+	char path[JAIL_NAME_BYTES + 8], text[16];
+	int fd, len = snprintf(text, sizeof(text), "%d\n", (int)pid);
+
+	snprintf(path, sizeof(path), "/%s.pid", r->name);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return error_errno(err, NULL, NULL, "Cannot replace %s", path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0 || write(fd, text, (size_t)len) != len) {
+		int result = error_errno(err, NULL, NULL, "Cannot write %s", path);
+
+		fd_close(fd);
+		return result;
+	}
+	fd_close(fd);
+	return 0;
+}

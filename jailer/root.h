@@ -1,0 +1,41 @@
+/* root.h - the file system that a jailed VMM sees.
+ *
+ *   /                 <base>/<name of the VMM>/<id>/root on the host: nosuid, nodev, noexec
+ *   /<name of the VMM>  the binary, mounted read-only: all jails share its one inode
+ *   /dev              a small file system of its own with the devices asked for: noexec
+ *   /run              a folder for sockets
+ *
+ * Nothing else: no /proc, no /sys, no library.
+ */
+#ifndef JAILER_ROOT_H
+#define JAILER_ROOT_H
+
+#include "jailer/options.h"
+#include "vmm/base/error.h"
+
+enum { JAIL_NAME_BYTES = 256 };
+
+/* What is opened on the host before the jail closes. */
+struct jail_root {
+	char name[JAIL_NAME_BYTES]; /* of the VMM */
+	int exec_fd;		    /* the binary, O_PATH */
+	int id_fd, root_fd;	    /* <id> and <id>/root */
+	int null_fd;		    /* the host's /dev/null, when daemonizing */
+};
+
+/* Checks and opens the binary and the base folder, and makes the jail's folders. Descriptors
+ * are -1 where it failed: root_close() in any case. */
+int root_open(const struct jail_options *o, struct jail_root *ret, struct error *err);
+void root_close(struct jail_root *r);
+
+/* <base>/<name>, for cleanup; a descriptor, -ENOENT when there is none. */
+int root_open_parent(const struct jail_options *o, char name[JAIL_NAME_BYTES], struct error *err);
+
+/* In the mount namespace, of the process's own, in which root_open() was called: mounts
+ * all that is above, makes it the root and lets go of the host's. */
+int root_enter(const struct jail_options *o, const struct jail_root *r, struct error *err);
+
+/* Writes /<name>.pid, in the jail. */
+int root_write_pid(const struct jail_root *r, pid_t pid, struct error *err);
+
+#endif

@@ -1,0 +1,555 @@
+/* test_jail.c - wisp-jailer with real namespaces, control groups and microVMs.
+ *
+ * Needs root and KVM. What a jailed VMM holds is read from the kernel's view of its
+ * process, while a guest that does nothing runs in it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/fixture.h"
+#include "tests/integration/session.h"
+
+enum { LIMIT_S = 60, SKIPPED = 77, USER = 61234, ARGS_MAX = 32, LEAKED_FD = 77 };
+
+#define USER_TEXT "61234"
+#define PARENT	  "wisp-test"
+
+static const char *base(void)
+{
+	return fixture_path("base");
+}
+
+/* base()/wisp/ID/..., a file of the jail as the host sees it. */
+static const char *in_jail(const char *id, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "base/wisp/%s/%s", id, name);
+	return fixture_path(path);
+}
+
+static void run_shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void run_shell(const char *format, ...)
+{
+	char command[4096];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(command, sizeof(command), format, ap);
+	va_end(ap);
+	if (system(command) != 0)
+		fail_msg("failed: %s", command);
+}
+
+/* A jail's folder with a kernel and a configuration in it, as a caller prepares it. */
+static void fill_jail(const char *id, const char *guest, const char *boot_args)
+{
+	const char *root = in_jail(id, "root");
+
+	run_shell("mkdir -p %s && install -m 644 %s %s/kernel", root, fixture_guest(guest), root);
+	run_shell("echo '{\"boot-source\": {\"kernel_image_path\": \"/kernel\", \"boot_args\": "
+		  "\"%s\"}, \"machine-config\": {\"vcpu_count\": 1, \"mem_size_mib\": 32}}' "
+		  "> %s/config.json",
+		  boot_args, root);
+}
+
+/* more: options of the jailer's, NULL-ended; may be NULL. */
+static struct session *start_jail(const char *id, const char *const *more)
+{
+	const char *argv[ARGS_MAX] = {
+		fixture_program("wisp-jailer"),
+		"--id",
+		id,
+		"--exec-file",
+		fixture_program("wisp"),
+		"--uid",
+		USER_TEXT,
+		"--gid",
+		USER_TEXT,
+		"--chroot-base-dir",
+		base(),
+	};
+	static const char *const rest[] = {
+		"--", "--no-api", "--config-file", "/config.json", "--debug-exit-port", "0xf4",
+	};
+	unsigned n = 11;
+
+	for (; more && *more; more++)
+		argv[n++] = *more;
+	for (unsigned i = 0; i < sizeof(rest) / sizeof(rest[0]); i++)
+		argv[n++] = rest[i];
+	assert_true(n < ARGS_MAX);
+	return session_start(argv);
+}
+
+static int clean_up(const char *id, const char **output)
+{
+	static char kept[1024];
+	const char *const argv[] = {
+		fixture_program("wisp-jailer"),
+		"--cleanup",
+		"--id",
+		id,
+		"--exec-file",
+		fixture_program("wisp"),
+		"--chroot-base-dir",
+		base(),
+		"--parent-cgroup",
+		PARENT,
+		NULL,
+	};
+	struct session *s = session_start(argv);
+	int status = session_wait(s, LIMIT_S);
+
+	snprintf(kept, sizeof(kept), "%s", session_output(s));
+	if (output)
+		*output = kept;
+	session_end(s);
+	return status;
+}
+
+static pid_t vmm_pid(const char *id)
+{
+	FILE *f = fopen(in_jail(id, "root/wisp.pid"), "re");
+	int pid = 0;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &pid), 1);
+	fclose(f);
+	return pid;
+}
+
+/* /proc/PID/NAME; NULs become spaces. */
+static const char *read_proc(pid_t pid, const char *name)
+{
+	static char text[16384];
+	char path[64];
+	size_t n;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	for (size_t i = 0; i < n; i++)
+		if (!text[i])
+			text[i] = ' ';
+	text[n] = '\0';
+	return text;
+}
+
+static void expect_in(const char *text, const char *words)
+{
+	if (!strstr(text, words))
+		fail_msg("no \"%s\" in:\n%s", words, text);
+}
+
+static bool same_namespace(pid_t pid, const char *kind)
+{
+	char path[64], own[64];
+	struct stat a, b;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, kind);
+	snprintf(own, sizeof(own), "/proc/self/ns/%s", kind);
+	assert_int_equal(stat(path, &a), 0);
+	assert_int_equal(stat(own, &b), 0);
+	return a.st_ino == b.st_ino;
+}
+
+/* The guest's output and exit status come through. */
+static void test_boots(void **state)
+{
+	struct session *s;
+
+	(void)state;
+	fill_jail("hello", "hello", "");
+	s = start_jail("hello", NULL);
+	session_expect(s, "hello\n", LIMIT_S);
+	assert_int_equal(session_wait(s, LIMIT_S), 0);
+	session_end(s);
+	fill_jail("exit", "exit", "5");
+	s = start_jail("exit", NULL);
+	assert_int_equal(session_wait(s, LIMIT_S), 5);
+	session_end(s);
+	/* A jail is there for a second life. */
+	s = start_jail("exit", NULL);
+	assert_int_equal(session_wait(s, LIMIT_S), 5);
+	session_end(s);
+}
+
+static void check_status(pid_t pid)
+{
+	static const char *const lines[] = {
+		"Uid:\t" USER_TEXT "\t" USER_TEXT "\t" USER_TEXT "\t" USER_TEXT "\n",
+		"Gid:\t" USER_TEXT "\t" USER_TEXT "\t" USER_TEXT "\t" USER_TEXT "\n",
+		"Groups:\t \n",
+		"CapInh:\t0000000000000000\n",
+		"CapPrm:\t0000000000000000\n",
+		"CapEff:\t0000000000000000\n",
+		"CapBnd:\t0000000000000000\n",
+		"CapAmb:\t0000000000000000\n",
+		"NoNewPrivs:\t1\n",
+		"Seccomp:\t2\n",
+	};
+	const char *text = read_proc(pid, "status");
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		expect_in(text, lines[i]);
+}
+
+static void check_limits(pid_t pid)
+{
+	const char *text = read_proc(pid, "limits");
+	unsigned long soft, hard;
+
+	assert_int_equal(
+		sscanf(strstr(text, "Max open files"), "Max open files %lu %lu", &soft, &hard), 2);
+	assert_int_equal(soft, 300);
+	assert_int_equal(hard, 300);
+	assert_int_equal(sscanf(strstr(text, "Max core file size"), "Max core file size %lu %lu",
+				&soft, &hard),
+			 2);
+	assert_int_equal(hard, 0);
+}
+
+static void check_mounts(pid_t pid)
+{
+	const char *text = read_proc(pid, "mountinfo");
+	unsigned lines = 0;
+
+	for (const char *p = text; *p; p++)
+		lines += *p == '\n';
+	assert_int_equal(lines, 3);
+	expect_in(text, " / rw,nosuid,nodev,noexec");
+	expect_in(text, " /wisp ro,nosuid,nodev");
+	expect_in(text, " /dev ro,nosuid,noexec");
+}
+
+/* Nothing of the caller's: not a descriptor, not a variable. */
+static void check_inherited(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, LEAKED_FD);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_string_equal(read_proc(pid, "environ"), "");
+}
+
+static void check_devices(pid_t pid)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/root/dev/kvm", (int)pid);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode, S_IFCHR | 0600);
+	assert_int_equal(st.st_uid, USER);
+	snprintf(path, sizeof(path), "/proc/%d/root/dev/net", (int)pid);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* The VMM's code is one inode for all. */
+static void check_binary(pid_t pid)
+{
+	struct stat inside, outside;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	assert_int_equal(stat(path, &inside), 0);
+	assert_int_equal(stat(fixture_program("wisp"), &outside), 0);
+	assert_int_equal(inside.st_ino, outside.st_ino);
+}
+
+static struct session *start_idle(const char *id, const char *const *more)
+{
+	struct session *s;
+
+	fill_jail(id, "hlt-loop", "");
+	s = start_jail(id, more);
+	session_expect(s, "\n", LIMIT_S);
+	return s;
+}
+
+static void test_confinement(void **state)
+{
+	static const char *const namespaces[] = { "mnt", "pid", "ipc", "uts" };
+	static const char *const more[] = {
+		"--resource-limit", "no-file=300", "--device", "kvm", "--device", "null",
+		"--device",	    "urandom",	   NULL,
+	};
+	struct session *s;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(dup2(STDIN_FILENO, LEAKED_FD), LEAKED_FD);
+	setenv("SECRET", "in the environment", 1);
+	s = start_idle("confined", more);
+	close(LEAKED_FD);
+	pid = vmm_pid("confined");
+	check_status(pid);
+	check_limits(pid);
+	check_mounts(pid);
+	check_inherited(pid);
+	check_devices(pid);
+	check_binary(pid);
+	expect_in(read_proc(pid, "cmdline"), "/wisp --id confined --start-time-us ");
+	for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++)
+		assert_false(same_namespace(pid, namespaces[i]));
+	assert_true(same_namespace(pid, "net"));
+	/* The process that stands for it holds nothing either. */
+	expect_in(read_proc(session_pid(s), "status"), "CapBnd:\t0000000000000000\n");
+	/* A signal to that one reaches the VMM, and its status comes back. */
+	session_kill(s, SIGTERM);
+	assert_int_equal(session_wait(s, LIMIT_S), 128 + SIGTERM);
+	session_end(s);
+}
+
+/* The VMM does not outlive the process that stands for it. */
+static void test_jailer_killed(void **state)
+{
+	struct session *s = start_idle("orphan", NULL);
+	char path[64];
+
+	(void)state;
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)vmm_pid("orphan"));
+	assert_int_equal(access(path, F_OK), 0);
+	session_kill(s, SIGKILL);
+	/* Its output closes with the last process that holds it: the VMM. */
+	assert_int_equal(session_wait(s, LIMIT_S), 128 + SIGKILL);
+	session_end(s);
+}
+
+static void test_daemonize(void **state)
+{
+	static const char *const more[] = { "--daemonize", NULL };
+	struct session *s;
+	struct stat st;
+	char path[64];
+	pid_t pid;
+
+	(void)state;
+	fill_jail("daemon", "hlt-loop", "");
+	s = start_jail("daemon", more);
+	assert_int_equal(session_wait(s, LIMIT_S), 0);
+	session_end(s);
+	pid = vmm_pid("daemon");
+	assert_int_equal(getsid(pid), pid);
+	snprintf(path, sizeof(path), "/proc/%d/fd/1", (int)pid);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_rdev, makedev(1, 3));   /* null */
+	assert_int_equal(clean_up("daemon", NULL), 1); /* it runs */
+	assert_int_equal(kill(pid, SIGKILL), 0);
+}
+
+static void test_cleanup(void **state)
+{
+	struct session *s = start_idle("old", NULL);
+	const char *output;
+
+	(void)state;
+	assert_int_equal(clean_up("old", &output), 1);
+	expect_in(output, "The microVM old still runs");
+	session_kill(s, SIGKILL);
+	session_wait(s, LIMIT_S);
+	session_end(s);
+	/* A file that leads out must not be followed. */
+	run_shell("touch %s && ln -s %s %s/out && mkdir -p %s/deep/er && touch %s/deep/er/file",
+		  fixture_path("precious"), fixture_dir(), in_jail("old", "root"),
+		  in_jail("old", "root"), in_jail("old", "root"));
+	assert_int_equal(clean_up("old", &output), 0);
+	assert_int_equal(access(in_jail("old", ""), F_OK), -1);
+	assert_int_equal(access(fixture_path("precious"), F_OK), 0);
+	assert_int_equal(clean_up("old", &output), 0); /* again */
+	assert_int_equal(clean_up("never", &output), 0);
+}
+
+/* A network namespace of another process's. */
+static void test_netns(void **state)
+{
+	const char *more[] = { "--netns", NULL, NULL };
+	int pipes[2], back[2];
+	struct stat wanted, got;
+	char path[64], own[64], byte;
+	struct session *s;
+	pid_t holder;
+
+	(void)state;
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(back, O_CLOEXEC), 0);
+	holder = fork();
+	if (holder == 0) {
+		close(pipes[1]);
+		if (unshare(CLONE_NEWNET) == 0 && write(back[1], "", 1) == 1)
+			(void)!read(pipes[0], &byte, 1);
+		_exit(0);
+	}
+	assert_int_equal(read(back[0], &byte, 1), 1);
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)holder);
+	more[1] = path;
+	s = start_idle("net", more);
+	snprintf(own, sizeof(own), "/proc/%d/ns/net", (int)vmm_pid("net"));
+	assert_int_equal(stat(own, &got), 0);
+	assert_int_equal(stat(path, &wanted), 0);
+	assert_int_equal(got.st_ino, wanted.st_ino);
+	session_kill(s, SIGTERM);
+	session_wait(s, LIMIT_S);
+	session_end(s);
+	close(pipes[1]);
+	waitpid(holder, NULL, 0);
+}
+
+/* Of whichever version this host has pids in. */
+static void test_cgroup(void **state)
+{
+	static const char *const more[] = {
+		"--cgroup", "pids.max=77", "--parent-cgroup", PARENT, NULL,
+	};
+	struct session *s = start_idle("group", more);
+	char *group;
+
+	(void)state;
+	group = strstr(read_proc(vmm_pid("group"), "cgroup"), "/" PARENT "/group\n");
+	assert_non_null(group);
+	run_shell("grep -qx 77 $(find /sys/fs/cgroup -path '*/" PARENT "/group/pids.max')");
+	assert_int_equal(clean_up("group", NULL), 1);
+	session_kill(s, SIGTERM);
+	assert_int_equal(session_wait(s, LIMIT_S), 128 + SIGTERM);
+	session_end(s);
+	assert_int_equal(clean_up("group", NULL), 0);
+	run_shell("test -z \"$(find /sys/fs/cgroup -path '*/" PARENT "/group')\"");
+	run_shell("find /sys/fs/cgroup -depth -type d -name " PARENT " -exec rmdir {} +");
+}
+
+/* --- what the folder and the caller's arguments may not be --- */
+
+struct hostile {
+	const char *prepare; /* shell; $J is <base>/wisp/<id>, $B the base, $D the test's folder */
+	const char *more[3];
+	const char *says; /* NULL: the jail must start, and not touch $D/precious */
+};
+
+static const struct hostile hostile_cases[] = {
+	{ "mkdir -p $J && chown " USER_TEXT " $J", { NULL }, "another user's" },
+	{ "mkdir -p $J/root && chown 4321 $J/root", { NULL }, "another user's" },
+	{ "mkdir -p $J/root && chmod 777 $J/root", { NULL }, "others may write" },
+	{ "mkdir -p $J && ln -s $D $J/root", { NULL }, "Cannot open the folder root" },
+	{ "ln -s $D $J", { NULL }, "Cannot open the folder" },
+	{ "touch $J", { NULL }, "Cannot open the folder" },
+	{ "mkdir -p $J/root && ln -s $D $J/root/dev", { NULL }, "Cannot make /dev" },
+	{ "mkdir -p $J/root && ln -s $D $J/root/run", { NULL }, "Cannot make /run" },
+	{ "mkdir -p $J/root && ln -s $D/precious $J/root/wisp", { NULL }, NULL },
+	{ "mkdir -p $J/root && ln -s $D/precious $J/root/wisp.pid", { NULL }, NULL },
+	{ "ln $D/vmm $D/vmm2", { "--exec-file", "vmm" }, "more than one hard link" },
+	{ "chmod 777 $D/vmm", { "--exec-file", "vmm" }, "can be written to by others" },
+	{ "chmod 4755 $D/vmm", { "--exec-file", "vmm" }, "runs as another user" },
+	{ "chown " USER_TEXT " $D/vmm", { "--exec-file", "vmm" }, "can be written to" },
+	{ ":", { "--exec-file", "." }, "not a regular file" },
+	{ ":", { "--exec-file", "none" }, "Cannot find" },
+	{ "mkdir $D/b && chmod 777 $D/b", { "--chroot-base-dir", "b" }, "not root's alone" },
+	{ "mkdir -p $D/b/c && chown 4321 $D/b",
+	  { "--chroot-base-dir", "b/c" },
+	  "not root's alone" },
+	{ ":", { "--chroot-base-dir", "none" }, "Cannot open" },
+	{ ":", { "--netns", "precious" }, "is not a network namespace" },
+	{ ":", { "--netns", "none" }, "Cannot open" },
+	{ ":", { "--device", "sda" }, "cannot be 'sda'" },
+	{ ":", { "--cgroup", "no.such=1" }, "the control group for no.such" },
+};
+
+/* The command line of a case: its option replaces the usual one, its path is in $D. */
+static struct session *start_hostile(const struct hostile *c)
+{
+	const char *value = c->more[1];
+	const char *argv[ARGS_MAX] = { fixture_program("wisp-jailer"),
+				       "--id",
+				       "hostile",
+				       "--uid",
+				       USER_TEXT,
+				       "--gid",
+				       USER_TEXT };
+	static const char *const usual[] = { "--exec-file", "--chroot-base-dir" };
+	const char *values[] = { fixture_program("wisp"), base() };
+	unsigned n = 7;
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (c->more[0] && strcmp(c->more[0], usual[i]) == 0)
+			continue;
+		argv[n++] = usual[i];
+		argv[n++] = values[i];
+	}
+	if (c->more[0]) {
+		argv[n++] = c->more[0];
+		argv[n++] =
+			strcmp(c->more[0], "--device") == 0 || strcmp(c->more[0], "--cgroup") == 0
+				? value
+				: fixture_path(value);
+	}
+	argv[n++] = "--";
+	argv[n] = "--version";
+	return session_start(argv);
+}
+
+static void test_hostile(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(hostile_cases) / sizeof(hostile_cases[0]); i++) {
+		const struct hostile *c = &hostile_cases[i];
+		struct session *s;
+		int status;
+
+		run_shell("D=%s; B=%s; J=$B/wisp/hostile; rm -rf $J $D/vmm $D/vmm2 $D/b; "
+			  "mkdir -p $B/wisp; echo keep > $D/precious; cp %s $D/vmm; "
+			  "chmod 755 $D/vmm; %s",
+			  fixture_dir(), base(), fixture_program("wisp"), c->prepare);
+		s = start_hostile(c);
+		status = session_wait(s, LIMIT_S);
+		if (c->says ? status == 0 || !strstr(session_output(s), c->says) : status != 0)
+			fail_msg("%s, %s %s: %d, %s", c->prepare, c->more[0] ? c->more[0] : "",
+				 c->more[1] ? c->more[1] : "", status, session_output(s));
+		session_end(s);
+		run_shell("grep -qx keep %s", fixture_path("precious"));
+	}
+}
+
+static int make_base(void **state)
+{
+	(void)state;
+	return mkdir(base(), 0755);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_boots),	      cmocka_unit_test(test_confinement),
+		cmocka_unit_test(test_jailer_killed), cmocka_unit_test(test_daemonize),
+		cmocka_unit_test(test_cleanup),	      cmocka_unit_test(test_netns),
+		cmocka_unit_test(test_cgroup),	      cmocka_unit_test(test_hostile),
+	};
+
+	if (geteuid() != 0) {
+		puts("skipped: a jail can only be made by root");
+		return SKIPPED;
+	}
+	if (!fixture_has_kvm()) {
+		puts("skipped: /dev/kvm cannot be opened here");
+		return SKIPPED;
+	}
+	return cmocka_run_group_tests(tests, make_base, NULL);
+}
