@@ -95,6 +95,22 @@ void api_call(const char *socket_path, const char *verb, const char *path, const
 	snprintf(ret->body, sizeof(ret->body), "%s", answer_body ? answer_body + 4 : "");
 }
 
+int api_ask(const char *socket_path, const char *path, int *status)
+{
+	char request[HEAD_BYTES], answer[ANSWER_BYTES];
+	int fd = try_connect(socket_path);
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
+	send_all(fd, request, strlen(request));
+	n = recv(fd, answer, sizeof(answer) - 1, 0);
+	answer[n > 0 ? n : 0] = '\0';
+	if (sscanf(answer, "HTTP/1.1 %d", status) != 1)
+		*status = 0;
+	return fd;
+}
+
 int api_listen(const char *socket_path)
 {
 	int fd = try_connect(socket_path);

@@ -8,6 +8,7 @@
  * All files lie in the test's folder, which is the working directory, so that the
  * bodies in the tables can name them.
  */
+#include <dirent.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,7 +29,7 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/session.h"
 
-enum { LIMIT_S = 60, SKIPPED = 77, MIB = 1 << 20 };
+enum { LIMIT_S = 60, SKIPPED = 77, MIB = 1 << 20, CONNECTIONS = 1000 };
 
 #define SOCKET "api.sock"
 #define START  "{\"action_type\": \"InstanceStart\"}"
@@ -327,6 +329,54 @@ static void test_events(void **state)
 	close(deaf);
 }
 
+/* Descriptors that the process has open. */
+static unsigned count_descriptors(const struct session *s)
+{
+	char path[64];
+	unsigned n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)session_pid(s));
+	dir = opendir(path);
+	assert_non_null(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* Of a thousand who stay connected, ten are served and the rest refused, and when they
+ * have gone, nothing is left of them. */
+static void test_thousand_connections(void **state)
+{
+	static int fds[CONNECTIONS];
+	struct rlimit limit = { CONNECTIONS + 100, CONNECTIONS + 100 };
+	struct session *s = start_wisp();
+	unsigned before, served = 0;
+
+	(void)state;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		fail_msg("cannot have %d descriptors: %m", CONNECTIONS);
+	expect_state("Not started");
+	before = count_descriptors(s);
+	for (unsigned i = 0; i < CONNECTIONS; i++) {
+		int status = 0;
+
+		fds[i] = api_ask(SOCKET, "/version", &status);
+		if (status != 200 && status != 503)
+			fail_msg("connection %u: status %d", i, status);
+		served += status == 200;
+	}
+	assert_int_equal(served, 10);
+	for (unsigned i = 0; i < CONNECTIONS; i++)
+		close(fds[i]);
+	/* The server sees the ends one by one; the test's time limit ends a wait for ever. */
+	while (count_descriptors(s) > before)
+		usleep(1000);
+	expect_state("Not started");
+	run_exit_guest(s);
+}
+
 /* The guest looks for KVM's name, and ends with 3 when it reads otherwise. */
 static void test_cpu_template(void **state)
 {
@@ -600,6 +650,7 @@ int main(void)
 		cmocka_unit_test(test_life),
 		cmocka_unit_test(test_metrics),
 		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_thousand_connections),
 		cmocka_unit_test(test_cpu_template),
 		cmocka_unit_test(test_serial),
 		cmocka_unit_test(test_config_file_is_the_same),
