@@ -10,7 +10,7 @@
 
 #include "tests/unit/mmds_peer.h"
 
-enum { FRAME_BYTES = 4096, FIRST_SEQ = 0xfffffff0u /* soon to wrap */ };
+enum { FRAME_BYTES = 4096, CUT_BYTES = 100, FIRST_SEQ = 0xfffffff0u /* soon to wrap */ };
 
 const uint8_t peer_mac[ETH_ALEN] = { 0x06, 0, 0, 0, 0, 0x01 };
 
@@ -48,9 +48,11 @@ void peer_send(struct mmds_peer *p, const struct segment *s)
 	if (filled.destination == 0)
 		filled.destination = ENDPOINT_PORT;
 	packet.len = segment_write(frame + ETH_HLEN + IPV4_HEADER_BYTES, &filled);
-	ipv4_write_header(frame + ETH_HLEN, &packet);
 
 	size_t len = ETH_HLEN + IPV4_HEADER_BYTES + packet.len;
+
+	packet.len += s->cut ? CUT_BYTES : 0u;
+	ipv4_write_header(frame + ETH_HLEN, &packet);
 
 	assert_true(endpoint_owns(p->endpoint, frame, ENDPOINT_HEAD_BYTES));
 	endpoint_input(p->endpoint, frame, len < ENDPOINT_IN_BYTES ? len : ENDPOINT_IN_BYTES,

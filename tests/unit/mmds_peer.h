@@ -30,7 +30,8 @@ extern const uint8_t peer_mac[ETH_ALEN];
 void peer_create(struct mmds_peer *p, const char *document);
 void peer_destroy(struct mmds_peer *p);
 
-/* Sends what s says; ports and addresses are filled in where they are 0. */
+/* Sends what s says, to the service's port where it names none; of one that is cut the
+ * packet says that it has more bytes. */
 void peer_send(struct mmds_peer *p, const struct segment *s);
 
 /* Fetches the next frame. False: there is none. The fields of *ret are borrowed from

@@ -285,6 +285,7 @@ static void test_answers(void **state)
 		  "{\"a\":{},\"a~b/c\":\"odd\",\"b\":\"two\\nlines\"}" },
 		{ GET("/latest/n") "accept: text/html, Application/JSON;q=0.5\r\n" END, 200,
 		  "application/json", "-3" },
+		{ GET("/name") "Accept: text/plain\r\n" AS_JSON END, 200, PLAIN, "\303\251" },
 		{ GET("/latest/r") AS_JSON END, 200, "application/json", "12.12" },
 		{ GET("/latest/n") "Accept: */*\r\n" END, 501, PLAIN,
 		  "Cannot retrieve value. The value has an unsupported type." },
