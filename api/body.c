@@ -297,17 +297,6 @@ static int store_strings(const struct body_field *f, const json_t *v, void *conf
 	return 0;
 }
 
-/* Reached only by a value that is neither null nor absent. */
-static int store_nothing(const struct body_field *f, const json_t *v, void *config,
-			 struct error *err)
-{
-	(void)config;
-	if (f->type == BODY_EMPTY && json_is_array(v) && json_array_size(v) == 0)
-		return 0;
-	return error_set(err, -EOPNOTSUPP, f->name, f->hint,
-			 "%s is not supported by this version of wisp.", f->name);
-}
-
 static json_t *write_bool(const struct body_field *f, const void *config)
 {
 	return json_boolean(*(const bool *)at_const(config, f->offset));
@@ -364,12 +353,6 @@ static json_t *write_strings(const struct body_field *f, const void *config)
 	return array;
 }
 
-static json_t *write_nothing(const struct body_field *f, const void *config)
-{
-	(void)config;
-	return f->type == BODY_EMPTY ? json_array() : json_null();
-}
-
 static const struct type_ops {
 	int (*store)(const struct body_field *f, const json_t *v, void *config, struct error *err);
 	json_t *(*write)(const struct body_field *f, const void *config);
@@ -382,8 +365,6 @@ static const struct type_ops {
 	[BODY_OBJECT] = { store_object, write_object },
 	[BODY_STRINGS] = { store_strings, write_strings },
 	[BODY_ARRAY] = { store_array, write_array },
-	[BODY_NULL] = { store_nothing, write_nothing },
-	[BODY_EMPTY] = { store_nothing, write_nothing },
 };
 
 /* The mark of a list is its count. */
@@ -421,17 +402,11 @@ static int missing_field(const struct body_field *f, struct error *err)
 	return error_set(err, -ENODATA, f->name, NULL, "missing field `%s`", f->name);
 }
 
-static bool may_be_null(const struct body_field *f, unsigned flags)
-{
-	return f->nullable || f->type == BODY_NULL || f->type == BODY_EMPTY ||
-	       (flags & BODY_PARTIAL);
-}
-
 /* 1 stored, 0 null and so left alone, or the error. */
 static int read_field(const struct body_field *f, const json_t *v, unsigned flags, void *config,
 		      struct error *err)
 {
-	if (json_is_null(v) && may_be_null(f, flags))
+	if (json_is_null(v) && (f->nullable || (flags & BODY_PARTIAL)))
 		return 0;
 
 	int r = type_ops[f->type].store(f, v, config, err);

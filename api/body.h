@@ -28,8 +28,6 @@ enum body_type {
 	BODY_STRINGS, /* up to max strings of 1 to len - 1 bytes, char[max][len], size in all;
 			 mark is their count */
 	BODY_ARRAY,   /* up to max structs of another table; mark is their count */
-	BODY_NULL,    /* null only: a part of Firecracker's that we do not have */
-	BODY_EMPTY,   /* null or [] only: the same, of a list */
 };
 
 struct body_table;
@@ -48,7 +46,6 @@ struct body_field {
 	const struct body_table *table;
 	const char *fault;  /* Firecracker's text for an impossible value, or NULL */
 	const char *absent; /* its text for a missing one; NULL: "missing field" */
-	const char *hint;   /* what would be right, for BODY_NULL and BODY_EMPTY */
 };
 
 struct body_table {
@@ -68,8 +65,7 @@ enum { BODY_PARTIAL = 1 }; /* no field is required, null leaves a field alone */
  * Returns how many fields were given (null ones not counted), or with *err set:
  * -EBADMSG unknown field, wrong type, unknown variant; -ENODATA a missing field;
  * -ERANGE a value out of range; -EINVAL a malformed id, or the missing of a field
- * that has its own text; -EOPNOTSUPP something of Firecracker's that we do not have.
- * config is undefined after an error.
+ * that has its own text. config is undefined after an error.
  * err->field is the path of the field, as "drives[1].path_on_host". */
 int body_read(const struct body_table *t, const json_t *object, unsigned flags, void *config,
 	      struct error *err);

@@ -65,18 +65,6 @@ static json_t *array_schema(const struct body_field *f)
 			 "items", table_schema(f->table));
 }
 
-/* A part of Firecracker's that is refused: what to do is said in its place. */
-static json_t *null_schema(const struct body_field *f)
-{
-	return json_pack("{s:s, s:[n], s:s}", "type", "string", "enum", "description", f->hint);
-}
-
-static json_t *empty_schema(const struct body_field *f)
-{
-	return json_pack("{s:s, s:i, s:{}, s:s}", "type", "array", "maxItems", 0, "items",
-			 "description", f->hint);
-}
-
 static json_t *field_schema(const struct body_field *f)
 {
 	static json_t *(*const schemas[])(const struct body_field *f) = {
@@ -84,11 +72,10 @@ static json_t *field_schema(const struct body_field *f)
 		[BODY_STRING] = string_schema,	 [BODY_ID] = id_schema,
 		[BODY_ENUM] = enum_schema,	 [BODY_OBJECT] = object_schema,
 		[BODY_STRINGS] = strings_schema, [BODY_ARRAY] = array_schema,
-		[BODY_NULL] = null_schema,	 [BODY_EMPTY] = empty_schema,
 	};
 	json_t *schema = schemas[f->type](f);
 
-	if (f->nullable || f->type == BODY_NULL)
+	if (f->nullable)
 		json_object_set_new(schema, "nullable", json_true());
 	return schema;
 }

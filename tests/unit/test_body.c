@@ -69,8 +69,6 @@ static const struct body_field whole_fields[] = {
 	  .mark = offsetof(struct whole, nparts),
 	  .max = 2,
 	  .table = &part_table },
-	{ .name = "none", .type = BODY_NULL, .hint = "leave it out" },
-	{ .name = "empty", .type = BODY_EMPTY, .hint = "leave it empty" },
 	{ .name = "secret",
 	  .type = BODY_ENUM,
 	  PLACE(whole, secret),
@@ -136,12 +134,12 @@ static void every_type_arrives(void **state)
 	struct error err;
 	int r = read_text("{\"flag\":true,\"number\":9223372036854775807,\"text\":\"1234567\","
 			  "\"id\":\"a_1\",\"colour\":\"blue\",\"part\":{\"size\":2},"
-			  "\"parts\":[{\"size\":3},{\"size\":9}],\"none\":null,\"empty\":[],"
+			  "\"parts\":[{\"size\":3},{\"size\":9}],"
 			  "\"secret\":\"green\"}",
 			  0, &w, &err);
 
 	(void)state;
-	assert_int_equal(r, 9);
+	assert_int_equal(r, 8);
 	assert_true(w.flag);
 	assert_int_equal(w.number, INT64_MAX);
 	assert_string_equal(w.text, "1234567");
@@ -161,9 +159,7 @@ static void absent_and_null_are_not_given(void **state)
 	struct error err;
 
 	(void)state;
-	assert_int_equal(
-		read_text("{\"id\":\"x\",\"text\":null,\"part\":null,\"empty\":null}", 0, &w, &err),
-		1);
+	assert_int_equal(read_text("{\"id\":\"x\",\"text\":null,\"part\":null}", 0, &w, &err), 1);
 	assert_false(w.has_text);
 	assert_false(w.has_part);
 	assert_int_equal(read_text("{}", BODY_PARTIAL, &w, &err), 0);
@@ -204,8 +200,6 @@ static void faults_have_code_field_and_text(void **state)
 		{ "{\"id\":\"x\",\"parts\":[{\"size\":2},3]}", -EBADMSG, "parts[1]",
 		  "invalid type: integer `3`, expected an object" },
 		{ "{\"id\":\"x\",\"parts\":[1,2,3]}", -ERANGE, "parts", "The value of parts" },
-		{ "{\"id\":\"x\",\"none\":{}}", -EOPNOTSUPP, "none", "none is not supported" },
-		{ "{\"id\":\"x\",\"empty\":[1]}", -EOPNOTSUPP, "empty", "empty is not supported" },
 		{ "7", -EBADMSG, "", "'[' or '{' expected" },
 		{ "", -EBADMSG, "", "'[' or '{' expected near end of file at line 1 column 0" },
 	};
@@ -242,7 +236,7 @@ static void what_was_read_is_written(void **state)
 {
 	static const char text[] =
 		"{\"flag\":true,\"number\":7,\"text\":\"\",\"id\":\"x\",\"colour\":\"green\","
-		"\"part\":{\"size\":2},\"parts\":[{\"size\":3}],\"none\":null,\"empty\":[]}";
+		"\"part\":{\"size\":2},\"parts\":[{\"size\":3}]}";
 	struct whole w;
 	struct error err;
 
@@ -265,8 +259,7 @@ static void unset_parts_are_written_as_null(void **state)
 
 	(void)state;
 	assert_string_equal(written, "{\"flag\":false,\"number\":0,\"text\":null,\"id\":\"x\","
-				     "\"colour\":\"red\",\"part\":null,\"parts\":[],\"none\":null,"
-				     "\"empty\":[]}");
+				     "\"colour\":\"red\",\"part\":null,\"parts\":[]}");
 	free(written);
 	json_decref(j);
 }
