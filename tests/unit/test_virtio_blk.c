@@ -26,7 +26,7 @@
 
 static struct virtio_blk_config read_config(struct disk *k)
 {
-	struct virtio_blk_config c;
+	struct virtio_blk_config c = { 0 };
 
 	for (size_t i = 0; i < sizeof(c); i += 4) {
 		uint32_t word = driver_get(&k->driver, VIRTIO_MMIO_CONFIG + i);

@@ -42,7 +42,7 @@ struct syscall_list {
 /* clang-format off */
 #define ALLOW(name)           { .call = #name }
 #define ALLOW_IF(name, ...)   { .call = #name, .condition = { __VA_ARGS__ } }
-#define REFUSE(name, error)   { .call = #name, .refusal = error }
+#define REFUSE(name, error)   { .call = #name, .refusal = (error) }
 
 #define MASKED(n, mask, value)                                                            \
 	{ { n, SCMP_CMP_MASKED_EQ, (uint32_t)(mask), (uint32_t)(value) },                 \

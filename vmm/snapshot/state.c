@@ -74,7 +74,7 @@ int state_create(struct state **ret)
 
 	if (!s)
 		return -ENOMEM;
-	s->room = 64 * 1024;
+	s->room = 65536;
 	s->bytes = malloc(s->room);
 	if (!s->bytes) {
 		state_destroy(s);

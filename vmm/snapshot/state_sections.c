@@ -1,8 +1,9 @@
 /* state_sections.c - the table of sections, in the order of a file. */
 #include "vmm/snapshot/state_sections.h"
 
+#define KIB ((size_t)1024)
+
 enum {
-	KIB = 1024,
 	VCPUS = 32, /* VM_MAX_VCPUS */
 	PLACES = 32 /* PCI_SLOTS: no machine has more virtio devices */
 };
