@@ -55,6 +55,15 @@ void acpi_pm_destroy(struct acpi_pm *pm)
 	free(pm);
 }
 
+void acpi_pm_state(struct acpi_pm *pm, struct state *s)
+{
+	state_begin(s, STATE_ACPI_PM, 0);
+	state_u8(s, &pm->sleep_control);
+	state_u8(s, &pm->sleep_status);
+	state_u8(s, &pm->events);
+	state_end(s);
+}
+
 void acpi_pm_raise(struct acpi_pm *pm, uint8_t events)
 {
 	pthread_mutex_lock(&pm->lock);

@@ -14,6 +14,7 @@
 
 #include "devices/bus.h"
 #include "devices/stop.h"
+#include "vmm/snapshot/state.h"
 
 enum {
 	ACPI_PM_LEN = 4,
@@ -47,5 +48,8 @@ void acpi_pm_destroy(struct acpi_pm *pm);
 
 /* Tells the guest of these events, bits of the event selector. Any thread. */
 void acpi_pm_raise(struct acpi_pm *pm, uint8_t events);
+
+/* Saves or loads its section (vmm/snapshot/state.h). The vCPUs must not run; main thread. */
+void acpi_pm_state(struct acpi_pm *pm, struct state *s);
 
 #endif

@@ -109,6 +109,13 @@ void generation_destroy(struct generation *g)
 	free(g);
 }
 
+void generation_state(struct generation *g, struct state *s)
+{
+	state_begin(s, STATE_GENERATION, 0);
+	state_u64(s, &g->count);
+	state_end(s);
+}
+
 int generation_renew(struct generation *g)
 {
 	struct vmclock *clock = g->clock;

@@ -13,6 +13,7 @@
 
 #include "devices/acpi_pm.h"
 #include "vmm/memory/gmem.h"
+#include "vmm/snapshot/state.h"
 
 enum {
 	GENERATION_PAGE_BYTES = 4096,
@@ -38,5 +39,9 @@ void generation_destroy(struct generation *g);
  * errno and nothing has changed. For a machine that is started from a snapshot, after
  * its memory is back and before its vCPUs run; main thread. */
 int generation_renew(struct generation *g);
+
+/* Saves or loads its section (vmm/snapshot/state.h). Loading: the lives before the
+ * one that was saved; generation_renew() then begins the next. Main thread. */
+void generation_state(struct generation *g, struct state *s);
 
 #endif

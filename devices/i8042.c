@@ -127,6 +127,26 @@ void i8042_destroy(struct i8042 *k)
 	free(k);
 }
 
+void i8042_state(struct i8042 *k, struct state *s)
+{
+	uint8_t first = (uint8_t)k->first, count = (uint8_t)k->count;
+
+	state_begin(s, STATE_I8042, 0);
+	state_u8(s, &k->config);
+	state_u8(s, &k->port_b);
+	state_bool(s, &k->last_was_command);
+	state_u8(s, &k->command_waits);
+	state_bool(s, &k->keyboard_waits);
+	state_bytes(s, k->queue, sizeof(k->queue));
+	state_u8(s, &first);
+	state_u8(s, &count);
+	if (first >= QUEUE_BYTES || count > QUEUE_BYTES)
+		state_fail(s, "more bytes than the queue has");
+	state_end(s);
+	k->first = first % QUEUE_BYTES;
+	k->count = count <= QUEUE_BYTES ? count : 0;
+}
+
 static void unlock_and_signal(struct i8042 *k)
 {
 	bool edge = k->edge;

@@ -15,6 +15,7 @@
 
 #include "devices/bus.h"
 #include "devices/stop.h"
+#include "vmm/snapshot/state.h"
 
 enum { I8042_LEN = 5 };
 
@@ -33,5 +34,8 @@ void i8042_destroy(struct i8042 *k);
 /* Presses and releases the three keys, in the scan codes that the guest chose. 0,
  * or -EAGAIN while the guest has not read what was typed before. Any thread. */
 int i8042_ctrl_alt_del(struct i8042 *k);
+
+/* Saves or loads its section (vmm/snapshot/state.h). The vCPUs must not run; main thread. */
+void i8042_state(struct i8042 *k, struct state *s);
 
 #endif

@@ -131,6 +131,35 @@ void ioapic_destroy(struct ioapic *a)
 	free(a);
 }
 
+/* All of them at once, and also when none delivers: KVM's table must be this one. */
+static void publish_all(struct ioapic *a, struct state *s)
+{
+	for (unsigned pin = 0; pin < a->pins; pin++) {
+		a->state.entry[pin] &= ENTRY_WRITABLE;
+		a->route[pin] = make_route(pin, a->state.entry[pin]);
+	}
+	if (a->ops->set_routes(a->ctx, a->route, a->pins) < 0)
+		state_fail(s, "KVM refused the interrupt routes");
+}
+
+void ioapic_exchange(struct ioapic *a, struct state *s)
+{
+	uint32_t pins = a->pins;
+
+	state_begin(s, STATE_IOAPIC, 0);
+	state_u32(s, &pins);
+	if (pins != a->pins)
+		state_fail(s, "another number of pins than this machine's");
+	state_u32(s, &a->state.id);
+	state_u8(s, &a->state.select);
+	for (unsigned pin = 0; pin < a->pins; pin++)
+		state_u64(s, &a->state.entry[pin]);
+	state_end(s);
+	a->state.id &= ID_MASK;
+	if (state_loading(s) && !state_failed(s))
+		publish_all(a, s);
+}
+
 /* --- registers: vCPU threads, under the lock --- */
 
 /* The pin whose entry the select register names, and which half of it. */

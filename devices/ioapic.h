@@ -10,6 +10,7 @@
 #define DEVICES_IOAPIC_H
 
 #include "devices/bus.h"
+#include "vmm/snapshot/state.h"
 
 enum {
 	IOAPIC_LEN = 0x100, /* bytes of MMIO */
@@ -45,5 +46,9 @@ int ioapic_create(const struct ioapic_ops *ops, void *ctx, unsigned pins, struct
 
 /* Accepts NULL. The bus must have let go. */
 void ioapic_destroy(struct ioapic *a);
+
+/* Saves or loads its section (vmm/snapshot/state.h). Loading: the routes of all pins are
+ * told, as after a write. The vCPUs must not run; main thread. */
+void ioapic_exchange(struct ioapic *a, struct state *s);
 
 #endif

@@ -142,6 +142,30 @@ void serial_destroy(struct serial *s)
 	free(s);
 }
 
+void serial_state(struct serial *s, struct state *state)
+{
+	uint8_t first = (uint8_t)s->input_first, count = (uint8_t)s->input_count;
+	uint8_t *const registers[] = { &s->ier, &s->lcr, &s->mcr,	&s->scr,
+				       &s->dll, &s->dlm, &s->msr_deltas };
+
+	state_begin(state, STATE_SERIAL, 0);
+	for (size_t i = 0; i < sizeof(registers) / sizeof(registers[0]); i++)
+		state_u8(state, registers[i]);
+	state_bool(state, &s->fifo_on);
+	state_bool(state, &s->thr_empty);
+	state_bool(state, &s->overrun);
+	state_bytes(state, s->input, sizeof(s->input));
+	state_u8(state, &first);
+	state_u8(state, &count);
+	if (first >= SERIAL_INPUT_BYTES || count > SERIAL_INPUT_BYTES)
+		state_fail(state, "more input than the queue has room for");
+	state_end(state);
+	s->input_first = first % SERIAL_INPUT_BYTES;
+	s->input_count = count <= SERIAL_INPUT_BYTES ? count : 0;
+	s->ier &= IER_BITS;
+	s->mcr &= MCR_BITS;
+}
+
 int serial_output_fd(const struct serial *s)
 {
 	return s->output_fd;

@@ -11,6 +11,7 @@
 #define DEVICES_SERIAL_H
 
 #include "devices/bus.h"
+#include "vmm/snapshot/state.h"
 
 enum {
 	SERIAL_LEN = 8, /* ports */
@@ -47,5 +48,9 @@ size_t serial_put_input(struct serial *s, const void *buf, size_t len);
 /* An eventfd, owned by the port, that is signalled when a queue that had refused
  * bytes is empty again. */
 int serial_input_fd(const struct serial *s);
+
+/* Saves or loads its section (vmm/snapshot/state.h). What the guest sent and nobody has taken
+ * yet stays with the machine that was saved. The vCPUs must not run; main thread. */
+void serial_state(struct serial *s, struct state *state);
 
 #endif

@@ -168,6 +168,39 @@ static void ecam_write(void *device, uint64_t off, const void *data, size_t len)
 	pthread_rwlock_unlock(&b->lock);
 }
 
+/* What a guest cannot change must be as it is here. */
+static void load_config(const struct pci_bus *b, struct pci_function *f, const uint8_t *bytes,
+			struct state *s)
+{
+	struct pci_config *c = &f->config;
+
+	for (unsigned i = 0; i < PCI_CONFIG_LEN; i++) {
+		if ((bytes[i] ^ c->bytes[i]) & ~c->writable[i])
+			state_fail(s, "another PCI function than the machine's");
+	}
+	if (state_failed(s))
+		return;
+	memcpy(c->bytes, bytes, PCI_CONFIG_LEN);
+	update_bar(b, f);
+}
+
+void pci_bus_state(struct pci_bus *b, unsigned slot, struct state *s)
+{
+	uint8_t bytes[PCI_CONFIG_LEN] = { 0 };
+	struct pci_function *f;
+
+	pthread_rwlock_wrlock(&b->lock);
+	f = b->slot[slot];
+	if (f)
+		memcpy(bytes, f->config.bytes, sizeof(bytes));
+	state_bytes(s, bytes, sizeof(bytes));
+	if (!f)
+		state_fail(s, "no function in its slot");
+	else if (state_loading(s))
+		load_config(b, f, bytes, s);
+	pthread_rwlock_unlock(&b->lock);
+}
+
 const struct bus_ops pci_ecam_bus_ops = {
 	.name = "pci-ecam",
 	.read = ecam_read,

@@ -13,6 +13,7 @@
 
 #include "devices/bus.h"
 #include "devices/pci/config.h"
+#include "vmm/snapshot/state.h"
 
 enum {
 	PCI_SLOTS = 32,		/* slot 0 has the bridge */
@@ -70,5 +71,10 @@ int pci_bus_plug(struct pci_bus *b, unsigned slot, struct pci_function *f);
 /* Empties it: afterwards no vCPU is inside of the function. False for a slot with
  * nothing in it. Any thread that is not inside of a function. */
 bool pci_bus_unplug(struct pci_bus *b, unsigned slot);
+
+/* Saves or loads the configuration space of the function in a slot, the bridge's in slot
+ * 0: what its guest has written there, and where its BAR answers. The vCPUs must not run;
+ * main thread. */
+void pci_bus_state(struct pci_bus *b, unsigned slot, struct state *s);
 
 #endif

@@ -48,6 +48,16 @@ void pci_hotplug_destroy(struct pci_hotplug *h)
 	free(h);
 }
 
+void pci_hotplug_state(struct pci_hotplug *h, struct state *s)
+{
+	state_begin(s, STATE_PCI_HOTPLUG, 0);
+	state_u32(s, &h->filled);
+	state_u32(s, &h->wanted);
+	if (__atomic_load_n(&h->ejected, __ATOMIC_SEQ_CST))
+		state_fail(s, "the guest has just let go of a device; try again");
+	state_end(s);
+}
+
 static void add(uint32_t *word, unsigned slot)
 {
 	__atomic_fetch_or(word, 1u << slot, __ATOMIC_SEQ_CST);

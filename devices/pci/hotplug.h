@@ -14,6 +14,7 @@
 
 #include "devices/bus.h"
 #include "devices/pci/bus.h"
+#include "vmm/snapshot/state.h"
 
 enum {
 	PCI_HOTPLUG_LEN = 12,
@@ -43,5 +44,9 @@ int pci_hotplug_fd(const struct pci_hotplug *h);
 
 /* The slots that the guest has emptied since the last call, a bit each. Any thread. */
 uint32_t pci_hotplug_take_ejected(struct pci_hotplug *h);
+
+/* Saves or loads its section (vmm/snapshot/state.h). The vCPUs must not run; main thread.
+ * A state is refused while an ejected device is still to be freed. */
+void pci_hotplug_state(struct pci_hotplug *h, struct state *s);
 
 #endif

@@ -186,6 +186,20 @@ void msix_set_live(struct msix *m, bool live)
 	update(m);
 }
 
+void msix_state(struct msix *m, struct state *s)
+{
+	for (unsigned v = 0; v < m->vectors; v++) {
+		struct entry *e = &m->entry[v];
+
+		state_u32(s, &e->address_low);
+		state_u32(s, &e->address_high);
+		state_u32(s, &e->data);
+		state_u32(s, &e->control);
+		e->control &= PCI_MSIX_ENTRY_CTRL_MASKBIT;
+	}
+	state_u64(s, &m->pending);
+}
+
 void msix_raise(struct msix *m, unsigned v)
 {
 	if (v >= m->vectors || !msix_enabled(m))

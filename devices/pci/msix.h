@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/snapshot/state.h"
+
 enum {
 	MSIX_ENTRY_LEN = 16,   /* bytes of the table, a vector */
 	MSIX_MAX_VECTORS = 64, /* so that the pending bits are one number */
@@ -64,5 +66,9 @@ void msix_raise(struct msix *m, unsigned v);
 bool msix_table_read(const struct msix *m, uint64_t off, void *data, size_t len);
 bool msix_table_write(struct msix *m, uint64_t off, const void *data, size_t len);
 bool msix_pending_read(const struct msix *m, uint64_t off, void *data, size_t len);
+
+/* Saves or loads table and pending bits. Loading: before msix_set_control() and
+ * msix_set_live(). */
+void msix_state(struct msix *m, struct state *s);
 
 #endif

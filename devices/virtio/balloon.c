@@ -445,6 +445,35 @@ static bool balloon_kick(struct virtio_dev *d, unsigned index)
 	}
 }
 
+/* The buffer of the statistics goes back to its queue, as the last that was taken off; a
+ * kick after the pause takes it again. */
+static void balloon_drain(struct virtio_dev *d)
+{
+	struct virtio_balloon *b = to_balloon(d);
+
+	if (!b->stats_held)
+		return;
+	virtq_unpop(d->vq[QUEUE_STATS]);
+	b->stats_held = false;
+	fd_event_signal(d->sink->kick_fd(d->sink, QUEUE_STATS));
+}
+
+static void balloon_state(struct virtio_dev *d, struct state *s)
+{
+	struct virtio_balloon *b = to_balloon(d);
+
+	state_u32(s, &b->options.target_pages);
+	state_u32(s, &b->actual_pages);
+	state_u32(s, &b->stats_known);
+	for (unsigned i = 0; i < VIRTIO_BALLOON_STATS; i++)
+		state_u64(s, &b->stats[i]);
+	state_u32(s, &b->hinting.host_cmd);
+	state_u32(s, &b->hinting.guest_cmd);
+	state_bool(s, &b->hinting.guest_told);
+	state_u32(s, &b->last_run);
+	state_bool(s, &b->acknowledge);
+}
+
 static void balloon_quiesce(struct virtio_dev *d)
 {
 	to_balloon(d)->stats_held = false;
@@ -475,7 +504,10 @@ static const struct virtio_ops balloon_ops = {
 	.detach = balloon_detach,
 	.activate = balloon_activate,
 	.kick = balloon_kick,
+	.drain = balloon_drain,
 	.quiesce = balloon_quiesce,
+	.section = STATE_BALLOON,
+	.state = balloon_state,
 	.destroy = balloon_destroy,
 };
 

@@ -384,6 +384,21 @@ static void blk_drain(struct virtio_dev *d)
 	blk_publish(blk);
 }
 
+/* The file is not in the state: it must be as large as the guest knows it. */
+static void blk_state(struct virtio_dev *d, struct state *s)
+{
+	struct virtio_blk *blk = to_blk(d);
+	uint64_t sectors = blk->file.sectors;
+	bool read_only = blk->rules.read_only;
+
+	state_u64(s, &sectors);
+	state_bool(s, &read_only);
+	if (sectors != blk->file.sectors)
+		state_fail(s, "the drive's file has another size than when the state was saved");
+	if (read_only != blk->rules.read_only)
+		state_fail(s, "a drive that is read-only here and was not, or the reverse");
+}
+
 static void blk_destroy(struct virtio_dev *d)
 {
 	struct virtio_blk *blk;
@@ -415,6 +430,8 @@ static const struct virtio_ops blk_ops = {
 	.kick = blk_kick,
 	.drain = blk_drain,
 	.quiesce = blk_drain,
+	.section = STATE_BLK,
+	.state = blk_state,
 	.destroy = blk_destroy,
 };
 

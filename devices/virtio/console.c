@@ -203,6 +203,7 @@ static const struct virtio_ops console_ops = {
 	.attach = console_attach,
 	.detach = console_detach,
 	.kick = console_kick,
+	.section = STATE_CONSOLE,
 	.destroy = console_destroy,
 };
 

@@ -77,6 +77,13 @@ struct virtio_ops {
 	 * is taken away, before destroy. NULL: kick leaves nothing in hand. */
 	void (*quiesce)(struct virtio_dev *d);
 
+	/* The section of a saved state that is the device's (vmm/snapshot/state.h), and what
+	 * it has in there, saved or loaded; before loading, the device was activated if its
+	 * driver was up. STATE_NO_SECTION: it cannot be saved; NULL: nothing but what the
+	 * core knows. The machine is paused; main thread. */
+	enum state_section section;
+	void (*state)(struct virtio_dev *d, struct state *s);
+
 	void (*destroy)(struct virtio_dev *d);
 };
 

@@ -66,6 +66,11 @@ static void mmio_reset(struct virtio_transport *t)
 	__atomic_store_n(&to_mmio(t)->interrupt_status, 0, __ATOMIC_SEQ_CST);
 }
 
+static void mmio_state(struct virtio_transport *t, struct state *s)
+{
+	state_u32(s, &to_mmio(t)->interrupt_status);
+}
+
 static void mmio_destroy(struct virtio_transport *t)
 {
 	struct virtio_mmio *m = to_mmio(t);
@@ -79,6 +84,7 @@ static const struct virtio_transport_ops mmio_ops = {
 	.interrupt = mmio_interrupt,
 	.call_fd = mmio_call_fd,
 	.reset = mmio_reset,
+	.state = mmio_state,
 	.destroy = mmio_destroy,
 };
 

@@ -511,6 +511,20 @@ static void net_quiesce(struct virtio_dev *d)
 		b->ops->stop(b);
 }
 
+/* The guest keeps its address, also one that was made up for it. */
+static void net_state(struct virtio_dev *d, struct state *s)
+{
+	struct virtio_net *net = to_net(d);
+	uint32_t active = net->active;
+
+	state_bytes(s, net->config.mac, sizeof(net->config.mac));
+	state_u32(s, &active);
+	if (!state_loading(s) || state_failed(s) || !(d->status & VIRTIO_CONFIG_S_DRIVER_OK))
+		return;
+	if (active < 1 || active > net->backend->pairs || use_pairs(net, active) < 0)
+		state_fail(s, "more pairs of queues than the interface has here");
+}
+
 static void net_destroy(struct virtio_dev *d)
 {
 	if (!d)
@@ -538,6 +552,8 @@ static const struct virtio_ops net_ops = {
 	.kick = net_kick,
 	.drain = net_drain,
 	.quiesce = net_quiesce,
+	.section = STATE_NET,
+	.state = net_state,
 	.destroy = net_destroy,
 };
 

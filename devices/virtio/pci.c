@@ -84,6 +84,32 @@ static void pci_reset(struct virtio_transport *t)
 	}
 }
 
+/* Vectors that do not exist were never stored, but a state may have them. */
+static void vector_state(const struct virtio_pci *p, uint16_t *vector, struct state *s)
+{
+	state_u16(s, vector);
+	if (*vector >= msix_vectors(p->msix))
+		*vector = VIRTIO_MSI_NO_VECTOR;
+}
+
+/* The function's configuration, with MSI-X's control in it, is in place (bus.h). */
+static void pci_state(struct virtio_transport *t, struct state *s)
+{
+	struct virtio_pci *p = to_pci(t);
+	uint16_t flags;
+
+	state_u8(s, &p->isr);
+	vector_state(p, &p->config_vector, s);
+	for (unsigned i = 0; i < t->nqueues; i++)
+		vector_state(p, &p->queue_vector[i], s);
+	msix_state(p->msix, s);
+	if (!state_loading(s) || state_failed(s))
+		return;
+	memcpy(&flags, &p->function.config.bytes[p->caps.msix + PCI_MSIX_FLAGS], sizeof(flags));
+	msix_set_control(p->msix, flags);
+	msix_set_live(p->msix, t->dev->status & VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
 static void free_pci(struct virtio_pci *p)
 {
 	msix_destroy(p->msix);
@@ -101,6 +127,7 @@ static const struct virtio_transport_ops transport_ops = {
 	.interrupt = pci_interrupt,
 	.call_fd = pci_call_fd,
 	.reset = pci_reset,
+	.state = pci_state,
 	.destroy = pci_destroy,
 };
 

@@ -236,6 +236,20 @@ static void pmem_detach(struct virtio_dev *d)
 	throttle_detach(&p->throttle);
 }
 
+/* The file is not in the state; the guest has mapped it where it was. */
+static void pmem_state(struct virtio_dev *d, struct state *s)
+{
+	struct virtio_pmem *p = to_pmem(d);
+	uint64_t base = window_base(p->window).v, bytes = file_bytes(p);
+
+	state_u64(s, &base);
+	state_u64(s, &bytes);
+	if (bytes != file_bytes(p))
+		state_fail(s, "the file has another size than when the state was saved");
+	else if (base != window_base(p->window).v)
+		state_fail(s, "the file was at another guest address");
+}
+
 static void pmem_destroy(struct virtio_dev *d)
 {
 	struct virtio_pmem *p;
@@ -265,6 +279,8 @@ static const struct virtio_ops pmem_ops = {
 	.kick = pmem_kick,
 	.drain = pmem_drain,
 	.quiesce = pmem_quiesce,
+	.section = STATE_PMEM,
+	.state = pmem_state,
 	.destroy = pmem_destroy,
 };
 

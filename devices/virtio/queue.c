@@ -158,6 +158,16 @@ void virtq_rings(const struct virtq *q, struct virtq_rings *ret)
 	};
 }
 
+void virtq_state(struct virtq *q, struct state *s)
+{
+	state_u16(s, &q->next_avail);
+	state_u16(s, &q->published);
+	if (!state_loading(s))
+		return;
+	q->seen_avail = q->next_avail;
+	q->next_used = q->published;
+}
+
 void virtq_disable(struct virtq *q)
 {
 	q->mem = NULL;

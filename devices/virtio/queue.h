@@ -13,6 +13,7 @@
 
 #include "devices/virtio/iov.h"
 #include "vmm/memory/gmem.h"
+#include "vmm/snapshot/state.h"
 
 enum { VIRTQ_MAX_SIZE = 256 }; /* entries; no device may offer a larger queue */
 
@@ -83,6 +84,10 @@ struct virtq_rings {
 	struct vring_used *used;
 };
 void virtq_rings(const struct virtq *q, struct virtq_rings *ret);
+
+/* Saves or loads how far the rings were worked off, all of which has been published.
+ * Loading: of a queue that was just enabled. */
+void virtq_state(struct virtq *q, struct state *s);
 
 bool virtq_enabled(const struct virtq *q);
 uint16_t virtq_max_size(const struct virtq *q);

@@ -23,6 +23,10 @@ struct virtio_transport_ops {
 	/* The device was reset: forgets what the driver wrote. With the lock held. */
 	void (*reset)(struct virtio_transport *t);
 
+	/* Saves or loads its own registers. Loading: the device's status is in place. With
+	 * the lock held. */
+	void (*state)(struct virtio_transport *t, struct state *s);
+
 	/* Calls virtio_transport_fini() and frees what it embeds. */
 	void (*destroy)(struct virtio_transport *t);
 };

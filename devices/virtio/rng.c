@@ -116,6 +116,7 @@ static const struct virtio_ops rng_ops = {
 	.attach = rng_attach,
 	.detach = rng_detach,
 	.kick = rng_kick,
+	.section = STATE_RNG,
 	.destroy = rng_destroy,
 };
 

@@ -183,6 +183,118 @@ void virtio_transport_resume(struct virtio_transport *t)
 	pthread_mutex_unlock(&t->lock);
 }
 
+/* --- saved and loaded: main thread --- */
+
+static void queue_layout_state(struct virtq_layout *l, struct state *s)
+{
+	state_u32(s, &l->size);
+	state_u64(s, &l->desc.v);
+	state_u64(s, &l->avail.v);
+	state_u64(s, &l->used.v);
+}
+
+static void queue_state(struct virtio_transport_queue *q, struct state *s)
+{
+	struct virtio_dev *d = q->transport->dev;
+	bool enabled = virtq_enabled(d->vq[q->index]);
+	const char *why = NULL;
+
+	queue_layout_state(&q->layout, s);
+	state_bool(s, &enabled);
+	if (!enabled || state_failed(s))
+		return;
+	if (state_loading(s))
+		why = virtq_enable(d->vq[q->index], &q->layout, d->mem, d->accepted);
+	if (why)
+		state_fail(s, why);
+	else
+		virtq_state(d->vq[q->index], s);
+}
+
+/* That the device is the one that the driver knew. */
+static void check_identity(const struct virtio_transport *t, struct state *s)
+{
+	uint32_t id = t->dev->ops->id, queues = t->nqueues;
+
+	state_u32(s, &id);
+	state_u32(s, &queues);
+	if (id != t->dev->ops->id)
+		state_fail(s, "another kind of device than the machine's");
+	if (queues != t->nqueues)
+		state_fail(s, "another number of queues than the device's");
+}
+
+static void life_state(struct virtio_dev *d, struct state *s)
+{
+	uint8_t status = d->status;
+
+	state_u8(s, &status);
+	state_u64(s, &d->accepted);
+	state_bool(s, &d->accepted_unknown);
+	state_u32(s, &d->config_generation);
+	if ((status & VIRTIO_CONFIG_S_FEATURES_OK) && (d->accepted & ~virtio_dev_features(d)) != 0)
+		state_fail(s, "the driver uses features that the device does not have here");
+	if ((status & VIRTIO_CONFIG_S_DRIVER_OK) && !(status & VIRTIO_CONFIG_S_FEATURES_OK))
+		state_fail(s, "a driver that is up without features");
+	d->status = state_failed(s) ? 0 : status;
+}
+
+/* What follows from the fields. */
+static void revive(struct virtio_dev *d, struct state *s)
+{
+	if (!(d->status & VIRTIO_CONFIG_S_DRIVER_OK) || !d->ops->activate)
+		return;
+	if (d->ops->activate(d) < 0)
+		state_fail(s, "the device cannot be started with what its driver accepted");
+}
+
+void virtio_transport_state(struct virtio_transport *t, struct state *s)
+{
+	pthread_mutex_lock(&t->lock);
+	check_identity(t, s);
+	life_state(t->dev, s);
+	state_u32(s, &t->device_features_sel);
+	state_u32(s, &t->driver_features_sel);
+	state_u32(s, &t->queue_sel);
+	for (unsigned i = 0; i < t->nqueues; i++)
+		queue_state(&t->queue[i], s);
+	t->ops->state(t, s);
+	if (state_loading(s) && !state_failed(s))
+		revive(t->dev, s);
+	pthread_mutex_unlock(&t->lock);
+}
+
+bool virtio_transport_device_state(struct virtio_transport *t, struct state *s, unsigned instance)
+{
+	struct virtio_dev *d = t->dev;
+
+	if (d->ops->section == STATE_NO_SECTION)
+		return false;
+	pthread_mutex_lock(&t->lock);
+	state_begin(s, d->ops->section, instance);
+	if (d->ops->state && !state_failed(s))
+		d->ops->state(d, s);
+	state_end(s);
+	pthread_mutex_unlock(&t->lock);
+	return true;
+}
+
+void virtio_transport_wake(struct virtio_transport *t)
+{
+	struct virtio_dev *d = t->dev;
+
+	pthread_mutex_lock(&t->lock);
+	if (virtio_dev_live(d))
+		virtio_dev_config_changed(d);
+	for (unsigned i = 0; i < t->nqueues && virtio_dev_live(d); i++) {
+		if (!virtq_enabled(d->vq[i]))
+			continue;
+		fd_event_signal(t->queue[i].kick_fd);
+		virtio_dev_interrupt(d, i);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
 /* --- registers: vCPU threads, with the lock held --- */
 
 void virtio_transport_reject(struct virtio_transport *t, const char *what, uint64_t off, size_t len)

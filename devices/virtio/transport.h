@@ -9,6 +9,7 @@
 
 #include "devices/virtio/life.h"
 #include "vmm/base/loop.h"
+#include "vmm/snapshot/state.h"
 
 struct virtio_transport;
 
@@ -33,5 +34,17 @@ void virtio_transport_detach(struct virtio_transport *t);
  * Idempotent. */
 void virtio_transport_pause(struct virtio_transport *t);
 void virtio_transport_resume(struct virtio_transport *t);
+
+/* Saves or loads the device's life: what its driver has set up, and where in its queues
+ * it is. Between state_begin() and state_end(), paused or before the machine runs. A
+ * driver that was up finds its device activated. */
+void virtio_transport_state(struct virtio_transport *t, struct state *s);
+
+/* What the device adds in its own section. False: it has none, and cannot be saved. */
+bool virtio_transport_device_state(struct virtio_transport *t, struct state *s, unsigned instance);
+
+/* After a load, with all interrupts in place: a notification or an interrupt may have been
+ * on its way when the state was saved, so both sides look at every queue once. */
+void virtio_transport_wake(struct virtio_transport *t);
 
 #endif

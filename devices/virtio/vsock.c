@@ -121,6 +121,23 @@ static void vsock_quiesce(struct virtio_dev *d)
 	fd_event_signal(v->wake);
 }
 
+/* Connections stay with the machine that was saved: the driver hears of that before it
+ * does anything else. */
+static void vsock_state(struct virtio_dev *d, struct state *s)
+{
+	struct virtio_vsock *v = to_vsock(d);
+	uint32_t cid = v->guest_cid;
+
+	state_u32(s, &cid);
+	if (cid != v->guest_cid)
+		state_fail(s, "another guest_cid than the device's");
+	state_u32(s, &v->next_port);
+	if (!state_loading(s) || state_failed(s))
+		return;
+	v->event_due = virtio_dev_live(d);
+	vsock_event_serve(v);
+}
+
 static void vsock_destroy(struct virtio_dev *d)
 {
 	struct virtio_vsock *v = to_vsock(d);
@@ -144,6 +161,8 @@ static const struct virtio_ops vsock_ops = {
 	.detach = vsock_detach,
 	.kick = vsock_kick,
 	.quiesce = vsock_quiesce,
+	.section = STATE_VSOCK,
+	.state = vsock_state,
 	.destroy = vsock_destroy,
 };
 

@@ -11,10 +11,11 @@ enum {
 const struct state_kind state_kinds[] = {
 	{ STATE_MANIFEST, 1, 1, 512 * KIB, "manifest" },
 	{ STATE_MACHINE, 1, 1, 16 * KIB, "machine" },
-	{ STATE_CLOCK, 1, 1, KIB, "clock" },
+	{ STATE_CPU, 1, 1, KIB, "cpu" },
 	{ STATE_VCPU, 1, VCPUS, 64 * KIB, "vcpu" },
+	{ STATE_CLOCK, 1, 1, KIB, "clock" },
 	{ STATE_IOAPIC, 1, 1, KIB, "ioapic" },
-	{ STATE_SERIAL, 1, 1, 128 * KIB, "serial" },
+	{ STATE_SERIAL, 1, 1, KIB, "serial" },
 	{ STATE_I8042, 1, 1, KIB, "i8042" },
 	{ STATE_ACPI_PM, 1, 1, KIB, "acpi-pm" },
 	{ STATE_GENERATION, 1, 1, KIB, "generation" },

@@ -14,8 +14,9 @@ enum state_section {
 	STATE_NO_SECTION = 0,
 	STATE_MANIFEST = 1, /* JSON, for people and tools: the machine's configuration */
 	STATE_MACHINE = 2,  /* memory's layout, which devices sit where */
-	STATE_CLOCK = 3,    /* KVM's clock */
+	STATE_CPU = 3,	    /* what the guest expects of its processors */
 	STATE_VCPU = 16,    /* one each */
+	STATE_CLOCK = 17,   /* KVM's clock */
 	STATE_IOAPIC = 32,
 	STATE_SERIAL = 33,
 	STATE_I8042 = 34,
