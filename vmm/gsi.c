@@ -13,6 +13,7 @@
 struct gsi_table {
 	const struct kvm *kvm;
 	pthread_mutex_t lock;
+	bool held; /* KVM is told later */
 	bool used[KVM_MAX_ROUTES];
 	struct kvm_msi_route route[KVM_MAX_ROUTES]; /* by GSI */
 };
@@ -63,6 +64,24 @@ int gsi_table_replace(struct gsi_table *t, uint32_t first, unsigned span,
 		t->used[routes[i].gsi] = true;
 		t->route[routes[i].gsi] = routes[i];
 	}
+	r = t->held ? 0 : tell_kvm(t);
+	pthread_mutex_unlock(&t->lock);
+	return r;
+}
+
+void gsi_table_hold(struct gsi_table *t)
+{
+	pthread_mutex_lock(&t->lock);
+	t->held = true;
+	pthread_mutex_unlock(&t->lock);
+}
+
+int gsi_table_release(struct gsi_table *t)
+{
+	int r;
+
+	pthread_mutex_lock(&t->lock);
+	t->held = false;
 	r = tell_kvm(t);
 	pthread_mutex_unlock(&t->lock);
 	return r;

@@ -21,4 +21,8 @@ void gsi_table_destroy(struct gsi_table *t); /* accepts NULL */
 int gsi_table_replace(struct gsi_table *t, uint32_t first, unsigned span,
 		      const struct kvm_msi_route *routes, unsigned count);
 
+/* Between the two, replacements are only noted; the second tells KVM of all at once. */
+void gsi_table_hold(struct gsi_table *t);
+int gsi_table_release(struct gsi_table *t);
+
 #endif

@@ -187,6 +187,16 @@ static void handle_exit(struct vcpu *v)
 	h->run(v);
 }
 
+/* An access that left the guest is over for KVM only when the vCPU comes back, which
+ * may bring the next part of the same one. After this the registers are whole, and can
+ * be saved. No guest instruction is executed. */
+static void finish_access(struct vcpu *v)
+{
+	v->run->immediate_exit = 1;
+	while (ioctl(v->fd, KVM_RUN, 0) == 0)
+		handle_exit(v);
+}
+
 /* Waits at the gate. False: the machine ends. */
 static bool pass_gate(struct vcpu *v)
 {
@@ -195,6 +205,7 @@ static bool pass_gate(struct vcpu *v)
 
 	if (__atomic_load_n(&set->gate, __ATOMIC_ACQUIRE) == GATE_RUN)
 		return true;
+	finish_access(v);
 	pthread_mutex_lock(&set->lock);
 	set->parked++;
 	pthread_cond_broadcast(&set->changed);

@@ -16,6 +16,7 @@
 #include "vmm/gsi.h"
 #include "vmm/kvm.h"
 #include "vmm/memory/gmem.h"
+#include "vmm/snapshot/state.h"
 #include "vmm/timeline.h"
 
 struct pci_bus;
@@ -77,6 +78,15 @@ void arch_platform_destroy(struct arch_platform *p); /* accepts NULL */
 /* Binds the devices' interrupt lines to KVM: after the vCPUs. */
 int arch_platform_connect(struct arch_platform *p, struct error *err);
 
+/* Saves or loads the sections of these devices. Loading: after arch_platform_connect(),
+ * before the guest runs. */
+void arch_platform_state(struct arch_platform *p, struct state *s);
+
+/* Tells the guest that it is a copy of another one, and its drivers to look at their
+ * devices: with its state and all interrupt routes in place, before it runs. 0 or a
+ * negative errno. */
+int arch_platform_renew(struct arch_platform *p);
+
 /* The first serial port, for the console. Owned by the platform. */
 struct serial *arch_platform_serial(struct arch_platform *p);
 
@@ -132,6 +142,22 @@ void arch_cpus_destroy(struct arch_cpus *cpus); /* accepts NULL */
  * the kernel's entry, the others wait to be started by it. */
 int arch_vcpu_init(struct arch_cpus *cpus, int vcpu_fd, unsigned i, const struct arch_boot *boot,
 		   struct error *err);
+
+/* Saves or loads what vCPU i is in the middle of, CPUID included. Saving: the vCPU is
+ * paused. Loading: in place of arch_vcpu_init(). *err names what KVM refuses. */
+int arch_vcpu_state(const struct kvm *kvm, int vcpu_fd, unsigned i, struct state *s,
+		    struct error *err);
+
+/* The same of what the guest expects of all its processors: loading compares that with
+ * the host's, and *err names what is missing here. vcpu_fd: any one's. */
+int arch_cpu_model_state(const struct kvm *kvm, int vcpu_fd, struct state *s, struct error *err);
+
+/* The same of the machine's clock. Loading: after the vCPUs. catch_up: the time that has
+ * passed since the state was saved has passed for the guest, too. */
+int arch_clock_state(const struct kvm *kvm, bool catch_up, struct state *s, struct error *err);
+
+/* Tells a guest's watchdogs that vCPU i did not run for a while. */
+void arch_vcpu_forgive(int vcpu_fd);
 
 /* Instructions a second that a simple loop of guest kernel code reaches here, in
  * a VM made for it: a measure of the host, not of a machine. */

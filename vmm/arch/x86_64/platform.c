@@ -221,6 +221,25 @@ int arch_platform_connect(struct arch_platform *p, struct error *err)
 	return r;
 }
 
+void arch_platform_state(struct arch_platform *p, struct state *s)
+{
+	ioapic_exchange(p->ioapic, s);
+	serial_state(p->serial, s);
+	i8042_state(p->i8042, s);
+	acpi_pm_state(p->acpi_pm, s);
+	generation_state(p->generation, s);
+	if (p->hotplug)
+		pci_hotplug_state(p->hotplug, s);
+}
+
+int arch_platform_renew(struct arch_platform *p)
+{
+	/* An edge that was on its way when the state was saved may be lost. */
+	for (unsigned i = 0; i < line_count(p); i++)
+		fd_event_signal(p->line_fd[i]);
+	return generation_renew(p->generation);
+}
+
 struct serial *arch_platform_serial(struct arch_platform *p)
 {
 	return p->serial;
