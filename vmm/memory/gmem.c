@@ -330,6 +330,11 @@ static bool shows_file(const struct gmem *m, uint64_t start, uint64_t end)
 	return false;
 }
 
+bool gmem_shows_file(const struct gmem *m, gpa_t at, size_t len)
+{
+	return shows_file(m, at.v, at.v + len);
+}
+
 static int punch_hole(const struct gmem *m, gpa_t at, size_t len)
 {
 	const struct gmem_region *r = &m->region[0];

@@ -90,6 +90,10 @@ int gmem_zero(const struct gmem *m, gpa_t at, size_t len);
  * -EFAULT outside RAM. Before the machine starts only. */
 int gmem_map_file(struct gmem *m, gpa_t at, int fd, off_t off, size_t len);
 
+/* Whether a file was mapped over any of [at, at + len): what was not written there shows
+ * the file's bytes. */
+bool gmem_shows_file(const struct gmem *m, gpa_t at, size_t len);
+
 enum { GMEM_MAX_FILES = 16, GMEM_FILE_RUN_BYTES = 256 * 1024 };
 
 /* Gives the memory behind [at, at + len) back to the host; the guest reads zeros

@@ -1,0 +1,306 @@
+/* memory_file.c - a machine's RAM in a file.
+ *
+ * What of RAM has to be looked at, the kernel knows: /proc/self/pagemap tells for each
+ * page whether this process has one, and whether that still is a file's. Memory that no
+ * file was mapped over and that has no page is zero; it becomes a hole unseen. Of memory
+ * that a file was mapped over, pages that are not the file's any more were written since.
+ * Without pagemap everything is looked at.
+ *
+ * The label, little-endian: 8 bytes "WISPMEM" and a NUL, u32 kind (1 full, 2 difference), the
+ * snapshot's id, the base's id, u32 CRC-32C of all that; zeros fill up the page.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/base/fd.h"
+#include "vmm/snapshot/crc.h"
+#include "vmm/snapshot/memory_file.h"
+
+enum { PAGE = 4096, CHUNK_PAGES = 512 };
+
+#define CHUNK ((size_t)CHUNK_PAGES * PAGE)
+
+/* Documentation/admin-guide/mm/pagemap.rst */
+#define PAGEMAP_PRESENT	 (UINT64_C(1) << 63)
+#define PAGEMAP_SWAPPED	 (UINT64_C(1) << 62)
+#define PAGEMAP_IS_FILES (UINT64_C(1) << 61)
+
+enum label_kind { LABEL_FULL = 1, LABEL_DIFFERENCE = 2 };
+
+struct label_bytes {
+	char magic[8];
+	uint32_t kind;
+	struct snapshot_id id, base;
+	uint32_t crc;
+} __attribute__((packed));
+
+static const char magic[8] = "WISPMEM";
+
+int snapshot_id_make(struct snapshot_id *ret)
+{
+	ssize_t n;
+
+	do
+		n = getrandom(ret->bytes, sizeof(ret->bytes), 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return n == (ssize_t)sizeof(ret->bytes) ? 0 : -EIO;
+}
+
+bool snapshot_id_equals(const struct snapshot_id *a, const struct snapshot_id *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* --- writing --- */
+
+/* A run through RAM. */
+struct writer {
+	int fd, pagemap;
+	bool changes; /* only what was written since */
+	uint64_t bytes;
+	uint64_t entry[CHUNK_PAGES]; /* of the chunk in hand */
+};
+
+static bool is_zero(const char *page)
+{
+	return page[0] == 0 && memcmp(page, page + 1, PAGE - 1) == 0;
+}
+
+/* Without an answer from the kernel, every page may be anything. */
+static void look_up(struct writer *w, const char *host, size_t pages)
+{
+	size_t len = pages * sizeof(w->entry[0]);
+	off_t at = (off_t)((uintptr_t)host / PAGE * sizeof(w->entry[0]));
+
+	if (w->pagemap < 0 || fd_pread_all(w->pagemap, w->entry, len, at) < 0)
+		memset(w->entry, 0xff, len);
+}
+
+static bool must_write(const struct writer *w, size_t i, const char *page, bool shows_file)
+{
+	uint64_t e = w->entry[i];
+	bool has_page = e & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED);
+	bool known = w->pagemap >= 0 && e != UINT64_MAX;
+
+	if (w->changes)
+		return !known || (has_page && !(e & PAGEMAP_IS_FILES));
+	if (known && !has_page && !shows_file)
+		return false;
+	return !is_zero(page);
+}
+
+/* At most CHUNK_PAGES pages, which go to offset `at`. */
+static int write_chunk(struct writer *w, const char *host, size_t pages, uint64_t at,
+		       bool shows_file)
+{
+	size_t i = 0;
+	int r = 0;
+
+	look_up(w, host, pages);
+	while (i < pages && r == 0) {
+		size_t first = i;
+
+		while (i < pages && must_write(w, i, host + i * PAGE, shows_file))
+			i++;
+		if (i > first)
+			r = fd_pwrite_all(w->fd, host + first * PAGE, (i - first) * PAGE,
+					  (off_t)(at + first * PAGE));
+		w->bytes += (i - first) * PAGE;
+		i++;
+	}
+	return r;
+}
+
+/* Only private pages can be told apart from a file's. */
+static bool is_anonymous(const struct gmem *mem, const struct gmem_region *r, size_t off,
+			 size_t len)
+{
+	return r->fd < 0 && !gmem_shows_file(mem, gpa(r->base.v + off), len);
+}
+
+static int write_region(struct writer *w, const struct gmem *mem, const struct gmem_region *r,
+			uint64_t at)
+{
+	const char *host = r->host;
+	int error = 0;
+
+	for (size_t off = 0; off < r->len && error == 0; off += CHUNK) {
+		size_t len = r->len - off < CHUNK ? r->len - off : CHUNK;
+
+		error = write_chunk(w, host + off, len / PAGE, at + off,
+				    !is_anonymous(mem, r, off, len));
+	}
+	return error;
+}
+
+static int write_label(int fd, uint64_t at, const struct memory_label *label)
+{
+	char page[MEMORY_LABEL_BYTES] = { 0 };
+	struct label_bytes l = {
+		.kind = label->is_difference ? LABEL_DIFFERENCE : LABEL_FULL,
+		.id = label->id,
+		.base = label->base,
+	};
+
+	memcpy(l.magic, magic, sizeof(magic));
+	l.crc = crc32c(0, &l, offsetof(struct label_bytes, crc));
+	memcpy(page, &l, sizeof(l));
+	return fd_pwrite_all(fd, page, sizeof(page), (off_t)at);
+}
+
+static int write_all(struct writer *w, const struct gmem *mem, const struct memory_label *label)
+{
+	uint64_t at = 0;
+	unsigned count;
+	const struct gmem_region *r = gmem_regions(mem, &count);
+	int error = 0;
+
+	if (ftruncate(w->fd, (off_t)(gmem_size(mem) + MEMORY_LABEL_BYTES)) < 0)
+		return -errno;
+	for (unsigned i = 0; i < count && error == 0; i++) {
+		error = write_region(w, mem, &r[i], at);
+		at += r[i].len;
+	}
+	return error < 0 ? error : write_label(w->fd, at, label);
+}
+
+static int write_file(int fd, const struct gmem *mem, const struct memory_label *label,
+		      bool changes, uint64_t *ret_bytes, struct error *err)
+{
+	struct writer *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	w->fd = fd;
+	w->changes = changes;
+	w->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	r = write_all(w, mem, label);
+	*ret_bytes = w->bytes;
+	fd_close(w->pagemap);
+	free(w);
+	return r < 0 ? error_set(err, r, "mem_file_path", "is there room on its disk?",
+				 "The memory file cannot be written: %s", strerror(-r))
+		     : 0;
+}
+
+int memory_file_write(int fd, const struct gmem *mem, const struct memory_label *label,
+		      struct error *err)
+{
+	uint64_t bytes;
+
+	return write_file(fd, mem, label, false, &bytes, err);
+}
+
+/* Pages of a file in memory look alike, written or not. */
+static bool can_tell_changes(const struct gmem *mem)
+{
+	unsigned count;
+
+	return gmem_regions(mem, &count)->fd < 0;
+}
+
+int memory_file_write_changes(int fd, const struct gmem *mem, const struct memory_label *label,
+			      uint64_t *ret_bytes, struct error *err)
+{
+	if (!can_tell_changes(mem))
+		return error_set(err, -EOPNOTSUPP, "snapshot_type", "make a Full one",
+				 "With pages of 2 MiB there are no Diff snapshots");
+	return write_file(fd, mem, label, true, ret_bytes, err);
+}
+
+/* --- reading --- */
+
+static int check_size(int fd, uint64_t ram_bytes, struct error *err)
+{
+	uint64_t wanted = ram_bytes + MEMORY_LABEL_BYTES;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return error_errno(err, "mem_file_path", NULL,
+				   "The memory file cannot be looked at");
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, -EBADMSG, "mem_file_path", "give the file that was made",
+				 "The memory file is no regular file");
+	if ((uint64_t)st.st_size != wanted)
+		return error_set(err, -EBADMSG, "mem_file_path",
+				 "give the file that was made with this state",
+				 "The memory file has %llu bytes and should have %llu",
+				 (unsigned long long)st.st_size, (unsigned long long)wanted);
+	return 0;
+}
+
+int memory_file_label(int fd, uint64_t ram_bytes, struct memory_label *ret, struct error *err)
+{
+	struct label_bytes l;
+	int r = check_size(fd, ram_bytes, err);
+
+	if (r < 0)
+		return r;
+	r = fd_pread_all(fd, &l, sizeof(l), (off_t)ram_bytes);
+	if (r < 0)
+		return error_set(err, r, "mem_file_path", NULL,
+				 "The memory file cannot be read: %s", strerror(-r));
+	if (memcmp(l.magic, magic, sizeof(magic)) != 0 ||
+	    l.crc != crc32c(0, &l, offsetof(struct label_bytes, crc)) ||
+	    (l.kind != LABEL_FULL && l.kind != LABEL_DIFFERENCE))
+		return error_set(err, -EBADMSG, "mem_file_path", "give a file that wisp made",
+				 "The memory file has no label of wisp's");
+	*ret = (struct memory_label){
+		.id = l.id,
+		.is_difference = l.kind == LABEL_DIFFERENCE,
+		.base = l.base,
+	};
+	return 0;
+}
+
+/* Holes are zero, as the memory is. */
+static int copy_region(int fd, const struct gmem_region *r, uint64_t at)
+{
+	off_t end = (off_t)(at + r->len), data = lseek(fd, (off_t)at, SEEK_DATA);
+
+	while (data >= 0 && data < end) {
+		off_t hole = lseek(fd, data, SEEK_HOLE);
+		size_t len;
+		int error;
+
+		if (hole < 0)
+			return -errno;
+		len = (size_t)((hole < end ? hole : end) - data);
+		error = fd_pread_all(fd, (char *)r->host + ((uint64_t)data - at), len, data);
+		if (error < 0)
+			return error;
+		data = lseek(fd, hole, SEEK_DATA);
+	}
+	return data >= 0 || errno == ENXIO ? 0 : -errno;
+}
+
+static int load_region(int fd, struct gmem *mem, const struct gmem_region *r, uint64_t at)
+{
+	int error = gmem_map_file(mem, r->base, fd, (off_t)at, r->len);
+
+	return error == -EINVAL ? copy_region(fd, r, at) : error;
+}
+
+int memory_file_load(int fd, struct gmem *mem, struct error *err)
+{
+	uint64_t at = 0;
+	unsigned count;
+	const struct gmem_region *r = gmem_regions(mem, &count);
+	int error = 0;
+
+	for (unsigned i = 0; i < count && error == 0; i++) {
+		error = load_region(fd, mem, &r[i], at);
+		at += r[i].len;
+	}
+	return error < 0 ? error_set(err, error, "mem_file_path", NULL,
+				     "The memory file cannot be loaded: %s", strerror(-error))
+			 : 0;
+}

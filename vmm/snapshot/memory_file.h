@@ -1,0 +1,51 @@
+/* memory_file.h - a machine's RAM in a file.
+ *
+ * The file has the bytes of RAM, region by region without the gap between them, with
+ * holes for what is zero; and one page more, the label, by which it is known to belong to
+ * one saved state and no other. Whoever only knows raw memory files finds one.
+ *
+ * A full file can be mapped as it is. A difference has data only for what may have changed
+ * since the snapshot that its label names, and must be laid over that one's file first.
+ *
+ * Main thread; the machine is paused.
+ */
+#ifndef VMM_SNAPSHOT_MEMORY_FILE_H
+#define VMM_SNAPSHOT_MEMORY_FILE_H
+
+#include "vmm/base/error.h"
+#include "vmm/memory/gmem.h"
+
+enum { MEMORY_LABEL_BYTES = 4096, SNAPSHOT_ID_BYTES = 16 };
+
+/* What tells one snapshot from all others: random. */
+struct snapshot_id {
+	uint8_t bytes[SNAPSHOT_ID_BYTES];
+};
+
+int snapshot_id_make(struct snapshot_id *ret); /* 0 or a negative errno */
+bool snapshot_id_equals(const struct snapshot_id *a, const struct snapshot_id *b);
+
+struct memory_label {
+	struct snapshot_id id;
+	bool is_difference;
+	struct snapshot_id base; /* of a difference: what it goes over */
+};
+
+/* All of RAM into the empty file fd. 0 or a negative errno and *err. */
+int memory_file_write(int fd, const struct gmem *mem, const struct memory_label *label,
+		      struct error *err);
+
+/* What may have been written since RAM was mapped from a file, or since the machine was
+ * made, into fd: an empty file or the base's. *ret_bytes of data. */
+int memory_file_write_changes(int fd, const struct gmem *mem, const struct memory_label *label,
+			      uint64_t *ret_bytes, struct error *err);
+
+/* The label of a file that has RAM of this size. -EBADMSG and *err for a file that is
+ * shorter, longer, no regular file, or has none. */
+int memory_file_label(int fd, uint64_t ram_bytes, struct memory_label *ret, struct error *err);
+
+/* Makes the file RAM's contents: mapped, private and copy-on-write, where the backing can
+ * do that; otherwise copied. Before the machine runs. 0 or a negative errno and *err. */
+int memory_file_load(int fd, struct gmem *mem, struct error *err);
+
+#endif
