@@ -197,4 +197,53 @@ struct shared_directory_config {
 	char socket[PATH_MAX];
 };
 
+enum snapshot_type { SNAPSHOT_FULL, SNAPSHOT_DIFF };
+
+struct snapshot_create_config {
+	char snapshot_path[PATH_MAX]; /* where the state goes */
+	char mem_file_path[PATH_MAX];
+	uint32_t snapshot_type; /* enum snapshot_type */
+};
+
+enum memory_backend { MEMORY_BACKEND_FILE, MEMORY_BACKEND_UFFD };
+
+struct memory_backend_config {
+	uint32_t backend_type; /* enum memory_backend */
+	char backend_path[PATH_MAX];
+};
+
+/* An interface that has another tap now. */
+struct network_override {
+	char iface_id[VM_ID_LEN + 1];
+	char host_dev_name[16];
+};
+
+/* wisp's own: a drive that has another file now. */
+struct drive_override {
+	char drive_id[VM_ID_LEN + 1];
+	char path_on_host[PATH_MAX];
+};
+
+struct vsock_override {
+	char uds_path[PATH_MAX];
+};
+
+/* One of memory and mem_file_path is given. */
+struct snapshot_load_config {
+	char snapshot_path[PATH_MAX];
+	char mem_file_path[PATH_MAX]; /* deprecated; "": not given */
+	bool has_memory;
+	struct memory_backend_config memory;
+	bool track_dirty_pages, enable_diff_snapshots; /* the second is deprecated */
+	bool resume_vm;
+	bool clock_realtime; /* the guest's clock goes on from now */
+	bool has_huge_pages;
+	uint32_t huge_pages; /* enum huge_pages */
+	uint32_t nnetworks, ndrives;
+	struct network_override networks[VM_MAX_NETS];
+	struct drive_override drives[VM_MAX_DRIVES];
+	bool has_vsock;
+	struct vsock_override vsock;
+};
+
 #endif

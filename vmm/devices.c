@@ -249,6 +249,89 @@ int devices_add(struct devices *d, struct virtio_dev *dev, struct error *err)
 	return p ? create(p, err) : -ENOSPC;
 }
 
+int devices_add_at(struct devices *d, struct virtio_dev *dev, unsigned place, struct error *err)
+{
+	struct place *p = place < PCI_SLOTS ? &d->place[place] : NULL;
+
+	if (!p || p->transport || (is_pci(d) && place == 0)) {
+		virtio_dev_destroy(dev);
+		return error_set(err, -EBADMSG, NULL, NULL, "The state puts a device into place %u",
+				 place);
+	}
+	p->dev = dev;
+	return create(p, err);
+}
+
+int devices_place(const struct devices *d, const struct virtio_dev *dev)
+{
+	for (unsigned i = 0; i < PCI_SLOTS; i++) {
+		if (d->place[i].transport && d->place[i].dev == dev)
+			return (int)i;
+	}
+	return -ENODEV;
+}
+
+/* --- saved and loaded --- */
+
+static void transport_state(struct place *p, struct state *s)
+{
+	struct pci_bus *pci = p->owner->config.pci;
+
+	state_begin(s, STATE_TRANSPORT, p->index);
+	if (pci)
+		pci_bus_state(pci, p->index, s);
+	if (p->transport && !state_failed(s))
+		virtio_transport_state(p->transport, s);
+	state_end(s);
+}
+
+static int check_savable(const struct devices *d, struct error *err)
+{
+	for (unsigned i = 0; i < PCI_SLOTS; i++) {
+		const struct place *p = &d->place[i];
+
+		if (p->transport && p->dev->ops->section == STATE_NO_SECTION)
+			return error_set(err, -EOPNOTSUPP, NULL, "do without it",
+					 "A machine with a virtio-%s device cannot be saved",
+					 p->dev->ops->name);
+	}
+	return 0;
+}
+
+/* All of one kind, since a state has its sections in the order of the kinds. */
+static void kind_state(struct devices *d, unsigned section, struct state *s)
+{
+	for (unsigned i = 0; i < PCI_SLOTS; i++) {
+		struct place *p = &d->place[i];
+
+		if (p->transport && p->dev->ops->section == section)
+			virtio_transport_device_state(p->transport, s, i);
+	}
+}
+
+int devices_state(struct devices *d, struct state *s, struct error *err)
+{
+	int r = check_savable(d, err);
+
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < PCI_SLOTS; i++) {
+		if (d->place[i].transport || (is_pci(d) && i == 0))
+			transport_state(&d->place[i], s);
+	}
+	for (size_t k = 0; k < state_kinds_count; k++)
+		kind_state(d, state_kinds[k].type, s);
+	return state_error(s, err);
+}
+
+void devices_wake(struct devices *d)
+{
+	for (unsigned i = 0; i < PCI_SLOTS; i++) {
+		if (d->place[i].transport)
+			virtio_transport_wake(d->place[i].transport);
+	}
+}
+
 /* --- coming and going --- */
 
 static void remove_device(struct place *p)

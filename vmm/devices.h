@@ -13,6 +13,7 @@
 #include "vmm/base/error.h"
 #include "vmm/base/loop.h"
 #include "vmm/gsi.h"
+#include "vmm/snapshot/state.h"
 
 struct devices;
 
@@ -57,5 +58,19 @@ int devices_plug(struct devices *d, struct virtio_dev *dev, struct error *err);
 /* Asks the guest to let go of a device; the sink hears when it has. -ENODEV without
  * PCI, or for a device that is not here. */
 int devices_ask_back(struct devices *d, const struct virtio_dev *dev);
+
+/* With PCI, for a machine that is loaded: as devices_add(), into this place. */
+int devices_add_at(struct devices *d, struct virtio_dev *dev, unsigned place, struct error *err);
+
+/* Where a device is: its window's or slot's number; -ENODEV: not here. */
+int devices_place(const struct devices *d, const struct virtio_dev *dev);
+
+/* Saves or loads the sections of all devices. Paused, or before the guest runs, then
+ * after devices_connect(). 0; or a negative errno and *err, which names a device that
+ * cannot be saved. */
+int devices_state(struct devices *d, struct state *s, struct error *err);
+
+/* After a load, with all interrupts in place. */
+void devices_wake(struct devices *d);
 
 #endif

@@ -29,6 +29,7 @@
 #include "vmm/console.h"
 #include "vmm/machine.h"
 #include "vmm/placement.h"
+#include "vmm/snapshot/memory_file.h"
 
 enum {
 	MIB = 1024 * 1024,
@@ -43,6 +44,7 @@ struct machine {
 	struct arch_platform *platform;
 	struct arch_cpus *cpus;
 	struct vcpus *vcpus;
+	unsigned vcpu_count;
 	struct console *console;
 	struct gsi_table *gsi;
 	struct pci_bus *pci; /* NULL: virtio-mmio */
@@ -134,7 +136,7 @@ static int place_windows(struct machine *m, struct error *err)
 	return r;
 }
 
-static int create_vm(struct machine *m, const struct machine_config *c, struct error *err)
+static int create_vm(struct machine *m, const struct machine_spec *spec, struct error *err)
 {
 	int r = kvm_open(&m->kvm, err);
 
@@ -143,7 +145,9 @@ static int create_vm(struct machine *m, const struct machine_config *c, struct e
 	if (r == 0)
 		r = arch_vm_init(&m->kvm, err);
 	if (r == 0)
-		r = create_memory(m, c, err);
+		r = create_memory(m, spec->config, err);
+	if (r == 0 && spec->saved)
+		r = memory_file_load(spec->saved->memory_fd, m->mem, err);
 	if (r == 0)
 		r = kvm_set_memory(&m->kvm, m->mem, err);
 	if (r == 0)
@@ -224,7 +228,7 @@ static int create_vcpus(struct machine *m, const struct machine_spec *spec, stru
 		.smt = spec->config->smt,
 		.template = spec->cpu_template,
 	};
-	int r = arch_cpus_create(&m->kvm, &model, &m->cpus, err);
+	int r = spec->saved ? 0 : arch_cpus_create(&m->kvm, &model, &m->cpus, err);
 
 	return r < 0 ? r : vcpus_create(&config, &m->vcpus, err);
 }
@@ -239,8 +243,17 @@ static int init_vcpus(struct machine *m, const struct arch_boot *boot, unsigned 
 	return r;
 }
 
+static int add_next_device(struct machine *m, const struct machine_saved *saved, struct error *err)
+{
+	unsigned n = m->added++;
+
+	if (saved && m->pci)
+		return devices_add_at(m->devices, m->device[n], saved->place[n], err);
+	return devices_add(m->devices, m->device[n], err);
+}
+
 /* The devices of the specification go over to m->devices one by one. */
-static int add_devices(struct machine *m, struct error *err)
+static int add_devices(struct machine *m, const struct machine_saved *saved, struct error *err)
 {
 	const struct devices_config config = {
 		.kvm = &m->kvm,
@@ -257,7 +270,7 @@ static int add_devices(struct machine *m, struct error *err)
 	if (r < 0)
 		return error_set(err, r, NULL, NULL, "out of memory");
 	while (m->added < m->device_count && r == 0)
-		r = devices_add(m->devices, m->device[m->added++], err);
+		r = add_next_device(m, saved, err);
 	return r;
 }
 
@@ -322,23 +335,80 @@ static void grow_descriptor_table(const struct machine *m)
 	fd_close(fcntl(m->stop_fd, F_DUPFD_CLOEXEC, DESCRIPTOR_TABLE - 1));
 }
 
-static int build(struct machine *m, const struct machine_spec *spec, struct error *err)
+/* From here on to load_state(): saved and loaded alike (vmm/snapshot/state.h). */
+static int vcpus_state(struct machine *m, struct state *s, struct error *err)
 {
-	struct arch_boot boot;
-	int r = create_vm(m, spec->config, err);
+	int r = 0;
+
+	for (unsigned i = 0; i < m->vcpu_count && r == 0; i++)
+		r = arch_vcpu_state(&m->kvm, vcpus_fd(m->vcpus, i), i, s, err);
+	return r;
+}
+
+static int parts_state(struct machine *m, bool catch_up, struct state *s, struct error *err)
+{
+	int r = arch_cpu_model_state(&m->kvm, vcpus_fd(m->vcpus, 0), s, err);
 
 	if (r == 0)
+		r = vcpus_state(m, s, err);
+	if (r == 0)
+		r = arch_clock_state(&m->kvm, catch_up, s, err);
+	if (r < 0)
+		return r;
+	arch_platform_state(m->platform, s);
+	return devices_state(m->devices, s, err);
+}
+
+int machine_save(struct machine *m, struct state *s, struct error *err)
+{
+	return parts_state(m, false, s, err);
+}
+
+/* What the guest is told comes when its interrupts can reach it. */
+static int tell_guest(struct machine *m, struct error *err)
+{
+	int r = arch_platform_renew(m->platform);
+
+	devices_wake(m->devices);
+	for (unsigned i = 0; i < m->vcpu_count; i++)
+		arch_vcpu_forgive(vcpus_fd(m->vcpus, i));
+	return r < 0 ? error_set(err, r, NULL, NULL, "cannot give the guest a new generation ID")
+		     : 0;
+}
+
+/* With one change of KVM's interrupt routes for all of it. */
+static int load_state(struct machine *m, const struct machine_spec *spec, struct error *err)
+{
+	int r, routes;
+
+	gsi_table_hold(m->gsi);
+	r = parts_state(m, spec->saved->catch_up, spec->saved->state, err);
+	routes = gsi_table_release(m->gsi);
+	if (r == 0 && routes < 0)
+		r = error_set(err, routes, NULL, NULL, "KVM refused the interrupt routes: %s",
+			      strerror(-routes));
+	return r < 0 ? r : tell_guest(m, err);
+}
+
+static int build(struct machine *m, const struct machine_spec *spec, struct error *err)
+{
+	struct arch_boot boot = { 0 };
+	int r = create_vm(m, spec, err);
+
+	if (r == 0 && !spec->saved)
 		r = load_kernel(m, spec, &boot, err);
 	if (r == 0)
 		r = create_platform(m, spec, err);
 	if (r == 0)
 		r = create_vcpus(m, spec, err);
-	if (r == 0)
+	if (r == 0 && !spec->saved)
 		r = init_vcpus(m, &boot, (unsigned)spec->config->vcpu_count, err);
 	if (r == 0)
-		r = add_devices(m, err);
+		r = add_devices(m, spec->saved, err);
 	if (r == 0)
 		r = connect(m, err);
+	if (r == 0 && spec->saved)
+		r = load_state(m, spec, err);
 	return r;
 }
 
@@ -364,6 +434,7 @@ int machine_create(const struct machine_spec *spec, struct machine **ret, struct
 	m->role = spec->role;
 	m->ended = spec->ended;
 	m->gone = spec->gone;
+	m->vcpu_count = (unsigned)spec->config->vcpu_count;
 	m->device_count = spec->device_count;
 	for (unsigned i = 0; i < spec->device_count; i++)
 		m->device[i] = spec->devices[i];
@@ -462,6 +533,11 @@ int machine_plug(struct machine *m, struct virtio_dev *dev, struct error *err)
 	virtio_dev_destroy(dev);
 	return error_set(err, -EOPNOTSUPP, NULL, "configure it before the start",
 			 "this device cannot come while the guest runs");
+}
+
+int machine_place(const struct machine *m, const struct virtio_dev *dev)
+{
+	return devices_place(m->devices, dev);
 }
 
 int machine_ask_back(struct machine *m, const struct virtio_dev *dev)

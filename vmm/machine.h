@@ -14,10 +14,19 @@
 #include "vmm/console.h"
 #include "vmm/devices.h"
 #include "vmm/loader/cmdline.h"
+#include "vmm/snapshot/state.h"
 #include "vmm/timeline.h"
 #include "vmm/vcpu.h"
 
 struct machine;
+
+/* What a machine goes on from, in place of a kernel's start. */
+struct machine_saved {
+	struct state *state;
+	int memory_fd; /* checked against the state */
+	bool catch_up; /* the guest's clock goes on from now, not from when it was saved */
+	unsigned place[VM_MAX_DEVICES]; /* of each device of the specification */
+};
 
 /* What to build. Nothing in it is owned except the devices, which belong to the
  * machine from the call on, also when it fails. */
@@ -27,6 +36,7 @@ struct machine_spec {
 	const char *kernel_path, *initrd_path;	 /* for messages */
 	int kernel_fd, initrd_fd;		 /* initrd_fd -1: none */
 	const struct cmdline *cmdline;		 /* the machine adds its devices to a copy */
+	const struct machine_saved *saved;	 /* NULL: boot the kernel */
 	struct virtio_dev **devices;
 	unsigned device_count;
 	bool pci; /* where the devices sit; false: virtio-mmio */
@@ -59,6 +69,12 @@ void machine_resume(struct machine *m);
  * guest of it. Asks the guest for one back; spec.gone hears when it goes. */
 int machine_plug(struct machine *m, struct virtio_dev *dev, struct error *err);
 int machine_ask_back(struct machine *m, const struct virtio_dev *dev);
+
+/* Appends the sections of all its parts. The machine is paused. */
+int machine_save(struct machine *m, struct state *s, struct error *err);
+
+/* Where a device is (devices.h), or -ENODEV. */
+int machine_place(const struct machine *m, const struct virtio_dev *dev);
 
 int machine_ctrl_alt_del(struct machine *m);
 int machine_power_button(struct machine *m);

@@ -399,6 +399,21 @@ bool slots_running(const struct slots *s, unsigned n, struct slot_device *ret)
 	return true;
 }
 
+bool slots_name(const struct slots *s, unsigned n, struct slot_name *ret)
+{
+	const struct slot *sorted[VM_MAX_DEVICES];
+
+	if (n >= s->count)
+		return false;
+	sort_slots(s, sorted);
+	*ret = (struct slot_name){
+		.kind = kinds[sorted[n]->kind].name,
+		.id = sorted[n]->id,
+		.dev = sorted[n]->running,
+	};
+	return true;
+}
+
 int slots_plug(struct slots *s, enum slot_kind kind, const char *id, const void *config,
 	       unsigned vcpus, struct virtio_dev **ret, struct error *err)
 {

@@ -68,6 +68,14 @@ bool slots_find_running(const struct slots *s, const struct virtio_dev *dev,
 int slots_plug(struct slots *s, enum slot_kind kind, const char *id, const void *config,
 	       unsigned vcpus, struct virtio_dev **ret, struct error *err);
 
+/* The n-th device in the guest's order: its kind's name in the API, its id, and the
+ * machine's device, NULL while none runs. False past the last one. */
+struct slot_name {
+	const char *kind, *id;
+	const struct virtio_dev *dev;
+};
+bool slots_name(const struct slots *s, unsigned n, struct slot_name *ret);
+
 /* The running machine is without this device now, and so is its slot. */
 void slots_remove(struct slots *s, const struct virtio_dev *dev);
 

@@ -145,7 +145,8 @@ static void on_ended(void *ctx, enum stop_reason reason, int value)
 	log_guest_at(LOG_INFO, "the guest ended: %s", reasons[reason]);
 	events_tell(vm->options.events, "guest_ended",
 		    json_pack("{s:s}", "reason", reasons[reason]));
-	if (reason == STOP_RESET && vm->options.restart)
+	/* A machine that was loaded has no kernel to boot. */
+	if (reason == STOP_RESET && vm->options.restart && vm->has_boot_source)
 		restart(vm);
 	else
 		vm_stop(vm, reason == STOP_FAULT ? EXIT_GUEST_FAULT : value);
@@ -199,7 +200,7 @@ static enum thread_role main_role(const struct vm *vm)
 	return vm->options.restart ? THREAD_MAIN_RESTART : THREAD_MAIN;
 }
 
-static int build_machine(struct vm *vm, struct error *err)
+int vm_build_machine(struct vm *vm, const struct machine_saved *saved, struct error *err)
 {
 	struct virtio_dev *devices[VM_MAX_DEVICES];
 	struct cmdline line;
@@ -211,6 +212,7 @@ static int build_machine(struct vm *vm, struct error *err)
 		.kernel_fd = vm->kernel_fd,
 		.initrd_fd = vm->initrd_fd,
 		.cmdline = &line,
+		.saved = saved,
 		.devices = devices,
 		.pci = vm->options.enable_pci,
 		.gone = { on_device_gone, vm },
@@ -231,7 +233,7 @@ static int build_machine(struct vm *vm, struct error *err)
 	for (unsigned i = 0; i < spec.device_count; i++)
 		notices_watch(vm->notices, devices[i]);
 	r = vm_mmds_serve_all(vm, err);
-	if (r == 0)
+	if (r == 0 && !saved)
 		r = build_cmdline(vm, &line, err);
 	if (r == 0)
 		r = machine_create(&spec, &vm->machine, err);
@@ -267,7 +269,7 @@ static void add_totals(void *ctx, json_t *totals)
 /* Builds the machine anew and, unless its user has paused it, runs it. */
 static int boot_again(struct vm *vm, struct error *err)
 {
-	int r = build_machine(vm, err);
+	int r = vm_build_machine(vm, NULL, err);
 
 	if (r < 0)
 		return r;
@@ -292,6 +294,24 @@ static void restart(struct vm *vm)
 		return;
 	log_error("the guest cannot be restarted: %s", error_line(&err, line, sizeof(line)));
 	vm_stop(vm, EXIT_GUEST_FAULT);
+}
+
+int vm_set_going(struct vm *vm, enum vm_state state, struct error *err)
+{
+	int r;
+
+	if (state == VM_PAUSED)
+		machine_pause(vm->machine);
+	r = machine_start(vm->machine, err);
+	if (r < 0) {
+		machine_destroy(vm->machine);
+		vm->machine = NULL;
+		slots_forget(vm->slots);
+		return r;
+	}
+	set_state(vm, state);
+	metrics_start(vm->options.metrics, &(struct metrics_source){ add_totals, vm }, vm->loop);
+	return 0;
 }
 
 /* Back ends are told once of the memory that they share. */
@@ -323,19 +343,8 @@ int vm_start(struct vm *vm, struct error *err)
 		return r;
 	timeline_mark(&vm->timeline, TIMELINE_START);
 	vm->timeline.start_cpu_us = clock_cpu_us();
-	r = build_machine(vm, err);
-	if (r < 0)
-		return r;
-	r = machine_start(vm->machine, err);
-	if (r < 0) {
-		machine_destroy(vm->machine);
-		vm->machine = NULL;
-		slots_forget(vm->slots);
-		return r;
-	}
-	set_state(vm, VM_RUNNING);
-	metrics_start(vm->options.metrics, &(struct metrics_source){ add_totals, vm }, vm->loop);
-	return 0;
+	r = vm_build_machine(vm, NULL, err);
+	return r < 0 ? r : vm_set_going(vm, VM_RUNNING, err);
 }
 
 int vm_flush_metrics(struct vm *vm, struct error *err)

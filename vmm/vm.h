@@ -17,6 +17,7 @@ struct json_t;		       /* jansson.h */
 struct virtio_balloon_hinting; /* devices/virtio/balloon.h */
 struct virtio_balloon_statistics;
 struct virtio_mem_status; /* devices/virtio/mem.h */
+struct state;		  /* vmm/snapshot/state.h */
 struct vm;
 
 /* Bits, so that a route can name the set of states in which it is allowed. */
@@ -100,6 +101,22 @@ int vm_start(struct vm *vm, struct error *err);
  * touches guest memory. */
 int vm_pause(struct vm *vm, struct error *err);
 int vm_resume(struct vm *vm, struct error *err);
+
+/* Saves the paused machine: its state, with this manifest (JSON) in it, and its memory.
+ * Until both are whole and on disk, what was at their paths is there. The manifest is
+ * written as it is. */
+int vm_save(struct vm *vm, const struct snapshot_create_config *c, const char *manifest,
+	    struct error *err);
+
+/* Whether a state may be loaded: nothing was configured that is in one. */
+int vm_check_blank(const struct vm *vm, struct error *err);
+
+/* Builds the machine that was configured from its manifest and goes on where it was saved,
+ * paused or not. A failure takes everything down again; vm_forget() does the same with
+ * the configuration. The state stays the caller's. */
+int vm_load(struct vm *vm, const struct snapshot_load_config *c, struct state *state,
+	    struct error *err);
+void vm_forget(struct vm *vm);
 
 /* Writes a line of metrics. Without a file for them nothing happens. */
 int vm_flush_metrics(struct vm *vm, struct error *err);

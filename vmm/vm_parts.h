@@ -1,18 +1,21 @@
-/* vm_parts.h - what vm.c, vm_config.c and vm_mmds.c share: what a microVM consists of.
+/* vm_parts.h - what a microVM consists of, for vm.c, vm_config.c, vm_mmds.c and
+ * vm_snapshot.c.
  *
- * For these three alone. Main thread.
+ * For these four alone. Main thread.
  */
 #ifndef VMM_VM_PARTS_H
 #define VMM_VM_PARTS_H
 
 #include "vmm/notices.h"
 #include "vmm/slots.h"
+#include "vmm/snapshot/memory_file.h"
 #include "vmm/timeline.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
 struct machine;
 struct mmds; /* devices/mmds/mmds.h */
+struct machine_saved;
 
 struct vm {
 	char id[VM_ID_LEN + 1];
@@ -35,6 +38,11 @@ struct vm {
 	struct mmds_config mmds_config;
 	bool has_mmds;
 
+	/* Of the snapshot that the machine was loaded from, or that was made last: what a
+	 * difference goes over. */
+	bool has_base;
+	struct snapshot_id base;
+
 	struct machine *machine; /* from the start on; NULL when it could not restart */
 	uint64_t restarts;
 	uint64_t past_exits[VCPU_EXIT_KINDS]; /* of the machines before this one */
@@ -55,5 +63,11 @@ int vm_mmds_serve_all(struct vm *vm, struct error *err);
 
 /* What the service adds to the metrics. */
 void vm_mmds_add_metrics(const struct vm *vm, struct json_t *totals);
+
+/* The machine from what was configured, in vm->machine: booting, or going on. */
+int vm_build_machine(struct vm *vm, const struct machine_saved *saved, struct error *err);
+
+/* vm->machine runs: the state, and metrics from now on. */
+int vm_set_going(struct vm *vm, enum vm_state state, struct error *err);
 
 #endif
