@@ -5,8 +5,8 @@
  * from inside the guest, the requester sets immediate_exit in the page shared
  * with KVM, which makes the next KVM_RUN return at once, and sends a signal,
  * which ends a KVM_RUN that is under way. Either alone would lose a race;
- * together they cannot. immediate_exit is only cleared under the gate's lock, by
- * a vCPU that found the gate open.
+ * together they cannot. immediate_exit is only cleared under the gate's lock, by a
+ * vCPU that found the gate open, and by whoever opens it.
  *
  * Before a thread comes to the gate for the first time it takes its seccomp filter and
  * waits until vcpus_release(), so that the first guest instruction comes after the last
@@ -367,12 +367,14 @@ static void set_gate(struct vcpus *v, enum gate gate)
 		__atomic_store_n(&v->gate, gate, __ATOMIC_RELEASE);
 	if (gate == GATE_STOP)
 		v->released = true;
-	for (unsigned i = 0; i < v->config.count && gate != GATE_RUN; i++) {
+	/* A vCPU that has not been to a gate that was closed for a moment must not go on
+	 * leaving the guest at once. */
+	for (unsigned i = 0; i < v->config.count; i++) {
 		struct vcpu *cpu = &v->vcpu[i];
 
 		if (cpu->run)
-			cpu->run->immediate_exit = 1;
-		if (cpu->started)
+			cpu->run->immediate_exit = v->gate != GATE_RUN;
+		if (cpu->started && gate != GATE_RUN)
 			pthread_kill(cpu->thread, kick_signal());
 	}
 	pthread_cond_broadcast(&v->changed);
