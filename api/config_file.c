@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "api/config_file.h"
+#include "api/description.h"
 #include "api/schema.h"
 #include "vmm/base/fd.h"
 
@@ -113,51 +114,17 @@ static int apply_cpu_file(struct vm *vm, const char *path, struct error *err)
 	return r;
 }
 
-/* Passes r on; after an error, puts the section before the field at fault. */
-static int in_section(int r, const char *section, int index, struct error *err)
-{
-	if (r < 0)
-		body_prefix_field(err, section, index);
-	return r;
-}
-
 static int apply(struct vm *vm, const struct machine_description *d, struct error *err)
 {
 	int r = 0;
 
-	if (d->has_logger)
-		r = in_section(vm_put_logger(vm, &d->logger, err), "logger", -1, err);
-	if (r == 0 && d->has_metrics)
-		r = in_section(vm_put_metrics(vm, &d->metrics, err), "metrics", -1, err);
-	if (r == 0 && d->cpu_config_path[0])
-		r = in_section(apply_cpu_file(vm, d->cpu_config_path, err), "cpu-config", -1, err);
-	if (r == 0 && d->has_machine)
-		r = in_section(vm_put_machine(vm, &d->machine, err), "machine-config", -1, err);
-	if (r == 0 && d->has_boot_source)
-		r = in_section(vm_put_boot_source(vm, &d->boot_source, err), "boot-source", -1,
-			       err);
-	for (uint32_t i = 0; r == 0 && i < d->ndrives; i++)
-		r = in_section(vm_put_drive(vm, &d->drives[i], err), "drives", (int)i, err);
-	for (uint32_t i = 0; r == 0 && i < d->nnets; i++)
-		r = in_section(vm_put_net(vm, &d->nets[i], err), "network-interfaces", (int)i, err);
-	if (r == 0 && d->has_mmds)
-		r = in_section(vm_put_mmds(vm, &d->mmds, err), "mmds-config", -1, err);
-	for (uint32_t i = 0; r == 0 && i < d->npmem; i++)
-		r = in_section(vm_put_pmem(vm, &d->pmem[i], err), "pmem", (int)i, err);
-	if (r == 0 && d->has_entropy)
-		r = in_section(vm_put_entropy(vm, &d->entropy, err), "entropy", -1, err);
-	if (r == 0 && d->has_balloon)
-		r = in_section(vm_put_balloon(vm, &d->balloon, err), "balloon", -1, err);
-	if (r == 0 && d->has_memory)
-		r = in_section(vm_put_memory(vm, &d->memory, err), "memory-hotplug", -1, err);
-	if (r == 0 && d->has_console)
-		r = in_section(vm_put_console(vm, &d->console, err), "console", -1, err);
-	if (r == 0 && d->has_vsock)
-		r = in_section(vm_put_vsock(vm, &d->vsock, err), "vsock", -1, err);
-	for (uint32_t i = 0; r == 0 && i < d->nshared_directories; i++)
-		r = in_section(vm_put_shared_directory(vm, &d->shared_directories[i], err),
-			       "shared-directories", (int)i, err);
-	return r;
+	if (d->cpu_config_path[0])
+		r = apply_cpu_file(vm, d->cpu_config_path, err);
+	if (r < 0) {
+		body_prefix_field(err, "cpu-config", -1);
+		return r;
+	}
+	return description_apply(vm, d, err);
 }
 
 /* Every message begins with the file's name. */

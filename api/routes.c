@@ -9,10 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/description.h"
 #include "api/event_stream.h"
 #include "api/fault.h"
 #include "api/routes.h"
 #include "api/schema.h"
+#include "api/snapshot.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/mem.h"
 #include "vmm/base/log.h"
@@ -61,72 +63,9 @@ static int get_events(struct api_call *call)
 	return call->text ? 0 : api_out_of_memory(call);
 }
 
-static void describe(const struct vm *vm, struct machine_description *d)
-{
-	const struct metrics_config *metrics = metrics_config(vm_metrics(vm));
-	const struct boot_source_config *boot = vm_boot_source(vm);
-	const struct entropy_config *entropy = vm_entropy(vm);
-	const struct balloon_config *balloon = vm_balloon(vm);
-	const struct vsock_config *vsock = vm_vsock(vm);
-	const struct console_config *console = vm_console(vm);
-	const struct memory_hotplug_config *memory = vm_memory(vm);
-	const struct mmds_config *mmds = vm_mmds(vm);
-	const struct drive_config *drive;
-	const struct net_config *net;
-	const struct pmem_config *pmem;
-	const struct shared_directory_config *directory;
-
-	if (boot)
-		d->boot_source = *boot;
-	d->has_boot_source = boot != NULL;
-	d->logger = *vm_logger(vm);
-	d->has_logger = true;
-	if (metrics)
-		d->metrics = *metrics;
-	d->has_metrics = metrics != NULL;
-	d->machine = *vm_machine(vm);
-	d->has_machine = true;
-	if (entropy)
-		d->entropy = *entropy;
-	d->has_entropy = entropy != NULL;
-	if (balloon)
-		d->balloon = *balloon;
-	d->has_balloon = balloon != NULL;
-	if (vsock)
-		d->vsock = *vsock;
-	d->has_vsock = vsock != NULL;
-	if (console)
-		d->console = *console;
-	d->has_console = console != NULL;
-	if (memory)
-		d->memory = *memory;
-	d->has_memory = memory != NULL;
-	if (mmds)
-		d->mmds = *mmds;
-	d->has_mmds = mmds != NULL;
-	while (d->ndrives < VM_MAX_DRIVES && (drive = vm_drive(vm, d->ndrives)) != NULL)
-		d->drives[d->ndrives++] = *drive;
-	while (d->nnets < VM_MAX_NETS && (net = vm_net(vm, d->nnets)) != NULL)
-		d->nets[d->nnets++] = *net;
-	while (d->npmem < VM_MAX_PMEM && (pmem = vm_pmem(vm, d->npmem)) != NULL)
-		d->pmem[d->npmem++] = *pmem;
-	while (d->nshared_directories < VM_MAX_SHARED_DIRECTORIES &&
-	       (directory = vm_shared_directory(vm, d->nshared_directories)) != NULL)
-		d->shared_directories[d->nshared_directories++] = *directory;
-}
-
 static int get_config(struct api_call *call)
 {
-	struct machine_description *d = calloc(1, sizeof(*d));
-
-	if (!d)
-		return api_out_of_memory(call);
-	describe(call->vm, d);
-
-	int r = reply_with(call, body_write(&body_description, d));
-
-	free(d);
-	return r;
+	return reply_with(call, description_of(call->vm));
 }
 
 static const void *present_logger(const struct vm *vm)
@@ -540,6 +479,10 @@ const struct route routes[] = {
 	{ VERB_PATCH, "/machine-config", VM_NOT_STARTED, &body_machine, present_machine, patch_machine,
 	  .deprecated = "cpu_template",
 	  .metric = "machine_cfg" },
+	{ VERB_PUT,   "/snapshot/create", VM_PAUSED,     &body_snapshot_create,
+	  .run = snapshot_create },
+	{ VERB_PUT,   "/snapshot/load",  VM_NOT_STARTED, &body_snapshot_load, .run = snapshot_load,
+	  .deprecated = "mem_file_path" },
 	{ VERB_PATCH, "/vm",             VM_LIVE,        &body_vm_state,    .run = patch_vm },
 };
 /* clang-format on */

@@ -2,14 +2,9 @@
 #include <errno.h>
 
 #include "api/schema.h"
+#include "api/schema_rows.h"
 #include "devices/mmds/mmds.h"
 #include "devices/virtio/net_mac.h"
-
-#define PLACE(type, member) \
-	.offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
-#define MARK(type, member) .mark = offsetof(struct type, member)
-#define TABLE(type, rows) \
-	.size = sizeof(struct type), .fields = (rows), .nfields = sizeof(rows) / sizeof((rows)[0])
 
 /* 52 bits of physical address, the most that x86-64 and arm64 have. */
 #define MAX_MEM_SIZE_MIB (UINT64_C(1) << 32)

@@ -95,4 +95,8 @@ extern const struct body_table body_description;   /* struct machine_description
 
 extern const struct body_table body_shared_directory; /* struct shared_directory_config */
 
+/* In snapshot_schema.c. */
+extern const struct body_table body_snapshot_create; /* struct snapshot_create_config */
+extern const struct body_table body_snapshot_load;   /* struct snapshot_load_config */
+
 #endif

@@ -205,6 +205,8 @@ struct snapshot_create_config {
 	uint32_t snapshot_type; /* enum snapshot_type */
 };
 
+enum { HUGE_PAGES_AS_SAVED = HUGE_PAGES_2M + 1 };
+
 enum memory_backend { MEMORY_BACKEND_FILE, MEMORY_BACKEND_UFFD };
 
 struct memory_backend_config {
@@ -238,7 +240,7 @@ struct snapshot_load_config {
 	bool resume_vm;
 	bool clock_realtime; /* the guest's clock goes on from now */
 	bool has_huge_pages;
-	uint32_t huge_pages; /* enum huge_pages */
+	uint32_t huge_pages; /* enum huge_pages, or HUGE_PAGES_AS_SAVED */
 	uint32_t nnetworks, ndrives;
 	struct network_override networks[VM_MAX_NETS];
 	struct drive_override drives[VM_MAX_DRIVES];

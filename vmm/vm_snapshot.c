@@ -225,7 +225,7 @@ int vm_check_blank(const struct vm *vm, struct error *err)
 
 	if (r < 0)
 		return r;
-	if (is_plain && !vm->has_boot_source && !vm->cpu_template &&
+	if (is_plain && !vm->has_boot_source && !vm->has_mmds && !vm->cpu_template &&
 	    !slots_name(vm->slots, 0, &slot))
 		return 0;
 	return error_set(err, -EBUSY, NULL, "load it first, it has all of them", NOT_BLANK);
@@ -359,5 +359,6 @@ void vm_forget(struct vm *vm)
 		return;
 	slots_destroy(vm->slots);
 	vm->slots = blank;
+	vm->has_mmds = false;
 	vm->machine_config = (struct machine_config)MACHINE_CONFIG_DEFAULT;
 }

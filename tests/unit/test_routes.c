@@ -24,6 +24,7 @@
 	"if SMT is enabled."
 #define MEMORY "The memory size (MiB) is either 0, or not a multiple of the configured page size."
 #define NET    "\"iface_id\":\"n\""
+#define FILES  "\"snapshot_path\":\"/nonexistent\",\"mem_file_path\":\"m\""
 #define DRIVE  "\"drive_id\":\"d\",\"is_root_device\":false"
 #define PMEM   "\"id\":\"p\",\"path_on_host\":\"/p\""
 #define LIMITER                                                                \
@@ -113,6 +114,10 @@ static const struct row good[] = {
 	  .calls = "put_machine " },
 	{ VERB_PATCH, "/machine-config", " {\"smt\":true,\"mem_size_mib\":null}\n", 204,
 	  .message = "", .calls = "put_machine " },
+	{ VERB_PUT, "/snapshot/create", "{" FILES "}", 204, .message = "", .calls = "save ",
+	  .state = VM_PAUSED },
+	{ VERB_PUT, "/snapshot/create", "{" FILES ",\"snapshot_type\":\"Diff\"}", 204,
+	  .message = "", .calls = "save ", .state = VM_PAUSED },
 	{ VERB_PUT, "/drives/d", "{" DRIVE ",\"path_on_host\":\"p\"}", 204, .message = "",
 	  .calls = "put_drive " },
 	{ VERB_PUT, "/mmds/config", "{\"network_interfaces\":[\"n\",\"m\"]}", 204, .message = "",
@@ -281,6 +286,31 @@ static const struct row good[] = {
 };
 
 static const struct row bad[] = {
+	{ VERB_PUT, "/snapshot/create", "{" FILES "}",
+	  .message = "The requested operation is not supported before starting the microVM." },
+	{ VERB_PUT, "/snapshot/create", "{" FILES "}",
+	  .message = "The requested operation is not supported after starting the microVM.",
+	  .state = VM_RUNNING },
+	{ VERB_PUT, "/snapshot/create", "{\"snapshot_path\":\"s\"}",
+	  .message = BAD_JSON "missing field `mem_file_path`", .state = VM_PAUSED },
+	{ VERB_PUT, "/snapshot/create", "{" FILES ",\"snapshot_type\":\"Half\"}",
+	  .message = BAD_JSON "unknown variant `Half`", .state = VM_PAUSED },
+	{ VERB_PUT, "/snapshot/load", "{" FILES "}",
+	  .message = "The requested operation is not supported after starting the microVM.",
+	  .state = VM_RUNNING },
+	{ VERB_PUT, "/snapshot/load", "{\"snapshot_path\":\"/nonexistent\"}",
+	  .message = "missing field: either `mem_backend` or `mem_file_path` is required" },
+	{ VERB_PUT, "/snapshot/load",
+	  "{" FILES ",\"mem_backend\":{\"backend_type\":\"File\",\"backend_path\":\"m\"}}",
+	  .message = "too many fields: either `mem_backend` or `mem_file_path`" },
+	{ VERB_PUT, "/snapshot/load",
+	  "{\"snapshot_path\":\"s\",\"mem_backend\":{\"backend_type\":\"Uffd\","
+	  "\"backend_path\":\"m\"}}",
+	  .message = "This version has no memory that a handler serves (Uffd)" },
+	{ VERB_PUT, "/snapshot/load", "{" FILES ",\"huge_pages\":\"Snapshot\",\"x\":1}",
+	  .message = BAD_JSON "unknown field `x`" },
+	{ VERB_PUT, "/snapshot/load", "{" FILES ",\"huge_pages\":\"Snapshot\"}",
+	  .message = "The state /nonexistent cannot be opened", .calls = "forget " },
 	/* routing */
 	{ VERB_GET, "/nope", .message = NO_ROUTE "GET nope." },
 	{ VERB_GET, "", .message = NO_ROUTE "GET ." },

@@ -13,6 +13,7 @@
 #include "vmm/machine_syscalls.h"
 #include "vmm/seccomp/rule.h"
 #include "vmm/seccomp/sanitizer_syscalls.h"
+#include "vmm/snapshot/snapshot_syscalls.h"
 #include "vmm/vcpu_syscalls.h"
 
 enum { ROLE_LISTS = 12 };
@@ -44,6 +45,7 @@ static const struct role {
 		SYSCALL_LIST(virtio_syscalls),
 		SYSCALL_LIST(machine_syscalls),
 		SYSCALL_LIST(kick_syscalls),
+		SYSCALL_LIST(snapshot_syscalls),
 		SYSCALL_LIST(thread_syscalls),
 		SYSCALL_LIST(worker_syscalls),
 		SYSCALL_LIST(sanitizer_syscalls),
@@ -55,6 +57,7 @@ static const struct role {
 		SYSCALL_LIST(virtio_syscalls),
 		SYSCALL_LIST(machine_syscalls),
 		SYSCALL_LIST(kick_syscalls),
+		SYSCALL_LIST(snapshot_syscalls),
 		SYSCALL_LIST(restart_syscalls),
 		SYSCALL_LIST(vcpu_syscalls),
 		SYSCALL_LIST(thread_syscalls),

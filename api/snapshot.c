@@ -1,0 +1,192 @@
+/* snapshot.c - machines saved and loaded by request.
+ *
+ * Whoever loads trusts nothing: the state's bytes were checked by its reader, the manifest
+ * goes through the tables that check the API's bodies, and the machine is configured by
+ * the calls that serve these. What the request overrides (taps, files of drives, the
+ * vsock's path) is put into the description before. So a clone has all of its own before
+ * the first of its devices is made.
+ *
+ * A load that fails leaves a machine that was never configured.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "api/description.h"
+#include "api/fault.h"
+#include "api/snapshot.h"
+#include "vmm/base/clock.h"
+#include "vmm/base/log.h"
+#include "vmm/snapshot/snapshot_files.h"
+
+enum { MS_PER_S = 1000, NS_PER_MS = 1000000 };
+
+static const char *const type_names[] = {
+	[SNAPSHOT_FULL] = "Full",
+	[SNAPSHOT_DIFF] = "Diff",
+};
+
+/* --- create --- */
+
+static json_int_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (json_int_t)t.tv_sec * MS_PER_S + t.tv_nsec / NS_PER_MS;
+}
+
+static char *make_manifest(const struct vm *vm, uint32_t type)
+{
+	json_t *config = description_of(vm), *manifest;
+	char *text;
+
+	manifest = json_pack("{s:s, s:s, s:I, s:s, s:o}", "wisp", WISP_VERSION, "id", vm_id(vm),
+			     "created_ms", now_ms(), "type", type_names[type], "config", config);
+	text = manifest ? json_dumps(manifest, JSON_COMPACT) : NULL;
+	json_decref(manifest);
+	return text;
+}
+
+int snapshot_create(struct api_call *call)
+{
+	const struct snapshot_create_config *c = call->config;
+	char *manifest = make_manifest(call->vm, c->snapshot_type);
+	uint64_t start_us = clock_now_us();
+	int r;
+
+	if (!manifest)
+		return api_out_of_memory(call);
+	r = vm_save(call->vm, c, manifest, &call->err);
+	free(manifest);
+	if (r == 0)
+		log_info("snapshot: %s, written in %llu us", type_names[c->snapshot_type],
+			 (unsigned long long)(clock_now_us() - start_us));
+	return r;
+}
+
+/* --- load --- */
+
+json_t *snapshot_manifest(struct state *state, struct error *err)
+{
+	const char *text;
+	size_t len;
+
+	state_begin(state, STATE_MANIFEST, 0);
+	text = state_rest(state, &len);
+	state_end(state);
+	return state_error(state, err) < 0 ? NULL : body_parse(text, len, err);
+}
+
+static int read_description(struct state *state, struct machine_description *d, struct error *err)
+{
+	json_t *manifest = snapshot_manifest(state, err);
+	const json_t *config = json_object_get(manifest, "config");
+	int r = err->code;
+
+	if (manifest && !config)
+		r = error_set(err, -EBADMSG, "snapshot_path", NULL,
+			      "The state's manifest has no config");
+	else if (config)
+		r = body_read(&body_description, config, 0, d, err);
+	json_decref(manifest);
+	/* Where this process logs and counts, and what it boots, is its own business. */
+	d->has_logger = d->has_metrics = d->has_boot_source = false;
+	return r < 0 ? r : 0;
+}
+
+static int override_networks(const struct snapshot_load_config *c, struct machine_description *d,
+			     struct error *err)
+{
+	for (uint32_t i = 0; i < c->nnetworks; i++) {
+		uint32_t n = 0;
+
+		while (n < d->nnets && strcmp(d->nets[n].iface_id, c->networks[i].iface_id) != 0)
+			n++;
+		if (n == d->nnets)
+			return error_set(err, -ENODEV, "network_overrides",
+					 "name an interface that was saved",
+					 "The snapshot has no network interface \"%s\"",
+					 c->networks[i].iface_id);
+		strcpy(d->nets[n].host_dev_name, c->networks[i].host_dev_name);
+		d->nets[n].passt_socket[0] = '\0';
+	}
+	return 0;
+}
+
+static int override_drives(const struct snapshot_load_config *c, struct machine_description *d,
+			   struct error *err)
+{
+	for (uint32_t i = 0; i < c->ndrives; i++) {
+		uint32_t n = 0;
+
+		while (n < d->ndrives && strcmp(d->drives[n].drive_id, c->drives[i].drive_id) != 0)
+			n++;
+		if (n == d->ndrives)
+			return error_set(err, -ENODEV, "drive_overrides",
+					 "name a drive that was saved",
+					 "The snapshot has no drive \"%s\"", c->drives[i].drive_id);
+		strcpy(d->drives[n].path_on_host, c->drives[i].path_on_host);
+	}
+	return 0;
+}
+
+static int override(const struct snapshot_load_config *c, struct machine_description *d,
+		    struct error *err)
+{
+	int r = override_networks(c, d, err);
+
+	if (r == 0)
+		r = override_drives(c, d, err);
+	if (r == 0 && c->has_vsock && !d->has_vsock)
+		r = error_set(err, -ENODEV, "vsock_override", "leave it out",
+			      "The snapshot has no vsock device");
+	if (r < 0)
+		return r;
+	if (c->has_vsock)
+		strcpy(d->vsock.uds_path, c->vsock.uds_path);
+	if (c->has_huge_pages && c->huge_pages != HUGE_PAGES_AS_SAVED)
+		d->machine.huge_pages = c->huge_pages;
+	d->machine.track_dirty_pages = c->track_dirty_pages || c->enable_diff_snapshots;
+	return 0;
+}
+
+static int load(struct vm *vm, const struct snapshot_load_config *c, struct state *state,
+		struct machine_description *d, struct error *err)
+{
+	int r = read_description(state, d, err);
+
+	if (r == 0)
+		r = override(c, d, err);
+	if (r == 0)
+		r = description_apply(vm, d, err);
+	return r < 0 ? r : vm_load(vm, c, state, err);
+}
+
+int snapshot_load(struct api_call *call)
+{
+	const struct snapshot_load_config *c = call->config;
+	struct machine_description *d;
+	uint64_t start_us = clock_now_us();
+	struct state *state = NULL;
+	int r = vm_check_blank(call->vm, &call->err);
+
+	if (r < 0)
+		return r;
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return api_out_of_memory(call);
+	r = snapshot_read_state(c->snapshot_path, "snapshot_path", &state, &call->err);
+	if (r == 0)
+		r = load(call->vm, c, state, d, &call->err);
+	if (r < 0)
+		vm_forget(call->vm);
+	else
+		log_info("snapshot: loaded in %llu us",
+			 (unsigned long long)(clock_now_us() - start_us));
+	state_destroy(state);
+	free(d);
+	return r;
+}

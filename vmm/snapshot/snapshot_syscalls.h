@@ -1,0 +1,39 @@
+/* snapshot_syscalls.h - what the main thread calls to save a machine.
+ *
+ * A load comes before the filters. Files are written aside, synced and renamed; a vCPU's
+ * and the machine's state is read from KVM, never set.
+ */
+#ifndef VMM_SNAPSHOT_SNAPSHOT_SYSCALLS_H
+#define VMM_SNAPSHOT_SNAPSHOT_SYSCALLS_H
+
+#include <linux/fs.h>
+#include <linux/kvm.h>
+
+#include "vmm/seccomp/rule.h"
+
+static const struct syscall_rule snapshot_syscalls[] = {
+	ALLOW(pread64),
+	ALLOW(pwrite64),
+	ALLOW(ftruncate),
+	ALLOW(fsync),
+	ALLOW(rename),
+	ALLOW(copy_file_range),
+	ALLOW_IF(ioctl, IS(1, FICLONE)),
+	ALLOW_IF(ioctl, IS(1, KVM_GET_SUPPORTED_CPUID)),
+	ALLOW_IF(ioctl, IS(1, KVM_GET_MSR_INDEX_LIST)),
+	ALLOW_IF(ioctl, IS(1, KVM_GET_CLOCK)),
+	ALLOW_IF(ioctl, IS(1, KVM_GET_CPUID2)),
+	ALLOW_IF(ioctl, IS(1, KVM_GET_MP_STATE)),
+	ALLOW_IF(ioctl, IS(1, KVM_GET_REGS)),
+	ALLOW_IF(ioctl, IS(1, KVM_GET_SREGS)),
+	ALLOW_IF(ioctl, IS(1, KVM_GET_XCRS)),
+	ALLOW_IF(ioctl, IS(1, KVM_GET_XSAVE)),
+	ALLOW_IF(ioctl, IS(1, KVM_GET_XSAVE2)),
+	ALLOW_IF(ioctl, IS(1, KVM_GET_DEBUGREGS)),
+	ALLOW_IF(ioctl, IS(1, KVM_GET_LAPIC)),
+	ALLOW_IF(ioctl, IS(1, KVM_GET_VCPU_EVENTS)),
+	ALLOW_IF(ioctl, IS(1, KVM_GET_TSC_KHZ)),
+	ALLOW_IF(ioctl, IS(1, KVM_GET_MSRS)),
+};
+
+#endif
