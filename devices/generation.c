@@ -124,8 +124,8 @@ int generation_renew(struct generation *g)
 	if (r < 0)
 		return r;
 	g->count++;
-	__atomic_store_n(&clock->seq_count, (uint32_t)(2 * g->count - 1), __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	/* Acquired, so that what follows stays behind it; a fence TSan cannot see. */
+	__atomic_exchange_n(&clock->seq_count, (uint32_t)(2 * g->count - 1), __ATOMIC_ACQUIRE);
 	__atomic_store_n(&clock->disruption_marker, g->count, __ATOMIC_RELAXED);
 	__atomic_store_n(&clock->vm_generation_counter, g->count, __ATOMIC_RELAXED);
 	__atomic_store_n(&clock->seq_count, (uint32_t)(2 * g->count), __ATOMIC_RELEASE);
