@@ -10,6 +10,7 @@
 
 #include "vmm/arch/arch.h"
 #include "vmm/host_check.h"
+#include "vmm/host_findings.h"
 
 /* Emulated kernels run a few million instructions a second, processors thousands
  * of millions, and the emulated test host some hundreds. */
@@ -38,6 +39,7 @@ enum host_check host_check_print(FILE *out)
 	char line[1024];
 	uint64_t speed;
 
+	host_findings_print(out, "");
 	if (arch_probe_speed(&speed, &err) < 0) {
 		fprintf(out, "kvm: %s\n", error_line(&err, line, sizeof(line)));
 		return HOST_NO_KVM;
