@@ -32,6 +32,7 @@ enum {
 	SECOND = 7, /* how often the second disk comes and goes */
 };
 
+#define SERVED	"{\"iface_id\": \"eth0\", \"host_dev_name\": \"wtap0\"}"
 #define CONSOLE "console=ttyS0 reboot=k panic=-1 quiet "
 
 struct guest {
@@ -320,6 +321,37 @@ static void test_hotplug_net(void **state)
 	expect_end(&g);
 }
 
+/* An interface with the metadata service goes, and has it again when it comes back. */
+static void test_hotplug_service(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	if (unshare(CLONE_NEWNET) != 0) {
+		print_message("no network namespace without being root\n");
+		skip();
+	}
+	assert_int_equal(system("ip tuntap add wtap0 mode tap && ip link set wtap0 up"), 0);
+	g = boot_script("vmlinuz-cloud", "initrd-cloud",
+			"fetch() { until [ -e /sys/class/net/eth0 ]; do sleep 0.1; done\n"
+			"ip address add 10.0.0.2/24 dev eth0; ip link set eth0 up\n"
+			"ip route add 169.254.169.254 dev eth0\n"
+			"until wget -q -O - http://169.254.169.254/a; do sleep 0.1; done; }\n"
+			"fetch; while [ -e /sys/class/net/eth0 ]; do sleep 0.1; done\n"
+			"fetch; exit\n",
+			", \"network-interfaces\": [" SERVED "], "
+			"\"mmds-config\": {\"network_interfaces\": [\"eth0\"]}");
+	api_wait(g.socket, LIMIT_S);
+	assert_int_equal(call(&g, "PUT", "/mmds", "{\"a\": \"told once\"}"), 204);
+	session_expect(g.wisp, "told once", LIMIT_S);
+	assert_int_equal(call(&g, "DELETE", "/network-interfaces/eth0", NULL), 204);
+	wait_until_gone(&g, "iface_id", "eth0");
+	assert_int_equal(call(&g, "PUT", "/mmds", "{\"a\": \"told again\"}"), 204);
+	assert_int_equal(call(&g, "PUT", "/network-interfaces/eth0", SERVED), 204);
+	session_expect(g.wisp, "told again", LIMIT_S);
+	expect_end(&g);
+}
+
 /* The same of a file as memory: what was stored through its mapping is there when it
  * comes again. */
 static void test_hotplug_pmem(void **state)
@@ -359,7 +391,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_cloud_kernel), cmocka_unit_test(test_kernel_6_12),
 		cmocka_unit_test(test_debian),	     cmocka_unit_test(test_hotplug),
 		cmocka_unit_test(test_hotplug_6_12), cmocka_unit_test(test_hotplug_net),
-		cmocka_unit_test(test_hotplug_pmem),
+		cmocka_unit_test(test_hotplug_pmem), cmocka_unit_test(test_hotplug_service),
 	};
 
 	if (!fixture_has_kvm()) {
