@@ -7,7 +7,8 @@
  * due: the answer to ARP, then resets, then the connections in turn. So what a guest
  * makes us send is bounded by the buffers that it offers, and what it makes us keep by
  * the arrays here: one who asks, RESETS, ENDPOINT_CONNECTIONS. When all connections are
- * taken the one that was silent for longest goes; a reset that has no place is left out.
+ * taken the one that was silent for longest goes, if it was for SILENCE_US; else the SYN is
+ * left out, which the guest repeats, and so is a reset that has no place.
  * Memory beyond that is one answer for each connection.
  *
  * A frame is judged by its address alone, as Firecracker does: the guest may send it to
@@ -28,6 +29,7 @@
 
 enum {
 	RESETS = 16,
+	SILENCE_US = 1000 * 1000,
 	US_PER_SEQ = 4, /* sequence numbers go on with time (RFC 9293, 3.4.1) */
 };
 
@@ -40,7 +42,7 @@ struct peer {
 struct connection {
 	struct tcp tcp;
 	struct peer peer;
-	uint64_t heard; /* e->frames when it last was */
+	uint64_t heard_us; /* when it last was */
 };
 
 struct refusal {
@@ -54,7 +56,6 @@ struct endpoint {
 	struct arp_host self;
 	uint32_t first_seq;
 	bool forget;
-	uint64_t frames; /* taken so far */
 
 	bool asked;
 	struct arp_host asker;
@@ -151,17 +152,19 @@ static struct connection *find(struct endpoint *e, const struct peer *peer)
 	return NULL;
 }
 
-/* A free place, or the one that was silent for longest, which loses it. */
-static struct connection *make_place(struct endpoint *e)
+/* A free place, or that of the one that was silent for longest; NULL: all are in use. */
+static struct connection *make_place(struct endpoint *e, uint64_t now_us)
 {
 	struct connection *oldest = &e->conn[0];
 
 	for (unsigned i = 0; i < ENDPOINT_CONNECTIONS; i++) {
 		if (e->conn[i].peer.port == 0)
 			return &e->conn[i];
-		if (e->conn[i].heard < oldest->heard)
+		if (e->conn[i].heard_us < oldest->heard_us)
 			oldest = &e->conn[i];
 	}
+	if (now_us - oldest->heard_us < SILENCE_US)
+		return NULL;
 	drop(e, oldest);
 	return oldest;
 }
@@ -169,10 +172,12 @@ static struct connection *make_place(struct endpoint *e)
 static void open_connection(struct endpoint *e, const struct peer *peer, const struct segment *s,
 			    uint64_t now_us)
 {
-	struct connection *c = make_place(e);
+	struct connection *c = make_place(e, now_us);
 
+	if (!c)
+		return;
 	c->peer = *peer;
-	c->heard = e->frames;
+	c->heard_us = now_us;
 	tcp_open(&c->tcp, s, e->first_seq + (uint32_t)(now_us / US_PER_SEQ), now_us);
 	e->counters->connections_created++;
 }
@@ -233,7 +238,7 @@ static void take_segment(struct endpoint *e, const struct peer *peer, const stru
 		open_connection(e, peer, s, now_us);
 		return;
 	}
-	c->heard = e->frames;
+	c->heard_us = now_us;
 	tcp_input(&c->tcp, s, now_us);
 	serve(e, &c->tcp, now_us);
 	settle(e, c);
@@ -270,7 +275,6 @@ void endpoint_input(struct endpoint *e, const uint8_t *frame, size_t len, uint64
 {
 	if (e->forget)
 		drop_all(e);
-	e->frames++;
 	e->counters->rx_count++;
 	if (len < ETH_HLEN) {
 		e->counters->rx_bad_eth++;

@@ -490,16 +490,26 @@ static void test_cut_short(void **state)
 	expect_answer(p, &side);
 }
 
-/* One more than there is room for: the one that was silent for longest goes. */
+/* One more than there is room for waits, until the one that was silent for longest was so
+ * for a second. */
 static void test_connections(void **state)
 {
 	struct mmds_peer *p = *state;
 	struct peer_side side[ENDPOINT_CONNECTIONS + 1];
 
-	for (uint16_t i = 0; i < ENDPOINT_CONNECTIONS; i++)
+	const struct segment syn = { .source = PORT + ENDPOINT_CONNECTIONS, .flags = SEGMENT_SYN };
+
+	for (uint16_t i = 0; i < ENDPOINT_CONNECTIONS; i++) {
+		p->now_us++;
 		peer_connect(p, (uint16_t)(PORT + i), &side[i]);
+	}
+	p->now_us += 999900;
 	say(p, &side[0], GET_A);
 	expect_answer(p, &side[0]);
+	peer_send(p, &syn);
+	expect_none(p);
+	assert_int_equal(counters(p)->connections_destroyed, 0);
+	p->now_us += 100;
 	peer_connect(p, PORT + ENDPOINT_CONNECTIONS, &side[ENDPOINT_CONNECTIONS]);
 	assert_int_equal(counters(p)->connections_destroyed, 1);
 	say(p, &side[1], GET_A);
