@@ -21,41 +21,13 @@
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 #include "vmm/machine.h"
+#include "vmm/snapshot/overview.h"
 #include "vmm/snapshot/snapshot_files.h"
 #include "vmm/vm_parts.h"
 
-enum { KIND_LEN = 32 };
-
-/* The section that belongs to the microVM as a whole. */
-struct overview {
-	struct snapshot_id id;
-	uint64_t ram_bytes;
-	bool pci;
-	uint32_t devices;
-	struct {
-		uint32_t place;
-		char kind[KIND_LEN], id[VM_ID_LEN + 1];
-	} device[VM_MAX_DEVICES];
-};
-
-static void overview_state(struct overview *o, struct state *s)
-{
-	state_begin(s, STATE_MACHINE, 0);
-	state_bytes(s, o->id.bytes, sizeof(o->id.bytes));
-	state_u64(s, &o->ram_bytes);
-	state_bool(s, &o->pci);
-	state_u32(s, &o->devices);
-	if (o->devices > VM_MAX_DEVICES) {
-		state_fail(s, "more devices than a machine can have");
-		o->devices = 0;
-	}
-	for (uint32_t i = 0; i < o->devices; i++) {
-		state_u32(s, &o->device[i].place);
-		state_string(s, o->device[i].kind, sizeof(o->device[i].kind));
-		state_string(s, o->device[i].id, sizeof(o->device[i].id));
-	}
-	state_end(s);
-}
+_Static_assert((int)OVERVIEW_ID_LEN >= (int)VM_ID_LEN &&
+		       (int)OVERVIEW_MAX_DEVICES >= (int)VM_MAX_DEVICES,
+	       "an overview has room for every machine");
 
 /* --- saving --- */
 
@@ -70,8 +42,8 @@ static int list_devices(const struct vm *vm, struct overview *o, struct error *e
 			return error_set(err, -EAGAIN, NULL, "try again",
 					 "%s \"%s\" is just coming or going", slot.kind, slot.id);
 		o->device[o->devices].place = (uint32_t)place;
-		strncpy(o->device[o->devices].kind, slot.kind, KIND_LEN - 1);
-		strncpy(o->device[o->devices].id, slot.id, VM_ID_LEN);
+		strncpy(o->device[o->devices].kind, slot.kind, OVERVIEW_KIND_LEN);
+		strncpy(o->device[o->devices].id, slot.id, OVERVIEW_ID_LEN);
 	}
 	return 0;
 }
@@ -270,7 +242,7 @@ static int check_label(int fd, const struct overview *o, struct error *err)
 				 "The memory file belongs to another snapshot than the state");
 	if (label.is_difference)
 		return error_set(err, -EBADMSG, "mem_file_path",
-				 "lay it over the memory file of the snapshot before",
+				 "lay it over the snapshot's before: wisp-snapshot rebase",
 				 "The memory file has only what changed since another snapshot");
 	return 0;
 }

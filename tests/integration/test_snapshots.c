@@ -267,6 +267,59 @@ static void test_diff(void **state)
 	quit(&m);
 }
 
+/* Runs wisp-snapshot; its exit status. */
+static int tool(const char *command, const char *a, const char *b)
+{
+	const char *const argv[] = { fixture_program("wisp-snapshot"), command, fixture_path(a),
+				     b ? fixture_path(b) : NULL, NULL };
+	struct session *s = session_start(argv);
+	int status = session_wait(s, LIMIT_S);
+
+	session_end(s);
+	return status;
+}
+
+/* A chain of differences, each in files of its own, laid over the first one by one. */
+static void test_rebase(void **state)
+{
+	struct machine m = start("tiny.sock", tiny_config(NULL), NULL);
+
+	(void)state;
+	say(&m, "one");
+	pause_machine(&m);
+	create(&m, "state", "memory", "Full");
+	assert_int_equal(tool("verify", "state", "memory"), 0);
+	for (int i = 0; i < GENERATIONS; i++) {
+		char files[2][16];
+
+		snprintf(files[0], sizeof(files[0]), "state-%d", i);
+		snprintf(files[1], sizeof(files[1]), "memory-%d", i);
+		resume(&m);
+		say(&m, "more");
+		pause_machine(&m);
+		create(&m, files[0], files[1], "Diff");
+		assert_int_equal(tool("verify", files[0], files[1]), 0);
+		assert_int_equal(tool("verify", files[0], "memory"), 1);
+	}
+	/* The second does not go over the first one's base. */
+	assert_int_equal(tool("rebase", "memory", "memory-1"), 1);
+	for (int i = 0; i < GENERATIONS; i++) {
+		char files[2][16];
+
+		snprintf(files[0], sizeof(files[0]), "state-%d", i);
+		snprintf(files[1], sizeof(files[1]), "memory-%d", i);
+		assert_int_equal(tool("rebase", "memory", files[1]), 0);
+		assert_int_equal(tool("verify", files[0], "memory"), 0);
+		kill_machine(&m);
+		m = start("tiny.sock", NULL, NULL);
+		load(&m, files[0], "memory", ", \"resume_vm\": true");
+		say(&m, "two");
+	}
+	assert_int_equal(tool("info", "state", NULL), 0);
+	assert_int_equal(tool("info", "memory", NULL), 1);
+	quit(&m);
+}
+
 /* --- what is wrong with the files --- */
 
 static char *read_file(const char *name, size_t *len)
@@ -522,9 +575,10 @@ static void test_linux_pci(void **state)
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tiny),	cmocka_unit_test(test_tiny_pci),
-		cmocka_unit_test(test_paused),	cmocka_unit_test(test_diff),
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_create_refused),
+		cmocka_unit_test(test_tiny),	       cmocka_unit_test(test_tiny_pci),
+		cmocka_unit_test(test_paused),	       cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_rebase),	       cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_create_refused),
 	};
 	const struct CMUnitTest boots[] = {
 		cmocka_unit_test(test_linux),

@@ -261,6 +261,41 @@ int memory_file_label(int fd, uint64_t ram_bytes, struct memory_label *ret, stru
 	return 0;
 }
 
+/* What a difference has: its holes are what did not change. */
+static int merge_data(int to, int from, off_t end)
+{
+	char *chunk = malloc(CHUNK);
+	off_t at = lseek(from, 0, SEEK_DATA);
+	int r = chunk ? 0 : -ENOMEM;
+
+	while (r == 0 && at >= 0 && at < end) {
+		off_t hole = lseek(from, at, SEEK_HOLE), stop = hole < end ? hole : end;
+		size_t len = (size_t)(stop - at) < CHUNK ? (size_t)(stop - at) : CHUNK;
+
+		r = hole < 0 ? -errno : fd_pread_all(from, chunk, len, at);
+		if (r == 0)
+			r = fd_pwrite_all(to, chunk, len, at);
+		at = lseek(from, at + (off_t)len, SEEK_DATA);
+	}
+	if (r == 0 && at < 0 && errno != ENXIO)
+		r = -errno;
+	free(chunk);
+	return r;
+}
+
+int memory_file_merge(int to, int difference, uint64_t ram_bytes, const struct memory_label *label,
+		      struct error *err)
+{
+	const struct memory_label whole = { .id = label->id };
+	int r = merge_data(to, difference, (off_t)ram_bytes);
+
+	if (r == 0)
+		r = write_label(to, ram_bytes, &whole);
+	return r < 0 ? error_set(err, r, "difference", "is there room on the base's disk?",
+				 "The difference cannot be laid over its base: %s", strerror(-r))
+		     : 0;
+}
+
 /* Holes are zero, as the memory is. */
 static int copy_region(int fd, const struct gmem_region *r, uint64_t at)
 {

@@ -44,6 +44,11 @@ int memory_file_write_changes(int fd, const struct gmem *mem, const struct memor
  * shorter, longer, no regular file, or has none. */
 int memory_file_label(int fd, uint64_t ram_bytes, struct memory_label *ret, struct error *err);
 
+/* Lays a difference over `to`, a copy of its base's file, which is a full file then: the
+ * difference's snapshot. 0 or a negative errno and *err. */
+int memory_file_merge(int to, int difference, uint64_t ram_bytes, const struct memory_label *label,
+		      struct error *err);
+
 /* Makes the file RAM's contents: mapped, private and copy-on-write, where the backing can
  * do that; otherwise copied. Before the machine runs. 0 or a negative errno and *err. */
 int memory_file_load(int fd, struct gmem *mem, struct error *err);
