@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "api/doc.h"
 #include "api/routes.h"
 #include "api/schema.h"
 #include "api/spec.h"
@@ -137,13 +138,46 @@ static void test_manual_page(void **state)
 	}
 }
 
-int main(void)
+/* docs/api.md is what the tables say. */
+static void test_reference(void **state)
+{
+	char *text = NULL, *kept;
+	size_t len = 0, n;
+	FILE *out = open_memstream(&text, &len), *f = fopen(WISP_REFERENCE, "re");
+
+	(void)state;
+	assert_non_null(out);
+	assert_non_null(f);
+	assert_int_equal(doc_write(out), 0);
+	assert_int_equal(fclose(out), 0);
+	kept = calloc(1, len + 2);
+	assert_non_null(kept);
+	n = fread(kept, 1, len + 1, f);
+	fclose(f);
+	if (n != len || memcmp(kept, text, len) != 0)
+		fail_msg("docs/api.md is not up to date: build/bin/test_spec docs/api.md");
+	free(kept);
+	free(text);
+}
+
+/* Writes the reference anew, for who has changed a table. */
+static int write_reference(const char *path)
+{
+	FILE *out = fopen(path, "we");
+
+	return !out || doc_write(out) < 0 || fclose(out) != 0;
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_route),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_manual_page),
+		cmocka_unit_test(test_reference),
 	};
 
+	if (argc == 2)
+		return write_reference(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
