@@ -38,6 +38,7 @@
 #include "vmm/logger.h"
 #include "vmm/metrics.h"
 #include "vmm/options.h"
+#include "vmm/snapshot/snapshot_files.h"
 #include "vmm/vm.h"
 
 enum {
@@ -366,6 +367,26 @@ static int run(const struct options *o)
 	return status;
 }
 
+static int print_snapshot_version(unsigned minor)
+{
+	return printf("v%d.%u.0\n", STATE_MAJOR, minor) > 0 ? EXIT_OK : EXIT_GENERIC;
+}
+
+static int describe_snapshot(const char *path)
+{
+	struct error err = { 0 };
+	struct state *s = NULL;
+	unsigned minor;
+
+	if (snapshot_read_state(path, "describe-snapshot", &s, &err) < 0) {
+		complain(NULL, &err);
+		return EXIT_GENERIC;
+	}
+	minor = state_minor(s);
+	state_destroy(s);
+	return print_snapshot_version(minor);
+}
+
 static int print_api_spec(void)
 {
 	json_t *spec = spec_openapi();
@@ -401,6 +422,10 @@ int main(int argc, char *argv[])
 		return print_api_spec();
 	if (o.show_seccomp)
 		return thread_filters_show(stdout) ? EXIT_OK : EXIT_GENERIC;
+	if (o.snapshot_version)
+		return print_snapshot_version(STATE_MINOR);
+	if (o.describe_snapshot)
+		return describe_snapshot(o.describe_snapshot);
 	if (o.check_host)
 		return host_check_print(stdout);
 	return run(&o);

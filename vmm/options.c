@@ -1,8 +1,6 @@
 /* options.c - the command line of wisp: Firecracker's options and a few more.
  *
- * Every option of Firecracker's is known here. Those whose function wisp does not
- * have yet are refused with the reason, rather than as unknown, so that a caller
- * learns at once that it asked for something that would not have happened.
+ * One table: the parser, --help and the test of the manual page go by it.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -17,13 +15,12 @@
 #define PAYLOAD_MAX_BYTES (UINT64_C(1) << 30)
 
 enum option_kind {
-	OPTION_FLAG,	/* bool, no value */
-	OPTION_STRING,	/* const char *, not empty */
-	OPTION_ID,	/* as OPTION_STRING: 1 to 64 letters, digits, "-" */
-	OPTION_NUMBER,	/* uint64_t, decimal, or hexadecimal after 0x */
-	OPTION_CHOICE,	/* uint32_t, the index in names */
-	OPTION_LEVEL,	/* as OPTION_STRING: a level of the log */
-	OPTION_REFUSED, /* of Firecracker's, not of ours: help says what is missing */
+	OPTION_FLAG,   /* bool, no value */
+	OPTION_STRING, /* const char *, not empty */
+	OPTION_ID,     /* as OPTION_STRING: 1 to 64 letters, digits, "-" */
+	OPTION_NUMBER, /* uint64_t, decimal, or hexadecimal after 0x */
+	OPTION_CHOICE, /* uint32_t, the index in names */
+	OPTION_LEVEL,  /* as OPTION_STRING: a level of the log */
 };
 
 struct option_def {
@@ -102,12 +99,12 @@ static const struct option_def defs[] = {
 	  .help = "Print what this host offers to microVMs, and exit." },
 	{ "api-spec", OPTION_FLAG, TO(api_spec),
 	  .help = "Print the API as an OpenAPI 3 document, and exit." },
+	{ "snapshot-version", OPTION_FLAG, TO(snapshot_version),
+	  .help = "Print the version of the snapshots that this wisp makes, and exit." },
+	{ "describe-snapshot", OPTION_STRING, TO(describe_snapshot), .value_name = "FILE",
+	  .help = "Check the state of a snapshot, print its version, and exit." },
 	{ "version", OPTION_FLAG, TO(version), .help = "Print the version, and exit." },
 	{ "help", OPTION_FLAG, TO(help), .help = "Print this text, and exit." },
-
-	{ "snapshot-version", OPTION_REFUSED, .help = "this version has no snapshots" },
-	{ "describe-snapshot", OPTION_REFUSED, .value_name = "FILE",
-	  .help = "this version has no snapshots" },
 };
 
 enum { DEFS_COUNT = sizeof(defs) / sizeof(defs[0]) };
@@ -206,9 +203,6 @@ static int set_option(const struct option_def *d, const char *value, struct opti
 		return set_choice(d, value, to, err);
 	case OPTION_LEVEL:
 		return set_level(d, value, to, err);
-	case OPTION_REFUSED:
-		return error_set(err, -EINVAL, d->name, d->help,
-				 "The argument '%s' is not supported", d->name);
 	}
 	return -EINVAL;
 }
@@ -272,6 +266,12 @@ static int check_together(const struct options *o, struct error *err)
 	return 0;
 }
 
+static bool prints_and_exits(const struct options *o)
+{
+	return o->help || o->version || o->check_host || o->api_spec || o->show_seccomp ||
+	       o->snapshot_version || o->describe_snapshot;
+}
+
 int options_parse(int argc, char *const argv[], struct options *ret, struct error *err)
 {
 	bool seen[DEFS_COUNT] = { false };
@@ -295,7 +295,7 @@ int options_parse(int argc, char *const argv[], struct options *ret, struct erro
 		if (r == 0)
 			r = set_option(d, value, &o, err);
 	}
-	if (r == 0 && !o.help && !o.version && !o.check_host && !o.api_spec && !o.show_seccomp)
+	if (r == 0 && !prints_and_exits(&o))
 		r = check_together(&o, err);
 	if (r == 0)
 		*ret = o;
@@ -313,8 +313,7 @@ void options_print_help(FILE *out)
 
 		snprintf(left, sizeof(left), "--%s%s%s", d->name, d->value_name ? " " : "",
 			 d->value_name ? d->value_name : "");
-		fprintf(out, "  %-34s %s%s", left, d->kind == OPTION_REFUSED ? "Refused: " : "",
-			d->help);
+		fprintf(out, "  %-34s %s", left, d->help);
 		if (d->fallback)
 			fprintf(out, " [%s]", d->fallback);
 		fputc('\n', out);

@@ -29,7 +29,8 @@ struct options {
 	const char *seccomp_filter; /* NULL: the built-in filters */
 	bool no_api, boot_timer, enable_pci, show_level, show_log_origin, no_seccomp;
 	uint32_t on_reboot; /* enum on_reboot */
-	bool help, version, check_host, api_spec, show_seccomp;
+	bool help, version, check_host, api_spec, show_seccomp, snapshot_version;
+	const char *describe_snapshot; /* NULL: none */
 	uint64_t max_payload_bytes;
 	uint64_t mmds_limit_bytes; /* 0: max_payload_bytes */
 	const char *metadata;	   /* NULL: none */
@@ -39,8 +40,8 @@ struct options {
 };
 
 /* Fills *ret from "--name value" and "--name=value". 0, or -EINVAL with err->field
- * the option's name, without dashes, and what would be right. With help, version, api_spec,
- * show_seccomp or check_host set nothing else was checked for completeness. */
+ * the option's name, without dashes, and what would be right. With help or another
+ * option set that prints something and exits, nothing else was checked for completeness. */
 int options_parse(int argc, char *const argv[], struct options *ret, struct error *err);
 
 /* The text of --help. */

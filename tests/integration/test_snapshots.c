@@ -234,6 +234,28 @@ static void test_paused(void **state)
 	quit(&m);
 }
 
+/* Pages that a file cannot be mapped over are copied. */
+static void test_huge_pages(void **state)
+{
+	struct machine m = start("tiny.sock", tiny_config(NULL), NULL);
+
+	(void)state;
+	say(&m, "one");
+	pause_machine(&m);
+	create(&m, "state", "memory", "Full");
+	for (int i = 0; i < 2; i++) {
+		kill_machine(&m);
+		m = start("tiny.sock", NULL, NULL);
+		load(&m, "state", "memory",
+		     ", \"resume_vm\": true, \"huge_pages\": \"Transparent\"");
+		say(&m, "two");
+		pause_machine(&m);
+		create(&m, "state", "memory", "Full");
+	}
+	resume(&m);
+	quit(&m);
+}
+
 /* Differences: put over the file of the snapshot before, or beside it and then not to be
  * loaded alone. */
 static void test_diff(void **state)
@@ -575,10 +597,10 @@ static void test_linux_pci(void **state)
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tiny),	       cmocka_unit_test(test_tiny_pci),
-		cmocka_unit_test(test_paused),	       cmocka_unit_test(test_diff),
-		cmocka_unit_test(test_rebase),	       cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_create_refused),
+		cmocka_unit_test(test_tiny),	   cmocka_unit_test(test_tiny_pci),
+		cmocka_unit_test(test_paused),	   cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_huge_pages), cmocka_unit_test(test_rebase),
+		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_create_refused),
 	};
 	const struct CMUnitTest boots[] = {
 		cmocka_unit_test(test_linux),

@@ -120,6 +120,7 @@ static void information(void **state)
 
 	expect_run(d, ARGS("--help"), 0, "Usage: wisp");
 	expect_run(d, ARGS("--version"), 0, "wisp v" WISP_VERSION "\nFirecracker API v1.");
+	expect_run(d, ARGS("--snapshot-version"), 0, "v1.0.0\n");
 	expect_run(d, ARGS("--check-host"), 0, "fake host");
 }
 
@@ -129,8 +130,9 @@ static void bad_command_lines(void **state)
 
 	expect_run(d, ARGS("--nope"), 153, "wisp: Found argument '--nope' which wasn't expected");
 	expect_run(d, ARGS("--no-api"), 153, "without 'config-file' (no-api: give --config-file)");
-	expect_run(d, ARGS("--snapshot-version"), 153,
-		   "not supported (snapshot-version: this version");
+	expect_run(d, ARGS("--describe-snapshot", "/nonexistent/x"), 1,
+		   "(describe-snapshot: give the path of a file");
+	expect_run(d, ARGS("--describe-snapshot", "/dev/null"), 1, "no regular file");
 	expect_run(d, ARGS("--log-path", "/nonexistent/x"), 1, "(log-path: give a writable file");
 	expect_run(d, ARGS("--report", "/nonexistent/x"), 1, "(report: give a writable file");
 	expect_run(d, ARGS("--api-sock", "/nonexistent/x"), 1, "(api-sock: create its directory");

@@ -138,10 +138,6 @@ static void bad_lines_are_refused(void **state)
 		{ { "--mmds-size-limit", "0" },
 		  "mmds-size-limit",
 		  "The argument 'mmds-size-limit' cannot be '0'" },
-		{ { "--snapshot-version" }, "snapshot-version", "The argument 'snapshot-version'" },
-		{ { "--describe-snapshot=f" },
-		  "describe-snapshot",
-		  "The argument 'describe-snapsho" },
 	};
 	struct options o = { .id = "untouched" };
 	struct error err;

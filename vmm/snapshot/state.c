@@ -54,6 +54,7 @@ enum { MAX_SECTIONS = 512 };
 
 struct state {
 	bool loading;
+	uint16_t minor;
 	uint8_t *bytes;
 	size_t len, room;
 	unsigned count;
@@ -97,6 +98,11 @@ void state_destroy(struct state *s)
 bool state_loading(const struct state *s)
 {
 	return s->loading;
+}
+
+unsigned state_minor(const struct state *s)
+{
+	return s->loading ? s->minor : STATE_MINOR;
 }
 
 /* --- errors --- */
@@ -213,6 +219,7 @@ static int read_sections(struct state *s, struct error *err)
 	int r = 0;
 
 	memcpy(&h, s->bytes, sizeof(h));
+	s->minor = h.minor;
 	while (at < s->len && r == 0)
 		r = read_section(s, &at, err);
 	if (r == 0 && s->count != h.sections)

@@ -43,6 +43,9 @@ int state_create(struct state **ret);
  * negative errno and *err. */
 int state_parse(const void *bytes, size_t len, struct state **ret, struct error *err);
 
+/* The version of the format in which it was saved, behind STATE_MAJOR. */
+unsigned state_minor(const struct state *s);
+
 void state_destroy(struct state *s); /* accepts NULL */
 
 bool state_loading(const struct state *s);
