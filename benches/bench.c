@@ -21,7 +21,8 @@ enum {
 };
 
 const struct bench_row *const bench_all[] = {
-	&bench_startup, &bench_boot, &bench_net, &bench_vsock, &bench_blk, &bench_blk_backend, NULL,
+	&bench_startup, &bench_boot,	    &bench_net, &bench_vsock,
+	&bench_blk,	&bench_blk_backend, &bench_api, NULL,
 };
 
 #define QEMU_MACHINE                                                                \
