@@ -5,6 +5,7 @@
 #include "api/schema_rows.h"
 #include "devices/mmds/mmds.h"
 #include "devices/virtio/net_mac.h"
+#include "vmm/base/log.h"
 
 /* 52 bits of physical address, the most that x86-64 and arm64 have. */
 #define MAX_MEM_SIZE_MIB (UINT64_C(1) << 32)
@@ -45,6 +46,12 @@ static const char *const vm_target_names[] = {
 	NULL,
 };
 
+static const char *const log_format_names[] = {
+	[LOG_TEXT] = "Text",
+	[LOG_JSON] = "Json",
+	NULL,
+};
+
 static const struct body_field logger_fields[] = {
 	{ .name = "log_path",
 	  .type = BODY_STRING,
@@ -65,6 +72,14 @@ static const struct body_field logger_fields[] = {
 	  PLACE(logger_config, module),
 	  .nullable = true,
 	  .min = 1 },
+	/* wisp's own. */
+	{ .name = "format",
+	  .type = BODY_ENUM,
+	  PLACE(logger_config, format),
+	  MARK(logger_config, has_format),
+	  .nullable = true,
+	  .hidden = true,
+	  .names = log_format_names },
 };
 static const struct logger_config logger_default = { .level = LOGGER_LEVEL_DEFAULT };
 const struct body_table body_logger = {

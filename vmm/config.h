@@ -32,7 +32,8 @@ enum {
 struct logger_config {
 	char log_path[PATH_MAX]; /* "" : stderr */
 	char level[16];		 /* as log_level_parse() takes it */
-	bool show_level, show_log_origin;
+	bool show_level, show_log_origin, has_format;
+	uint32_t format;  /* enum log_format; wisp's own */
 	char module[128]; /* only what begins in this source folder or file; "" : all */
 };
 

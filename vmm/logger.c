@@ -48,6 +48,7 @@ int logger_set(struct logger *l, const struct logger_config *config, struct erro
 	log_setup(&(struct log_config){
 		.id = l->id,
 		.level = level,
+		.format = (enum log_format)config->format,
 		.show_level = config->show_level,
 		.show_origin = config->show_log_origin,
 		.module = config->module,

@@ -88,6 +88,29 @@ static void test_level(void **state)
 	assert_non_null(strstr(read_log(t), ":WARN] shown\n"));
 }
 
+/* Each line is a whole object, whatever the message has in it. */
+static void test_json(void **state)
+{
+	struct log *t = *state;
+	struct logger_config c = to_file(t, "Info");
+	char text[2000];
+
+	c.format = LOG_JSON;
+	start(t, &c);
+	log_warn("a \"name\", a \\, a\nline, \x01\xff");
+	memset(text, '"', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	log_info("%s", text);
+	assert_memory_equal(read_log(t), "{\"time\":\"2", 10);
+	assert_non_null(strstr(read_log(t), "\"id\":\"vm-1\",\"thread\":\""));
+	assert_non_null(strstr(read_log(t),
+			       "\"level\":\"WARN\",\"file\":\"tests/unit/test_logger.c\","
+			       "\"line\":"));
+	assert_non_null(strstr(read_log(t), "\"message\":\"a \\\"name\\\", a \\\\, a line, ?"
+					    "?\"}\n"));
+	assert_string_equal(read_log(t) + strlen(read_log(t)) - 5, "\\\"\"}\n");
+}
+
 /* The origin is a path from the top of the source, wherever that was built. */
 static void test_origin(void **state)
 {
@@ -162,6 +185,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_level, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_origin, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_json, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_module, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_failure_changes_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_fifo_without_reader, set_up, tear_down),

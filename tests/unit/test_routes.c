@@ -72,6 +72,8 @@ static const struct row good[] = {
 	{ VERB_GET, "/events", NULL, 200, .message = "event: state\ndata: {\"state\":\"Running\",",
 	  .state = VM_RUNNING },
 	{ VERB_GET, "/metrics", NULL, 200, .message = "# TYPE wisp_info", .state = VM_PAUSED },
+	{ VERB_PUT, "/logger", "{\"format\":\"Json\"}", 204, .message = "",
+	  .calls = "put_logger " },
 	{ VERB_PUT, "/logger", "{\"level\":\"Debug\"}", 204, .message = "",
 	  .calls = "put_logger " },
 	{ VERB_PUT, "/logger", "{}", 204, .message = "", .calls = "put_logger " },

@@ -14,11 +14,13 @@ enum {
 	SITE_BURST = 10,
 	SITE_WINDOW_US = 5 * 1000 * 1000,
 	LINE_MAX_BYTES = 1024,
+	TIME_BYTES = 48,
 };
 
 static struct {
 	char id[65];
 	enum log_level level;
+	enum log_format format;
 	bool show_level, show_origin;
 	char module[128];
 	int fd;
@@ -48,6 +50,7 @@ void log_setup(const struct log_config *config)
 {
 	snprintf(log_state.id, sizeof(log_state.id), "%s", config->id);
 	log_state.level = config->level;
+	log_state.format = config->format;
 	log_state.show_level = config->show_level;
 	log_state.show_origin = config->show_origin;
 	set_module(config->module ? config->module : "");
@@ -67,51 +70,84 @@ int log_level_parse(const char *name, enum log_level *ret)
 	return -EINVAL;
 }
 
-static size_t put_prefix(char *line, size_t len, enum log_level level, const char *file, int lineno)
+static void put_time(char buf[TIME_BYTES])
 {
-	char thread[16] = "?", when[32] = "", extra[128] = "";
 	struct timespec ts;
 	struct tm tm;
-	size_t used = 0;
+	size_t used;
 
-	pthread_getname_np(pthread_self(), thread, sizeof(thread));
 	clock_gettime(CLOCK_REALTIME, &ts);
 	gmtime_r(&ts.tv_sec, &tm);
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	used = strftime(buf, TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(buf + used, TIME_BYTES - used, ".%09ld", ts.tv_nsec);
+}
+
+/* Both cut what is too long for len, and end with a new line. */
+static size_t put_text(char *line, size_t len, enum log_level level, const char *file, int lineno,
+		       const char *thread, const char *message)
+{
+	char when[TIME_BYTES], extra[128] = "";
+	size_t used = 0;
+
+	put_time(when);
 	if (log_state.show_level)
 		used = (size_t)snprintf(extra, sizeof(extra), ":%s", level_names[level]);
 	if (log_state.show_origin)
 		snprintf(extra + used, sizeof(extra) - used, ":%s:%d", file, lineno);
+	snprintf(line, len - 1, "%s [%s:%s%s] %s", when, log_state.id, thread, extra, message);
+	used = strlen(line);
+	line[used] = '\n';
+	return used + 1;
+}
 
-	int n = snprintf(line, len, "%s.%09ld [%s:%s%s] ", when, ts.tv_nsec, log_state.id, thread,
-			 extra);
-	return n < 0 ? 0 : (size_t)n;
+/* Into the text of a JSON string, as much of it as fits. */
+static void escape(const char *from, char *to, size_t size)
+{
+	size_t used = 0;
+
+	for (; *from && used < size - 2; from++) {
+		if (*from == '"' || *from == '\\')
+			to[used++] = '\\';
+		to[used++] =
+			(char)(*from < ' ' || *from > '~' ? (*from == '\n' ? ' ' : '?') : *from);
+	}
+	to[used] = '\0';
+}
+
+static size_t put_json(char *line, size_t len, enum log_level level, const char *file, int lineno,
+		       const char *thread, const char *message)
+{
+	char when[TIME_BYTES], text[LINE_MAX_BYTES / 2];
+
+	put_time(when);
+	escape(message, text, sizeof(text));
+	return (size_t)snprintf(line, len,
+				"{\"time\":\"%s\",\"id\":\"%s\",\"thread\":\"%s\","
+				"\"level\":\"%s\",\"file\":\"%.128s\",\"line\":%d,"
+				"\"message\":\"%s\"}\n",
+				when, log_state.id, thread, level_names[level], file, lineno, text);
 }
 
 void log_write(enum log_level level, const char *file, int lineno, const char *fmt, ...)
 {
-	char line[LINE_MAX_BYTES];
+	char message[LINE_MAX_BYTES], line[LINE_MAX_BYTES], thread[16] = "?";
 	int saved = errno;
+	size_t len;
 	va_list ap;
 
 	if (level > log_state.level || level == LOG_OFF)
 		return;
 	if (strncmp(file, log_state.module, strlen(log_state.module)) != 0)
 		return;
-
-	size_t used = put_prefix(line, sizeof(line) - 1, level, file, lineno);
-
 	va_start(ap, fmt);
-	int n = vsnprintf(line + used, sizeof(line) - 1 - used, fmt, ap);
+	vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
-	if (n > 0)
-		used += (size_t)n;
-	if (used > sizeof(line) - 2)
-		used = sizeof(line) - 2;
-	line[used++] = '\n';
+	pthread_getname_np(pthread_self(), thread, sizeof(thread));
+	len = (log_state.format == LOG_JSON ? put_json : put_text)(line, sizeof(line), level, file,
+								   lineno, thread, message);
 
 	/* A log that cannot be written must not stop the machine. */
-	if (write(log_state.fd, line, used) < 0)
+	if (write(log_state.fd, line, len) < 0)
 		__atomic_fetch_add(&log_state.missed, 1, __ATOMIC_RELAXED);
 	errno = saved;
 }

@@ -15,11 +15,16 @@
 
 enum log_level { LOG_OFF, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 
+/* The second: a JSON object a line, {"time": ..., "id": ..., "thread": ..., "level": ...,
+ * "file": ..., "line": ..., "message": ...}; what is not ASCII becomes "?". */
+enum log_format { LOG_TEXT, LOG_JSON };
+
 struct log_config {
 	const char *id;	      /* the instance, in every line; copied */
 	enum log_level level; /* lines above it are dropped */
-	bool show_level;      /* "[id:thread:LEVEL]" */
-	bool show_origin;     /* "[...:file:line]" */
+	enum log_format format;
+	bool show_level;  /* "[id:thread:LEVEL]" */
+	bool show_origin; /* "[...:file:line]" */
 	/* Lines of other source files than those whose path begins so are dropped:
 	 * "devices/virtio", or "devices::virtio". Copied; NULL or "": none is. */
 	const char *module;
