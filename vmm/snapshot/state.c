@@ -444,7 +444,7 @@ void state_u64(struct state *s, uint64_t *value)
 
 void state_bool(struct state *s, bool *value)
 {
-	uint8_t byte = *value;
+	uint8_t byte = s->loading ? 0 : *value;
 
 	state_u8(s, &byte);
 	if (byte > 1)
@@ -454,7 +454,7 @@ void state_bool(struct state *s, bool *value)
 
 void state_blob(struct state *s, void *bytes, size_t *len, size_t room)
 {
-	uint32_t n = (uint32_t)*len;
+	uint32_t n = s->loading ? 0 : (uint32_t)*len;
 
 	state_u32(s, &n);
 	if (n > room) {
