@@ -187,12 +187,19 @@ static void handle_exit(struct vcpu *v)
 	h->run(v);
 }
 
+/* KVM looks at it whenever the vCPU enters the guest; the vCPU and the main thread write
+ * it, and each is right at its time: set_gate() and pass_gate() see to the last word. */
+static void leave_at_once(struct vcpu *v, bool yes)
+{
+	__atomic_store_n(&v->run->immediate_exit, yes, __ATOMIC_RELAXED);
+}
+
 /* An access that left the guest is over for KVM only when the vCPU comes back, which
  * may bring the next part of the same one. After this the registers are whole, and can
  * be saved. No guest instruction is executed. */
 static void finish_access(struct vcpu *v)
 {
-	v->run->immediate_exit = 1;
+	leave_at_once(v, true);
 	while (ioctl(v->fd, KVM_RUN, 0) == 0)
 		handle_exit(v);
 }
@@ -214,7 +221,7 @@ static bool pass_gate(struct vcpu *v)
 	set->parked--;
 	go = set->gate == GATE_RUN;
 	if (go)
-		v->run->immediate_exit = 0;
+		leave_at_once(v, false);
 	pthread_mutex_unlock(&set->lock);
 	return go;
 }
@@ -373,7 +380,7 @@ static void set_gate(struct vcpus *v, enum gate gate)
 		struct vcpu *cpu = &v->vcpu[i];
 
 		if (cpu->run)
-			cpu->run->immediate_exit = v->gate != GATE_RUN;
+			leave_at_once(cpu, v->gate != GATE_RUN);
 		if (cpu->started && gate != GATE_RUN)
 			pthread_kill(cpu->thread, kick_signal());
 	}
