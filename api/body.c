@@ -243,18 +243,26 @@ static int store_object(const struct body_field *f, const json_t *v, void *confi
 	return r < 0 ? r : 0;
 }
 
-static int store_array(const struct body_field *f, const json_t *v, void *config, struct error *err)
+static int check_array(const struct body_field *f, const json_t *v, struct error *err)
 {
 	size_t count = json_array_size(v);
 	char detail[128];
 
 	if (!json_is_array(v))
 		return wrong_type(f, v, "a sequence", err);
-	if (count > f->max) {
-		snprintf(detail, sizeof(detail), "it has %zu elements; at most %" PRIu64, count,
-			 f->max);
-		return out_of_range(f, detail, err);
-	}
+	if (count <= f->max)
+		return 0;
+	snprintf(detail, sizeof(detail), "it has %zu elements; at most %" PRIu64, count, f->max);
+	return out_of_range(f, detail, err);
+}
+
+static int store_array(const struct body_field *f, const json_t *v, void *config, struct error *err)
+{
+	size_t count = json_array_size(v);
+	int bad = check_array(f, v, err);
+
+	if (bad < 0)
+		return bad;
 	for (size_t i = 0; i < count; i++) {
 		void *element = at(config, f->offset + i * f->table->size);
 
@@ -275,15 +283,10 @@ static int store_strings(const struct body_field *f, const json_t *v, void *conf
 			 struct error *err)
 {
 	size_t count = json_array_size(v), len = f->size / f->max;
-	char detail[128];
+	int bad = check_array(f, v, err);
 
-	if (!json_is_array(v))
-		return wrong_type(f, v, "a sequence", err);
-	if (count > f->max) {
-		snprintf(detail, sizeof(detail), "it has %zu elements; at most %" PRIu64, count,
-			 f->max);
-		return out_of_range(f, detail, err);
-	}
+	if (bad < 0)
+		return bad;
 	for (size_t i = 0; i < count; i++) {
 		const struct body_field one = {
 			.name = f->name, .offset = f->offset + i * len, .size = len, .min = 1
