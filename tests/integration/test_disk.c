@@ -352,10 +352,10 @@ static void test_direct(void **state)
 static void test_large_blocks(void **state)
 {
 	static const char script[] =
-		"cat /sys/block/vdb/queue/logical_block_size | sed s/^/block-/\n"
-		"mkdir /m; mke2fs -q /dev/vdb && mount -t ext4 /dev/vdb /m\n"
+		"set -e; cat /sys/block/vdb/queue/logical_block_size | sed s/^/block-/\n"
+		"mkdir /m; mke2fs -b 4096 /dev/vdb >/dev/null; mount -t ext4 /dev/vdb /m\n"
 		"seq 100000 >/m/numbers; umount /m; mount -t ext4 /dev/vdb /m\n"
-		"seq 100000 | cmp - /m/numbers && echo same; umount /m\n";
+		"seq 100000 | cmp - /m/numbers; echo same; umount /m\n";
 	const char *file = fixture_disk("large.raw", "", 32 * MIB);
 	char device[64], command[256];
 	struct disk disk[MAX_DISKS] = { { device, "Direct" } };
