@@ -247,7 +247,11 @@ static void blk_completed(struct virtio_blk *blk, struct blk_op *op, ssize_t res
 }
 
 /* The driver is told of what is done before new work is handed over, and of what was
- * done while that happened. True when some is left to hand over. */
+ * done while that happened. True when some is left to hand over.
+ *
+ * While a queue waits for slots, what was done stays in the ring: it is by its event that
+ * on_uring() is called, and gives the slots to all queues. Taken here, the last of it
+ * would leave nothing in flight, and nobody to begin the rest. */
 static bool blk_exchange(struct virtio_blk *blk)
 {
 	struct blk_op *op;
@@ -258,7 +262,7 @@ static bool blk_exchange(struct virtio_blk *blk)
 	if (!blk->uring)
 		return false;
 	blk_uring_submit(blk->uring);
-	while ((op = blk_uring_take(blk->uring, &result)) != NULL)
+	while (!blk->starved && (op = blk_uring_take(blk->uring, &result)) != NULL)
 		blk_completed(blk, op, result);
 	blk_publish(blk);
 	return blk_uring_queued(blk->uring);
@@ -285,14 +289,12 @@ static bool blk_kick_all(struct virtio_blk *blk)
 static bool on_uring(void *arg, uint32_t events)
 {
 	struct virtio_blk *blk = arg;
-	bool left;
+	bool starved = blk->starved, left;
 
 	(void)events;
-	left = blk_exchange(blk);
-	if (!blk->starved)
-		return left;
 	blk->starved = false;
-	if (!blk_kick_all(blk))
+	left = blk_exchange(blk);
+	if (!starved || !blk_kick_all(blk))
 		return left;
 	blk->starved = true; /* the next turn goes on with the queues */
 	return true;
