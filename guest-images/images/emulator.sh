@@ -32,7 +32,7 @@ emulator_mend() {
 		-e '/do_interrupt_x86_hardirq(env, vector, 1);/a cs->exception_index = -1;' \
 		-e 's/cs->interrupt_request |= CPU_INTERRUPT_VIRQ;/vmrun_interrupt_window(cs);/' \
 		-e '/^#include "cpu.h"/a #include "qemu/main-loop.h"' \
-		-e '/^void helper_vmrun(/i static void vmrun_interrupt_window(CPUState *cs)\n{\n    qemu_mutex_lock_iothread();\n    cpu_interrupt(cs, CPU_INTERRUPT_VIRQ);\n    qemu_mutex_unlock_iothread();\n}\n' \
+		-e '/^void helper_vmrun(/i static void vmrun_interrupt_window(CPUState *cs)\n{\n    qemu_mutex_lock_iothread();\n    cs->interrupt_request |= CPU_INTERRUPT_VIRQ;\n    qemu_mutex_unlock_iothread();\n}\n' \
 		"$1"
 	[ "$(grep -c 'exception_index = -1\|vmrun_interrupt_window(cs)\|main-loop\|^static void vmrun_interrupt_window' "$1")" -eq 4 ]
 }
