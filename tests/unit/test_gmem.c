@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -374,5 +375,8 @@ int main(void)
 		cmocka_unit_test(test_map_file_ranges),
 	};
 
+	/* The kernel's collector of huge pages would put pages back that a test has
+	 * discarded. */
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
