@@ -44,8 +44,8 @@ struct http_config {
 };
 
 /* Creates the socket, or takes the inherited one over, and serves it on the loop,
- * which must outlive the server. 0, or a negative errno with err->field "api-sock". A file that is already there is
- * never removed: it may be another machine's. */
+ * which must outlive the server. 0, or a negative errno with err->field "api-sock". A
+ * file that is already there is never removed: it may be another machine's. */
 int http_listen(const struct http_config *config, struct loop *loop, struct http_server **ret,
 		struct error *err);
 
@@ -53,8 +53,9 @@ int http_listen(const struct http_config *config, struct loop *loop, struct http
  * HTTP_STREAM_BYTES is closed. Also from a handler. */
 void http_publish(struct http_server *s, const char *text);
 
-/* Closes every connection, after a last try to send what streams have, and removes the socket's file, if it is still the one
- * that http_listen() made. Accepts NULL. Not from a handler. */
+/* Closes every connection, after a last try to send what streams have, and removes the
+ * socket's file, if it is still the one that http_listen() made. Accepts NULL. Not from a
+ * handler. */
 void http_destroy(struct http_server *s);
 
 #endif

@@ -18,10 +18,10 @@ enum virtio_cause { VIRTIO_CAUSE_QUEUE, VIRTIO_CAUSE_CONFIG };
 struct virtio_sink {
 	void (*interrupt)(const struct virtio_sink *s, enum virtio_cause cause, unsigned queue);
 
-	/* For a direct device, which hands them on, and whoever wants a turn: the eventfd that is signalled when
-	 * the driver notifies the queue, which nobody else then drains, and the one that
-	 * interrupts the driver for it. Owned by the transport; the same from DRIVER_OK to
-	 * reset. */
+	/* For a direct device, which hands them on, and whoever wants a turn: the eventfd
+	 * that is signalled when the driver notifies the queue, which nobody else then
+	 * drains, and the one that interrupts the driver for it. Owned by the transport;
+	 * the same from DRIVER_OK to reset. */
 	int (*kick_fd)(const struct virtio_sink *s, unsigned queue);
 	int (*call_fd)(const struct virtio_sink *s, unsigned queue);
 };

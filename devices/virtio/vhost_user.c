@@ -18,10 +18,10 @@
  *
  * A back end that dies, falls silent or talks nonsense is the same event: the
  * connection is closed, and opened again after 10 ms, then twice as long each time up
- * to a second until it holds for longer. What the driver was offered must be there again. Requests that were in
- * flight are done again: the new back end finds them in the notes of the old one, in the
- * ring behind the used index, or is given them by the relay. Meanwhile the driver
- * waits. It never loses the device.
+ * to a second until it holds for longer. What the driver was offered must be there again.
+ * Requests that were in flight are done again: the new back end finds them in the notes of
+ * the old one, in the ring behind the used index, or is given them by the relay. Meanwhile
+ * the driver waits. It never loses the device.
  *
  * Threads. The connection belongs to the lock. Watches and descriptors are made and
  * closed on the main thread only: a vCPU thread that finds the connection bad shuts it
