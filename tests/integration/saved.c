@@ -1,0 +1,139 @@
+/* saved.c - machines under test that are saved and loaded by the API. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/api_client.h"
+#include "tests/integration/fixture.h"
+#include "tests/integration/saved.h"
+
+const char *saved_image(const char *name)
+{
+	const char *path = fixture_image(name);
+
+	if (!path) {
+		print_message("image %s was not built: guest-images/build all\n", name);
+		skip();
+	}
+	return path;
+}
+
+struct machine saved_start(const char *socket, const char *config, const char *option)
+{
+	struct machine m = { 0 };
+	const char *argv[] = {
+		fixture_program("wisp"),
+		"--api-sock",
+		m.socket,
+		"--debug-exit-port",
+		"0xf4",
+		NULL,
+		NULL,
+		NULL,
+		NULL,
+	};
+	unsigned n = 5;
+
+	snprintf(m.socket, sizeof(m.socket), "%s", fixture_path(socket));
+	unlink(m.socket);
+	unlink(fixture_path("v.sock"));
+	unlink(fixture_path("c.sock"));
+	if (config) {
+		argv[n++] = "--config-file";
+		argv[n++] = config;
+	}
+	if (option)
+		argv[n++] = option;
+	m.wisp = session_start(argv);
+	api_wait(m.socket, SAVED_LIMIT_S);
+	return m;
+}
+
+void saved_call(const struct machine *m, const char *verb, const char *path, const char *body)
+{
+	struct api_reply reply;
+
+	api_call(m->socket, verb, path, body, &reply);
+	if (reply.status != 204)
+		fail_msg("%s %s: %d %s\n%s", verb, path, reply.status, reply.body,
+			 session_output(m->wisp));
+}
+
+void saved_pause(const struct machine *m)
+{
+	saved_call(m, "PATCH", "/vm", "{\"state\": \"Paused\"}");
+}
+
+void saved_resume(const struct machine *m)
+{
+	saved_call(m, "PATCH", "/vm", "{\"state\": \"Resumed\"}");
+}
+
+void saved_create(const struct machine *m, const char *state, const char *memory, const char *type)
+{
+	char body[512];
+
+	snprintf(
+		body, sizeof(body),
+		"{\"snapshot_path\": \"%s\", \"mem_file_path\": \"%s\", \"snapshot_type\": \"%s\"}",
+		fixture_path(state), fixture_path(memory), type);
+	saved_call(m, "PUT", "/snapshot/create", body);
+}
+
+const char *saved_load_body(const char *state, const char *memory, const char *more)
+{
+	static char body[2048];
+
+	snprintf(body, sizeof(body),
+		 "{\"snapshot_path\": \"%s\", \"mem_backend\": {\"backend_type\": \"File\","
+		 " \"backend_path\": \"%s\"}%s}",
+		 fixture_path(state), fixture_path(memory), more);
+	return body;
+}
+
+void saved_load(const struct machine *m, const char *state, const char *memory, const char *more)
+{
+	saved_call(m, "PUT", "/snapshot/load", saved_load_body(state, memory, more));
+}
+
+void saved_kill(struct machine *m)
+{
+	session_kill(m->wisp, SIGKILL);
+	session_wait(m->wisp, SAVED_LIMIT_S);
+	session_end(m->wisp);
+}
+
+const char *saved_tiny_config(const char *extra)
+{
+	struct fixture_config c = {
+		.kernel = fixture_guest("serial-echo"),
+		.boot_args = "",
+		.vcpus = 2,
+		.mem_mib = 64,
+		.extra = extra,
+	};
+
+	if (!fixture_has_kvm()) {
+		print_message("no /dev/kvm here\n");
+		skip();
+	}
+	return fixture_config("tiny.json", &c);
+}
+
+void saved_say(const struct machine *m, const char *text)
+{
+	session_send(m->wisp, text);
+	session_expect(m->wisp, text, SAVED_LIMIT_S);
+}
+
+void saved_quit(struct machine *m)
+{
+	session_send(m->wisp, "q");
+	assert_int_equal(session_wait(m->wisp, SAVED_LIMIT_S), 0);
+	session_end(m->wisp);
+}

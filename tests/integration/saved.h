@@ -1,0 +1,47 @@
+/* saved.h - machines under test that are saved and loaded by the API.
+ *
+ * Each is a wisp with an API socket of its own in the test's folder. Whatever is answered
+ * with anything but success fails the test, and shows what the machine said.
+ */
+#ifndef TESTS_INTEGRATION_SAVED_H
+#define TESTS_INTEGRATION_SAVED_H
+
+#include "tests/integration/session.h"
+
+enum { SAVED_LIMIT_S = 60 };
+
+struct machine {
+	struct session *wisp;
+	char socket[108];
+};
+
+/* The image's path; skips the test when it was not built. */
+const char *saved_image(const char *name);
+
+/* config: a file, or NULL for a machine that is not configured. option: one more of the
+ * command line, or NULL. Removes what an earlier machine may have left at socket, v.sock
+ * and c.sock. */
+struct machine saved_start(const char *socket, const char *config, const char *option);
+
+/* One call of the API, which answers 204. */
+void saved_call(const struct machine *m, const char *verb, const char *path, const char *body);
+
+void saved_pause(const struct machine *m);
+void saved_resume(const struct machine *m);
+
+/* Names of files in the test's folder; type: "Full" or "Diff". */
+void saved_create(const struct machine *m, const char *state, const char *memory, const char *type);
+
+/* The body of a load; more: ", ...". Valid until the next call. */
+const char *saved_load_body(const char *state, const char *memory, const char *more);
+void saved_load(const struct machine *m, const char *state, const char *memory, const char *more);
+
+void saved_kill(struct machine *m);
+
+/* The tiny guest serial-echo, with two processors and 64 MiB; extra: more members of the
+ * configuration, or NULL. Skips the test where there is no KVM. */
+const char *saved_tiny_config(const char *extra);
+void saved_say(const struct machine *m, const char *text);
+void saved_quit(struct machine *m);
+
+#endif
