@@ -152,11 +152,40 @@ static size_t receive(char *data, size_t size, size_t count, void *arg)
 	return w->enough ? 0 : len;
 }
 
+/* Nobody there: which socket, and what to do. */
+static int unreachable(struct wisp *w, int os_error)
+{
+	static const struct {
+		int os_error;
+		const char *what, *hint;
+	} rows[] = {
+		{ ENOENT, "there is no such socket",
+		  "start wisp with this path as --api-sock, or wait until it has" },
+		{ ECONNREFUSED, "nobody listens on this socket",
+		  "the wisp that made it has ended: start another" },
+		{ EACCES, "this socket is closed to you",
+		  "be the user who runs wisp, or change the file's permissions" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (rows[i].os_error != os_error)
+			continue;
+		snprintf(w->error, sizeof(w->error), "%s: %s (%s)", w->socket_path, rows[i].what,
+			 rows[i].hint);
+		return -os_error;
+	}
+	snprintf(w->error, sizeof(w->error), "%s: cannot connect: %s", w->socket_path,
+		 os_error ? strerror(os_error) : "no socket can have this path");
+	return os_error ? -os_error : -EINVAL;
+}
+
 static int transport_error(struct wisp *w, CURLcode code)
 {
 	long os_error = 0;
 
 	curl_easy_getinfo(w->curl, CURLINFO_OS_ERRNO, &os_error);
+	if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
+		return unreachable(w, (int)os_error);
 	snprintf(w->error, sizeof(w->error), "%s: %s%s%s", w->socket_path,
 		 w->curl_error[0] ? w->curl_error : curl_easy_strerror(code), os_error ? ": " : "",
 		 os_error ? strerror((int)os_error) : "");
@@ -164,8 +193,6 @@ static int transport_error(struct wisp *w, CURLcode code)
 		return w->fault;
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return -ETIMEDOUT;
-	if (code == CURLE_COULDNT_CONNECT)
-		return os_error ? -(int)os_error : -ECONNREFUSED;
 	return code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EIO;
 }
 
@@ -196,8 +223,10 @@ static int perform(struct wisp *w, const char *verb, const char *path, const cha
 	w->fault = 0;
 	w->enough = false;
 	w->error[0] = w->curl_error[0] = w->name[0] = '\0';
-	if (snprintf(url, sizeof(url), "http://localhost%s", path) >= (int)sizeof(url))
+	if (snprintf(url, sizeof(url), "http://localhost%s", path) >= (int)sizeof(url)) {
+		snprintf(w->error, sizeof(w->error), "a path of the API is never that long");
 		return -ENAMETOOLONG;
+	}
 	/* Forgets the options of the call before, not the connection. */
 	curl_easy_reset(w->curl);
 	curl_easy_setopt(w->curl, CURLOPT_UNIX_SOCKET_PATH, w->socket_path);

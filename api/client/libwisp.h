@@ -49,8 +49,9 @@ struct wisp_reply {
  *
  * 0 with *ret, whose body is the caller's to clear. -EPROTO: the machine refused, and
  * wisp_error() is its reason ("fault_message"); *ret is filled, too. -ENOENT or
- * -ECONNREFUSED: nobody listens; -ETIMEDOUT; -EMSGSIZE: an answer of more than 16 MiB;
- * -EIO: what came was no answer. Then *ret is empty, and wisp_error() says what happened.
+ * -ECONNREFUSED: nobody listens; -EACCES; -EINVAL: no path of a socket; -ENAMETOOLONG: no
+ * path of the API; -ETIMEDOUT; -EMSGSIZE: an answer of more than 16 MiB; -EIO: what came
+ * was no answer. Then *ret is empty, and wisp_error() says what happened.
  * ret may be NULL. */
 WISP_PUBLIC int wisp_call(struct wisp *w, const char *verb, const char *path, const char *body,
 			  struct wisp_reply *ret);

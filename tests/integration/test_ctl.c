@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -116,15 +118,39 @@ static void test_events(void **state)
 	expect_end(s);
 }
 
-static void test_nobody(void **state)
+static void expect_unreachable(const char *socket_path, int error, const char *words)
 {
 	struct wisp *w;
 
-	(void)state;
-	assert_int_equal(wisp_open("nobody.sock", &w), 0);
-	assert_int_equal(wisp_call(w, "GET", "/", NULL, NULL), -ENOENT);
-	assert_non_null(strstr(wisp_error(w), "nobody.sock"));
+	assert_int_equal(wisp_open(socket_path, &w), 0);
+	assert_int_equal(wisp_call(w, "GET", "/", NULL, NULL), error);
+	if (!strstr(wisp_error(w), words))
+		fail_msg("wanted \"%s\" in: %s", words, wisp_error(w));
 	wisp_close(w);
+}
+
+/* What is there after a wisp that was killed. */
+static void leave_socket(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(address.sun_path, path);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd);
+}
+
+static void test_nobody(void **state)
+{
+	static const char long_path[200] = { [0 ... 198] = 'x' };
+
+	(void)state;
+	expect_unreachable("nobody.sock", -ENOENT,
+			   "nobody.sock: there is no such socket (start wisp with");
+	leave_socket("left.sock");
+	expect_unreachable("left.sock", -ECONNREFUSED,
+			   "left.sock: nobody listens on this socket (the wisp that");
+	expect_unreachable(long_path, -EINVAL, "xxx: cannot connect: no socket can have");
 }
 
 static void expect(const char *const args[], int status, const char *words)
@@ -153,7 +179,8 @@ static void test_program(void **state)
 	expect(CTL("pause"), 0, "");
 	expect(CTL("resume"), 0, "");
 	expect(CTL("explode"), 153, "Usage");
-	expect(ARGS(fixture_program("wisp-ctl"), "none", "start"), 2, "none: ");
+	expect(ARGS(fixture_program("wisp-ctl"), "none", "start"), 2,
+	       "wisp-ctl: none: there is no such socket");
 	expect_end(s);
 	session_expect(events, "state {\"state\":\"Ended\",\"exit_status\":0", LIMIT_S);
 	assert_int_equal(session_wait(events, LIMIT_S), 0);
