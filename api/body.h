@@ -24,6 +24,7 @@ enum body_type {
 	BODY_STRING,  /* char[size]: min to size - 1 bytes */
 	BODY_ID,      /* as BODY_STRING, of letters, digits and "_" */
 	BODY_ENUM,    /* uint32_t: the index in names */
+	BODY_MAP,     /* an object of strings with any names: char[size], as compact JSON */
 	BODY_OBJECT,  /* the struct of another table, in place */
 	BODY_STRINGS, /* up to max strings of 1 to len - 1 bytes, char[max][len], size in all;
 			 mark is their count */

@@ -93,6 +93,17 @@ static const struct body_field metrics_fields[] = {
 	  PLACE(metrics_config, metrics_path),
 	  .required = true,
 	  .min = 1 },
+	{ .name = "emit_id",
+	  .type = BODY_BOOL,
+	  PLACE(metrics_config, emit_id),
+	  MARK(metrics_config, has_emit_id),
+	  .hidden = true },
+	{ .name = "properties",
+	  .type = BODY_MAP,
+	  PLACE(metrics_config, properties),
+	  MARK(metrics_config, has_properties),
+	  .nullable = true,
+	  .hidden = true },
 };
 const struct body_table body_metrics = { TABLE(metrics_config, metrics_fields), .open = true };
 

@@ -19,6 +19,7 @@
 #include "api/snapshot.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/log.h"
+#include "vmm/metrics.h"
 #include "vmm/snapshot/snapshot_files.h"
 
 enum { MS_PER_S = 1000, NS_PER_MS = 1000000 };
@@ -27,6 +28,22 @@ static const char *const type_names[] = {
 	[SNAPSHOT_FULL] = "Full",
 	[SNAPSHOT_DIFF] = "Diff",
 };
+static const struct {
+	const char *what;
+	enum metric metric;
+} written[] = {
+	[SNAPSHOT_FULL] = { "Full, written", METRIC_CREATE_FULL_US },
+	[SNAPSHOT_DIFF] = { "Diff, written", METRIC_CREATE_DIFF_US },
+};
+
+/* Says how long it took since start_us, in the log and in the metrics. */
+static void tell(const struct vm *vm, const char *what, enum metric metric, uint64_t start_us)
+{
+	uint64_t took_us = clock_now_us() - start_us;
+
+	log_info("snapshot: %s in %llu us", what, (unsigned long long)took_us);
+	metrics_set(vm_metrics(vm), metric, took_us);
+}
 
 /* --- create --- */
 
@@ -62,8 +79,8 @@ int snapshot_create(struct api_call *call)
 	r = vm_save(call->vm, c, manifest, &call->err);
 	free(manifest);
 	if (r == 0)
-		log_info("snapshot: %s, written in %llu us", type_names[c->snapshot_type],
-			 (unsigned long long)(clock_now_us() - start_us));
+		tell(call->vm, written[c->snapshot_type].what, written[c->snapshot_type].metric,
+		     start_us);
 	return r;
 }
 
@@ -184,8 +201,7 @@ int snapshot_load(struct api_call *call)
 	if (r < 0)
 		vm_forget(call->vm);
 	else
-		log_info("snapshot: loaded in %llu us",
-			 (unsigned long long)(clock_now_us() - start_us));
+		tell(call->vm, "loaded", METRIC_LOAD_US, start_us);
 	state_destroy(state);
 	free(d);
 	return r;

@@ -37,8 +37,13 @@ struct logger_config {
 	char module[128]; /* only what begins in this source folder or file; "" : all */
 };
 
+enum { METRICS_PROPERTIES_BYTES = 8192 };
+
 struct metrics_config {
 	char metrics_path[PATH_MAX];
+	bool has_emit_id, emit_id; /* each line begins with the machine's ID */
+	bool has_properties;
+	char properties[METRICS_PROPERTIES_BYTES]; /* a JSON object of strings, for each line */
 };
 
 struct boot_source_config {

@@ -187,8 +187,8 @@ static int open_report(const struct options *o, struct program *p, struct error 
 
 static int open_metrics(const struct options *o, struct program *p, struct error *err)
 {
-	struct metrics_config c;
-	int r = metrics_create(&p->metrics);
+	struct metrics_config c = { 0 };
+	int r = metrics_create(o->id, &p->metrics);
 
 	if (r < 0)
 		return error_set(err, r, NULL, NULL, "out of memory");

@@ -36,7 +36,9 @@ struct metrics {
 	struct request_count request[METRICS_VERBS][REQUESTS_MAX];
 	uint64_t deprecated, missed;
 	bool torn; /* the last line has no end */
+	const char *id;
 	struct metrics_config config;
+	json_t *properties; /* NULL: none */
 	struct metrics_source source;
 	int fd, timer_fd;
 	struct loop_source *timer;
@@ -50,6 +52,9 @@ static const struct {
 	[METRIC_STARTUP_CPU_US] = { "api_server", "process_startup_time_cpu_us" },
 	[METRIC_PAUSE_US] = { "latencies_us", "pause_vm" },
 	[METRIC_RESUME_US] = { "latencies_us", "resume_vm" },
+	[METRIC_CREATE_FULL_US] = { "latencies_us", "full_create_snapshot" },
+	[METRIC_CREATE_DIFF_US] = { "latencies_us", "diff_create_snapshot" },
+	[METRIC_LOAD_US] = { "latencies_us", "load_snapshot" },
 	[METRIC_SIGHUP] = { "signals", "sighup" },
 	[METRIC_SIGXCPU] = { "signals", "sigxcpu" },
 	[METRIC_SIGXFSZ] = { "signals", "sigxfsz" },
@@ -74,12 +79,13 @@ static const struct {
 			    { "drive", "network", "machine_cfg", "mmds", "hotplug_memory" } },
 };
 
-int metrics_create(struct metrics **ret)
+int metrics_create(const char *id, struct metrics **ret)
 {
 	struct metrics *m = calloc(1, sizeof(*m));
 
 	if (!m)
 		return -ENOMEM;
+	m->id = id;
 	m->fd = m->timer_fd = -1;
 	*ret = m;
 	return 0;
@@ -92,6 +98,7 @@ void metrics_destroy(struct metrics *m)
 	loop_source_remove(m->timer);
 	fd_close(m->timer_fd);
 	fd_close(m->fd);
+	json_decref(m->properties);
 	json_decref(m->told);
 	free(m);
 }
@@ -130,6 +137,8 @@ int metrics_open(struct metrics *m, const struct metrics_config *config, struct 
 				 BAD_INPUT "%s: %s", config->metrics_path, strerror(-fd));
 	m->fd = fd;
 	m->config = *config;
+	if (config->has_properties)
+		m->properties = json_loads(config->properties, 0, NULL);
 	return 0;
 }
 
@@ -263,6 +272,10 @@ static json_t *build_line(const struct metrics *m, const json_t *now)
 	json_t *line = json_pack("{s:I}", "utc_timestamp_ms", (json_int_t)utc_ms());
 	json_t *added = json_deep_copy(now);
 
+	if (m->config.emit_id)
+		json_object_set_new(line, "id", json_string(m->id));
+	if (m->properties)
+		json_object_set(line, "properties", m->properties);
 	subtract(added, m->told);
 	add_values(m, added);
 	json_object_update(line, added);

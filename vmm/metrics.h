@@ -4,9 +4,10 @@
  * of wisp's own ("requests_count") beside them. Counters say how much was added since
  * the line before; durations and what happens once are as they stand. A line is
  * written when the machine starts, every minute from then on, when it is asked for, and
- * at the end.
+ * at the end. docs/metrics-schema.json is its JSON Schema.
  *
- *   {"utc_timestamp_ms": 1769860800000, "api_server": {"process_startup_time_us": 1830, ...},
+ *   {"utc_timestamp_ms": 1769860800000, "id": "vm-1", "properties": {"owner": "ci"},
+ *    "api_server": {"process_startup_time_us": 1830, ...},
  *    "put_api_requests": {"boot_source_count": 1, "boot_source_fails": 0, ...},
  *    "vcpu": {"exit_io": 120, ...}, "block": {...}, "block_root": {...}, ...}
  *
@@ -31,6 +32,9 @@ enum metric {
 	METRIC_STARTUP_CPU_US, /* the same in CPU time */
 	METRIC_PAUSE_US,       /* the last pause */
 	METRIC_RESUME_US,
+	METRIC_CREATE_FULL_US, /* the last snapshot, from the request to files that are safe */
+	METRIC_CREATE_DIFF_US,
+	METRIC_LOAD_US,
 	METRIC_SIGHUP,
 	METRIC_SIGXCPU,
 	METRIC_SIGXFSZ,
@@ -45,8 +49,9 @@ struct metrics_source {
 	void *ctx;
 };
 
-/* Counts from the first moment; lines have to be asked for by metrics_open(). */
-int metrics_create(struct metrics **ret);
+/* Counts from the first moment; lines have to be asked for by metrics_open(). id: the
+ * machine's, for lines that are to tell it; it stays the caller's. */
+int metrics_create(const char *id, struct metrics **ret);
 void metrics_destroy(struct metrics *m); /* accepts NULL; writes nothing */
 
 void metrics_set(struct metrics *m, enum metric which, uint64_t value);

@@ -23,7 +23,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <jansson.h>
 
 #include "tests/integration/api_client.h"
 #include "tests/integration/fixture.h"
@@ -242,55 +241,6 @@ static void test_life(void **state)
 	session_send(s, "q");
 	expect_end(s, 0);
 	assert_int_not_equal(access("v.sock", F_OK), 0);
-}
-
-/* The n-th line of the metrics, from 0; the caller frees it. */
-static json_t *metrics_line(unsigned n)
-{
-	FILE *f = fopen("metrics", "re");
-	char text[16384] = "";
-	json_t *o;
-
-	assert_non_null(f);
-	for (unsigned i = 0; i <= n; i++)
-		assert_non_null(fgets(text, sizeof(text), f));
-	fclose(f);
-	o = json_loads(text, 0, NULL);
-	assert_non_null(o);
-	return o;
-}
-
-static void expect_metric(unsigned n, const char *group, const char *name, json_int_t least)
-{
-	json_t *o = metrics_line(n), *value = json_object_get(json_object_get(o, group), name);
-
-	if (!json_is_integer(value) || json_integer_value(value) < least)
-		fail_msg("line %u, %s.%s: wanted at least %lld", n, group, name, (long long)least);
-	json_decref(o);
-}
-
-/* A line at the start, one when it is asked for, one at the end. */
-static void test_metrics(void **state)
-{
-	struct session *s = start_wisp();
-
-	(void)state;
-	configure("serial-echo");
-	put("/metrics", "{\"metrics_path\": \"metrics\"}");
-	expect("PUT", "/metrics", "{\"metrics_path\": \"more\"}", 400, "Reinitialization");
-	put("/actions", START);
-	set_state("Paused");
-	put("/actions", "{\"action_type\": \"FlushMetrics\"}");
-	expect("GET", "/metrics", NULL, 200, "\nwisp_block_requests_total{device=\"disk\"} 0\n");
-	set_state("Resumed");
-	session_send(s, "q");
-	expect_end(s, 0);
-	expect_metric(0, "put_api_requests", "drive_count", 1);
-	expect_metric(0, "put_api_requests", "metrics_fails", 1);
-	expect_metric(0, "block_disk", "requests_count", 0);
-	expect_metric(1, "latencies_us", "pause_vm", 1);
-	expect_metric(1, "get_api_requests", "instance_info_count", 1);
-	expect_metric(2, "vcpu", "exit_io", 1);
 }
 
 static void expect_event(int fd, const char *name, const char *words)
@@ -648,7 +598,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_life),
-		cmocka_unit_test(test_metrics),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_thousand_connections),
 		cmocka_unit_test(test_cpu_template),

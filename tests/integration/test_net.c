@@ -23,6 +23,7 @@
 #include "tests/integration/api_client.h"
 #include "tests/integration/file_server.h"
 #include "tests/integration/fixture.h"
+#include "tests/integration/metrics_schema.h"
 #include "tests/integration/session.h"
 
 enum {
@@ -369,12 +370,15 @@ static void test_mmds(void **state)
 		.mem_mib = 256,
 		.disk = need_image("debian.ext4"),
 		.disk_read_only = true,
-		.extra = MMDS(""),
 	};
-	const char *socket = fixture_path("net.sock");
+	const char *socket = fixture_path("net.sock"), *lines = fixture_path("metrics");
+	char extra[1024];
 	struct session *s;
 
 	(void)state;
+	snprintf(extra, sizeof(extra), "%s, \"metrics\": {\"metrics_path\": \"%s\"}", MMDS(""),
+		 lines);
+	c.extra = extra;
 	make_tap("");
 	s = boot_with_service(&c, socket);
 
@@ -400,7 +404,9 @@ static void test_mmds(void **state)
 	     204);
 	in_guest(s, "[ $(get $S/latest/user-data) = new ] && [ $(code $S/large) = 404 ]");
 	call(socket, "PUT", "/mmds/config", "{\"network_interfaces\": [\"eth0\"]}", 400);
+	call(socket, "PUT", "/actions", "{\"action_type\": \"FlushMetrics\"}", 204);
 	end_guest(s);
+	assert_true(metrics_schema_check(lines) >= 3);
 }
 
 /* A stock kernel, two pairs of queues, tokens. */

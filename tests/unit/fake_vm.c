@@ -70,7 +70,7 @@ int vm_create(const struct vm_options *options, struct loop *loop, struct vm **r
 	vm->event = -1;
 	vm->state = VM_NOT_STARTED;
 	vm->machine = (struct machine_config)MACHINE_CONFIG_DEFAULT;
-	if (!options->metrics && metrics_create(&vm->own_metrics) < 0)
+	if (!options->metrics && metrics_create(vm->id, &vm->own_metrics) < 0)
 		abort();
 	vm->metrics = options->metrics ? options->metrics : vm->own_metrics;
 	vm->logger = (struct logger_config){ .level = LOGGER_LEVEL_DEFAULT };

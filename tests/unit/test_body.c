@@ -96,6 +96,43 @@ struct list {
 	char words[3][4];
 };
 
+struct map {
+	bool given;
+	char text[18];
+};
+
+/* An object of texts is kept as it would be written, up to the room that there is. */
+static void maps_are_kept(void **state)
+{
+	static const struct body_field field = { .name = "map",
+						 .type = BODY_MAP,
+						 PLACE(map, text) };
+	static const struct body_table table = { .size = sizeof(struct map),
+						 .fields = &field,
+						 .nfields = 1 };
+	static const struct {
+		const char *body, *kept;
+	} rows[] = {
+		{ "{\"map\": {}}", "{}" },
+		{ "{\"map\": {\"a\" : \"b\", \"c\":\"\"}}", "{\"a\":\"b\",\"c\":\"\"}" },
+		{ "{\"map\": {\"a\": \"123456789\"}}", "{\"a\":\"123456789\"}" },
+		{ "{\"map\": {\"a\": \"1234567890\"}}", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct map map = { 0 };
+		struct error err = { 0 };
+		int r = body_read_text(&table, rows[i].body, strlen(rows[i].body), 0, &map, &err);
+
+		assert_int_equal(r, rows[i].kept ? 1 : -ERANGE);
+		if (rows[i].kept)
+			assert_string_equal(map.text, rows[i].kept);
+		else
+			assert_string_equal(err.hint, "it has 18 bytes of JSON; at most 17");
+	}
+}
+
 /* The mark is a count, and stays one: of none, one and all. */
 static void strings_are_counted(void **state)
 {
@@ -269,6 +306,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_type_arrives),
 		cmocka_unit_test(strings_are_counted),
+		cmocka_unit_test(maps_are_kept),
 		cmocka_unit_test(absent_and_null_are_not_given),
 		cmocka_unit_test(faults_have_code_field_and_text),
 		cmocka_unit_test(long_values_are_cut_in_messages),

@@ -37,7 +37,7 @@ static int set_up(void **state)
 	snprintf(t->dir, sizeof(t->dir), "/tmp/wisp-metrics-XXXXXX");
 	assert_non_null(mkdtemp(t->dir));
 	snprintf(t->config.metrics_path, sizeof(t->config.metrics_path), "%s/lines", t->dir);
-	assert_int_equal(metrics_create(&t->metrics), 0);
+	assert_int_equal(metrics_create("vm-1", &t->metrics), 0);
 	assert_int_equal(loop_create(&t->loop), 0);
 	*state = t;
 	return 0;
@@ -134,6 +134,46 @@ static void test_first_line(void **state)
 	json_decref(o);
 }
 
+/* Who a line is of, when it is to say so, comes first. */
+static void test_labels(void **state)
+{
+	struct lines *t = *state;
+	char text[4096];
+	FILE *f;
+
+	t->config.has_emit_id = t->config.emit_id = t->config.has_properties = true;
+	strcpy(t->config.properties, "{\"owner\":\"ci\",\"api_server\":\"\"}");
+	metrics_set(t->metrics, METRIC_CREATE_FULL_US, 11);
+	metrics_set(t->metrics, METRIC_CREATE_DIFF_US, 12);
+	metrics_set(t->metrics, METRIC_LOAD_US, 13);
+	open_lines(t);
+	assert_int_equal(metrics_flush(t->metrics), 0);
+	assert_int_equal(metrics_flush(t->metrics), 0);
+	expect(t, 1, "latencies_us", "full_create_snapshot", 11);
+	expect(t, 1, "latencies_us", "diff_create_snapshot", 12);
+	expect(t, 1, "latencies_us", "load_snapshot", 13);
+	f = fopen(t->config.metrics_path, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	fclose(f);
+	assert_non_null(strstr(text, ",\"id\":\"vm-1\",\"properties\":{\"owner\":\"ci\","
+				     "\"api_server\":\"\"},\"get_api_requests\":{"));
+}
+
+static void test_no_labels(void **state)
+{
+	struct lines *t = *state;
+	json_t *o;
+
+	t->config.has_emit_id = true;
+	open_lines(t);
+	assert_int_equal(metrics_flush(t->metrics), 0);
+	o = line(t, 0);
+	assert_null(json_object_get(o, "id"));
+	assert_null(json_object_get(o, "properties"));
+	json_decref(o);
+}
+
 /* Counters tell what was added, the rest what is. A counter that began anew tells
  * what it has. */
 static void test_differences(void **state)
@@ -160,7 +200,7 @@ static void test_differences(void **state)
 static void test_open_once(void **state)
 {
 	struct lines *t = *state;
-	struct metrics_config bad = { "/nonexistent/lines" };
+	struct metrics_config bad = { .metrics_path = "/nonexistent/lines" };
 	struct error err = { 0 };
 
 	assert_null(metrics_config(t->metrics));
@@ -271,6 +311,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_first_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_labels, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_labels, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_differences, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_open_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_file, set_up, tear_down),
