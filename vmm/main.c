@@ -201,6 +201,11 @@ static int open_metrics(const struct options *o, struct program *p, struct error
 	return r;
 }
 
+static void on_violation(void *ctx)
+{
+	metrics_tell_violation(ctx);
+}
+
 static int prepare_filters(const struct options *o, struct program *p, struct error *err)
 {
 	int r = 0;
@@ -209,7 +214,7 @@ static int prepare_filters(const struct options *o, struct program *p, struct er
 		return 0;
 	if (o->seccomp_filter)
 		r = thread_filters_load(o->seccomp_filter, &p->own_filters, err);
-	return r < 0 ? r : thread_filters_prepare(err);
+	return r < 0 ? r : thread_filters_prepare(on_violation, p->metrics, err);
 }
 
 static const struct thread_filters *chosen_filters(const struct options *o, const struct program *p)

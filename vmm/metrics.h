@@ -11,7 +11,7 @@
  *    "put_api_requests": {"boot_source_count": 1, "boot_source_fails": 0, ...},
  *    "vcpu": {"exit_io": 120, ...}, "block": {...}, "block_root": {...}, ...}
  *
- * Main thread throughout.
+ * Main thread throughout, but for metrics_tell_violation().
  */
 #ifndef VMM_METRICS_H
 #define VMM_METRICS_H
@@ -38,6 +38,7 @@ enum metric {
 	METRIC_SIGHUP,
 	METRIC_SIGXCPU,
 	METRIC_SIGXFSZ,
+	METRIC_SECCOMP_FAULTS, /* 0, but for the line that tells of one */
 	METRICS,
 };
 
@@ -83,5 +84,9 @@ json_t *metrics_values(const struct metrics *m);
 /* A line. 0, also without a file; or a negative errno, and the counts are in the next
  * line. */
 int metrics_flush(struct metrics *m);
+
+/* A thread made a system call that it may not, and the process ends: a line that counts
+ * this and nothing else. For that thread, which may be any, from the signal's handler. */
+void metrics_tell_violation(const struct metrics *m);
 
 #endif

@@ -50,7 +50,7 @@ int main(int argc, char *argv[])
 		return WORKED;
 	}
 	log_setup(&log);
-	if (n >= attempts_count || thread_filters_prepare(NULL) < 0 ||
+	if (n >= attempts_count || thread_filters_prepare(NULL, NULL, NULL) < 0 ||
 	    (role < THREAD_ROLES && thread_filter_install(thread_filters_builtin(), role) < 0))
 		return BROKEN;
 	r = attempts[n].run();

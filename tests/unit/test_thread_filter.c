@@ -191,7 +191,7 @@ static void child(enum thread_role role, const struct call *c, int log_fd)
 	const struct log_config log = { .id = "test", .level = LOG_ERROR, .fd = log_fd };
 
 	log_setup(&log);
-	if (thread_filters_prepare(NULL) < 0 ||
+	if (thread_filters_prepare(NULL, NULL, NULL) < 0 ||
 	    thread_filter_install(thread_filters_builtin(), role) < 0)
 		_exit(NO_FILTER);
 	syscall(c->number, c->arg[0], c->arg[1], c->arg[2], c->arg[3], c->arg[4], c->arg[5]);

@@ -23,24 +23,18 @@
 #include <unistd.h>
 
 #include "vmm/base/fd.h"
+#include "vmm/base/filter_file.h"
 #include "vmm/base/log.h"
 #include "vmm/base/thread_filter.h"
 #include "vmm/base/thread_filter_tables.h"
 
-#define FILE_MAGIC "WISPBPF1"
+enum { HEAD_WORDS = sizeof(struct filter_file_program) / sizeof(struct sock_filter) };
 
-enum {
-	FILE_MAX_BYTES = 1 << 20,
-	FILE_NAME_BYTES = 12, /* of a role, padded with NUL */
-};
-
-/* One program in a filter file, before its instructions. Native byte order. */
-struct file_program {
-	char name[FILE_NAME_BYTES];
-	uint32_t len;
-};
-
-enum { HEAD_WORDS = sizeof(struct file_program) / sizeof(struct sock_filter) };
+/* A signal's handler finds nothing but what is static. */
+static struct {
+	void (*tell)(void *ctx);
+	void *ctx;
+} on_end;
 
 static const char *const role_names[THREAD_ROLES] = {
 	[THREAD_MAIN] = "main",
@@ -92,10 +86,12 @@ static void on_violation(int sig, siginfo_t *info, void *context)
 	log_error("the filter of this thread does not allow system call %d, %s(%#lx, %#lx, %#lx)",
 		  info->si_syscall, call_name(info->si_syscall), argument[0], argument[1],
 		  argument[2]);
+	if (on_end.tell)
+		on_end.tell(on_end.ctx);
 	_exit(THREAD_FILTER_EXIT_STATUS);
 }
 
-int thread_filters_prepare(struct error *err)
+int thread_filters_prepare(void (*tell)(void *ctx), void *ctx, struct error *err)
 {
 	struct sigaction action = { .sa_sigaction = on_violation, .sa_flags = SA_SIGINFO };
 	time_t now = 0;
@@ -103,6 +99,8 @@ int thread_filters_prepare(struct error *err)
 
 	/* The first use of a date makes glibc read its time zone's file: not on a vCPU. */
 	gmtime_r(&now, &tm);
+	on_end.tell = tell;
+	on_end.ctx = ctx;
 	sigfillset(&action.sa_mask);
 	if (sigaction(SIGSYS, &action, NULL) < 0)
 		return error_errno(err, NULL, NULL, "cannot handle SIGSYS");
@@ -170,7 +168,7 @@ static int open_file(const char *path, size_t *bytes, struct error *err)
 		return r;
 	}
 	*bytes = (size_t)st.st_size;
-	if (S_ISREG(st.st_mode) && *bytes <= FILE_MAX_BYTES &&
+	if (S_ISREG(st.st_mode) && *bytes <= FILTER_FILE_MAX_BYTES &&
 	    *bytes % sizeof(struct sock_filter) == 0)
 		return fd;
 	fd_close(fd);
@@ -178,7 +176,7 @@ static int open_file(const char *path, size_t *bytes, struct error *err)
 }
 
 /* One program for the thread that it names, "main" for both kinds of main thread. */
-static bool take_program(struct loaded *l, const struct file_program *head,
+static bool take_program(struct loaded *l, const struct filter_file_program *head,
 			 const struct sock_filter *code)
 {
 	static const struct {
@@ -206,10 +204,10 @@ static const char *parse(struct loaded *l)
 {
 	size_t at = 1;
 
-	if (l->count < at || memcmp(l->word, FILE_MAGIC, sizeof(l->word[0])) != 0)
+	if (l->count < at || memcmp(l->word, FILTER_FILE_MAGIC, sizeof(l->word[0])) != 0)
 		return "has another format";
 	while (at < l->count) {
-		struct file_program head;
+		struct filter_file_program head;
 
 		if (l->count - at < HEAD_WORDS)
 			return "is cut off";

@@ -41,8 +41,10 @@ const struct thread_filters *thread_filters_builtin(void);
 int thread_filters_load(const char *path, struct thread_filters **ret, struct error *err);
 void thread_filters_free(struct thread_filters *filters);
 
-/* Main thread, once, before any filter: violations are reported from here on. */
-int thread_filters_prepare(struct error *err);
+/* Main thread, once, before any filter: violations are reported from here on. tell: called
+ * with ctx in the thread that is at fault, after the log, just before the process ends; it
+ * runs in a signal handler and under the filter. NULL: nobody else wants to know. */
+int thread_filters_prepare(void (*tell)(void *ctx), void *ctx, struct error *err);
 
 /* Confines the calling thread for good; it can never gain privileges again, either.
  * 0, or a negative errno. filters NULL: nothing, 0. */
