@@ -17,9 +17,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/seccomp/program.h"
 #include "vmm/seccomp/roles.h"
 
-enum { CALLS_MAX = 512, PROGRAM_MAX = 4096 /* BPF_MAXINSNS */ };
+enum { CALLS_MAX = 512 };
 
 static const char *const symbols[THREAD_ROLES] = {
 	[THREAD_MAIN] = "THREAD_MAIN",
@@ -72,35 +73,19 @@ static int set_up(scmp_filter_ctx filter, enum thread_role role)
 	return r;
 }
 
-static void print_code(FILE *out, const struct role *role, const struct sock_filter *code,
-		       size_t count)
+static int print_code(scmp_filter_ctx filter, const struct role *role, FILE *out)
 {
+	struct program p;
+	int r = program_export(filter, &p);
+
+	if (r < 0)
+		return r;
 	fprintf(out, "static const struct sock_filter code_%s[] = {\n", symbols[role->role]);
-	for (size_t i = 0; i < count; i++)
-		fprintf(out, "\t{ 0x%x, %u, %u, 0x%x },\n", code[i].code, code[i].jt, code[i].jf,
-			code[i].k);
+	for (size_t i = 0; i < p.count; i++)
+		fprintf(out, "\t{ 0x%x, %u, %u, 0x%x },\n", p.code[i].code, p.code[i].jt,
+			p.code[i].jf, p.code[i].k);
 	fprintf(out, "};\n\n");
-}
-
-/* libseccomp exports to a descriptor only. */
-static int export_code(scmp_filter_ctx filter, const struct role *role, FILE *out)
-{
-	struct sock_filter code[PROGRAM_MAX];
-	FILE *f = tmpfile();
-	size_t count;
-	int r;
-
-	if (!f)
-		return -errno;
-	r = seccomp_export_bpf(filter, fileno(f));
-	rewind(f);
-	count = fread(code, sizeof(code[0]), PROGRAM_MAX, f);
-	if (r == 0 && (count == 0 || fgetc(f) != EOF))
-		r = -E2BIG;
-	fclose(f);
-	if (r == 0)
-		print_code(out, role, code, count);
-	return r;
+	return 0;
 }
 
 static int compile_role(const struct role *role, FILE *out)
@@ -111,7 +96,7 @@ static int compile_role(const struct role *role, FILE *out)
 	for (unsigned i = 0; i < ROLE_LISTS && r == 0; i++)
 		r = add_list(filter, &role->lists[i]);
 	if (r == 0)
-		r = export_code(filter, role, out);
+		r = print_code(filter, role, out);
 	seccomp_release(filter);
 	return r;
 }
