@@ -1,21 +1,15 @@
 /* machine.c - the machine, built from its parts.
  *
- * The order is the design. Every part that KVM must know is created in the one
- * sequence that never waits for another processor:
- *
- *   the VM, every memslot, the irqchip, the vCPUs, ioeventfds and irqfds, and
- *   last the threads.
- *
- * Registering an ioeventfd or an in-kernel irqchip starts an SRCU grace period
- * that the next memslot would have to sit out (7 to 20 ms), and the table of
- * descriptors cannot grow without an RCU wait once there are threads: so the
- * memslots come first and the table is grown while there is one thread.
+ * What depends on no guest comes first (frame.c, which has the reasons for the order):
+ * the VM, every memslot, the irqchip, the vCPUs. Then memory that devices bring, which
+ * takes memslots, and behind the last memslot ioeventfds and irqfds. A machine that is
+ * loaded may find its frame made long before, with the vCPUs' threads waiting; otherwise
+ * these are started last.
  *
  * Ownership: the machine owns all of it and takes it apart in reverse order; a
  * half-built machine is taken apart by the same function.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,24 +21,15 @@
 #include "vmm/arch/arch.h"
 #include "vmm/base/fd.h"
 #include "vmm/console.h"
+#include "vmm/frame.h"
 #include "vmm/machine.h"
 #include "vmm/placement.h"
 #include "vmm/snapshot/memory_file.h"
 
-enum {
-	MIB = 1024 * 1024,
-	DESCRIPTOR_TABLE = 1024, /* descriptors that fit without growing the table */
-};
-
 struct machine {
-	struct kvm kvm;
-	struct gmem *mem;
+	struct frame *frame;
 	struct placement placement;
-	struct bus *pio, *mmio;
 	struct arch_platform *platform;
-	struct arch_cpus *cpus;
-	struct vcpus *vcpus;
-	unsigned vcpu_count;
 	struct console *console;
 	struct gsi_table *gsi;
 	struct pci_bus *pci; /* NULL: virtio-mmio */
@@ -58,38 +43,22 @@ struct machine {
 	enum thread_role role;
 	struct stop_sink ended;
 	struct gone_sink gone;
-	int stop_fd; /* signalled by the vCPU that first asked to stop */
 	struct loop_source *stop_source;
-	bool stopping; /* set once, by that vCPU */
-	enum stop_reason stop_reason;
-	int stop_value;
 };
 
-/* On a vCPU's thread. The first request counts; all vCPUs leave the guest. */
-static void on_guest_stop(void *ctx, enum stop_reason reason, int value)
-{
-	struct machine *m = ctx;
-
-	if (__atomic_exchange_n(&m->stopping, true, __ATOMIC_ACQ_REL))
-		return;
-	m->stop_reason = reason;
-	m->stop_value = value;
-	vcpus_request_pause(m->vcpus);
-	fd_event_signal(m->stop_fd);
-}
-
-/* The same on the main thread, by the eventfd that orders the two. */
+/* A vCPU has asked to stop; on the main thread, by the eventfd that orders the two. */
 static void on_stop_event(void *ctx, uint32_t events)
 {
 	struct machine *m = ctx;
+	struct frame *f = m->frame;
 
 	(void)events;
-	if (!fd_event_drain(m->stop_fd))
+	if (!fd_event_drain(f->stop_fd))
 		return;
-	vcpus_pause(m->vcpus);
+	vcpus_pause(f->vcpus);
 	/* The guest's last words come before ours. */
 	console_flush(m->console);
-	stop_request(&m->ended, m->stop_reason, m->stop_value);
+	stop_request(&m->ended, f->stop_reason, f->stop_value);
 }
 
 /* Whether another process must be able to map guest memory. */
@@ -102,31 +71,12 @@ static bool memory_is_shared(const struct machine *m)
 	return false;
 }
 
-static int create_memory(struct machine *m, const struct machine_config *c, struct error *err)
-{
-	static const struct {
-		enum gmem_backing own, shared;
-	} backings[] = {
-		[HUGE_PAGES_NONE] = { GMEM_ANON, GMEM_MEMFD },
-		[HUGE_PAGES_TRANSPARENT] = { GMEM_TRANSPARENT, GMEM_MEMFD_TRANSPARENT },
-		[HUGE_PAGES_2M] = { GMEM_HUGE_2M, GMEM_HUGE_2M },
-	};
-	struct gmem_config config = {
-		.size_bytes = c->mem_size_mib * MIB,
-		.backing = memory_is_shared(m) ? backings[c->huge_pages].shared
-					       : backings[c->huge_pages].own,
-	};
-
-	arch_mmio_gap(&config.gap_start, &config.gap_end);
-	return gmem_create(&config, &m->mem, err);
-}
-
 /* Devices that bring memory. */
 static int place_windows(struct machine *m, struct error *err)
 {
 	int r = 0;
 
-	placement_init(&m->placement, &m->kvm, m->mem);
+	placement_init(&m->placement, &m->frame->kvm, m->frame->mem);
 	for (unsigned n = 0; n < m->device_count && r == 0; n++) {
 		struct virtio_dev *d = m->device[n];
 
@@ -136,25 +86,20 @@ static int place_windows(struct machine *m, struct error *err)
 	return r;
 }
 
-static int create_vm(struct machine *m, const struct machine_spec *spec, struct error *err)
+static int create_frame(struct machine *m, const struct machine_spec *spec, struct error *err)
 {
-	int r = kvm_open(&m->kvm, err);
+	const struct frame_config config = {
+		.machine = spec->config,
+		.shared_memory = memory_is_shared(m),
+		.cpu_template = spec->saved ? NULL : spec->cpu_template,
+		.timeline = spec->timeline,
+		.filters = spec->filters,
+	};
+	int r = m->frame ? 0 : frame_create(&config, &m->frame, err);
 
-	if (r == 0)
-		r = kvm_create_vm(&m->kvm, err);
-	if (r == 0)
-		r = arch_vm_init(&m->kvm, err);
-	if (r == 0)
-		r = create_memory(m, spec->config, err);
 	if (r == 0 && spec->saved)
-		r = memory_file_load(spec->saved->memory_fd, m->mem, err);
-	if (r == 0)
-		r = kvm_set_memory(&m->kvm, m->mem, err);
-	if (r == 0)
-		r = place_windows(m, err);
-	if (r == 0)
-		r = arch_irqchip_init(&m->kvm, err);
-	return r;
+		r = memory_file_load(spec->saved->memory_fd, m->frame->mem, err);
+	return r < 0 ? r : place_windows(m, err);
 }
 
 static int create_pci(struct machine *m)
@@ -165,20 +110,17 @@ static int create_pci(struct machine *m)
 	arch_pci(&place);
 	r = pci_bus_create(place.window, &m->pci);
 	if (r == 0)
-		r = bus_add(m->mmio, place.ecam, PCI_ECAM_LEN, &pci_ecam_bus_ops, m->pci);
+		r = bus_add(m->frame->mmio, place.ecam, PCI_ECAM_LEN, &pci_ecam_bus_ops, m->pci);
 	if (r == 0)
-		r = bus_add(m->mmio, place.window, PCI_WINDOW_LEN, &pci_window_bus_ops, m->pci);
+		r = bus_add(m->frame->mmio, place.window, PCI_WINDOW_LEN, &pci_window_bus_ops,
+			    m->pci);
 	return r;
 }
 
 static int create_buses(struct machine *m, bool pci)
 {
-	int r = bus_create(&m->pio);
+	int r = gsi_table_create(&m->frame->kvm, &m->gsi);
 
-	if (r == 0)
-		r = bus_create(&m->mmio);
-	if (r == 0)
-		r = gsi_table_create(&m->kvm, &m->gsi);
 	if (r == 0 && pci)
 		r = create_pci(m);
 	return r;
@@ -187,9 +129,9 @@ static int create_buses(struct machine *m, bool pci)
 static int create_platform(struct machine *m, const struct machine_spec *spec, struct error *err)
 {
 	struct arch_platform_config config = {
-		.kvm = &m->kvm,
-		.mem = m->mem,
-		.stop = { on_guest_stop, m },
+		.kvm = &m->frame->kvm,
+		.mem = m->frame->mem,
+		.stop = frame_stop_sink(m->frame),
 		.timeline = spec->timeline,
 		.virtio_devices = spec->pci ? 0 : spec->device_count,
 		.boot_timer = spec->boot_timer,
@@ -201,8 +143,8 @@ static int create_platform(struct machine *m, const struct machine_spec *spec, s
 		return error_set(err, r, NULL, NULL, "cannot create the machine's buses");
 	config.gsi = m->gsi;
 	config.pci = m->pci;
-	config.pio = m->pio;
-	config.mmio = m->mmio;
+	config.pio = m->frame->pio;
+	config.mmio = m->frame->mmio;
 	r = arch_platform_create(&config, &m->platform, err);
 	if (r < 0)
 		return r;
@@ -212,34 +154,13 @@ static int create_platform(struct machine *m, const struct machine_spec *spec, s
 	return 0;
 }
 
-static int create_vcpus(struct machine *m, const struct machine_spec *spec, struct error *err)
-{
-	struct vcpus_config config = {
-		.kvm = &m->kvm,
-		.count = (unsigned)spec->config->vcpu_count,
-		.pio = m->pio,
-		.mmio = m->mmio,
-		.stop = { on_guest_stop, m },
-		.timeline = m->timeline,
-		.filters = m->filters,
-	};
-	struct arch_cpu_config model = {
-		.vcpus = config.count,
-		.smt = spec->config->smt,
-		.template = spec->cpu_template,
-	};
-	int r = spec->saved ? 0 : arch_cpus_create(&m->kvm, &model, &m->cpus, err);
-
-	return r < 0 ? r : vcpus_create(&config, &m->vcpus, err);
-}
-
 static int init_vcpus(struct machine *m, const struct arch_boot *boot, unsigned count,
 		      struct error *err)
 {
 	int r = 0;
 
 	for (unsigned i = 0; i < count && r == 0; i++)
-		r = arch_vcpu_init(m->cpus, vcpus_fd(m->vcpus, i), i, boot, err);
+		r = arch_vcpu_init(m->frame->cpus, vcpus_fd(m->frame->vcpus, i), i, boot, err);
 	return r;
 }
 
@@ -256,9 +177,9 @@ static int add_next_device(struct machine *m, const struct machine_saved *saved,
 static int add_devices(struct machine *m, const struct machine_saved *saved, struct error *err)
 {
 	const struct devices_config config = {
-		.kvm = &m->kvm,
-		.mem = m->mem,
-		.mmio = m->mmio,
+		.kvm = &m->frame->kvm,
+		.mem = m->frame->mem,
+		.mmio = m->frame->mmio,
 		.loop = m->loop,
 		.gsi = m->gsi,
 		.pci = m->pci,
@@ -293,7 +214,7 @@ static int load_kernel(struct machine *m, const struct machine_spec *spec, struc
 {
 	struct cmdline line = *spec->cmdline;
 	struct arch_boot_config config = {
-		.mem = m->mem,
+		.mem = m->frame->mem,
 		.kernel_fd = spec->kernel_fd,
 		.initrd_fd = spec->initrd_fd,
 		.kernel_path = spec->kernel_path,
@@ -320,39 +241,31 @@ static int connect(struct machine *m, struct error *err)
 		r = devices_connect(m->devices, err);
 	if (r < 0)
 		return r;
-	m->stop_fd = fd_event();
-	r = m->stop_fd < 0
-		    ? m->stop_fd
-		    : loop_add(m->loop, m->stop_fd, EPOLLIN, on_stop_event, m, &m->stop_source);
+	r = loop_add(m->loop, m->frame->stop_fd, EPOLLIN, on_stop_event, m, &m->stop_source);
 	if (r < 0)
 		return error_set(err, r, NULL, NULL, "cannot watch for the guest's end");
 	return 0;
 }
 
-/* Best effort: a limit below it only means that the table may grow later. */
-static void grow_descriptor_table(const struct machine *m)
-{
-	fd_close(fcntl(m->stop_fd, F_DUPFD_CLOEXEC, DESCRIPTOR_TABLE - 1));
-}
-
 /* From here on to load_state(): saved and loaded alike (vmm/snapshot/state.h). */
-static int vcpus_state(struct machine *m, struct state *s, struct error *err)
+static int vcpus_state(struct frame *f, struct state *s, struct error *err)
 {
 	int r = 0;
 
-	for (unsigned i = 0; i < m->vcpu_count && r == 0; i++)
-		r = arch_vcpu_state(&m->kvm, vcpus_fd(m->vcpus, i), i, s, err);
+	for (unsigned i = 0; i < f->vcpu_count && r == 0; i++)
+		r = arch_vcpu_state(&f->kvm, f->cpus, vcpus_fd(f->vcpus, i), i, s, err);
 	return r;
 }
 
 static int parts_state(struct machine *m, bool catch_up, struct state *s, struct error *err)
 {
-	int r = arch_cpu_model_state(&m->kvm, vcpus_fd(m->vcpus, 0), s, err);
+	struct frame *f = m->frame;
+	int r = arch_cpu_model_state(f->cpus, vcpus_fd(f->vcpus, 0), s, err);
 
 	if (r == 0)
-		r = vcpus_state(m, s, err);
+		r = vcpus_state(f, s, err);
 	if (r == 0)
-		r = arch_clock_state(&m->kvm, catch_up, s, err);
+		r = arch_clock_state(&f->kvm, catch_up, s, err);
 	if (r < 0)
 		return r;
 	arch_platform_state(m->platform, s);
@@ -370,8 +283,8 @@ static int tell_guest(struct machine *m, struct error *err)
 	int r = arch_platform_renew(m->platform);
 
 	devices_wake(m->devices);
-	for (unsigned i = 0; i < m->vcpu_count; i++)
-		arch_vcpu_forgive(vcpus_fd(m->vcpus, i));
+	for (unsigned i = 0; i < m->frame->vcpu_count; i++)
+		arch_vcpu_forgive(vcpus_fd(m->frame->vcpus, i));
 	return r < 0 ? error_set(err, r, NULL, NULL, "cannot give the guest a new generation ID")
 		     : 0;
 }
@@ -393,14 +306,12 @@ static int load_state(struct machine *m, const struct machine_spec *spec, struct
 static int build(struct machine *m, const struct machine_spec *spec, struct error *err)
 {
 	struct arch_boot boot = { 0 };
-	int r = create_vm(m, spec, err);
+	int r = create_frame(m, spec, err);
 
 	if (r == 0 && !spec->saved)
 		r = load_kernel(m, spec, &boot, err);
 	if (r == 0)
 		r = create_platform(m, spec, err);
-	if (r == 0)
-		r = create_vcpus(m, spec, err);
 	if (r == 0 && !spec->saved)
 		r = init_vcpus(m, &boot, (unsigned)spec->config->vcpu_count, err);
 	if (r == 0)
@@ -425,16 +336,16 @@ int machine_create(const struct machine_spec *spec, struct machine **ret, struct
 
 	if (!m) {
 		destroy_devices(spec->devices, spec->device_count);
+		frame_destroy(spec->frame);
 		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	}
-	m->kvm.fd = m->kvm.vm_fd = m->stop_fd = -1;
+	m->frame = spec->frame;
 	m->loop = spec->loop;
 	m->timeline = spec->timeline;
 	m->filters = spec->filters;
 	m->role = spec->role;
 	m->ended = spec->ended;
 	m->gone = spec->gone;
-	m->vcpu_count = (unsigned)spec->config->vcpu_count;
 	m->device_count = spec->device_count;
 	for (unsigned i = 0; i < spec->device_count; i++)
 		m->device[i] = spec->devices[i];
@@ -443,7 +354,6 @@ int machine_create(const struct machine_spec *spec, struct machine **ret, struct
 		machine_destroy(m);
 		return r;
 	}
-	grow_descriptor_table(m);
 	timeline_mark(m->timeline, TIMELINE_KVM_READY);
 	*ret = m;
 	return 0;
@@ -460,12 +370,12 @@ static int confine(const struct machine *m, struct error *err)
 
 int machine_start(struct machine *m, struct error *err)
 {
-	int r = vcpus_start(m->vcpus, err);
+	int r = frame_start(m->frame, err);
 
 	if (r == 0)
 		r = confine(m, err);
 	if (r == 0)
-		r = vcpus_release(m->vcpus, err);
+		r = vcpus_release(m->frame->vcpus, err);
 	return r;
 }
 
@@ -473,26 +383,22 @@ void machine_destroy(struct machine *m)
 {
 	if (!m)
 		return;
-	vcpus_destroy(m->vcpus);
+	if (m->frame)
+		frame_stop(m->frame);
 	loop_source_remove(m->stop_source);
-	fd_close(m->stop_fd);
 	devices_destroy(m->devices);
 	destroy_devices(&m->device[m->added], m->device_count - m->added);
-	arch_cpus_destroy(m->cpus);
 	console_destroy(m->console);
 	arch_platform_destroy(m->platform);
 	pci_bus_destroy(m->pci);
 	gsi_table_destroy(m->gsi);
-	bus_destroy(m->mmio);
-	bus_destroy(m->pio);
-	kvm_close(&m->kvm);
-	gmem_destroy(m->mem);
+	frame_destroy(m->frame);
 	free(m);
 }
 
 void machine_pause(struct machine *m)
 {
-	vcpus_pause(m->vcpus);
+	vcpus_pause(m->frame->vcpus);
 	devices_pause(m->devices);
 }
 
@@ -500,10 +406,10 @@ void machine_resume(struct machine *m)
 {
 	/* The guest asked to stop before the pause: what follows is on its way to the
 	 * main thread, and the vCPUs must not run on behind a reset. */
-	if (__atomic_load_n(&m->stopping, __ATOMIC_ACQUIRE))
+	if (__atomic_load_n(&m->frame->stopping, __ATOMIC_ACQUIRE))
 		return;
 	devices_resume(m->devices);
-	vcpus_resume(m->vcpus);
+	vcpus_resume(m->frame->vcpus);
 }
 
 /* A device that brings memory. The window outlives the device, and goes when the device
@@ -557,10 +463,10 @@ int machine_power_button(struct machine *m)
 
 void machine_exits(const struct machine *m, uint64_t counts[VCPU_EXIT_KINDS])
 {
-	vcpus_exits(m->vcpus, counts);
+	vcpus_exits(m->frame->vcpus, counts);
 }
 
 const struct gmem *machine_memory(const struct machine *m)
 {
-	return m->mem;
+	return m->frame->mem;
 }

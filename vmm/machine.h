@@ -18,6 +18,7 @@
 #include "vmm/timeline.h"
 #include "vmm/vcpu.h"
 
+struct frame; /* frame.h */
 struct machine;
 
 /* What a machine goes on from, in place of a kernel's start. */
@@ -28,8 +29,8 @@ struct machine_saved {
 	unsigned place[VM_MAX_DEVICES]; /* of each device of the specification */
 };
 
-/* What to build. Nothing in it is owned except the devices, which belong to the
- * machine from the call on, also when it fails. */
+/* What to build. Nothing in it is owned except the devices and the frame, which belong
+ * to the machine from the call on, also when it fails. */
 struct machine_spec {
 	const struct machine_config *config;
 	const struct cpu_template *cpu_template; /* NULL: none */
@@ -37,6 +38,7 @@ struct machine_spec {
 	int kernel_fd, initrd_fd;		 /* initrd_fd -1: none */
 	const struct cmdline *cmdline;		 /* the machine adds its devices to a copy */
 	const struct machine_saved *saved;	 /* NULL: boot the kernel */
+	struct frame *frame;			 /* that fits; NULL: make one */
 	struct virtio_dev **devices;
 	unsigned device_count;
 	bool pci; /* where the devices sit; false: virtio-mmio */

@@ -138,19 +138,24 @@ int arch_cpus_create(const struct kvm *kvm, const struct arch_cpu_config *config
 		     struct arch_cpus **ret, struct error *err);
 void arch_cpus_destroy(struct arch_cpus *cpus); /* accepts NULL */
 
-/* Gives vCPU i its identity and its state at power-on; the first one is left at
- * the kernel's entry, the others wait to be started by it. */
+/* Gives vCPU i its CPUID. */
+int arch_vcpu_identify(struct arch_cpus *cpus, int vcpu_fd, unsigned i, struct error *err);
+
+/* The same and its state at power-on; the first one is left at the kernel's entry, the
+ * others wait to be started by it. */
 int arch_vcpu_init(struct arch_cpus *cpus, int vcpu_fd, unsigned i, const struct arch_boot *boot,
 		   struct error *err);
 
 /* Saves or loads what vCPU i is in the middle of, CPUID included. Saving: the vCPU is
- * paused. Loading: in place of arch_vcpu_init(). *err names what KVM refuses. */
-int arch_vcpu_state(const struct kvm *kvm, int vcpu_fd, unsigned i, struct state *s,
-		    struct error *err);
+ * paused. Loading: in place of arch_vcpu_init(), and sooner done behind
+ * arch_vcpu_identify(). *err names what KVM refuses. */
+int arch_vcpu_state(const struct kvm *kvm, const struct arch_cpus *cpus, int vcpu_fd, unsigned i,
+		    struct state *s, struct error *err);
 
 /* The same of what the guest expects of all its processors: loading compares that with
  * the host's, and *err names what is missing here. vcpu_fd: any one's. */
-int arch_cpu_model_state(const struct kvm *kvm, int vcpu_fd, struct state *s, struct error *err);
+int arch_cpu_model_state(const struct arch_cpus *cpus, int vcpu_fd, struct state *s,
+			 struct error *err);
 
 /* The same of the machine's clock. Loading: after the vCPUs. catch_up: the time that has
  * passed since the state was saved has passed for the guest, too. */

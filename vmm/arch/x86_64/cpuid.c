@@ -14,8 +14,10 @@
 enum {
 	LEAF_FEATURES = 0x1,
 	LEAF_CACHES = 0x4,
+	LEAF_EXTENDED = 0x7,
 	LEAF_PERFMON = 0xa,
 	LEAF_TOPOLOGY = 0xb,
+	LEAF_XSAVE = 0xd,
 	LEAF_TOPOLOGY_V2 = 0x1f,
 };
 #define LEAF_AMD_LAST	    0x80000000u
@@ -284,4 +286,43 @@ void cpuid_identify(struct cpuid_table *t, const struct cpuid_topology *topology
 			break;
 		}
 	}
+}
+
+/* Bits of a register that follow the guest's own: CR4, IA32_APIC_BASE, XCR0 and
+ * IA32_MISC_ENABLE. */
+static uint32_t changing_bits(const struct kvm_cpuid_entry2 *e, enum cpuid_register reg)
+{
+	static const struct cpuid_mask changing[] = {
+		{ LEAF_FEATURES, 0, CPUID_ECX, .clear = BIT(27) | BIT(3) }, /* OSXSAVE, MONITOR */
+		{ LEAF_FEATURES, 0, CPUID_EDX, .clear = BIT(9) },	    /* APIC */
+		{ LEAF_EXTENDED, 0, CPUID_ECX, .clear = BIT(4) },	    /* OSPKE */
+		{ LEAF_XSAVE, 0, CPUID_EBX, .clear = ~0u },
+		{ LEAF_XSAVE, 1, CPUID_EBX, .clear = ~0u },
+	};
+
+	for (size_t i = 0; i < sizeof(changing) / sizeof(changing[0]); i++) {
+		if (e->function == changing[i].leaf && e->index == changing[i].subleaf &&
+		    reg == changing[i].reg)
+			return changing[i].clear;
+	}
+	return 0;
+}
+
+static bool same_entry(const struct kvm_cpuid_entry2 *a, const struct kvm_cpuid_entry2 *b)
+{
+	return a->function == b->function && a->index == b->index && a->flags == b->flags &&
+	       a->eax == b->eax && ((a->ebx ^ b->ebx) & ~changing_bits(a, CPUID_EBX)) == 0 &&
+	       ((a->ecx ^ b->ecx) & ~changing_bits(a, CPUID_ECX)) == 0 &&
+	       ((a->edx ^ b->edx) & ~changing_bits(a, CPUID_EDX)) == 0;
+}
+
+bool cpuid_same(const struct cpuid_table *a, const struct cpuid_table *b)
+{
+	if (a->head.nent != b->head.nent)
+		return false;
+	for (uint32_t i = 0; i < a->head.nent; i++) {
+		if (!same_entry(&a->entry[i], &b->entry[i]))
+			return false;
+	}
+	return true;
 }

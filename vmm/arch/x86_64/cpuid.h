@@ -52,4 +52,8 @@ int cpuid_apply(struct cpuid_table *t, const struct cpuid_mask *mask);
 /* Makes *t that of the vCPU with this APIC id. */
 void cpuid_identify(struct cpuid_table *t, const struct cpuid_topology *topology, uint32_t apic_id);
 
+/* Whether both tell a guest the same, in the same order: but for what KVM changes by
+ * itself when a guest sets its control registers. */
+bool cpuid_same(const struct cpuid_table *a, const struct cpuid_table *b);
+
 #endif

@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 
 #include "vmm/arch/x86_64/cpuid.h"
+#include "vmm/arch/x86_64/cpus.h"
 #include "vmm/arch/x86_64/named_template.h"
 #include "vmm/arch/x86_64/state.h"
 #include "vmm/arch/x86_64/template.h"
@@ -28,8 +29,10 @@ void arch_make_template(enum cpu_template_name name, struct cpu_template *ret)
 
 struct arch_cpus {
 	struct cpuid_topology topology;
-	struct cpuid_table cpuid; /* as all vCPUs share it */
+	struct cpuid_table supported; /* as KVM tells it */
+	struct cpuid_table cpuid;     /* as all vCPUs share it */
 	const struct cpu_template *template;
+	unsigned identified; /* vCPUs that have theirs, from the first on */
 };
 
 int arch_cpus_create(const struct kvm *kvm, const struct arch_cpu_config *config,
@@ -46,11 +49,13 @@ int arch_cpus_create(const struct kvm *kvm, const struct arch_cpu_config *config
 		.threads_per_core = config->smt && config->vcpus > 1 ? 2 : 1,
 	};
 	cpus->template = config->template;
+	cpus->identified = 0;
 	r = cpus->template ? template_check(cpus->template, kvm, err) : 0;
 	if (r == 0)
-		r = cpuid_supported(kvm, &cpus->cpuid, err);
+		r = cpuid_supported(kvm, &cpus->supported, err);
 	if (r < 0)
 		goto fail;
+	cpus->cpuid = cpus->supported;
 	r = cpuid_describe(&cpus->cpuid, &cpus->topology, deadline);
 	if (r < 0) {
 		error_set(err, r, NULL, NULL, "KVM reports too many CPUID leaves");
@@ -72,17 +77,47 @@ void arch_cpus_destroy(struct arch_cpus *cpus)
 	free(cpus);
 }
 
-/* CPUID comes before everything else: KVM checks MSRs and control registers
- * against it. APIC ids are the indices of the vCPUs. */
-int arch_vcpu_init(struct arch_cpus *cpus, int vcpu_fd, unsigned i, const struct arch_boot *boot,
-		   struct error *err)
+const struct cpuid_table *cpus_supported(const struct arch_cpus *cpus)
 {
-	int r;
+	return &cpus->supported;
+}
 
+bool cpus_has_identity(const struct arch_cpus *cpus, unsigned i, const struct cpuid_table *t)
+{
+	struct cpuid_table *own;
+	bool same;
+
+	if (i >= cpus->identified)
+		return false;
+	own = malloc(sizeof(*own));
+	if (!own)
+		return false;
+	*own = cpus->cpuid;
+	cpuid_identify(own, &cpus->topology, i);
+	same = cpuid_same(own, t);
+	free(own);
+	return same;
+}
+
+/* APIC ids are the indices of the vCPUs. */
+int arch_vcpu_identify(struct arch_cpus *cpus, int vcpu_fd, unsigned i, struct error *err)
+{
 	cpuid_identify(&cpus->cpuid, &cpus->topology, i);
 	if (ioctl(vcpu_fd, KVM_SET_CPUID2, &cpus->cpuid) < 0)
 		return error_errno(err, NULL, NULL, "KVM_SET_CPUID2 failed for vCPU %u", i);
-	r = state_set_msrs(vcpu_fd, err);
+	cpus->identified = i + 1;
+	return 0;
+}
+
+/* CPUID comes before everything else: KVM checks MSRs and control registers
+ * against it. */
+int arch_vcpu_init(struct arch_cpus *cpus, int vcpu_fd, unsigned i, const struct arch_boot *boot,
+		   struct error *err)
+{
+	int r = arch_vcpu_identify(cpus, vcpu_fd, i, err);
+
+	if (r == 0)
+		r = state_set_msrs(vcpu_fd, err);
 	if (r == 0 && cpus->template)
 		r = template_apply_msrs(cpus->template, vcpu_fd, err);
 	if (r == 0)

@@ -9,6 +9,7 @@
 
 #include "vmm/arch/arch.h"
 #include "vmm/arch/x86_64/cpuid.h"
+#include "vmm/arch/x86_64/cpus.h"
 
 /* Registers of CPUID in which each bit is a feature that a guest may be using. */
 static const struct feature_word {
@@ -101,20 +102,6 @@ static int guest_model(int vcpu_fd, const struct cpu_model *host, struct cpu_mod
 	return r;
 }
 
-static int host_model(const struct kvm *kvm, struct cpu_model *ret, struct error *err)
-{
-	struct cpuid_table *t = calloc(1, sizeof(*t));
-	int r;
-
-	if (!t)
-		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
-	r = cpuid_supported(kvm, t, err);
-	if (r == 0)
-		describe(t, ret);
-	free(t);
-	return r;
-}
-
 static int compare(const struct cpu_model *guest, const struct cpu_model *host, struct error *err)
 {
 	static const char hint[] = "load it where the processor is like the first host's, or boot "
@@ -138,12 +125,14 @@ static int compare(const struct cpu_model *guest, const struct cpu_model *host, 
 	return 0;
 }
 
-int arch_cpu_model_state(const struct kvm *kvm, int vcpu_fd, struct state *s, struct error *err)
+int arch_cpu_model_state(const struct arch_cpus *cpus, int vcpu_fd, struct state *s,
+			 struct error *err)
 {
-	struct cpu_model host = { 0 }, guest = { 0 };
-	int r = host_model(kvm, &host, err);
+	struct cpu_model host, guest = { 0 };
+	int r = 0;
 
-	if (r == 0 && !state_loading(s))
+	describe(cpus_supported(cpus), &host);
+	if (!state_loading(s))
 		r = guest_model(vcpu_fd, &host, &guest, err);
 	if (r < 0)
 		return r;

@@ -19,6 +19,7 @@
 
 #include "vmm/arch/arch.h"
 #include "vmm/arch/x86_64/cpuid.h"
+#include "vmm/arch/x86_64/cpus.h"
 
 enum {
 	MAX_MSRS = 512,	 /* of one vCPU */
@@ -271,15 +272,19 @@ static int set_parts(int vcpu_fd, const struct vcpu_image *v, unsigned first, un
 	return 0;
 }
 
-static int set_vcpu(const struct kvm *kvm, int vcpu_fd, struct vcpu_image *v, struct error *err)
+static int set_cpuid(int vcpu_fd, const struct vcpu_image *v, struct error *err)
 {
-	int r;
-
 	if (ioctl(vcpu_fd, KVM_SET_CPUID2, &v->cpuid) < 0)
 		return error_errno(err, NULL,
 				   "load it where the processor is like the first host's",
 				   "KVM_SET_CPUID2 failed");
-	r = set_tsc_khz(vcpu_fd, v->tsc_khz, err);
+	return 0;
+}
+
+static int set_vcpu(const struct kvm *kvm, int vcpu_fd, struct vcpu_image *v, struct error *err)
+{
+	int r = set_tsc_khz(vcpu_fd, v->tsc_khz, err);
+
 	if (r == 0)
 		r = set_xsave(kvm, vcpu_fd, v, err);
 	if (r == 0)
@@ -335,8 +340,8 @@ static void vcpu_fields(struct state *s, unsigned index, struct vcpu_image *v)
 	state_end(s);
 }
 
-int arch_vcpu_state(const struct kvm *kvm, int vcpu_fd, unsigned i, struct state *s,
-		    struct error *err)
+int arch_vcpu_state(const struct kvm *kvm, const struct arch_cpus *cpus, int vcpu_fd, unsigned i,
+		    struct state *s, struct error *err)
 {
 	struct vcpu_image *v = calloc(1, sizeof(*v));
 	int r = 0;
@@ -349,6 +354,8 @@ int arch_vcpu_state(const struct kvm *kvm, int vcpu_fd, unsigned i, struct state
 		vcpu_fields(s, i, v);
 		r = state_error(s, err);
 	}
+	if (r == 0 && state_loading(s) && !cpus_has_identity(cpus, i, &v->cpuid))
+		r = set_cpuid(vcpu_fd, v, err);
 	if (r == 0 && state_loading(s))
 		r = set_vcpu(kvm, vcpu_fd, v, err);
 	free(v);
