@@ -65,7 +65,7 @@ static int read_all(int fd, char **ret, size_t *ret_len)
 static int load_text(const char *path, const char *field, char **ret, size_t *len,
 		     struct error *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = fd_open(path, O_RDONLY, 0);
 
 	if (fd < 0)
 		return error_errno(err, field, "give the path of a readable file", "Cannot open");

@@ -19,7 +19,8 @@ static const char introduction[] =
 	"[firecracker.md](firecracker.md)\nsays what differs from Firecracker.\n\n"
 	"HTTP/1.1 on a Unix socket. A request that succeeds is answered with 200 and a body, or "
 	"with 204; any\nother with 400 and `{\"fault_message\": \"...\"}`, and has changed nothing. "
-	"Fields that are not listed are\nrefused. `{id}`: letters, digits and underscores.\n";
+	"Fields that are not listed are\nrefused. `{id}`: letters, digits and underscores. A path or "
+	"tap may be `fd:N`, an open descriptor (wisp(1),\nDescriptors instead of paths).\n";
 
 static const char *when(unsigned states)
 {

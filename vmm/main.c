@@ -66,6 +66,7 @@ struct program {
 	struct metrics *metrics;
 	struct thread_filters *own_filters; /* of --seccomp-filter */
 	int report_fd, signal_fd;
+	struct activation activation;
 	struct loop *loop;
 	struct vm *vm;
 	struct http_server *server; /* NULL: no API */
@@ -178,7 +179,7 @@ static int open_report(const struct options *o, struct program *p, struct error 
 {
 	if (!o->report)
 		return 0;
-	p->report_fd = open(o->report, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	p->report_fd = fd_open(o->report, O_WRONLY | O_CREAT | O_TRUNC, 0644);
 	if (p->report_fd < 0)
 		return error_errno(err, "report", "give a writable file",
 				   "The report %s cannot be written", o->report);
@@ -265,10 +266,10 @@ static int serve_api(const struct options *o, struct program *p, struct error *e
 		.handler = routes_handle,
 		.ctx = p->vm,
 	};
-	int r = activation_check_fd((int)o->ready_fd, err);
+	int r = activation_open(&p->activation, (int)o->ready_fd, err);
 
 	if (r == 0 && !o->no_api) {
-		http.inherited_fd = r = activation_take_socket(err);
+		http.inherited_fd = r = activation_take_socket(o->api_sock, err);
 		if (r >= 0)
 			r = http_listen(&http, p->loop, &p->server, err);
 	}
@@ -321,6 +322,7 @@ static void program_close(struct program *p)
 	loop_destroy(p->loop);
 	fd_close(p->signal_fd);
 	fd_close(p->report_fd);
+	activation_close(&p->activation);
 	thread_filters_free(p->own_filters);
 	logger_destroy(p->logger);
 }
@@ -357,13 +359,14 @@ static int run(const struct options *o)
 	struct program p = {
 		.report_fd = -1,
 		.signal_fd = -1,
+		.activation = { .notify_fd = -1 },
 		.events = { on_event, &p },
 	};
 	struct error err = { 0 };
 	int status = program_start(o, &p, &err);
 
 	if (status == EXIT_OK) {
-		activation_ready((int)o->ready_fd);
+		activation_ready(&p.activation);
 		status = run_loop(&p, &err);
 	}
 	if (err.code)

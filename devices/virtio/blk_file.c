@@ -123,7 +123,7 @@ static int go_direct(struct blk_file *f, const char *path, struct error *err)
  * or io_uring would answer EAGAIN where it ought to wait. */
 static int open_blocking(const char *path, int access)
 {
-	int fd = open(path, access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd = fd_open(path, access | O_NONBLOCK | O_NOCTTY, 0);
 
 	if (fd >= 0)
 		fcntl(fd, F_SETFL, 0);

@@ -228,7 +228,7 @@ static int connect_to(const char *path)
 
 int net_passt_connect(const char *path, struct net_backend **ret, struct error *err)
 {
-	int fd = connect_to(path);
+	int fd = fd_is_named(path) ? fd_take_socket(path) : connect_to(path);
 	int r = fd < 0 ? fd : net_passt_adopt(fd, ret);
 
 	if (r == 0)

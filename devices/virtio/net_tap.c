@@ -13,7 +13,7 @@
  * traffic. So its name is claimed by an abstract socket, whose names live in the same
  * network namespace as the tap's.
  *
- * System calls: openat, ioctl (TUNSETIFF, TUNSETVNETHDRSZ, TUNSETOFFLOAD, TUNSETQUEUE),
+ * System calls: openat, ioctl (TUNSETIFF, TUNGETIFF, TUNSETVNETHDRSZ, TUNSETOFFLOAD, TUNSETQUEUE),
  * readv, writev, socket, bind.
  */
 #include <errno.h>
@@ -265,6 +265,22 @@ static int claim_name(struct net_tap *t)
 	return 0;
 }
 
+/* Somebody with more rights has attached it; one queue, whichever kind of tap. */
+static int use_named(struct net_tap *t)
+{
+	const short want = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+	struct ifreq ifr = { 0 };
+	int flags;
+
+	t->base.fd[0] = fd_open(t->name, O_RDWR, 0);
+	if (t->base.fd[0] < 0)
+		return -errno;
+	if (ioctl(t->base.fd[0], TUNGETIFF, &ifr) < 0 || (ifr.ifr_flags & want) != want)
+		return -EBADFD;
+	flags = fcntl(t->base.fd[0], F_GETFL);
+	return flags < 0 || fcntl(t->base.fd[0], F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
 /* The kernel tells a tap of the other kind by EINVAL. */
 static int open_first(struct net_tap *t)
 {
@@ -299,6 +315,8 @@ static int open_error(const char *name, int r, struct error *err)
 		hint = "as root: ip tuntap add NAME mode tap user USER, with USER who runs wisp";
 	if (r == -EBUSY)
 		hint = "another process has this tap: end it, or give each machine a tap";
+	if (r == -EBADF || r == -EBADFD)
+		hint = "pass a tap that is attached with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR";
 	if (r == -ENOENT || r == -ENODEV)
 		hint = "load the kernel's tun module: modprobe tun";
 	return error_set(err, r, "host_dev_name", hint,
@@ -314,10 +332,11 @@ static bool name_valid(const char *name)
 
 int net_tap_open(const char *name, struct net_backend **ret, struct error *err)
 {
+	bool is_open = fd_is_named(name);
 	struct net_tap *t;
 	int r;
 
-	if (!name_valid(name))
+	if (!is_open && !name_valid(name))
 		return error_set(err, -EINVAL, "host_dev_name",
 				 "give 1 to 15 characters, none of them / % : or blank",
 				 "Could not create the network device: Open tap device failed: "
@@ -326,8 +345,8 @@ int net_tap_open(const char *name, struct net_backend **ret, struct error *err)
 	t = tap_new();
 	if (!t)
 		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
-	strcpy(t->name, name);
-	r = open_first(t);
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	r = is_open ? use_named(t) : open_first(t);
 	if (r == 0)
 		r = set_up(t);
 	if (r < 0) {

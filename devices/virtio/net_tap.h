@@ -7,7 +7,9 @@
 
 /* Attaches to the tap of this name, which is created if there is none and the caller
  * may do that (CAP_NET_ADMIN). One that was made with multi_queue has a queue for each
- * vCPU. 0 and *ret; or a negative errno and *err: -EBUSY when somebody else has it.
+ * vCPU. Or duplicates the descriptor "fd:N" of a tap that is attached with a virtio header;
+ * it has that one queue. 0 and *ret; or a negative errno and *err: -EBUSY when somebody
+ * else has it.
  * Main thread. */
 int net_tap_open(const char *name, struct net_backend **ret, struct error *err);
 

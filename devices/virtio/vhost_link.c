@@ -14,7 +14,7 @@ void vhost_link_init(struct vhost_link *l)
 	*l = (struct vhost_link){ .fd = -1, .inbox = { .fd = -1 } };
 }
 
-int vhost_link_open(struct vhost_link *l, const char *path)
+static int connect_to(struct vhost_link *l, const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	size_t len = strlen(path);
@@ -33,6 +33,14 @@ int vhost_link_open(struct vhost_link *l, const char *path)
 		return r;
 	}
 	return 0;
+}
+
+int vhost_link_open(struct vhost_link *l, const char *path)
+{
+	if (!fd_is_named(path))
+		return connect_to(l, path);
+	l->fd = fd_take_socket(path);
+	return l->fd < 0 ? l->fd : 0;
 }
 
 void vhost_link_close(struct vhost_link *l)

@@ -35,8 +35,8 @@ struct vhost_call {
 /* A link that is not open. */
 void vhost_link_init(struct vhost_link *l);
 
-/* Connects to whoever listens at path. 0, or a negative errno: -EAGAIN when the
- * listener has no room. */
+/* Connects to whoever listens at path, or takes over the connected socket that "fd:N"
+ * names, once. 0, or a negative errno: -EAGAIN when the listener has no room. */
 int vhost_link_open(struct vhost_link *l, const char *path);
 
 /* Idempotent. */

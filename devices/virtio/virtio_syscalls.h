@@ -36,6 +36,7 @@ static const struct syscall_rule virtio_syscalls[] = {
 
 	/* net_tap.c */
 	ALLOW_IF(ioctl, IS(1, TUNSETIFF)),
+	ALLOW_IF(ioctl, IS(1, TUNGETIFF)),
 	ALLOW_IF(ioctl, IS(1, TUNSETOFFLOAD)),
 	ALLOW_IF(ioctl, IS(1, TUNSETQUEUE)),
 	ALLOW_IF(ioctl, IS(1, TUNSETVNETHDRSZ)),

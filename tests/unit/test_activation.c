@@ -76,6 +76,7 @@ struct how {
 	const char *count; /* LISTEN_FDS */
 	bool other_pid;	   /* LISTEN_PID is another's */
 	bool no_ready_fd;  /* READY_FD is closed */
+	const char *api;   /* --api-sock; NULL: a path of its own */
 };
 
 /* Whatever number was before, inherited perhaps. */
@@ -102,8 +103,8 @@ static pid_t start(const struct dir *d, const struct how *how)
 	setenv("NOTIFY_SOCKET", d->notify.sun_path, 1);
 	become(how->no_ready_fd ? -1 : d->ready[1], READY_FD);
 	become(how->fd, SOCKET_FD);
-	execl(WISP_UNDER_TEST, "wisp", "--api-sock", d->own.sun_path, "--ready-fd", "9",
-	      (char *)NULL);
+	execl(WISP_UNDER_TEST, "wisp", "--api-sock", how->api ? how->api : d->own.sun_path,
+	      "--ready-fd", "9", (char *)NULL);
 	_exit(127);
 }
 
@@ -155,6 +156,19 @@ static void test_inherited_socket(void **state)
 	assert_int_equal(access(d->api.sun_path, F_OK), 0);
 }
 
+/* By its number, without a variable. */
+static void test_named_socket(void **state)
+{
+	struct dir *d = *state;
+	pid_t pid = start(d, &(struct how){ .fd = d->listening, .count = "0", .api = "fd:3" });
+
+	expect_told(d);
+	expect_served(&d->api);
+	assert_int_equal(kill(pid, SIGTERM), 0);
+	assert_int_equal(wait_for(pid), 128 + SIGTERM);
+	assert_int_equal(access(d->api.sun_path, F_OK), 0);
+}
+
 /* What was meant for another process is left alone. */
 static void test_other_process(void **state)
 {
@@ -177,6 +191,10 @@ static void test_refused(void **state)
 		{ .fd = d->ready[0], .count = "1" },
 		{ .fd = -1, .count = "1" },
 		{ .fd = d->listening, .count = "1", .no_ready_fd = true },
+		{ .fd = -1, .count = "0", .api = "fd:3" },
+		{ .fd = d->ready[0], .count = "0", .api = "fd:3" },
+		{ .fd = d->notified, .count = "0", .api = "fd:3" },
+		{ .fd = d->listening, .count = "0", .api = "fd:03" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -188,6 +206,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_inherited_socket, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_named_socket, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_other_process, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
 	};

@@ -326,6 +326,40 @@ static void test_tap_offloads(void **state)
 	net_backend_destroy(b);
 }
 
+/* A tap that somebody else has attached; without the virtio header it is none for us. */
+static void test_tap_by_descriptor(void **state)
+{
+	static const struct {
+		short flags;
+		int result;
+	} rows[] = { { IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, 0 },
+		     { IFF_TAP | IFF_NO_PI, -EBADFD },
+		     { IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, -EBADFD } };
+
+	(void)state;
+	if (!own_network())
+		skip();
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ifreq ifr = { .ifr_flags = rows[i].flags };
+		int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+		struct net_backend *b = NULL;
+		struct error err = { 0 };
+
+		assert_int_equal(dup2(fd, 100), 100);
+		close(fd);
+		snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "wgiven%u", i);
+		assert_int_equal(ioctl(100, TUNSETIFF, &ifr), 0);
+		assert_int_equal(net_tap_open("fd:100", &b, &err), rows[i].result);
+		if (b) {
+			assert_int_equal(b->ops->start(b, b->offloads), 0);
+			b->ops->open_pairs(b, 3);
+			assert_int_equal(b->pairs, 1);
+		}
+		net_backend_destroy(b);
+		close(100);
+	}
+}
+
 static void test_tap_names(void **state)
 {
 	static const char *const names[] = { "", "a/b", "tap%d", "a b", "0123456789abcdef" };
@@ -381,6 +415,7 @@ int main(void)
 		ONE(test_impossible_lengths),
 		ONE(test_passt_ends),
 		cmocka_unit_test(test_nobody_listens),
+		cmocka_unit_test(test_tap_by_descriptor),
 		cmocka_unit_test(test_tap_names),
 		cmocka_unit_test(test_macs),
 		cmocka_unit_test(test_tap_kinds),

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -71,6 +72,7 @@ static const struct call calls[] = {
 	CALL(ioctl, RESTART, 999, KVM_CREATE_VM),
 	CALL(ioctl, RESTART, 999, KVM_CREATE_VCPU),
 	CALL(ioctl, MAINS | VCPU, 999, KVM_IRQFD),
+	CALL(ioctl, MAINS, 999, TUNGETIFF),
 	CALL(ioctl, NONE, 999, TIOCSTI),
 	CALL(ioctl, NONE, 999, 0),
 	CALL(fdatasync, MAINS | WORKER, 999),

@@ -42,41 +42,47 @@ static int set_cloexec(int fd)
 	return flags < 0 ? -errno : fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
 }
 
-int activation_take_socket(struct error *err)
+static int check_listening(int fd, const char *field, struct error *err)
+{
+	if (set_cloexec(fd) == 0 && socket_option(fd, SO_DOMAIN) == AF_UNIX &&
+	    socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 1)
+		return fd;
+	return error_set(err, -ENOTSOCK, field, "pass a Unix stream socket that listens",
+			 "Descriptor %d is no listening Unix socket", fd);
+}
+
+static int take_named(const char *path, struct error *err)
+{
+	int fd = fd_take_socket(path);
+
+	return fd < 0 ? error_set(err, fd, "api-sock", "pass a Unix stream socket that listens",
+				  "%s is no socket that this process was started with", path)
+		      : check_listening(fd, "api-sock", err);
+}
+
+int activation_take_socket(const char *path, struct error *err)
 {
 	long pid = number_of("LISTEN_PID"), count = number_of("LISTEN_FDS");
 
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
+	if (fd_is_named(path))
+		return take_named(path, err);
 	if (pid != getpid() || count <= 0)
 		return 0;
 	if (count > 1)
 		return error_set(err, -EINVAL, "LISTEN_FDS", "pass one socket",
 				 "LISTEN_FDS is %ld; one socket can be served", count);
-	if (set_cloexec(FIRST_FD) < 0 || socket_option(FIRST_FD, SO_DOMAIN) != AF_UNIX ||
-	    socket_option(FIRST_FD, SO_TYPE) != SOCK_STREAM ||
-	    socket_option(FIRST_FD, SO_ACCEPTCONN) != 1)
-		return error_set(err, -ENOTSOCK, "LISTEN_FDS",
-				 "pass a Unix stream socket that listens",
-				 "Descriptor %d is no listening Unix socket", FIRST_FD);
-	return FIRST_FD;
+	return check_listening(FIRST_FD, "LISTEN_FDS", err);
 }
 
-int activation_check_fd(int ready_fd, struct error *err)
-{
-	if (ready_fd == 0 || set_cloexec(ready_fd) == 0)
-		return 0;
-	return error_set(err, -EBADF, "ready-fd", "pass the number of an open descriptor",
-			 "Descriptor %d is not open", ready_fd);
-}
-
-/* "@name" is a socket in the abstract namespace. 0 or a negative errno. */
-static int notify(const char *path, const char *text)
+/* "@name" is a socket in the abstract namespace. A descriptor or a negative errno. */
+static int connect_to(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	size_t len = strlen(path);
-	int fd, r = 0;
+	int fd, r;
 
 	if (len >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
@@ -84,25 +90,52 @@ static int notify(const char *path, const char *text)
 	if (path[0] == '@')
 		address.sun_path[0] = '\0';
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 ||
-	    sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&address,
-		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
-		r = -errno;
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&address,
+			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) == 0)
+		return fd < 0 ? -errno : fd;
+	r = -errno;
 	fd_close(fd);
 	return r;
 }
 
-void activation_ready(int ready_fd)
+/* Whoever waits may be gone: that is no reason not to start. */
+static int open_notify(void)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
-	int r = path && path[0] ? notify(path, "READY=1\n") : 0;
+	int fd = path && path[0] ? connect_to(path) : -ENOENT;
 
+	if (path && path[0] && fd < 0)
+		log_warn("NOTIFY_SOCKET cannot be told: %s", strerror(-fd));
 	unsetenv("NOTIFY_SOCKET");
-	if (r < 0)
-		log_warn("NOTIFY_SOCKET was not told: %s", strerror(-r));
-	if (ready_fd == 0)
-		return;
-	if (write(ready_fd, "\n", 1) < 0)
+	return fd;
+}
+
+int activation_open(struct activation *a, int ready_fd, struct error *err)
+{
+	*a = (struct activation){ .notify_fd = -1 };
+	if (ready_fd != 0 && set_cloexec(ready_fd) < 0)
+		return error_set(err, -EBADF, "ready-fd", "pass the number of an open descriptor",
+				 "Descriptor %d is not open", ready_fd);
+	a->ready_fd = ready_fd;
+	a->notify_fd = open_notify();
+	return 0;
+}
+
+void activation_ready(struct activation *a)
+{
+	static const char ready[] = "READY=1\n";
+
+	if (a->notify_fd >= 0 && send(a->notify_fd, ready, strlen(ready), MSG_NOSIGNAL) < 0)
+		log_warn("NOTIFY_SOCKET was not told: %s", strerror(errno));
+	if (a->ready_fd > 0 && write(a->ready_fd, "\n", 1) < 0)
 		log_warn("--ready-fd was not told: %s", strerror(errno));
-	fd_close(ready_fd);
+	activation_close(a);
+}
+
+void activation_close(struct activation *a)
+{
+	fd_close(a->notify_fd);
+	if (a->ready_fd > 0)
+		fd_close(a->ready_fd);
+	*a = (struct activation){ .notify_fd = -1 };
 }

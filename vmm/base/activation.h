@@ -7,16 +7,27 @@
 
 #include "vmm/base/error.h"
 
-/* Takes the listening socket out of the environment (LISTEN_PID, LISTEN_FDS), once; it
- * becomes O_CLOEXEC. Its descriptor, which the caller then owns; 0: there is none for
- * this process; or a negative errno and *err. */
-int activation_take_socket(struct error *err);
+/* Takes the listening socket that path names as "fd:N", or else the one in the environment
+ * (LISTEN_PID, LISTEN_FDS), once; it becomes O_CLOEXEC. Its descriptor, which the caller
+ * then owns; 0: there is none for this process; or a negative errno and *err. */
+int activation_take_socket(const char *path, struct error *err);
 
-/* ready_fd becomes O_CLOEXEC: 0, or -EBADF and *err. 0, for none, is fine. */
-int activation_check_fd(int ready_fd, struct error *err);
+/* Who is to be told. */
+struct activation {
+	int ready_fd;  /* 0: nobody */
+	int notify_fd; /* connected to NOTIFY_SOCKET; negative: nobody */
+};
 
-/* READY=1 to NOTIFY_SOCKET, if there is one, and a newline to ready_fd, which is closed;
- * 0: none. Whoever waits may be gone: that is logged, and no error. */
-void activation_ready(int ready_fd);
+/* Before the process gives up the right to connect to others. ready_fd becomes O_CLOEXEC;
+ * 0, for none, is fine. 0, or -EBADF and *err. A NOTIFY_SOCKET at which nobody listens is
+ * logged, and no error. */
+int activation_open(struct activation *a, int ready_fd, struct error *err);
+
+/* READY=1 to NOTIFY_SOCKET, if there is one, and a newline to ready_fd; both are closed.
+ * Whoever waits may be gone: that is logged, and no error. */
+void activation_ready(struct activation *a);
+
+/* Idempotent. */
+void activation_close(struct activation *a);
 
 #endif

@@ -171,7 +171,7 @@ static int read_state(int fd, const char *field, struct state **ret, struct erro
 int snapshot_read_state(const char *path, const char *field, struct state **ret, struct error *err)
 {
 	/* O_NONBLOCK: a FIFO must not hang us before fstat() refuses it. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r;
+	int fd = fd_open(path, O_RDONLY | O_NONBLOCK, 0), r;
 
 	if (fd < 0)
 		return error_errno(err, field, "give the path of a file that wisp may read",
