@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "vmm/arch/arch.h"
+#include "vmm/base/landlock.h"
 #include "vmm/host_check.h"
 #include "vmm/host_findings.h"
 
@@ -33,6 +34,18 @@ static const char *kvm_flavour(void)
 	return "unknown";
 }
 
+/* There may be no file that tells. */
+static void print_landlock(FILE *out)
+{
+	int abi = landlock_abi();
+
+	if (abi < 0)
+		fprintf(out, "landlock: missing -> put landlock first in lsm= at boot, on a kernel "
+			     "with CONFIG_SECURITY_LANDLOCK\n");
+	else
+		fprintf(out, "landlock: version %d\n", abi);
+}
+
 enum host_check host_check_print(FILE *out)
 {
 	struct error err = { 0 };
@@ -40,6 +53,7 @@ enum host_check host_check_print(FILE *out)
 	uint64_t speed;
 
 	host_findings_print(out, "");
+	print_landlock(out);
 	if (arch_probe_speed(&speed, &err) < 0) {
 		fprintf(out, "kvm: %s\n", error_line(&err, line, sizeof(line)));
 		return HOST_NO_KVM;

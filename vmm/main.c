@@ -1,7 +1,7 @@
 /* main.c - wisp: one microVM, from the command line to the exit status.
  *
  * In order: signals blocked (before any thread exists, so that every thread
- * inherits the mask), options, log, report file, filters, loop, machine, API socket,
+ * inherits the mask), options, log, report file, filters, Landlock, loop, machine, API socket,
  * configuration file and start, signalfd, loop. A signal that arrives earlier stays
  * pending until the signalfd is read. With --config-file and --no-api the way to
  * the first guest instruction is only the log's setup, an epoll and the file: it
@@ -30,6 +30,7 @@
 #include "vmm/base/activation.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/landlock.h"
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
 #include "vmm/base/thread_filter.h"
@@ -65,6 +66,7 @@ struct program {
 	struct logger *logger;
 	struct metrics *metrics;
 	struct thread_filters *own_filters; /* of --seccomp-filter */
+	struct landlock *landlock;	    /* NULL: files are not confined */
 	int report_fd, signal_fd;
 	struct activation activation;
 	struct loop *loop;
@@ -225,6 +227,59 @@ static const struct thread_filters *chosen_filters(const struct options *o, cons
 	return p->own_filters ? p->own_filters : thread_filters_builtin();
 }
 
+/* Nobody can ask for another file, or it was said which ones. */
+static bool wants_landlock(const struct options *o)
+{
+	if (o->landlock != LANDLOCK_AUTO)
+		return o->landlock == LANDLOCK_ON;
+	return o->no_api || o->allow_path_count > 0;
+}
+
+static int no_landlock(const struct options *o, int r, struct error *err)
+{
+	static const char hint[] = "a kernel with CONFIG_SECURITY_LANDLOCK, and landlock among "
+				   "the names of lsm= at boot";
+
+	if (o->landlock == LANDLOCK_ON || o->allow_path_count > 0)
+		return error_set(err, r, "landlock", hint,
+				 "The files cannot be confined, Landlock cannot be had: %s",
+				 strerror(-r));
+	log_warn("the files are not confined, Landlock cannot be had: %s (%s)", strerror(-r), hint);
+	return 0;
+}
+
+/* What this file and its like open after the start; not where it is missing, as in a jail. */
+static int allow_own_files(const struct options *o, struct landlock *l)
+{
+	int r = o->report ? landlock_allow(l, "/proc/self/smaps", LANDLOCK_READ) : 0;
+
+	if (!o->no_api && (r == 0 || r == -ENOENT))
+		r = landlock_allow(l, "/proc/self/pagemap", LANDLOCK_READ);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* The rest of the rules come with the configuration. */
+static int prepare_landlock(const struct options *o, struct program *p, struct error *err)
+{
+	int r = wants_landlock(o) ? landlock_create(&p->landlock) : 0;
+
+	if (r < 0)
+		return no_landlock(o, r, err);
+	if (!p->landlock)
+		return 0;
+	for (unsigned i = 0; i < o->allow_path_count; i++) {
+		r = landlock_allow(p->landlock, o->allow_path[i], LANDLOCK_ALL);
+		if (r < 0)
+			return error_set(
+				err, r, "allow-path", "give a file or folder that is there",
+				"%s cannot be allowed: %s", o->allow_path[i], strerror(-r));
+	}
+	r = allow_own_files(o, p->landlock);
+	return r < 0 ? error_set(err, r, "landlock", NULL, "/proc/self cannot be allowed: %s",
+				 strerror(-r))
+		     : 0;
+}
+
 static int create_machine(const struct options *o, struct program *p, struct error *err)
 {
 	const struct vm_options vm_options = {
@@ -240,6 +295,7 @@ static int create_machine(const struct options *o, struct program *p, struct err
 		.metrics = p->metrics,
 		.events = o->no_api ? NULL : &p->events,
 		.filters = chosen_filters(o, p),
+		.landlock = p->landlock,
 	};
 	int r = loop_create(&p->loop);
 
@@ -258,6 +314,16 @@ static void tell_startup(const struct options *o, struct program *p)
 		    clock_cpu_us() - o->start_time_cpu_us + o->parent_cpu_time_us);
 }
 
+/* Of the socket, at the end. */
+static int allow_removal(struct landlock *l, const char *api_sock, struct error *err)
+{
+	int r = landlock_allow_folder_of(l, api_sock, LANDLOCK_REMOVE);
+
+	return r < 0 ? error_set(err, r, "api-sock", NULL, "The folder of %s cannot be allowed: %s",
+				 api_sock, strerror(-r))
+		     : 0;
+}
+
 static int serve_api(const struct options *o, struct program *p, struct error *err)
 {
 	struct http_config http = {
@@ -272,6 +338,8 @@ static int serve_api(const struct options *o, struct program *p, struct error *e
 		http.inherited_fd = r = activation_take_socket(o->api_sock, err);
 		if (r >= 0)
 			r = http_listen(&http, p->loop, &p->server, err);
+		if (r == 0 && p->landlock && !http.inherited_fd)
+			r = allow_removal(p->landlock, o->api_sock, err);
 	}
 	if (r == 0)
 		tell_startup(o, p);
@@ -300,10 +368,15 @@ static int program_start(const struct options *o, struct program *p, struct erro
 		int (*run)(const struct options *o, struct program *p, struct error *err);
 		int exit_status; /* when it fails */
 	} steps[] = {
-		{ open_log, EXIT_GENERIC },	  { open_report, EXIT_GENERIC },
-		{ open_metrics, EXIT_GENERIC },	  { prepare_filters, EXIT_GENERIC },
-		{ create_machine, EXIT_GENERIC }, { load_metadata, EXIT_BAD_CONFIGURATION },
-		{ serve_api, EXIT_GENERIC },	  { start_configured, EXIT_BAD_CONFIGURATION },
+		{ open_log, EXIT_GENERIC },
+		{ open_report, EXIT_GENERIC },
+		{ open_metrics, EXIT_GENERIC },
+		{ prepare_filters, EXIT_GENERIC },
+		{ prepare_landlock, EXIT_GENERIC },
+		{ create_machine, EXIT_GENERIC },
+		{ load_metadata, EXIT_BAD_CONFIGURATION },
+		{ serve_api, EXIT_GENERIC },
+		{ start_configured, EXIT_BAD_CONFIGURATION },
 	};
 
 	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
@@ -323,6 +396,7 @@ static void program_close(struct program *p)
 	fd_close(p->signal_fd);
 	fd_close(p->report_fd);
 	activation_close(&p->activation);
+	landlock_destroy(p->landlock);
 	thread_filters_free(p->own_filters);
 	logger_destroy(p->logger);
 }

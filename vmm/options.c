@@ -21,6 +21,7 @@ enum option_kind {
 	OPTION_NUMBER, /* uint64_t, decimal, or hexadecimal after 0x */
 	OPTION_CHOICE, /* uint32_t, the index in names */
 	OPTION_LEVEL,  /* as OPTION_STRING: a level of the log */
+	OPTION_ALLOW,  /* a path more in allow_path; may be repeated */
 };
 
 struct option_def {
@@ -39,6 +40,13 @@ struct option_def {
 static const char *const on_reboot_names[] = {
 	[ON_REBOOT_EXIT] = "exit",
 	[ON_REBOOT_RESTART] = "restart",
+	NULL,
+};
+
+static const char *const landlock_names[] = {
+	[LANDLOCK_AUTO] = "auto",
+	[LANDLOCK_ON] = "on",
+	[LANDLOCK_OFF] = "off",
 	NULL,
 };
 
@@ -85,6 +93,11 @@ static const struct option_def defs[] = {
 	  .help = "Confine the threads by the filters of this file rather than the built-in ones." },
 	{ "show-seccomp", OPTION_FLAG, TO(show_seccomp),
 	  .help = "Print what the built-in filters allow each thread, and exit." },
+	{ "landlock", OPTION_CHOICE, TO(landlock), .value_name = "auto|on|off",
+	  .names = landlock_names, .fallback = "auto",
+	  .help = "Open no file after the start that was not named; auto: with --no-api." },
+	{ "allow-path", OPTION_ALLOW, .value_name = "PATH",
+	  .help = "... but this one and what is below it. May be repeated." },
 	{ "on-reboot", OPTION_CHOICE, TO(on_reboot), .value_name = "exit|restart",
 	  .names = on_reboot_names, .fallback = "exit",
 	  .help = "When the guest resets: end, or boot it again." },
@@ -179,6 +192,17 @@ static int set_level(const struct option_def *d, const char *value, const char *
 	return 0;
 }
 
+static int add_path(const struct option_def *d, const char *value, struct options *o,
+		    struct error *err)
+{
+	if (o->allow_path_count == ALLOW_PATHS_MAX)
+		return error_set(err, -EINVAL, d->name, "allow a folder above some of them",
+				 "The argument '%s' was provided more than %d times", d->name,
+				 ALLOW_PATHS_MAX);
+	o->allow_path[o->allow_path_count++] = value;
+	return 0;
+}
+
 /* value is NULL for what takes none, never empty otherwise. */
 static int set_option(const struct option_def *d, const char *value, struct options *o,
 		      struct error *err)
@@ -203,6 +227,8 @@ static int set_option(const struct option_def *d, const char *value, struct opti
 		return set_choice(d, value, to, err);
 	case OPTION_LEVEL:
 		return set_level(d, value, to, err);
+	case OPTION_ALLOW:
+		return add_path(d, value, o, err);
 	}
 	return -EINVAL;
 }
@@ -263,6 +289,9 @@ static int check_together(const struct options *o, struct error *err)
 	if (o->no_seccomp && o->seccomp_filter)
 		return error_set(err, -EINVAL, "no-seccomp", "give one of the two",
 				 "Argument 'no-seccomp' cannot be used with 'seccomp-filter'");
+	if (o->landlock == LANDLOCK_OFF && o->allow_path_count > 0)
+		return error_set(err, -EINVAL, "allow-path", "give one of the two",
+				 "Argument 'allow-path' cannot be used with 'landlock off'");
 	return 0;
 }
 
@@ -287,7 +316,7 @@ int options_parse(int argc, char *const argv[], struct options *ret, struct erro
 					 "Found argument '%.80s' which wasn't expected, or isn't "
 					 "valid in this context",
 					 arg);
-		if (seen[d - defs])
+		if (seen[d - defs] && d->kind != OPTION_ALLOW)
 			return error_set(err, -EINVAL, d->name, "give it once",
 					 "The argument '%s' was provided more than once", d->name);
 		seen[d - defs] = true;

@@ -16,6 +16,11 @@
 
 enum on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
 
+/* Auto: on where all files are known at the start, if the kernel has it. */
+enum landlock_choice { LANDLOCK_AUTO, LANDLOCK_ON, LANDLOCK_OFF };
+
+enum { ALLOW_PATHS_MAX = 16 };
+
 /* Strings point into argv or the table's defaults. */
 struct options {
 	const char *api_sock;
@@ -29,6 +34,9 @@ struct options {
 	const char *seccomp_filter; /* NULL: the built-in filters */
 	bool no_api, boot_timer, enable_pci, show_level, show_log_origin, no_seccomp;
 	uint32_t on_reboot; /* enum on_reboot */
+	uint32_t landlock;  /* enum landlock_choice */
+	const char *allow_path[ALLOW_PATHS_MAX];
+	unsigned allow_path_count;
 	bool help, version, check_host, api_spec, show_seccomp, snapshot_version;
 	const char *describe_snapshot; /* NULL: none */
 	uint64_t max_payload_bytes;

@@ -302,7 +302,9 @@ int vm_set_going(struct vm *vm, enum vm_state state, struct error *err)
 
 	if (state == VM_PAUSED)
 		machine_pause(vm->machine);
-	r = machine_start(vm->machine, err);
+	r = vm_confine_files(vm, err);
+	if (r == 0)
+		r = machine_start(vm->machine, err);
 	if (r < 0) {
 		machine_destroy(vm->machine);
 		vm->machine = NULL;

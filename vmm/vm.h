@@ -14,6 +14,7 @@
 
 struct event_sink;
 struct json_t;		       /* jansson.h */
+struct landlock;	       /* vmm/base/landlock.h */
 struct virtio_balloon_hinting; /* devices/virtio/balloon.h */
 struct virtio_balloon_statistics;
 struct virtio_mem_status; /* devices/virtio/mem.h */
@@ -36,6 +37,7 @@ struct vm_options {
 	struct metrics *metrics;
 	const struct event_sink *events;      /* events.h; NULL: nobody wants to know */
 	const struct thread_filters *filters; /* NULL: no thread is confined; not owned */
+	struct landlock *landlock; /* rules so far; NULL: all files can be opened; not owned */
 };
 
 /* 0 and *ret, or a negative errno. The loop must outlive the machine. No KVM

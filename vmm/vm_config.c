@@ -28,7 +28,7 @@
 static int open_image(const char *path, const char *what, const char *field, int *ret,
 		      struct error *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = fd_open(path, O_RDONLY | O_NONBLOCK, 0);
 
 	if (fd < 0)
 		return error_set(err, -errno, field, "give the path of a file that wisp may read",
@@ -198,7 +198,7 @@ static int put_device(struct vm *vm, enum slot_kind kind, const char *id, const 
 	r = slots_plug(vm->slots, kind, id, config, (unsigned)vm->machine_config.vcpu_count, &dev,
 		       err);
 	if (r < 0)
-		return r;
+		return vm_explain_refusal(vm, r, err);
 	notices_watch(vm->notices, dev);
 	if (kind == SLOT_NET)
 		r = vm_mmds_serve(vm, id, err);
@@ -246,6 +246,9 @@ int vm_put_drive(struct vm *vm, const struct drive_config *c, struct error *err)
 
 	if (r == 0 && c->is_root_device)
 		r = check_root(vm, SLOT_DRIVE, c->drive_id, "is_root_device", err);
+	if (r == 0)
+		r = vm_check_descriptor(vm, SLOT_DRIVE, c->drive_id, c->path_on_host,
+					"path_on_host", err);
 	return r < 0 ? r : put_device(vm, SLOT_DRIVE, c->drive_id, c, err);
 }
 
@@ -277,6 +280,11 @@ int vm_put_net(struct vm *vm, const struct net_config *c, struct error *err)
 		r = config_check_net(c, err);
 	if (r == 0)
 		r = check_mac_is_free(vm, c, err);
+	if (r == 0)
+		r = vm_check_descriptor(vm, SLOT_NET, c->iface_id, c->host_dev_name,
+					"host_dev_name", err);
+	if (r == 0)
+		r = vm_check_connection(vm, c->passt_socket, "passt_socket", err);
 	return r < 0 ? r : put_device(vm, SLOT_NET, c->iface_id, c, err);
 }
 
@@ -291,6 +299,8 @@ int vm_put_pmem(struct vm *vm, const struct pmem_config *c, struct error *err)
 
 	if (r == 0 && c->root_device)
 		r = check_root(vm, SLOT_PMEM, c->id, "root_device", err);
+	if (r == 0)
+		r = vm_check_descriptor(vm, SLOT_PMEM, c->id, c->path_on_host, "path_on_host", err);
 	return r < 0 ? r : put_device(vm, SLOT_PMEM, c->id, c, err);
 }
 
@@ -428,7 +438,12 @@ int vm_patch_drive(struct vm *vm, const struct drive_update *c, struct error *er
 {
 	int r = vm_check_started(vm, err);
 
-	return r < 0 ? r : live_patch_drive(vm->slots, c, err);
+	if (r == 0)
+		r = vm_check_descriptor(vm, SLOT_DRIVE, c->drive_id, c->path_on_host,
+					"path_on_host", err);
+	if (r == 0)
+		r = live_patch_drive(vm->slots, c, err);
+	return vm_explain_refusal(vm, r, err);
 }
 
 int vm_patch_net(struct vm *vm, const struct net_update *c, struct error *err)

@@ -1,7 +1,7 @@
-/* vm_parts.h - what a microVM consists of, for vm.c, vm_config.c, vm_mmds.c and
+/* vm_parts.h - what a microVM consists of, for vm.c, vm_config.c, vm_files.c, vm_mmds.c and
  * vm_snapshot.c.
  *
- * For these four alone. Main thread.
+ * For these five alone. Main thread.
  */
 #ifndef VMM_VM_PARTS_H
 #define VMM_VM_PARTS_H
@@ -43,6 +43,7 @@ struct vm {
 	bool has_base;
 	struct snapshot_id base;
 
+	bool files_confined;	 /* by Landlock, from the first start on */
 	struct machine *machine; /* from the start on; NULL when it could not restart */
 	uint64_t restarts;
 	uint64_t past_exits[VCPU_EXIT_KINDS]; /* of the machines before this one */
@@ -60,6 +61,24 @@ void vm_tell_device(const struct vm *vm, const struct virtio_dev *dev, const cha
  * negative errno. */
 int vm_mmds_serve(struct vm *vm, const char *iface_id, struct error *err);
 int vm_mmds_serve_all(struct vm *vm, struct error *err);
+
+/* Before the first guest instruction, in the main thread, before it starts others: from
+ * here on only what the configuration and the command line name can be opened. Once; 0
+ * where Landlock is not wanted. 0, or a negative errno and *err. */
+int vm_confine_files(struct vm *vm, struct error *err);
+
+/* The result of a request that opens files while the guest runs: if it may have been
+ * Landlock that refused, err->hint says so. Returns r. */
+int vm_explain_refusal(const struct vm *vm, int r, struct error *err);
+
+/* Whether path, if it is "fd:N", is no other device's than this one's. 0, or -EBUSY and
+ * *err about field. */
+int vm_check_descriptor(const struct vm *vm, enum slot_kind kind, const char *id, const char *path,
+			const char *field, struct error *err);
+
+/* Whether the connection that path names as "fd:N" will do: a second start has none. */
+int vm_check_connection(const struct vm *vm, const char *path, const char *field,
+			struct error *err);
 
 /* What the service adds to the metrics. */
 void vm_mmds_add_metrics(const struct vm *vm, struct json_t *totals);

@@ -174,7 +174,7 @@ int vm_save(struct vm *vm, const struct snapshot_create_config *c, const char *m
 		r = save_files(vm, c, &id, s, err);
 	state_destroy(s);
 	if (r < 0)
-		return r;
+		return vm_explain_refusal(vm, r, err);
 	vm->base = id;
 	vm->has_base = true;
 	return 0;
@@ -251,7 +251,7 @@ static int open_memory(const struct snapshot_load_config *c, const struct overvi
 		       struct error *err)
 {
 	const char *path = c->has_memory ? c->memory.backend_path : c->mem_file_path;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r;
+	int fd = fd_open(path, O_RDONLY | O_NONBLOCK, 0), r;
 
 	if (fd < 0)
 		return error_errno(err, "mem_file_path",

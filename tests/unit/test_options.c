@@ -14,7 +14,7 @@
 
 #include "vmm/options.h"
 
-enum { ARGS_MAX = 8 };
+enum { ARGS_MAX = ALLOW_PATHS_MAX + 1 };
 
 static int parse(const char *const *args, struct options *o, struct error *err)
 {
@@ -135,6 +135,11 @@ static void bad_lines_are_refused(void **state)
 		{ { "--seccomp-filter", "f", "--no-seccomp" },
 		  "no-seccomp",
 		  "Argument 'no-seccomp' cannot be used with 'seccomp-filter'" },
+		{ { "--landlock", "maybe" }, "landlock", "The argument 'landlock' cannot be" },
+		{ { "--landlock=off", "--allow-path=/" },
+		  "allow-path",
+		  "Argument 'allow-path' cannot be used with 'landlock off'" },
+		{ { "--allow-path" }, "allow-path", "The argument 'allow-path' requires a value" },
 		{ { "--mmds-size-limit", "0" },
 		  "mmds-size-limit",
 		  "The argument 'mmds-size-limit' cannot be '0'" },
@@ -163,6 +168,32 @@ static void no_seccomp_is_accepted(void **state)
 	(void)state;
 	assert_int_equal(parse((const char *[]){ "--no-seccomp", NULL }, &o, &err), 0);
 	assert_true(o.no_seccomp);
+}
+
+static void paths_add_up(void **state)
+{
+	const char *args[ALLOW_PATHS_MAX + 2];
+	struct options o;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(parse((const char *[]){ NULL }, &o, &err), 0);
+	assert_int_equal(o.landlock, LANDLOCK_AUTO);
+	assert_int_equal(o.allow_path_count, 0);
+	assert_int_equal(parse((const char *[]){ "--landlock=on", "--allow-path", "/a",
+						 "--allow-path=/b", NULL },
+			       &o, &err),
+			 0);
+	assert_int_equal(o.landlock, LANDLOCK_ON);
+	assert_int_equal(o.allow_path_count, 2);
+	assert_string_equal(o.allow_path[1], "/b");
+	for (unsigned i = 0; i <= ALLOW_PATHS_MAX; i++)
+		args[i] = "--allow-path=/a";
+	args[ALLOW_PATHS_MAX + 1] = NULL;
+	assert_int_equal(parse(args, &o, &err), -EINVAL);
+	assert_string_equal(err.field, "allow-path");
+	args[ALLOW_PATHS_MAX] = NULL;
+	assert_int_equal(parse(args, &o, &err), 0);
 }
 
 static char *read_file(FILE *in)
@@ -244,6 +275,7 @@ int main(void)
 		cmocka_unit_test(both_forms_are_accepted),
 		cmocka_unit_test(bad_lines_are_refused),
 		cmocka_unit_test(no_seccomp_is_accepted),
+		cmocka_unit_test(paths_add_up),
 		cmocka_unit_test(help_names_every_option),
 		cmocka_unit_test(man_page_agrees),
 	};
