@@ -7,71 +7,110 @@
  *   get_connect_us   on one made for it
  *   exec_to_answer_us  execve(2) to the first answer, by asking again and again
  *
- * For wisp and Firecracker, whose API it is.
+ * For wisp and Firecracker, whose API it is. api_busy.c has the same with a guest that
+ * leaves the VMM no rest.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "api/client/libwisp.h"
-#include "benches/bench.h"
-#include "benches/spawn.h"
+#include "benches/bench_api.h"
 #include "vmm/base/clock.h"
 
 enum { API_RUNS = 10, GETS = 200, LIMIT_US = 10 * 1000 * 1000, RETRY_US = 100 };
 
-struct api_bench {
-	char guest[PATH_MAX];
-};
+/* --- a VMM --- */
 
 /* Asks until somebody answers. */
-static int first_answer(struct bench *b, const struct bench_vmm *vmm, const struct spawn *child,
-			struct wisp *w, struct error *err)
+static int first_answer(struct api_server *s, int64_t *answer_us, struct error *err)
 {
 	uint64_t end_us = clock_now_us() + LIMIT_US;
 	int r;
 
-	while ((r = wisp_call(w, "GET", "/", NULL, NULL)) < 0 && clock_now_us() < end_us)
+	while ((r = wisp_call(s->w, "GET", "/", NULL, NULL)) < 0 && clock_now_us() < end_us)
 		usleep(RETRY_US);
-	if (r < 0)
-		return error_set(err, r, NULL, NULL, "%s", wisp_error(w));
-	return bench_add(b, vmm, "exec_to_answer_us",
-			 (int64_t)(clock_now_us() - spawn_exec_us(child)), err);
+	*answer_us = (int64_t)(clock_now_us() - spawn_exec_us(&s->child));
+	return r < 0 ? error_set(err, r, NULL, NULL, "%s", wisp_error(s->w)) : 0;
 }
 
-static int start_guest(struct wisp *w, const char *guest, struct error *err)
+int api_server_start(struct bench *b, const struct bench_vmm *vmm, struct api_server *ret,
+		     int64_t *answer_us, struct error *err)
 {
-	char body[PATH_MAX + 64];
+	char option[] = "--api-sock", *argv[] = { (char *)vmm->program, option, ret->socket, NULL };
 	int r;
 
-	snprintf(body, sizeof(body), "{\"kernel_image_path\": \"%s\"}", guest);
-	r = wisp_call(w, "PUT", "/boot-source", body, NULL);
+	*ret = (struct api_server){ .child = SPAWN_NONE };
+	snprintf(ret->socket, sizeof(ret->socket), "%s/api.sock", b->dir);
+	unlink(ret->socket);
+	r = spawn_create(argv, &ret->child, err);
+	if (r == 0 && wisp_open(ret->socket, &ret->w) < 0)
+		r = error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	if (r == 0)
-		r = wisp_start(w);
-	return r < 0 ? error_set(err, r, NULL, NULL, "%s", wisp_error(w)) : 0;
+		r = spawn_release(&ret->child);
+	return r < 0 ? r : first_answer(ret, answer_us, err);
 }
+
+void api_server_end(struct api_server *s)
+{
+	wisp_close(s->w);
+	spawn_end(&s->child);
+}
+
+int api_server_call(struct wisp *w, const char *verb, const char *path, const char *body,
+		    struct error *err)
+{
+	int r = wisp_call(w, verb, path, body, NULL);
+
+	return r < 0 ? error_set(err, r, NULL, NULL, "%s %s: %s", verb, path, wisp_error(w)) : 0;
+}
+
+int api_server_time(struct bench *b, const struct bench_vmm *vmm, const char *metric,
+		    struct wisp *w, const char *verb, const char *path, const char *body,
+		    struct error *err)
+{
+	uint64_t start_us = clock_now_us();
+	int r = api_server_call(w, verb, path, body, err);
+
+	if (r < 0)
+		return r;
+	return bench_add(b, vmm, metric, (int64_t)(clock_now_us() - start_us), err);
+}
+
+int api_server_boot(struct wisp *w, const char *guest, struct error *err)
+{
+	char relative[64], path[PATH_MAX], body[PATH_MAX + 64];
+	int r;
+
+	snprintf(relative, sizeof(relative), "../share/wisp/bench/%s", guest);
+	r = vmm_beside(relative, path);
+	if (r < 0)
+		return error_set(err, r, NULL, "build or install the whole of wisp-bench",
+				 "the guest of this benchmark is missing: %s", path);
+	snprintf(body, sizeof(body), "{\"kernel_image_path\": \"%s\"}", path);
+	r = api_server_call(w, "PUT", "/boot-source", body, err);
+	if (r < 0)
+		return r;
+	return api_server_call(w, "PUT", "/actions", "{\"action_type\": \"InstanceStart\"}", err);
+}
+
+/* --- with a guest that halts --- */
 
 static int get(struct bench *b, const struct bench_vmm *vmm, const char *metric, struct wisp *w,
 	       struct error *err)
 {
-	uint64_t start_us = clock_now_us();
-	int r = wisp_call(w, "GET", "/", NULL, NULL);
-
-	if (r < 0)
-		return error_set(err, r, NULL, NULL, "%s", wisp_error(w));
-	return bench_add(b, vmm, metric, (int64_t)(clock_now_us() - start_us), err);
+	return api_server_time(b, vmm, metric, w, "GET", "/", NULL, err);
 }
 
-static int get_many(struct bench *b, const struct bench_vmm *vmm, const char *socket,
-		    struct wisp *w, struct error *err)
+static int get_many(struct bench *b, const struct bench_vmm *vmm, const struct api_server *s,
+		    struct error *err)
 {
 	int r = 0;
 
 	for (unsigned i = 0; i < GETS && r == 0; i++) {
 		struct wisp *fresh;
 
-		r = get(b, vmm, "get_us", w, err);
-		if (r == 0 && wisp_open(socket, &fresh) < 0)
+		r = get(b, vmm, "get_us", s->w, err);
+		if (r == 0 && wisp_open(s->socket, &fresh) < 0)
 			return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 		if (r == 0) {
 			r = get(b, vmm, "get_connect_us", fresh, err);
@@ -81,31 +120,28 @@ static int get_many(struct bench *b, const struct bench_vmm *vmm, const char *so
 	return r;
 }
 
+static int run_idle(struct bench *b, struct bench_vmm *vmm, struct error *err)
+{
+	struct api_server s;
+	int64_t answer_us;
+	int r = api_server_start(b, vmm, &s, &answer_us, err);
+
+	if (r == 0)
+		r = bench_add(b, vmm, "exec_to_answer_us", answer_us, err);
+	if (r == 0)
+		r = api_server_boot(s.w, "idle.elf", err);
+	if (r == 0)
+		r = get_many(b, vmm, &s, err);
+	api_server_end(&s);
+	return r;
+}
+
 static int run_vmm(struct bench *b, struct bench_vmm *vmm, void *arg, struct error *err)
 {
-	const struct api_bench *a = arg;
-	struct spawn child = SPAWN_NONE;
-	char socket[PATH_MAX + 16], option[] = "--api-sock";
-	char *argv[] = { vmm->program, option, socket, NULL };
-	struct wisp *w = NULL;
-	int r;
+	int r = run_idle(b, vmm, err);
 
-	snprintf(socket, sizeof(socket), "%s/api.sock", b->dir);
-	unlink(socket);
-	r = spawn_create(argv, &child, err);
-	if (r == 0 && wisp_open(socket, &w) < 0)
-		r = error_set(err, -ENOMEM, NULL, NULL, "out of memory");
-	if (r == 0)
-		r = spawn_release(&child);
-	if (r == 0)
-		r = first_answer(b, vmm, &child, w, err);
-	if (r == 0)
-		r = start_guest(w, a->guest, err);
-	if (r == 0)
-		r = get_many(b, vmm, socket, w, err);
-	wisp_close(w);
-	spawn_end(&child);
-	return r;
+	(void)arg;
+	return r < 0 ? r : api_busy_run(b, vmm, err);
 }
 
 /* QEMU has another API, and no part in this. */
@@ -122,19 +158,13 @@ static void leave_out_qemu(struct bench *b)
 
 static int api_run(struct bench *b, struct error *err)
 {
-	struct api_bench a;
-	int r = vmm_beside("../share/wisp/bench/idle.elf", a.guest);
-
-	if (r < 0)
-		return error_set(err, r, NULL, "build or install the whole of wisp-bench",
-				 "the guest of this benchmark is missing: %s", a.guest);
 	leave_out_qemu(b);
 	return bench_alternate(b, "run", (unsigned)option_or(b->options->runs, API_RUNS), run_vmm,
-			       &a, err);
+			       NULL, err);
 }
 
 const struct bench_row bench_api = {
 	.name = "api",
-	.help = "how long the API takes to answer, with a guest behind it",
+	.help = "how long the API takes to answer, with a guest that rests or keeps a disk busy",
 	.run = api_run,
 };
