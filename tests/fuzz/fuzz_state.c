@@ -1,7 +1,7 @@
 /* fuzz_state.c - any bytes as a machine's saved state.
  *
  * With the CRCs made to fit, so that the checks behind them are reached; then every
- * section is read with fields of kinds that the input chooses.
+ * section is read with fields of kinds that the input chooses, and the names of the fields.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -76,6 +76,24 @@ static void read_fields(struct state *s, const struct state_section_info *info, 
 	state_end(s);
 }
 
+/* Whatever a description says lies inside its section. */
+static void read_names(struct state *s)
+{
+	struct state_section_info info;
+	struct state_fields *fields;
+	struct state_field f;
+
+	if (state_fields_read(s, &fields, NULL) < 0)
+		return;
+	for (unsigned n = 0; state_section_at(s, n, &info); n++) {
+		for (unsigned i = 0; state_field_at(fields, n, i, &f); i++)
+			require(f.bytes >= info.bytes && f.len <= info.len &&
+					(size_t)(f.bytes - info.bytes) <= info.len - f.len,
+				"a field is inside its section");
+	}
+	state_fields_destroy(fields);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct state_section_info info;
@@ -90,6 +108,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	int r = state_parse(bytes, len, &s, &err);
 
 	require((r == 0) == (err.code == 0), "an error has a text");
+	if (r == 0)
+		read_names(s);
 	for (unsigned i = 0; r == 0 && state_section_at(s, i, &info); i++) {
 		require(info.instance < info.kind->instances && info.len <= info.kind->max_bytes,
 			"the table's limits hold");

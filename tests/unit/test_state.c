@@ -76,6 +76,17 @@ static uint8_t *save(size_t *len)
 	return copy;
 }
 
+static struct state *load(void)
+{
+	size_t len;
+	uint8_t *bytes = save(&len);
+	struct state *s;
+
+	assert_int_equal(state_parse(bytes, len, &s, NULL), 0);
+	free(bytes);
+	return s;
+}
+
 /* That these bytes are refused, with a text. */
 static void refused(const uint8_t *bytes, size_t len)
 {
@@ -138,7 +149,160 @@ static void test_round_trip(void **state)
 	assert_string_equal(info.kind->name, "blk");
 	assert_int_equal(info.instance, 3);
 	assert_int_equal(info.len, 0);
-	assert_false(state_section_at(s, 3, &info));
+	assert_true(state_section_at(s, 3, &info));
+	assert_int_equal(info.kind->type, STATE_FIELDS);
+	assert_false(state_section_at(s, 4, &info));
+	state_destroy(s);
+}
+
+/* What the sections hold is told by the names of the code. */
+static void test_names(void **state)
+{
+	static const struct {
+		const char *name;
+		enum state_field_kind kind;
+		size_t len;
+	} expected[] = {
+		{ "on", STATE_FIELD_FLAG, 1 },	 { "a", STATE_FIELD_NUMBER, 1 },
+		{ "b", STATE_FIELD_NUMBER, 2 },	 { "c", STATE_FIELD_NUMBER, 4 },
+		{ "d", STATE_FIELD_NUMBER, 8 },	 { "text", STATE_FIELD_TEXT, 6 },
+		{ "blob", STATE_FIELD_BLOB, 3 },
+	};
+	struct state *s = load();
+	struct state_fields *fields;
+	struct state_field f;
+
+	(void)state;
+	assert_int_equal(state_fields_read(s, &fields, NULL), 0);
+	for (unsigned n = 0; n < 2; n++) {
+		for (unsigned i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+			assert_true(state_field_at(fields, n, i, &f));
+			assert_string_equal(f.name, expected[i].name);
+			assert_int_equal(f.kind, expected[i].kind);
+			assert_int_equal(f.len, expected[i].len);
+		}
+		assert_false(state_field_at(fields, n, sizeof(expected) / sizeof(expected[0]), &f));
+	}
+	assert_true(state_field_at(fields, 1, 5, &f));
+	assert_memory_equal(f.bytes, some.text, f.len);
+	assert_false(state_field_at(fields, 2, 0, &f));
+	assert_false(state_field_at(fields, 99, 0, &f));
+	state_fields_destroy(fields);
+	state_destroy(s);
+}
+
+/* Expressions of all shapes, and what remains of them. */
+static void test_expressions(void **state)
+{
+	struct {
+		struct {
+			uint64_t v;
+		} at[2];
+		struct {
+			uint8_t bytes[4];
+		} id;
+	} x = { 0 }, *p = &x;
+	static const char *const expected[] = { "at", "id", "wide", "given" };
+	uint64_t wide[2] = { 0 };
+	struct state *s, *l;
+	struct state_fields *fields;
+	struct state_field f;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(state_create(&s), 0);
+	state_begin(s, STATE_RNG, 0);
+	state_u64(s, &p->at[1].v);
+	state_bytes(s, p->id.bytes, sizeof(p->id.bytes));
+	state_u64(s, &wide[1]);
+	state_u64_as(s, "given", (uint64_t *)&wide[0]);
+	state_end(s);
+
+	const void *bytes = state_seal(s, &len);
+
+	assert_int_equal(state_parse(bytes, len, &l, NULL), 0);
+	assert_int_equal(state_fields_read(l, &fields, NULL), 0);
+	for (unsigned i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		assert_true(state_field_at(fields, 0, i, &f));
+		assert_string_equal(f.name, expected[i]);
+	}
+	state_fields_destroy(fields);
+	state_destroy(l);
+	state_destroy(s);
+}
+
+/* A description that is not the sections': a byte of it changed, CRCs made to fit. It is
+ * refused, or what it says lies inside the state. */
+static void test_wrong_names(void **state)
+{
+	size_t len, at;
+	uint8_t *bytes = save(&len);
+	struct state_section_info info;
+	struct state *s = load();
+
+	(void)state;
+	assert_true(state_section_at(s, 3, &info));
+	at = len - info.len;
+	state_destroy(s);
+	for (size_t i = at; i < len; i++) {
+		struct state_fields *fields;
+		struct state_field f;
+
+		bytes[i] ^= 0x81;
+		put_crc(bytes + at - SECTION, len - at);
+		assert_int_equal(state_parse(bytes, len, &s, NULL), 0);
+		if (state_fields_read(s, &fields, NULL) == 0) {
+			for (unsigned k = 0; state_field_at(fields, 0, k, &f); k++)
+				assert_true(f.len < len);
+			state_fields_destroy(fields);
+		}
+		state_destroy(s);
+		bytes[i] ^= 0x81;
+	}
+	free(bytes);
+}
+
+/* Another manifest, and the rest as it was, its names, too. */
+static void test_remake(void **state)
+{
+	static char manifest[] = "{\"a\": 1}", other[] = "{\"other\": 2}";
+	struct state *s, *l, *again;
+	struct fields f = some;
+	const void *bytes, *rest;
+	struct state_fields *fields;
+	struct state_field field;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(state_create(&s), 0);
+	state_begin(s, STATE_MANIFEST, 0);
+	state_bytes(s, manifest, strlen(manifest));
+	state_end(s);
+	state_begin(s, STATE_VCPU, 0);
+	exchange(s, &f);
+	state_end(s);
+	bytes = state_seal(s, &len);
+	assert_int_equal(state_parse(bytes, len, &l, NULL), 0);
+	assert_int_equal(state_remake(l, other, strlen(other), &again), 0);
+	state_destroy(l);
+	bytes = state_seal(again, &len);
+	assert_int_equal(state_parse(bytes, len, &l, NULL), 0);
+	state_begin(l, STATE_MANIFEST, 0);
+	rest = state_rest(l, &len);
+	state_end(l);
+	assert_int_equal(len, strlen(other));
+	assert_memory_equal(rest, other, len);
+	memset(&f, 0, sizeof(f));
+	state_begin(l, STATE_VCPU, 0);
+	exchange(l, &f);
+	state_end(l);
+	assert_memory_equal(&f, &some, sizeof(f));
+	assert_int_equal(state_fields_read(l, &fields, NULL), 0);
+	assert_true(state_field_at(fields, 1, 1, &field));
+	assert_string_equal(field.name, "a");
+	state_fields_destroy(fields);
+	state_destroy(l);
+	state_destroy(again);
 	state_destroy(s);
 }
 
@@ -221,10 +385,10 @@ static void test_forged(void **state)
 		uint64_t value;
 		const char *says;
 	} cases[] = {
-		{ 8, 2, 2, "version 2.0" },
-		{ 10, 2, 1, "version 1.1" },
+		{ 8, 2, 2, "version 2." },
+		{ 10, 2, 99, "version 1.99" },
 		{ 12, 4, 2, "should have 2" },
-		{ 12, 4, 4, "should have 4" },
+		{ 12, 4, 5, "should have 5" },
 		{ 16, 8, 0, "should have 0" },
 		{ HEADER, 2, 999, "type 999" },
 		{ HEADER + 2, 2, 0, "version" },
@@ -253,17 +417,6 @@ static void test_forged(void **state)
 				 cases[i].says);
 		free(bytes);
 	}
-}
-
-static struct state *load(void)
-{
-	size_t len;
-	uint8_t *bytes = save(&len);
-	struct state *s;
-
-	assert_int_equal(state_parse(bytes, len, &s, NULL), 0);
-	free(bytes);
-	return s;
 }
 
 /* What is asked for and is not there reads as zeros; the first fault is told. */
@@ -308,10 +461,32 @@ static void test_left_over(void **state)
 	state_destroy(s);
 }
 
+/* A file of an earlier minor version, which says so. */
+static void test_older(void **state)
+{
+	size_t len;
+	uint8_t *bytes = save(&len);
+	const uint16_t minor = 0;
+	struct fields f = { 0 };
+	struct state *s;
+
+	(void)state;
+	memcpy(bytes + 10, &minor, sizeof(minor));
+	put_header_crc(bytes);
+	assert_int_equal(state_parse(bytes, len, &s, NULL), 0);
+	free(bytes);
+	assert_int_equal(state_minor(s), 0);
+	state_begin(s, STATE_VCPU, 1);
+	exchange(s, &f);
+	state_end(s);
+	assert_memory_equal(&f, &some, sizeof(f));
+	state_destroy(s);
+}
+
 /* A blob with more than its reader has room for, a flag of 2, a NUL in a text. */
 static void test_bad_fields(void **state)
 {
-	char text[8] = "abc";
+	char text[8] = "abc", with_nul[4] = { 'a', 0, 'b', 'c' };
 	uint8_t small[2];
 	size_t n, len;
 	struct state *s, *l;
@@ -329,7 +504,7 @@ static void test_bad_fields(void **state)
 		if (which > 0)
 			state_u32(s, &four);
 		if (which > 0)
-			state_bytes(s, (char[]){ 'a', 0, 'b', 'c' }, 4);
+			state_bytes(s, with_nul, sizeof(with_nul));
 		state_end(s);
 
 		const void *bytes = state_seal(s, &len);
@@ -389,12 +564,15 @@ static void test_table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_crc),	  cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_truncated), cmocka_unit_test(test_longer),
-		cmocka_unit_test(test_flipped),	  cmocka_unit_test(test_moved),
-		cmocka_unit_test(test_forged),	  cmocka_unit_test(test_missing),
-		cmocka_unit_test(test_left_over), cmocka_unit_test(test_bad_fields),
-		cmocka_unit_test(test_bad_saves), cmocka_unit_test(test_table),
+		cmocka_unit_test(test_crc),	    cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_truncated),   cmocka_unit_test(test_longer),
+		cmocka_unit_test(test_flipped),	    cmocka_unit_test(test_moved),
+		cmocka_unit_test(test_forged),	    cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_left_over),   cmocka_unit_test(test_bad_fields),
+		cmocka_unit_test(test_bad_saves),   cmocka_unit_test(test_table),
+		cmocka_unit_test(test_names),	    cmocka_unit_test(test_expressions),
+		cmocka_unit_test(test_wrong_names), cmocka_unit_test(test_remake),
+		cmocka_unit_test(test_older),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,20 +50,19 @@ struct section {
 	size_t at, len; /* of the fields */
 };
 
-enum { MAX_SECTIONS = 512 };
-
 struct state {
 	bool loading;
 	uint16_t minor;
 	uint8_t *bytes;
 	size_t len, room;
 	unsigned count;
-	struct section section[MAX_SECTIONS];
+	struct section section[STATE_MAX_SECTIONS];
 
 	/* The open section, NULL between them; where the next field of it is. */
 	const struct section *open;
 	size_t at;
 
+	struct state_notes *notes; /* of the fields that were saved; NULL: none are taken */
 	struct error error;
 };
 
@@ -77,7 +76,7 @@ int state_create(struct state **ret)
 		return -ENOMEM;
 	s->room = 65536;
 	s->bytes = malloc(s->room);
-	if (!s->bytes) {
+	if (!s->bytes || state_notes_create(&s->notes) < 0) {
 		state_destroy(s);
 		return -ENOMEM;
 	}
@@ -91,6 +90,7 @@ void state_destroy(struct state *s)
 {
 	if (!s)
 		return;
+	state_notes_destroy(s->notes);
 	free(s->bytes);
 	free(s);
 }
@@ -187,7 +187,7 @@ static int read_section(struct state *s, size_t *at, struct error *err)
 	struct section_header h;
 	const char *why;
 
-	if (s->count == MAX_SECTIONS || s->len - *at < sizeof(h))
+	if (s->count == STATE_MAX_SECTIONS || s->len - *at < sizeof(h))
 		return error_set(err, -EBADMSG, NULL, "copy the file again",
 				 "The state ends in the middle of a section, or has too many");
 	memcpy(&h, s->bytes + *at, sizeof(h));
@@ -285,6 +285,7 @@ bool state_section_at(const struct state *s, unsigned n, struct state_section_in
 		.kind = s->section[n].kind,
 		.instance = s->section[n].instance,
 		.version = s->section[n].version,
+		.bytes = s->bytes + s->section[n].at,
 		.len = s->section[n].len,
 	};
 	return true;
@@ -318,7 +319,7 @@ static void begin_saving(struct state *s, enum state_section type, unsigned inst
 {
 	struct section *n = &s->section[s->count];
 
-	if (s->count == MAX_SECTIONS || !state_kind(type)) {
+	if (s->count == STATE_MAX_SECTIONS || !state_kind(type)) {
 		state_fail(s, "one section too many");
 		return;
 	}
@@ -381,22 +382,65 @@ void state_end(struct state *s)
 	s->open = NULL;
 }
 
+/* The last section is about all others, and not about itself. */
+static void end_notes(struct state *s)
+{
+	struct state_notes *notes = s->notes;
+
+	s->notes = NULL;
+	if (notes)
+		state_notes_save(notes, s);
+	state_notes_destroy(notes);
+}
+
 const void *state_seal(struct state *s, size_t *len)
 {
-	struct header h = {
-		.major = STATE_MAJOR,
-		.minor = STATE_MINOR,
-		.sections = s->count,
-		.len = s->len,
-	};
+	struct header h = { .major = STATE_MAJOR, .minor = STATE_MINOR };
 
+	end_notes(s);
 	if (state_failed(s))
 		return NULL;
+	h.sections = s->count;
+	h.len = s->len;
 	memcpy(h.magic, magic, sizeof(magic));
 	h.crc = crc32c(0, &h, offsetof(struct header, crc));
 	memcpy(s->bytes, &h, sizeof(h));
 	*len = s->len;
 	return s->bytes;
+}
+
+static void copy_section(struct state *to, const struct state_section_info *n, const void *bytes,
+			 size_t len)
+{
+	state_begin(to, (enum state_section)n->kind->type, n->instance);
+	if (to->open)
+		to->section[to->count - 1].version = n->version;
+	state_bytes(to, (void *)bytes, len);
+	state_end(to);
+}
+
+int state_remake(const struct state *s, const void *manifest, size_t len, struct state **ret)
+{
+	struct state_section_info n;
+	struct state *to;
+	int r = state_create(&to);
+
+	if (r < 0)
+		return r;
+	/* They are copied like the rest. */
+	state_notes_destroy(to->notes);
+	to->notes = NULL;
+	for (unsigned i = 0; state_section_at(s, i, &n); i++) {
+		bool replaced = n.kind->type == STATE_MANIFEST;
+
+		copy_section(to, &n, replaced ? manifest : n.bytes, replaced ? len : n.len);
+	}
+	r = state_error(to, NULL);
+	if (r < 0)
+		state_destroy(to);
+	else
+		*ret = to;
+	return r;
 }
 
 /* --- fields --- */
@@ -406,7 +450,15 @@ static size_t left(const struct state *s)
 	return s->open->at + s->open->len - s->at;
 }
 
-void state_bytes(struct state *s, void *bytes, size_t len)
+/* Not of the manifest, which is readable as it is, and can be replaced. */
+static void note(struct state *s, const char *name, enum state_field_kind kind, size_t len)
+{
+	if (s->notes && s->open && s->open->kind->type != STATE_MANIFEST && !state_failed(s) &&
+	    !state_notes_add(s->notes, s->count - 1, name, kind, len))
+		fail(s, -ENOMEM, "out of memory");
+}
+
+static void transfer(struct state *s, void *bytes, size_t len)
 {
 	if (s->loading && (state_failed(s) || !s->open || left(s) < len)) {
 		memset(bytes, 0, len);
@@ -422,54 +474,74 @@ void state_bytes(struct state *s, void *bytes, size_t len)
 	}
 }
 
-void state_u8(struct state *s, uint8_t *value)
+static void number(struct state *s, const char *name, void *value, size_t len)
 {
-	state_bytes(s, value, sizeof(*value));
+	note(s, name, STATE_FIELD_NUMBER, len);
+	transfer(s, value, len);
 }
 
-void state_u16(struct state *s, uint16_t *value)
+void state_bytes_as(struct state *s, const char *name, void *bytes, size_t len)
 {
-	state_bytes(s, value, sizeof(*value));
+	note(s, name, STATE_FIELD_BYTES, len);
+	transfer(s, bytes, len);
 }
 
-void state_u32(struct state *s, uint32_t *value)
+void state_u8_as(struct state *s, const char *name, uint8_t *value)
 {
-	state_bytes(s, value, sizeof(*value));
+	number(s, name, value, sizeof(*value));
 }
 
-void state_u64(struct state *s, uint64_t *value)
+void state_u16_as(struct state *s, const char *name, uint16_t *value)
 {
-	state_bytes(s, value, sizeof(*value));
+	number(s, name, value, sizeof(*value));
 }
 
-void state_bool(struct state *s, bool *value)
+void state_u32_as(struct state *s, const char *name, uint32_t *value)
+{
+	number(s, name, value, sizeof(*value));
+}
+
+void state_u64_as(struct state *s, const char *name, uint64_t *value)
+{
+	number(s, name, value, sizeof(*value));
+}
+
+void state_bool_as(struct state *s, const char *name, bool *value)
 {
 	uint8_t byte = s->loading ? 0 : *value;
 
-	state_u8(s, &byte);
+	note(s, name, STATE_FIELD_FLAG, sizeof(byte));
+	transfer(s, &byte, sizeof(byte));
 	if (byte > 1)
 		state_fail(s, "a flag that is neither on nor off");
 	*value = byte == 1;
 }
 
-void state_blob(struct state *s, void *bytes, size_t *len, size_t room)
+static void counted(struct state *s, void *bytes, size_t *len, size_t room)
 {
 	uint32_t n = s->loading ? 0 : (uint32_t)*len;
 
-	state_u32(s, &n);
+	transfer(s, &n, sizeof(n));
 	if (n > room) {
 		state_fail(s, "a field is larger than it can be");
 		n = 0;
 	}
-	state_bytes(s, bytes, n);
+	transfer(s, bytes, n);
 	*len = n;
 }
 
-void state_string(struct state *s, char *text, size_t room)
+void state_blob_as(struct state *s, const char *name, void *bytes, size_t *len, size_t room)
+{
+	note(s, name, STATE_FIELD_BLOB, sizeof(uint32_t) + (s->loading ? 0 : *len));
+	counted(s, bytes, len, room);
+}
+
+void state_string_as(struct state *s, const char *name, char *text, size_t room)
 {
 	size_t len = s->loading ? 0 : strnlen(text, room - 1);
 
-	state_blob(s, text, &len, room - 1);
+	note(s, name, STATE_FIELD_TEXT, sizeof(uint32_t) + len);
+	counted(s, text, &len, room - 1);
 	text[len] = '\0';
 	if (strlen(text) != len)
 		state_fail(s, "a text with a NUL in it");

@@ -26,12 +26,14 @@
 #include <stdint.h>
 
 #include "vmm/base/error.h"
+#include "vmm/snapshot/state_fields.h"
 #include "vmm/snapshot/state_sections.h"
 
 enum {
 	STATE_MAX_BYTES = 16 * 1024 * 1024,
+	STATE_MAX_SECTIONS = 512,
 	STATE_MAJOR = 1, /* of the format: another one cannot be read */
-	STATE_MINOR = 0, /* a later one cannot be read */
+	STATE_MINOR = 1, /* a later one cannot be read; 1: the fields have names */
 };
 
 struct state;
@@ -57,18 +59,29 @@ void state_begin(struct state *s, enum state_section type, unsigned instance);
 void state_end(struct state *s);
 bool state_has(const struct state *s, enum state_section type, unsigned instance);
 
-void state_bool(struct state *s, bool *value);
-void state_u8(struct state *s, uint8_t *value);
-void state_u16(struct state *s, uint16_t *value);
-void state_u32(struct state *s, uint32_t *value);
-void state_u64(struct state *s, uint64_t *value);
-void state_bytes(struct state *s, void *bytes, size_t len);
+/* A field is called what stands for it in the code, see state_fields.h; the functions
+ * themselves take another name, of static storage. */
+#define state_bool(s, value)		state_bool_as((s), #value, (value))
+#define state_u8(s, value)		state_u8_as((s), #value, (value))
+#define state_u16(s, value)		state_u16_as((s), #value, (value))
+#define state_u32(s, value)		state_u32_as((s), #value, (value))
+#define state_u64(s, value)		state_u64_as((s), #value, (value))
+#define state_bytes(s, bytes, len)	state_bytes_as((s), #bytes, (bytes), (len))
+#define state_blob(s, bytes, len, room) state_blob_as((s), #bytes, (bytes), (len), (room))
+#define state_string(s, text, room)	state_string_as((s), #text, (text), (room))
+
+void state_bool_as(struct state *s, const char *name, bool *value);
+void state_u8_as(struct state *s, const char *name, uint8_t *value);
+void state_u16_as(struct state *s, const char *name, uint16_t *value);
+void state_u32_as(struct state *s, const char *name, uint32_t *value);
+void state_u64_as(struct state *s, const char *name, uint64_t *value);
+void state_bytes_as(struct state *s, const char *name, void *bytes, size_t len);
 
 /* A number of bytes, and them. Loading: at most `room`. */
-void state_blob(struct state *s, void *bytes, size_t *len, size_t room);
+void state_blob_as(struct state *s, const char *name, void *bytes, size_t *len, size_t room);
 
 /* The same with a NUL behind it, which has room, too. */
-void state_string(struct state *s, char *text, size_t room);
+void state_string_as(struct state *s, const char *name, char *text, size_t room);
 
 /* The rest of the section, while loading; the state's own, until state_destroy(). */
 const void *state_rest(struct state *s, size_t *len);
@@ -84,11 +97,16 @@ int state_error(const struct state *s, struct error *err);
  * own, until state_destroy(). */
 const void *state_seal(struct state *s, size_t *len);
 
+/* A state that was loaded, with another manifest, to be sealed: all else is as it was. 0
+ * and *ret, or -ENOMEM or -EFBIG. */
+int state_remake(const struct state *s, const void *manifest, size_t len, struct state **ret);
+
 /* The n-th section, for whoever lists them. False past the last one. */
 struct state_section_info {
 	const struct state_kind *kind;
 	uint32_t instance;
 	uint16_t version;
+	const uint8_t *bytes; /* the state's own */
 	size_t len;
 };
 bool state_section_at(const struct state *s, unsigned n, struct state_section_info *ret);

@@ -329,7 +329,7 @@ static void vcpu_fields(struct state *s, unsigned index, struct vcpu_image *v)
 	for (unsigned i = 0; i < PARTS; i++) {
 		size_t len = parts[i].len;
 
-		state_blob(s, (char *)v + parts[i].offset, &len, parts[i].len);
+		state_blob_as(s, parts[i].name, (char *)v + parts[i].offset, &len, parts[i].len);
 		if (len != parts[i].len)
 			state_fail(s, "a structure of KVM's with another length");
 	}
