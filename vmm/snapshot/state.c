@@ -409,6 +409,12 @@ const void *state_seal(struct state *s, size_t *len)
 	return s->bytes;
 }
 
+const void *state_whole(const struct state *s, size_t *len)
+{
+	*len = s->len;
+	return s->bytes;
+}
+
 static void copy_section(struct state *to, const struct state_section_info *n, const void *bytes,
 			 size_t len)
 {

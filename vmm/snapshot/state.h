@@ -97,6 +97,9 @@ int state_error(const struct state *s, struct error *err);
  * own, until state_destroy(). */
 const void *state_seal(struct state *s, size_t *len);
 
+/* The bytes that were parsed; the state's own. */
+const void *state_whole(const struct state *s, size_t *len);
+
 /* A state that was loaded, with another manifest, to be sealed: all else is as it was. 0
  * and *ret, or -ENOMEM or -EFBIG. */
 int state_remake(const struct state *s, const void *manifest, size_t len, struct state **ret);

@@ -1,4 +1,5 @@
-/* tool.c - wisp-snapshot: looks at snapshots of any origin, and puts differences together.
+/* tool.c - wisp-snapshot: looks at snapshots of any origin, compares and edits them, packs
+ * them up, and puts differences together.
  *
  * Reads by the functions that a load uses, so what it finds good a load finds good, as
  * far as the files go: whether this host can run the guest, only a load tells.
@@ -6,24 +7,32 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/base/fd.h"
-#include "vmm/snapshot/overview.h"
-#include "vmm/snapshot/snapshot_files.h"
+#include "vmm/snapshot/tool.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, MIB = 1024 * 1024 };
 
 static const char usage[] =
 	"usage: wisp-snapshot info STATE            what a state consists of, as JSON\n"
 	"       wisp-snapshot verify STATE [MEMORY] whether the files are whole, and one snapshot's\n"
+	"       wisp-snapshot diff STATE STATE [MEMORY MEMORY]\n"
+	"                                           what differs between two snapshots\n"
+	"       wisp-snapshot edit STATE NEW-STATE SETTING=VALUE...\n"
+	"                                           what the host gives: files, taps, sockets\n"
 	"       wisp-snapshot rebase BASE DIFF      lay a Diff's memory file over the one before\n"
+	"       wisp-snapshot export STATE MEMORY FILE\n"
+	"                                           pack both files up in one; -: standard output\n"
+	"       wisp-snapshot import FILE STATE MEMORY\n"
+	"                                           unpack them; -: standard input\n"
 	"       wisp-snapshot --help | --version\n";
 
-static int read_overview(struct state *s, struct overview *o, struct error *err)
+int tool_overview(struct state *s, struct overview *o, struct error *err)
 {
 	overview_state(o, s);
 	return state_error(s, err);
@@ -44,7 +53,7 @@ static json_t *list_sections(const struct state *s)
 	return list;
 }
 
-static int read_manifest(struct state *s, json_t **ret, struct error *err)
+int tool_manifest(struct state *s, json_t **ret, struct error *err)
 {
 	json_error_t where;
 	const char *text;
@@ -58,19 +67,23 @@ static int read_manifest(struct state *s, json_t **ret, struct error *err)
 	if (r < 0)
 		return r;
 	*ret = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
-	return *ret ? 0
-		    : error_set(err, -EBADMSG, NULL, NULL, "The manifest is no JSON: %s",
-				where.text);
+	if (json_is_object(*ret))
+		return 0;
+	r = error_set(err, -EBADMSG, NULL, NULL, "The manifest is no JSON object: %s",
+		      *ret ? "but a value of another kind" : where.text);
+	json_decref(*ret);
+	*ret = NULL;
+	return r;
 }
 
 static int print_info(struct state *s, struct error *err)
 {
 	struct overview o = { 0 };
 	json_t *manifest = NULL, *info;
-	int r = read_manifest(s, &manifest, err);
+	int r = tool_manifest(s, &manifest, err);
 
 	if (r == 0)
-		r = read_overview(s, &o, err);
+		r = tool_overview(s, &o, err);
 	if (r < 0) {
 		json_decref(manifest);
 		return r;
@@ -95,7 +108,7 @@ static int run_info(char *const argv[], struct error *err)
 
 /* --- verify --- */
 
-static int open_file(const char *path, const char *field, int *ret, struct error *err)
+int tool_open(const char *path, const char *field, int *ret, struct error *err)
 {
 	*ret = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	return *ret < 0 ? error_errno(err, field, "give a readable file", "%.128s cannot be opened",
@@ -103,22 +116,27 @@ static int open_file(const char *path, const char *field, int *ret, struct error
 			: 0;
 }
 
+int tool_check_memory(int fd, const struct overview *o, struct memory_label *ret, struct error *err)
+{
+	int r = memory_file_label(fd, o->ram_bytes, ret, err);
+
+	if (r == 0 && !snapshot_id_equals(&ret->id, &o->id))
+		r = error_set(err, -EBADMSG, "MEMORY", NULL,
+			      "The memory file belongs to another snapshot than the state");
+	return r;
+}
+
 static int verify_memory(const char *path, const struct overview *o, struct error *err)
 {
 	struct memory_label label = { 0 };
-	int fd, r = open_file(path, "MEMORY", &fd, err);
+	int fd, r = tool_open(path, "MEMORY", &fd, err);
 
 	if (r == 0)
-		r = memory_file_label(fd, o->ram_bytes, &label, err);
+		r = tool_check_memory(fd, o, &label, err);
 	fd_close(fd);
-	if (r < 0)
-		return r;
-	if (!snapshot_id_equals(&label.id, &o->id))
-		return error_set(err, -EBADMSG, "MEMORY", NULL,
-				 "The memory file belongs to another snapshot than the state");
-	if (label.is_difference)
+	if (r == 0 && label.is_difference)
 		puts("a difference: to be laid over the memory file of the snapshot before");
-	return 0;
+	return r;
 }
 
 static int run_verify(char *const argv[], struct error *err)
@@ -129,9 +147,9 @@ static int run_verify(char *const argv[], struct error *err)
 	int r = snapshot_read_state(argv[0], "STATE", &s, err);
 
 	if (r == 0)
-		r = read_manifest(s, &manifest, err);
+		r = tool_manifest(s, &manifest, err);
 	if (r == 0)
-		r = read_overview(s, &o, err);
+		r = tool_overview(s, &o, err);
 	if (r == 0 && argv[1])
 		r = verify_memory(argv[1], &o, err);
 	if (r == 0)
@@ -194,10 +212,10 @@ static int run_rebase(char *const argv[], struct error *err)
 {
 	struct memory_label label = { 0 };
 	uint64_t ram_bytes = 0;
-	int base = -1, difference = -1, r = open_file(argv[0], "BASE", &base, err);
+	int base = -1, difference = -1, r = tool_open(argv[0], "BASE", &base, err);
 
 	if (r == 0)
-		r = open_file(argv[1], "DIFF", &difference, err);
+		r = tool_open(argv[1], "DIFF", &difference, err);
 	if (r == 0)
 		r = read_labels(base, difference, &label, &ram_bytes, err);
 	if (r == 0)
@@ -209,29 +227,37 @@ static int run_rebase(char *const argv[], struct error *err)
 
 /* --- the command line --- */
 
+enum { ANY_NUMBER = 1000 };
+
 static const struct command {
 	const char *name;
 	int min, max; /* arguments */
 	int (*run)(char *const argv[], struct error *err);
 } commands[] = {
-	{ "info", 1, 1, run_info },
-	{ "verify", 1, 2, run_verify },
-	{ "rebase", 2, 2, run_rebase },
+	{ "info", 1, 1, run_info },	 { "verify", 1, 2, run_verify },
+	{ "diff", 2, 4, tool_diff },	 { "edit", 3, ANY_NUMBER, tool_edit },
+	{ "rebase", 2, 2, run_rebase },	 { "export", 3, 3, tool_export },
+	{ "import", 3, 3, tool_import },
 };
 
 static int run(const struct command *c, char *const argv[])
 {
 	struct error err = { 0 };
 	char line[sizeof(err.text) + sizeof(err.hint) + 8];
+	int r = c->run(argv, &err);
 
-	if (c->run(argv, &err) == 0)
-		return EXIT_OK;
+	if (r >= 0 && fflush(stdout) == 0)
+		return r;
+	if (r >= 0)
+		error_errno(&err, NULL, NULL, "The answer cannot be written");
 	fprintf(stderr, "wisp-snapshot: %s\n", error_line(&err, line, sizeof(line)));
 	return EXIT_FAILED;
 }
 
 int main(int argc, char *argv[])
 {
+	/* A reader that is gone is an error of write(). */
+	signal(SIGPIPE, SIG_IGN);
 	if (argc == 2 && strcmp(argv[1], "--version") == 0)
 		return printf("wisp-snapshot v%s\n", WISP_VERSION) > 0 ? EXIT_OK : EXIT_FAILED;
 	if (argc == 2 && strcmp(argv[1], "--help") == 0)
