@@ -4,8 +4,8 @@
  * namespaces of its own, with a root in which there is nothing. It gets there in stages;
  * each works with less than the one before:
  *
- *   1 inherited    Should leave nothing of the caller: descriptors, environment, cores.
- *                  Must not open anything before.
+ *   1 inherited    Should leave nothing of the caller: descriptors but those that are to be
+ *                  passed, environment, cores. Must not open anything before.
  *   2 checked      Should refuse every bad name, path and owner. Must not change the
  *                  host.
  *   3 host         Should leave the host's mounts, IPC and host name, make the jail's
@@ -13,8 +13,8 @@
  *                  follow a link in the jail's folder.
  *   4 inside       Should enter the network's namespace and the jail's root. Must not keep
  *                  a descriptor of a host folder past this.
- *   5 process      The VMM's process is cloned straight into its PID namespace and
- *                  control group. Must not run anything of the VMM yet.
+ *   5 process      The VMM's process is cloned straight into its PID namespace, control
+ *                  group and user namespace. Must not run anything of the VMM yet.
  *   6 unprivileged Should hold no capability and no way to one; both processes.
  *   7 VMM          executed by the child, once its PID is written down.
  *
@@ -45,6 +45,7 @@
 
 #include "jailer/cgroup.h"
 #include "jailer/cleanup.h"
+#include "jailer/folder.h"
 #include "jailer/options.h"
 #include "jailer/privileges.h"
 #include "jailer/root.h"
@@ -62,6 +63,7 @@ struct jail {
 	struct jail_root root;
 	struct cgroups cgroups;
 	int netns;
+	int proc; /* the host's /proc, until the user namespace has its user; -1: not wanted */
 	uint64_t start_us, parent_cpu_us;
 };
 
@@ -82,6 +84,15 @@ static int open_netns(const struct jail_options *o, struct jail *j, struct error
 	return 0;
 }
 
+/* Where the user namespace is told of its user, when there is no /proc any more. */
+static int open_proc(struct jail *j, struct error *err)
+{
+	if (!j->o->user_ns)
+		return 0;
+	j->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return j->proc < 0 ? error_errno(err, "user-ns", NULL, "Cannot open /proc") : 0;
+}
+
 /* What is to be mounted must be opened in the mount namespace that is to have it. */
 static int leave_host(struct error *err)
 {
@@ -95,6 +106,8 @@ static int prepare_host(struct jail *j, struct error *err)
 {
 	int r = open_netns(j->o, j, err);
 
+	if (r == 0)
+		r = open_proc(j, err);
 	if (r == 0)
 		r = leave_host(err);
 	if (r == 0)
@@ -119,10 +132,11 @@ static int go_inside(struct jail *j, struct error *err)
 
 /* --- stage 5 --- */
 
-static pid_t clone_into(int cgroup)
+static pid_t clone_into(int cgroup, bool user_ns)
 {
 	struct clone_args args = {
-		.flags = CLONE_NEWPID | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+		.flags = CLONE_NEWPID | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0) |
+			 (user_ns ? CLONE_NEWUSER : 0),
 		.exit_signal = SIGCHLD,
 		.cgroup = (uint64_t)(cgroup >= 0 ? cgroup : 0),
 	};
@@ -133,12 +147,12 @@ static pid_t clone_into(int cgroup)
 /* Linux 5.7 and later clone into a group, which spares the move of a process. */
 static pid_t clone_child(struct jail *j, struct error *err)
 {
-	pid_t pid = clone_into(j->cgroups.v2);
+	pid_t pid = clone_into(j->cgroups.v2, j->o->user_ns);
 
 	if (pid < 0 && j->cgroups.v2 >= 0) {
 		if (cgroups_join(&j->cgroups, true, err) < 0)
 			return -1;
-		pid = clone_into(-1);
+		pid = clone_into(-1, j->o->user_ns);
 	}
 	if (pid < 0)
 		error_errno(err, NULL, NULL, "Cannot make the VMM's process");
@@ -192,19 +206,46 @@ static int execute(const struct jail *j, struct error *err)
 	return err->code;
 }
 
-/* Waits for one byte: the parent has written the PID down. Its end ends the VMM, too. */
+/* For one byte of the parent's. */
+static int await(int go, struct error *err)
+{
+	char byte;
+
+	if (read(go, &byte, 1) == 1)
+		return 0;
+	return error_set(err, -EPIPE, NULL, NULL, "The jailer ended first");
+}
+
+/* The parent has told the namespace of its user. No other is made in there: one would give
+ * the VMM all capabilities over what it makes itself, and so more of the kernel to attack. */
+static int enter_user_ns(struct jail *j, int go, struct error *err)
+{
+	int r = j->o->user_ns ? await(go, err) : 0;
+
+	if (r == 0 && j->o->user_ns) {
+		r = folder_write(j->proc, "sys/user/max_user_namespaces", "0");
+		if (r < 0)
+			error_set(err, r, "user-ns", "can /proc/sys be written to?",
+				  "Cannot forbid user namespaces in the jail: %s", strerror(-r));
+	}
+	j->proc = fd_close(j->proc);
+	return r;
+}
+
+/* A byte: the parent has written the PID down. Its end ends the VMM, too. */
 static int be_vmm(struct jail *j, int go, const sigset_t *mask, struct error *err)
 {
 	bool waits = !j->o->daemonize && !j->o->new_pid_ns;
-	char byte;
 	int r = leave_terminal(j, err);
 
+	if (r == 0)
+		r = enter_user_ns(j, go, err);
 	if (r == 0)
 		r = privileges_drop(j->o, err);
 	if (r == 0 && waits && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		r = error_errno(err, NULL, NULL, "Cannot tie the VMM to the jailer");
-	if (r == 0 && read(go, &byte, 1) != 1)
-		r = error_set(err, -EPIPE, NULL, NULL, "The jailer ended first");
+	if (r == 0)
+		r = await(go, err);
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	return r < 0 ? r : execute(j, err);
 }
@@ -227,14 +268,49 @@ static int stand_for(pid_t pid, const sigset_t *all)
 	}
 }
 
+/* The jail's user is who it is on the host, and there is nobody else. */
+static int map_user(const struct jail *j, pid_t pid, struct error *err)
+{
+	const struct {
+		const char *file;
+		uint32_t id;
+	} maps[] = { { "uid_map", j->o->uid }, { "gid_map", j->o->gid } };
+
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
+		char path[48], line[48];
+		int r;
+
+		snprintf(path, sizeof(path), "%d/%s", (int)pid, maps[i].file);
+		snprintf(line, sizeof(line), "%" PRIu32 " %" PRIu32 " 1", maps[i].id, maps[i].id);
+		r = folder_write(j->proc, path, line);
+		if (r < 0)
+			return error_set(err, r, "user-ns", NULL,
+					 "Cannot write %s of the user namespace: %s", maps[i].file,
+					 strerror(-r));
+	}
+	return 0;
+}
+
+static int let_go(int go, struct error *err)
+{
+	return write(go, "", 1) == 1 ? 0 : error_errno(err, NULL, NULL, "The VMM's process ended");
+}
+
 static int be_parent(struct jail *j, pid_t pid, int go, const sigset_t *all, struct error *err)
 {
 	int r = root_write_pid(&j->root, pid, err);
 
+	for (unsigned i = 0; i < j->o->pass_count; i++)
+		fd_close(j->o->pass_fd[i]);
+	if (r == 0 && j->o->user_ns)
+		r = map_user(j, pid, err);
+	if (r == 0 && j->o->user_ns)
+		r = let_go(go, err);
+	j->proc = fd_close(j->proc);
 	if (r == 0)
 		r = privileges_drop(j->o, err);
-	if (r == 0 && write(go, "", 1) != 1)
-		r = error_errno(err, NULL, NULL, "The VMM's process ended");
+	if (r == 0)
+		r = let_go(go, err);
 	if (r < 0) {
 		kill(pid, SIGKILL);
 		return EXIT_FAILURE;
@@ -270,7 +346,13 @@ static int start_vmm(struct jail *j, struct error *err)
 
 static int run(const struct jail_options *o, uint64_t start_us, struct error *err)
 {
-	struct jail j = { .o = o, .netns = -1, .cgroups = { .v2 = -1 }, .start_us = start_us };
+	struct jail j = {
+		.o = o,
+		.netns = -1,
+		.proc = -1,
+		.cgroups = { .v2 = -1 },
+		.start_us = start_us,
+	};
 
 	if (prepare_host(&j, err) < 0 || go_inside(&j, err) < 0)
 		return EXIT_FAILURE;
@@ -296,10 +378,10 @@ int main(int argc, char *argv[])
 	struct jail_options o;
 	struct error err = { 0 };
 
-	if (privileges_drop_inherited(&err) < 0)
-		return complain(&err, EXIT_FAILURE);
 	if (jail_options_parse(argc, argv, &o, &err) < 0)
 		return complain(&err, EXIT_BAD_ARGUMENTS);
+	if (privileges_drop_inherited(&o, &err) < 0)
+		return complain(&err, EXIT_FAILURE);
 	if (o.help) {
 		jail_options_print_help(stdout);
 		return EXIT_SUCCESS;

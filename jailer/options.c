@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "jailer/options.h"
 
@@ -174,6 +175,27 @@ static int take_device(const char *value, struct jail_options *o, struct error *
 	return 0;
 }
 
+/* In rising order, so that all between them can be closed. */
+static int take_pass(const char *value, struct jail_options *o, struct error *err)
+{
+	static const char hint[] = "the number of an open descriptor, 3 or more, once";
+	unsigned at = o->pass_count;
+	uint64_t n;
+
+	if (!parse_number(value, INT_MAX - 1, &n) || n <= STDERR_FILENO)
+		return refuse("pass-fd", value, hint, err);
+	if (o->pass_count == JAIL_PASS_MAX)
+		return refuse("pass-fd", value, "at most 32 descriptors", err);
+	for (unsigned i = 0; i < o->pass_count; i++)
+		if (o->pass_fd[i] == (int)n)
+			return refuse("pass-fd", value, hint, err);
+	for (; at > 0 && o->pass_fd[at - 1] > (int)n; at--)
+		o->pass_fd[at] = o->pass_fd[at - 1];
+	o->pass_fd[at] = (int)n;
+	o->pass_count++;
+	return 0;
+}
+
 #define FLAG(member) .flag = offsetof(struct jail_options, member)
 
 /* clang-format off */
@@ -191,6 +213,12 @@ static const struct option_def defs[] = {
 	  .help = "New session, streams to /dev/null, do not wait for the end." },
 	{ "new-pid-ns", NULL, FLAG(new_pid_ns),
 	  .help = "Do not wait for the end; there is a PID namespace in any case." },
+	{ "user-ns", NULL, FLAG(user_ns),
+	  .help = "A user namespace of its own, in which there is nobody else and no other can be made." },
+	{ "read-only-root", NULL, FLAG(read_only_root),
+	  .help = "The VMM may write to /run alone." },
+	{ "pass-fd", "N", take_pass, .repeats = true,
+	  .help = "Leave this descriptor open for the VMM, which knows it as fd:N." },
 	{ "cgroup", "FILE=VALUE", take_cgroup, .repeats = true,
 	  .help = "Write VALUE to a file of the jail's control group." },
 	{ "cgroup-version", "1|2", take_cgroup_version,

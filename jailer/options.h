@@ -9,7 +9,7 @@
 
 #include "vmm/base/error.h"
 
-enum { JAIL_CGROUPS_MAX = 32, JAIL_DEVICES_MAX = 8 };
+enum { JAIL_CGROUPS_MAX = 32, JAIL_DEVICES_MAX = 8, JAIL_PASS_MAX = 32 };
 
 struct jail_cgroup_value {
 	char file[64]; /* "cpu.max" */
@@ -26,8 +26,10 @@ struct jail_options {
 	unsigned cgroup_count;
 	const char *device[JAIL_DEVICES_MAX]; /* names below /dev; none: the usual ones */
 	unsigned device_count;
+	int pass_fd[JAIL_PASS_MAX]; /* for the VMM, 3 or more, each once, in rising order */
+	unsigned pass_count;
 	uint64_t no_file, fsize; /* fsize 0: no limit */
-	bool daemonize, new_pid_ns, cleanup, help, version;
+	bool daemonize, new_pid_ns, user_ns, read_only_root, cleanup, help, version;
 	char *const *extra; /* the VMM's own arguments, NULL-ended */
 };
 

@@ -6,6 +6,7 @@
  * knows, so that one that is new to the library goes, too.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/close_range.h>
 #include <linux/securebits.h>
@@ -13,6 +14,7 @@
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,11 +26,43 @@ enum {
 		  SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED
 };
 
-int privileges_drop_inherited(struct error *err)
+/* O_PATH alone is no use but to reach what is behind it. */
+static int check_passed(int fd, struct error *err)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct stat st;
+
+	if (flags < 0 || fstat(fd, &st) < 0)
+		return error_errno(err, "pass-fd", NULL, "Descriptor %d cannot be passed", fd);
+	if (!S_ISDIR(st.st_mode) && !(flags & O_PATH))
+		return 0;
+	return error_set(err, -EISDIR, "pass-fd", "pass the files that are in it",
+			 "Descriptor %d is a folder, or open as a path alone", fd);
+}
+
+/* All but those to be passed. */
+static int close_others(const struct jail_options *o)
+{
+	unsigned first = STDERR_FILENO + 1;
+
+	for (unsigned i = 0; i < o->pass_count; i++) {
+		unsigned fd = (unsigned)o->pass_fd[i];
+
+		if (fd > first && syscall(SYS_close_range, first, fd - 1, CLOSE_RANGE_UNSHARE) < 0)
+			return -1;
+		first = fd + 1;
+	}
+	return (int)syscall(SYS_close_range, first, ~0u, CLOSE_RANGE_UNSHARE);
+}
+
+int privileges_drop_inherited(const struct jail_options *o, struct error *err)
 {
 	const struct rlimit none = { 0, 0 };
 
-	if (syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_UNSHARE) < 0)
+	for (unsigned i = 0; i < o->pass_count; i++)
+		if (check_passed(o->pass_fd[i], err) < 0)
+			return err->code;
+	if (close_others(o) < 0)
 		return error_errno(err, NULL, "Linux 5.9 or later has close_range",
 				   "Cannot close inherited descriptors");
 	if (clearenv() != 0)

@@ -5,8 +5,10 @@
 #include "jailer/options.h"
 #include "vmm/base/error.h"
 
-/* Before anything else: descriptors from 3 on, the environment, core dumps. */
-int privileges_drop_inherited(struct error *err);
+/* Before anything else but reading the options: descriptors from 3 on that are not to be
+ * passed, the environment, core dumps. One to be passed must be open, and no folder: that
+ * would be a way out of the jail. */
+int privileges_drop_inherited(const struct jail_options *o, struct error *err);
 
 /* Open files and file sizes, soft and hard. */
 int privileges_limit(const struct jail_options *o, struct error *err);

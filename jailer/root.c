@@ -133,7 +133,13 @@ int root_open(const struct jail_options *o, struct jail_root *ret, struct error 
 {
 	int r;
 
-	*ret = (struct jail_root){ .exec_fd = -1, .id_fd = -1, .root_fd = -1, .null_fd = -1 };
+	*ret = (struct jail_root){
+		.exec_fd = -1,
+		.id_fd = -1,
+		.root_fd = -1,
+		.null_fd = -1,
+		.pid_fd = -1,
+	};
 	ret->exec_fd = open_exec(o, ret->name, err);
 	if (ret->exec_fd < 0)
 		return ret->exec_fd;
@@ -150,6 +156,7 @@ void root_close(struct jail_root *r)
 	r->root_fd = fd_close(r->root_fd);
 	r->id_fd = fd_close(r->id_fd);
 	r->null_fd = fd_close(r->null_fd);
+	r->pid_fd = fd_close(r->pid_fd);
 }
 
 /* --- mounts --- */
@@ -327,9 +334,62 @@ static int cannot(const char *what, int r, struct error *err)
 	return error_set(err, r, NULL, NULL, "Cannot %s the jail: %s", what, strerror(-r));
 }
 
-int root_enter(const struct jail_options *o, const struct jail_root *r, struct error *err)
+/* By way of the host's mount, which can be written to when the jail's cannot. */
+static int make_pid_file(struct jail_root *r)
 {
-	int root, run, result = check_devices(o, err);
+	char name[JAIL_NAME_BYTES + 8];
+
+	snprintf(name, sizeof(name), "%s.pid", r->name);
+	if (unlinkat(r->root_fd, name, 0) < 0 && errno != ENOENT)
+		return -errno;
+	r->pid_fd = openat(r->root_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			   0644);
+	return r->pid_fd < 0 ? -errno : 0;
+}
+
+/* What can be written to when the root cannot is a mount of its own. */
+static int mount_run(const struct jail_options *o, int root)
+{
+	int fd = own_folder(root, "run", o), r = fd < 0 ? fd : 0;
+
+	if (r == 0 && o->read_only_root)
+		r = bind_over(fd, fd);
+	fd_close(fd);
+	if (r < 0 || !o->read_only_root)
+		return r;
+	fd = openat(root, "run", OPEN_FOLDER);
+	r = fd < 0 ? -errno : restrict_mount(fd, CLOSED);
+	fd_close(fd);
+	return r;
+}
+
+static int close_root(const struct jail_options *o, int root)
+{
+	return o->read_only_root ? restrict_mount(root, CLOSED | MS_RDONLY) : 0;
+}
+
+static int fill_root(const struct jail_options *o, struct jail_root *r, int root, struct error *err)
+{
+	int result = make_pid_file(r);
+
+	if (result < 0)
+		return cannot("make the PID file of", result, err);
+	if ((result = mount_run(o, root)) < 0)
+		return cannot("make /run in", result, err);
+	if ((result = mount_exec(r, root)) < 0)
+		return cannot("mount the VMM in", result, err);
+	if ((result = mount_dev(o, root)) < 0)
+		return cannot("make /dev in", result, err);
+	if ((result = close_root(o, root)) < 0)
+		return cannot("make read-only the root of", result, err);
+	if ((result = pivot(root)) < 0)
+		return cannot("enter", result, err);
+	return 0;
+}
+
+int root_enter(const struct jail_options *o, struct jail_root *r, struct error *err)
+{
+	int root, result = check_devices(o, err);
 
 	if (result < 0)
 		return result;
@@ -338,35 +398,19 @@ int root_enter(const struct jail_options *o, const struct jail_root *r, struct e
 		return cannot("mount the root of", root, err);
 	if (fchown(root, o->uid, o->gid) < 0 || fchmod(root, FOLDER_MODE) < 0)
 		result = cannot("set the owner of", -errno, err);
-	run = result < 0 ? -1 : own_folder(root, "run", o);
-	if (result == 0 && run < 0)
-		result = cannot("make /run in", run, err);
-	fd_close(run);
-	if (result == 0 && (result = mount_exec(r, root)) < 0)
-		cannot("mount the VMM in", result, err);
-	if (result == 0 && (result = mount_dev(o, root)) < 0)
-		cannot("make /dev in", result, err);
-	if (result == 0 && (result = pivot(root)) < 0)
-		cannot("enter", result, err);
+	else
+		result = fill_root(o, r, root, err);
 	fd_close(root);
 	return result;
 }
 
-int root_write_pid(const struct jail_root *r, pid_t pid, struct error *err)
+int root_write_pid(struct jail_root *r, pid_t pid, struct error *err)
 {
-	char path[JAIL_NAME_BYTES + 8], text[16];
-	int fd, len = snprintf(text, sizeof(text), "%d\n", (int)pid);
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d\n", (int)pid), result = 0;
 
-	snprintf(path, sizeof(path), "/%s.pid", r->name);
-	if (unlink(path) < 0 && errno != ENOENT)
-		return error_errno(err, NULL, NULL, "Cannot replace %s", path);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd < 0 || write(fd, text, (size_t)len) != len) {
-		int result = error_errno(err, NULL, NULL, "Cannot write %s", path);
-
-		fd_close(fd);
-		return result;
-	}
-	fd_close(fd);
-	return 0;
+	if (write(r->pid_fd, text, (size_t)len) != len)
+		result = error_errno(err, NULL, NULL, "Cannot write /%s.pid", r->name);
+	r->pid_fd = fd_close(r->pid_fd);
+	return result;
 }

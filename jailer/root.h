@@ -3,7 +3,7 @@
  *   /                 <base>/<name of the VMM>/<id>/root on the host: nosuid, nodev, noexec
  *   /<name of the VMM>  the binary, mounted read-only: all jails share its one inode
  *   /dev              a small file system of its own with the devices asked for: noexec
- *   /run              a folder for sockets
+ *   /run              a folder for sockets; with --read-only-root all that can be written to
  *
  * Nothing else: no /proc, no /sys, no library.
  */
@@ -21,6 +21,7 @@ struct jail_root {
 	int exec_fd;		    /* the binary, O_PATH */
 	int id_fd, root_fd;	    /* <id> and <id>/root */
 	int null_fd;		    /* the host's /dev/null, when daemonizing */
+	int pid_fd;		    /* /<name>.pid, from root_enter() on */
 };
 
 /* Checks and opens the binary and the base folder, and makes the jail's folders. Descriptors
@@ -33,9 +34,9 @@ int root_open_parent(const struct jail_options *o, char name[JAIL_NAME_BYTES], s
 
 /* In the mount namespace, of the process's own, in which root_open() was called: mounts
  * all that is above, makes it the root and lets go of the host's. */
-int root_enter(const struct jail_options *o, const struct jail_root *r, struct error *err);
+int root_enter(const struct jail_options *o, struct jail_root *r, struct error *err);
 
-/* Writes /<name>.pid, in the jail. */
-int root_write_pid(const struct jail_root *r, pid_t pid, struct error *err);
+/* Writes /<name>.pid, in the jail, and closes it. */
+int root_write_pid(struct jail_root *r, pid_t pid, struct error *err);
 
 #endif

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -97,6 +98,14 @@ static int fill_standard_streams(struct error *err)
 		return error_errno(err, NULL, NULL, "/dev/null cannot be opened");
 	fd_close(fd);
 	return 0;
+}
+
+/* Where there is no /proc, in a jail, nobody but root has any business with what is in this
+ * process's memory: no tracer of its own user, no core. (Executing it undid the jailer's.) */
+static void hide_memory(void)
+{
+	if (access("/proc/self", F_OK) < 0)
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 static void handled_signals(sigset_t *set)
@@ -484,6 +493,7 @@ int main(int argc, char *argv[])
 	struct error err = { 0 };
 
 	block_signals();
+	hide_memory();
 	if (fill_standard_streams(&err) < 0) {
 		complain(NULL, &err);
 		return EXIT_GENERIC;

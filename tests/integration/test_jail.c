@@ -23,6 +23,7 @@
 
 #include "tests/integration/fixture.h"
 #include "tests/integration/session.h"
+#include "vmm/base/landlock.h"
 
 enum { LIMIT_S = 60, SKIPPED = 77, USER = 61234, ARGS_MAX = 32, LEAKED_FD = 77 };
 
@@ -242,6 +243,17 @@ static void check_mounts(pid_t pid)
 	expect_in(text, " /dev ro,nosuid,noexec");
 }
 
+/* Nobody of the same user can trace it: the kernel gives its files to root then. */
+static void check_hidden(pid_t pid)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_uid, 0);
+}
+
 /* Nothing of the caller's: not a descriptor, not a variable. */
 static void check_inherited(pid_t pid)
 {
@@ -309,6 +321,7 @@ static void test_confinement(void **state)
 	check_inherited(pid);
 	check_devices(pid);
 	check_binary(pid);
+	check_hidden(pid);
 	expect_in(read_proc(pid, "cmdline"), "/wisp --id confined --start-time-us ");
 	for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++)
 		assert_false(same_namespace(pid, namespaces[i]));
@@ -319,6 +332,132 @@ static void test_confinement(void **state)
 	session_kill(s, SIGTERM);
 	assert_int_equal(session_wait(s, LIMIT_S), 128 + SIGTERM);
 	session_end(s);
+}
+
+static const char *const hardened[] = {
+	"--user-ns", "--read-only-root", "--pass-fd", "81", "--pass-fd", "80", "--device",
+	"kvm",	     "--device",	 "null",      NULL,
+};
+
+/* Alone in a user namespace, which can have no other below; only /run can be written to. */
+static void test_hardened(void **state)
+{
+	struct session *s;
+	unsigned lines = 0;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(dup2(STDIN_FILENO, 80), 80);
+	assert_int_equal(dup2(STDIN_FILENO, 81), 81);
+	assert_int_equal(dup2(STDIN_FILENO, LEAKED_FD), LEAKED_FD);
+	s = start_idle("hardened", hardened);
+	close(80);
+	close(81);
+	close(LEAKED_FD);
+	pid = vmm_pid("hardened");
+	check_status(pid);
+	check_inherited(pid);
+	check_hidden(pid);
+	assert_false(same_namespace(pid, "user"));
+	expect_in(read_proc(pid, "uid_map"), USER_TEXT);
+	for (const char *p = read_proc(pid, "uid_map"); *p; p++)
+		lines += *p == '\n';
+	assert_int_equal(lines, 1);
+	expect_in(read_proc(pid, "mountinfo"), " / ro,nosuid,nodev,noexec");
+	expect_in(read_proc(pid, "mountinfo"), " /run rw,nosuid,nodev,noexec");
+	/* In the VMM alone, not in the process that stands for it. */
+	run_shell("test -e /proc/%d/fd/80 -a -e /proc/%d/fd/81", (int)pid, (int)pid);
+	run_shell("test ! -e /proc/%d/fd/80", (int)session_pid(s));
+	session_kill(s, SIGTERM);
+	assert_int_equal(session_wait(s, LIMIT_S), 128 + SIGTERM);
+	session_end(s);
+	assert_int_equal(clean_up("hardened", NULL), 0);
+}
+
+static void pass(const char *path, int flags, int number)
+{
+	int fd = open(path, flags | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(dup2(fd, number), number);
+	close(fd);
+}
+
+/* A jail in which there is nothing but the VMM and /dev/kvm, and of which Landlock lets it
+ * open nothing once the guest runs: the guest has its kernel and its disk. */
+static void test_descriptors(void **state)
+{
+	const struct fixture_config config = {
+		.kernel = "fd:81", .boot_args = "", .disk = "fd:82", .disk_not_root = true
+	};
+	const char *const argv[] = {
+		fixture_program("wisp-jailer"),
+		"--id",
+		"passed",
+		"--exec-file",
+		fixture_program("wisp"),
+		"--uid",
+		USER_TEXT,
+		"--gid",
+		USER_TEXT,
+		"--chroot-base-dir",
+		base(),
+		"--read-only-root",
+		"--user-ns",
+		"--device=kvm",
+		"--device=null",
+		"--pass-fd=80",
+		"--pass-fd=81",
+		"--pass-fd=82",
+		"--",
+		"--no-api",
+		"--config-file=fd:80",
+		"--debug-exit-port=0xf4",
+		"--level=Debug",
+		NULL,
+	};
+	struct session *s;
+	int status;
+
+	(void)state;
+	pass(fixture_config("passed.json", &config), O_RDONLY, 80);
+	pass(fixture_guest("virtio-evil"), O_RDONLY, 81);
+	pass(fixture_disk("passed.raw", "WISPDISK", 1 << 20), O_RDWR, 82);
+	s = session_start(argv);
+	for (int fd = 80; fd <= 82; fd++)
+		close(fd);
+	status = session_wait(s, LIMIT_S);
+	if (status != 0)
+		fail_msg("%d: %s", status, session_output(s));
+	if (landlock_abi() > 0)
+		expect_in(session_output(s), "Landlock: 0 rules");
+	session_end(s);
+	run_shell("test \"$(ls -A %s)\" = \"$(printf 'dev\nrun\nwisp\nwisp.pid')\"",
+		  in_jail("passed", "root"));
+}
+
+/* A way out, or nothing. */
+static void test_not_passed(void **state)
+{
+	static const struct {
+		const char *path; /* NULL: nothing is open there */
+		int flags;
+	} rows[] = { { "/", O_RDONLY }, { "/", O_PATH }, { "/dev/null", O_PATH }, { NULL, 0 } };
+	static const char *const more[] = { "--pass-fd", "80", NULL };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct session *s;
+
+		if (rows[i].path)
+			pass(rows[i].path, rows[i].flags, 80);
+		s = start_jail("not-passed", more);
+		close(80);
+		assert_int_equal(session_wait(s, LIMIT_S), 1);
+		expect_in(session_output(s), "Descriptor 80 ");
+		session_end(s);
+		assert_int_equal(access(in_jail("not-passed", ""), F_OK), -1);
+	}
 }
 
 /* The VMM does not outlive the process that stands for it. */
@@ -537,10 +676,12 @@ static int make_base(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_boots),	      cmocka_unit_test(test_confinement),
-		cmocka_unit_test(test_jailer_killed), cmocka_unit_test(test_daemonize),
-		cmocka_unit_test(test_cleanup),	      cmocka_unit_test(test_netns),
-		cmocka_unit_test(test_cgroup),	      cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_boots),	   cmocka_unit_test(test_confinement),
+		cmocka_unit_test(test_hardened),   cmocka_unit_test(test_descriptors),
+		cmocka_unit_test(test_not_passed), cmocka_unit_test(test_jailer_killed),
+		cmocka_unit_test(test_daemonize),  cmocka_unit_test(test_cleanup),
+		cmocka_unit_test(test_netns),	   cmocka_unit_test(test_cgroup),
+		cmocka_unit_test(test_hostile),
 	};
 
 	if (geteuid() != 0) {

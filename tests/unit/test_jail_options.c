@@ -57,11 +57,38 @@ static void good_lines(void **state)
 	assert_int_equal(parse(ARGS("--version"), &o, &err), 0);
 }
 
+/* They come in rising order, each once. */
+static void passed_descriptors(void **state)
+{
+	struct jail_options o;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(
+		parse(ARGS(ENOUGH, "--pass-fd", "9", "--pass-fd=3", "--pass-fd=300", "--pass-fd=5"),
+		      &o, &err),
+		0);
+	assert_int_equal(o.pass_count, 4);
+	assert_int_equal(o.pass_fd[0], 3);
+	assert_int_equal(o.pass_fd[1], 5);
+	assert_int_equal(o.pass_fd[2], 9);
+	assert_int_equal(o.pass_fd[3], 300);
+	assert_int_equal(parse(ARGS(ENOUGH, "--pass-fd=9", "--pass-fd=3", "--pass-fd=9"), &o, &err),
+			 -EINVAL);
+	assert_string_equal(err.field, "pass-fd");
+}
+
 static void hostile_lines(void **state)
 {
 	static const struct {
 		const char *arg, *field;
 	} rows[] = {
+		{ "--pass-fd=2", "pass-fd" },
+		{ "--pass-fd=-1", "pass-fd" },
+		{ "--pass-fd=x", "pass-fd" },
+		{ "--pass-fd=2147483647", "pass-fd" },
+		{ "--user-ns=1", "user-ns" },
+		{ "--read-only-root=1", "read-only-root" },
 		{ "--id=../x", "id" },
 		{ "--id=..", "id" },
 		{ "--id=a/b", "id" },
@@ -157,9 +184,8 @@ static void man_page_has_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good_lines),
-		cmocka_unit_test(hostile_lines),
-		cmocka_unit_test(incomplete_lines),
+		cmocka_unit_test(good_lines),	    cmocka_unit_test(passed_descriptors),
+		cmocka_unit_test(hostile_lines),    cmocka_unit_test(incomplete_lines),
 		cmocka_unit_test(man_page_has_all),
 	};
 
