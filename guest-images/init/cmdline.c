@@ -4,13 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest-images/agent/protocol.h"
 #include "guest-images/init/cmdline.h"
 
 enum {
 	PORT_MAX = 0xfffc, /* the highest port with room for 32 bits */
+	VSOCK_PORT_MAX = 0xfffffffe,
 };
 
-enum kind { KIND_TEXT, KIND_SET, KIND_CLEAR, KIND_PORT };
+enum kind { KIND_TEXT, KIND_SET, KIND_CLEAR, KIND_PORT, KIND_VSOCK_PORT };
 
 struct param {
 	const char *name;
@@ -21,6 +23,8 @@ struct param {
 static const struct param params[] = {
 	{ "wisp.marker", KIND_TEXT, offsetof(struct cmdline, marker) },
 	{ "wisp.boot_timer", KIND_SET, offsetof(struct cmdline, boot_timer) },
+	{ "wisp.agent", KIND_VSOCK_PORT, offsetof(struct cmdline, agent_port) },
+	{ "wisp.stay", KIND_SET, offsetof(struct cmdline, stay) },
 	{ "wisp.exit_port", KIND_PORT, offsetof(struct cmdline, exit_port) },
 	{ "root", KIND_TEXT, offsetof(struct cmdline, root) },
 	{ "rootfstype", KIND_TEXT, offsetof(struct cmdline, rootfstype) },
@@ -35,6 +39,8 @@ static const char help[] =
 	"Kernel parameters that wisp-init reads:\n"
 	"  wisp.marker=TEXT     print TEXT as soon as the command line is read\n"
 	"  wisp.boot_timer      write 123 to the VMM's boot timer page\n"
+	"  wisp.agent[=PORT]    run the agent on this port of the vsock (1024)\n"
+	"  wisp.stay            with root=: stay the first process, and run COMMAND there\n"
 	"  wisp.exit_port=PORT  write the exit status, 32 bits, to this x86 I/O port\n"
 	"  root=/dev/NAME       mount this device and start the init program on it\n"
 	"  rootfstype=TYPE      its file system (ext4)\n"
@@ -43,7 +49,8 @@ static const char help[] =
 	"  ro, rw               mount it read-only (the default) or writable\n"
 	"  init=PATH            the init program there (/sbin/init)\n"
 	"  -- COMMAND           all that follows is run by /bin/sh -c; without /bin/sh it\n"
-	"                       is split at blanks. No command: a shell on the console.\n";
+	"                       is split at blanks. No command: a shell on the console,\n"
+	"                       or, with wisp.agent, none: the agent's callers have the say.\n";
 
 static bool is_blank(char c)
 {
@@ -83,13 +90,13 @@ static const struct param *param_find(const char *name)
 	return NULL;
 }
 
-static bool port_parse(const char *text, unsigned *ret)
+static bool port_parse(const char *text, unsigned long most, unsigned *ret)
 {
 	char *end;
 
 	errno = 0;
 	unsigned long port = strtoul(text, &end, 0);
-	if (errno || end == text || *end || port == 0 || port > PORT_MAX)
+	if (errno || end == text || *end || port == 0 || port > most)
 		return false;
 	*ret = (unsigned)port;
 	return true;
@@ -113,7 +120,12 @@ static bool param_store(const struct param *param, const char *value, struct cmd
 		*(bool *)field = false;
 		return true;
 	case KIND_PORT:
-		return value && port_parse(value, field);
+		return value && port_parse(value, PORT_MAX, field);
+	case KIND_VSOCK_PORT:
+		if (value)
+			return port_parse(value, VSOCK_PORT_MAX, field);
+		*(unsigned *)field = AGENT_PORT;
+		return true;
 	}
 	return false;
 }

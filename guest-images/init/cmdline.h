@@ -20,8 +20,10 @@ struct cmdline {
 	const char *rootflags;
 	const char *init;     /* init=: what to start there */
 	const char *command;  /* all that follows "--" */
+	unsigned agent_port;  /* wisp.agent: vsock port of the agent; 0: none */
 	unsigned exit_port;   /* wisp.exit_port=: x86 port for the exit status; 0: none */
 	bool boot_timer;      /* wisp.boot_timer: tell the host when init started */
+	bool stay;	      /* wisp.stay: remain the first process on the root device */
 	bool rootwait;	      /* wait for the root device without a limit */
 	bool root_writable;   /* rw was given later than ro */
 	const char *bad_name; /* first parameter whose value made no sense */

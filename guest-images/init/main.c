@@ -2,9 +2,10 @@
  *
  * The kernel starts it from an initrd (or from a root file system, as init=). It mounts
  * what programs expect, loads the modules that the initrd brought, and then does one of
- * two things: with root= on the kernel command line it hands over to the init program
- * on that device; without, it runs one command, tells the host the exit status and
- * stops the machine.
+ * three things: with root= on the kernel command line it hands over to the init program
+ * on that device; without (or when it was told to stay) it runs one command, tells the
+ * host the exit status and stops the machine; or it is there for the agent alone, which
+ * runs what its callers want (guest-images/agent), until the machine is to stop.
  *
  * As process 1 it must not end: a kernel whose first process exits panics, and what went
  * wrong is lost behind the trace. So no function here exits on an error. Each says on
@@ -17,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -24,6 +26,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "guest-images/agent/agent.h"
 #include "guest-images/init/cmdline.h"
 #include "guest-images/init/host.h"
 #include "guest-images/init/modules.h"
@@ -69,13 +72,13 @@ static void host_greet(const struct cmdline *cmdline)
 
 /* Without ACPI the kernel has no way to cut the power: it would halt, and the VMM wait
  * for ever. A reset ends a microVM as well. */
-static int machine_stop_command(void)
+static int machine_stop_command(bool restart)
 {
-	return access("/sys/firmware/acpi", F_OK) == 0 ? RB_POWER_OFF : RB_AUTOBOOT;
+	return !restart && access("/sys/firmware/acpi", F_OK) == 0 ? RB_POWER_OFF : RB_AUTOBOOT;
 }
 
 /* Does not return. */
-static void machine_stop(const struct cmdline *cmdline, uint32_t status)
+static void machine_stop(const struct cmdline *cmdline, uint32_t status, bool restart)
 {
 	/* Whoever still writes must not be able to while the disks come to rest. */
 	kill(-1, SIGKILL);
@@ -84,7 +87,7 @@ static void machine_stop(const struct cmdline *cmdline, uint32_t status)
 		report_errno("cannot make / read-only");
 	/* The kernel drops what its serial driver has not sent yet. */
 	tcdrain(STDERR_FILENO);
-	if (cmdline->exit_port) {
+	if (cmdline->exit_port && !restart) {
 		int r = host_exit(cmdline->exit_port, status);
 
 		if (r < 0) {
@@ -96,10 +99,39 @@ static void machine_stop(const struct cmdline *cmdline, uint32_t status)
 	}
 	report("exit status %u", status);
 	tcdrain(STDERR_FILENO);
-	reboot(machine_stop_command());
+	reboot(machine_stop_command(restart));
 	report_errno("cannot stop the machine");
 	for (;;)
 		pause();
+}
+
+/* False when there is to be no agent, or cannot be one. */
+static bool agent_begin(const struct cmdline *cmdline)
+{
+	int r = cmdline->agent_port ? agent_start(cmdline->agent_port) : -ENOENT;
+
+	if (r < 0 && cmdline->agent_port) {
+		errno = -r;
+		report_errno("wisp.agent: cannot listen on port %u of the vsock",
+			     cmdline->agent_port);
+	} else if (r == 0) {
+		report("agent on port %u", cmdline->agent_port);
+	}
+	return r == 0;
+}
+
+/* Does not return. */
+static void command_run(const struct cmdline *cmdline)
+{
+	mounts_rest();
+	run_setup();
+	bool agent = agent_begin(cmdline);
+
+	if (cmdline->command || !cmdline->agent_port)
+		machine_stop(cmdline, run_command(cmdline->command), false);
+	else if (agent)
+		machine_stop(cmdline, 0, run_until_told() == SIGINT);
+	machine_stop(cmdline, STATUS_INIT_FAILED, false);
 }
 
 /* The guest's life. Does not return. */
@@ -115,12 +147,15 @@ static void init_run(char **argv)
 
 	modules_load(MODULES_LIST);
 	if (cmdline.root && root_is_initrd()) {
-		root_switch(&cmdline, argv);
-		machine_stop(&cmdline, STATUS_INIT_FAILED);
+		if (root_switch(&cmdline) < 0)
+			machine_stop(&cmdline, STATUS_INIT_FAILED, false);
+		if (!cmdline.stay) {
+			agent_begin(&cmdline);
+			root_exec_init(cmdline.init, argv);
+			machine_stop(&cmdline, STATUS_INIT_FAILED, false);
+		}
 	}
-	mounts_rest();
-	run_setup();
-	machine_stop(&cmdline, run_command(cmdline.command));
+	command_run(&cmdline);
 }
 
 static int usage(FILE *out)

@@ -128,7 +128,7 @@ fail:
 	return -EIO;
 }
 
-static void init_exec(const char *wanted, char **argv)
+void root_exec_init(const char *wanted, char **argv)
 {
 	static const char *const usual[] = { "/sbin/init", "/etc/init", "/bin/init", "/bin/sh" };
 
@@ -147,9 +147,9 @@ static void init_exec(const char *wanted, char **argv)
 	report("no init program on the root file system: give init=PATH");
 }
 
-void root_switch(const struct cmdline *cmdline, char **argv)
+int root_switch(const struct cmdline *cmdline)
 {
-	if (root_mount(cmdline) < 0 || root_enter() < 0)
-		return;
-	init_exec(cmdline->init, argv);
+	int r = root_mount(cmdline);
+
+	return r < 0 ? r : root_enter();
 }

@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/reboot.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "guest-images/init/cmdline.h"
@@ -22,6 +23,7 @@
 
 enum {
 	MAX_WORDS = 128,
+	GRACE_S = 2, /* of nothing ending, when all were told to */
 	STATUS_NOT_RUN = 127,
 	STATUS_SIGNAL = 128,
 };
@@ -143,4 +145,35 @@ uint32_t run_command(const char *command)
 	if (WIFSIGNALED(status))
 		return STATUS_SIGNAL + (uint32_t)WTERMSIG(status);
 	return (uint32_t)WEXITSTATUS(status);
+}
+
+/* Until no other process is left, or they had their time. */
+static void others_end(void)
+{
+	const struct timespec grace = { .tv_sec = GRACE_S };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	kill(-1, SIGTERM);
+	while (!(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD)) {
+		if (sigtimedwait(&set, NULL, &grace) < 0 && errno == EAGAIN)
+			return;
+	}
+}
+
+int run_until_told(void)
+{
+	sigset_t set;
+	int number, status;
+
+	signals_awaited(&set);
+	for (;;) {
+		number = sigwaitinfo(&set, NULL);
+		if (number != SIGCHLD && number > 0)
+			break;
+		reap(-1, &status);
+	}
+	others_end();
+	return number;
 }

@@ -16,4 +16,8 @@ void run_setup(void);
  * killed it, 127 when it could not be run. */
 uint32_t run_command(const char *command);
 
+/* Waits for SIGTERM, SIGPWR or SIGINT, which it returns, reaping every process that ends,
+ * then asks all others to end, and gives them some seconds for it. */
+int run_until_told(void);
+
 #endif

@@ -161,6 +161,34 @@ static void bad_values_are_named_and_left_out(void **state)
 	}
 }
 
+static void the_agent_has_a_port_of_its_own_unless_told(void **state)
+{
+	static const struct {
+		const char *line;
+		const char *bad_name;
+		unsigned port;
+	} cases[] = {
+		{ "quiet", NULL, 0 },
+		{ "wisp.agent", NULL, 1024 },
+		{ "wisp.agent=99", NULL, 99 },
+		{ "wisp.agent=4294967294", NULL, 4294967294 },
+		{ "wisp.agent=4294967295", "wisp.agent", 0 }, /* any port, to the kernel */
+		{ "wisp.agent=", "wisp.agent", 0 },
+		{ "wisp.agent=0", "wisp.agent", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *line = line_copy(cases[i].line);
+		struct cmdline parsed;
+
+		cmdline_parse(line, &parsed);
+		text_equal(cases[i].line, "bad_name", parsed.bad_name, cases[i].bad_name);
+		assert_int_equal(parsed.agent_port, cases[i].port);
+		free(line);
+	}
+}
+
 static void commands_are_split_at_blanks(void **state)
 {
 	enum { MAX = 4 };
@@ -238,6 +266,7 @@ int main(void)
 		cmocka_unit_test(the_last_of_two_counts),
 		cmocka_unit_test(quotes_keep_blanks_together),
 		cmocka_unit_test(bad_values_are_named_and_left_out),
+		cmocka_unit_test(the_agent_has_a_port_of_its_own_unless_told),
 		cmocka_unit_test(commands_are_split_at_blanks),
 		cmocka_unit_test(no_line_confuses_the_scanner),
 		cmocka_unit_test(help_names_every_parameter),
