@@ -162,7 +162,9 @@ int frame_make_ready(struct frame *f, struct error *err)
 
 	for (unsigned i = 0; i < f->vcpu_count && r == 0; i++)
 		r = arch_vcpu_identify(f->cpus, vcpus_fd(f->vcpus, i), i, err);
-	return r < 0 ? r : frame_start(f, err);
+	if (r == 0)
+		r = frame_start(f, err);
+	return r < 0 ? r : vcpus_await(f->vcpus, err);
 }
 
 bool frame_fits(const struct frame *f, const struct machine_config *machine)

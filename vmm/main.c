@@ -370,6 +370,16 @@ static int start_configured(const struct options *o, struct program *p, struct e
 	return r < 0 ? r : vm_start(p->vm, err);
 }
 
+/* Nothing can be said of a machine before it is loaded, but of what it begins with. */
+static int make_blank(const struct options *o, struct program *p, struct error *err)
+{
+	if (!o->blank)
+		return 0;
+	/* JSON's hash tables draw their key now, and not when the load is read. */
+	json_object_seed(0);
+	return vm_make_blank(p->vm, (unsigned)o->blank_vcpus, o->blank_mem_mib, err);
+}
+
 /* Everything up to the running loop. EXIT_OK, or the exit status and *err. */
 static int program_start(const struct options *o, struct program *p, struct error *err)
 {
@@ -386,6 +396,7 @@ static int program_start(const struct options *o, struct program *p, struct erro
 		{ load_metadata, EXIT_BAD_CONFIGURATION },
 		{ serve_api, EXIT_GENERIC },
 		{ start_configured, EXIT_BAD_CONFIGURATION },
+		{ make_blank, EXIT_GENERIC },
 	};
 
 	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)

@@ -9,10 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/config.h"
 #include "vmm/options.h"
 
 #define ID_MAX_CHARS	  64
 #define PAYLOAD_MAX_BYTES (UINT64_C(1) << 30)
+#define MEM_MAX_MIB	  (UINT64_C(1) << 24)
 
 enum option_kind {
 	OPTION_FLAG,   /* bool, no value */
@@ -57,6 +59,12 @@ static const struct option_def defs[] = {
 	  .help = "Name of the microVM: 1 to 64 letters, digits and hyphens." },
 	{ "config-file", OPTION_STRING, TO(config_file), .value_name = "FILE",
 	  .help = "Configure the microVM from this JSON file and start it at once." },
+	{ "blank", OPTION_FLAG, TO(blank),
+	  .help = "Build as much of a machine as can be before a snapshot is loaded into it." },
+	{ "blank-vcpus", OPTION_NUMBER, TO(blank_vcpus), .value_name = "N", .min = 1,
+	  .max = VM_MAX_VCPUS, .fallback = "1", .help = "The snapshot's number of vCPUs." },
+	{ "blank-mem-mib", OPTION_NUMBER, TO(blank_mem_mib), .value_name = "MIB", .min = 1,
+	  .max = MEM_MAX_MIB, .fallback = "128", .help = "The snapshot's memory." },
 	{ "no-api", OPTION_FLAG, TO(no_api), .help = "Serve no API. Needs --config-file." },
 	{ "log-path", OPTION_STRING, TO(log_path), .value_name = "FILE",
 	  .help = "Append the log to this file or FIFO, rather than to stderr." },
@@ -286,6 +294,9 @@ static int check_together(const struct options *o, struct error *err)
 	if (o->no_api && !o->config_file)
 		return error_set(err, -EINVAL, "no-api", "give --config-file",
 				 "Argument 'no-api' cannot be used without 'config-file'");
+	if (o->blank && o->config_file)
+		return error_set(err, -EINVAL, "blank", "give one of the two",
+				 "Argument 'blank' cannot be used with 'config-file'");
 	if (o->no_seccomp && o->seccomp_filter)
 		return error_set(err, -EINVAL, "no-seccomp", "give one of the two",
 				 "Argument 'no-seccomp' cannot be used with 'seccomp-filter'");

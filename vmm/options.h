@@ -32,6 +32,8 @@ struct options {
 	const char *level;	    /* as log_level_parse() takes it */
 	const char *module;	    /* NULL: all of the log */
 	const char *seccomp_filter; /* NULL: the built-in filters */
+	bool blank;
+	uint64_t blank_vcpus, blank_mem_mib;
 	bool no_api, boot_timer, enable_pci, show_level, show_log_origin, no_seccomp;
 	uint32_t on_reboot; /* enum on_reboot */
 	uint32_t landlock;  /* enum landlock_choice */

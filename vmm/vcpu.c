@@ -267,10 +267,11 @@ static void *vcpu_main(void *arg)
 	sigaddset(&kick, kick_signal());
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
 	confine(v);
-	if (v->index == 0)
-		timeline_mark(v->set->config.timeline, TIMELINE_FIRST_INSTRUCTION);
-	while (pass_gate(v))
+	for (bool go = pass_gate(v), first = true; go; go = pass_gate(v), first = false) {
+		if (first && v->index == 0)
+			timeline_mark(v->set->config.timeline, TIMELINE_FIRST_INSTRUCTION);
 		run_once(v);
+	}
 	return NULL;
 }
 
@@ -350,7 +351,7 @@ int vcpus_start(struct vcpus *v, struct error *err)
 			 "cannot start a vCPU thread: %s", strerror(r));
 }
 
-int vcpus_release(struct vcpus *v, struct error *err)
+int vcpus_await(struct vcpus *v, struct error *err)
 {
 	int r;
 
@@ -358,12 +359,21 @@ int vcpus_release(struct vcpus *v, struct error *err)
 	while (v->confined < v->started)
 		pthread_cond_wait(&v->changed, &v->lock);
 	r = v->refusal;
-	v->released = r == 0;
-	pthread_cond_broadcast(&v->changed);
 	pthread_mutex_unlock(&v->lock);
 	return r < 0 ? error_set(err, r, "seccomp-filter", "does the kernel have seccomp?",
 				 "cannot confine a vCPU thread: %s", strerror(-r))
 		     : 0;
+}
+
+int vcpus_release(struct vcpus *v, struct error *err)
+{
+	int r = vcpus_await(v, err);
+
+	pthread_mutex_lock(&v->lock);
+	v->released = r == 0;
+	pthread_cond_broadcast(&v->changed);
+	pthread_mutex_unlock(&v->lock);
+	return r;
 }
 
 static void set_gate(struct vcpus *v, enum gate gate)
@@ -397,7 +407,8 @@ void vcpus_pause(struct vcpus *v)
 {
 	set_gate(v, GATE_PAUSE);
 	pthread_mutex_lock(&v->lock);
-	while (v->parked < v->started)
+	/* What was not released has not been in the guest, and comes to a closed gate. */
+	while (v->released && v->parked < v->started)
 		pthread_cond_wait(&v->changed, &v->lock);
 	pthread_mutex_unlock(&v->lock);
 }

@@ -51,7 +51,10 @@ int vcpus_fd(const struct vcpus *v, unsigned i);
  * started before are still there: call vcpus_destroy(). */
 int vcpus_start(struct vcpus *v, struct error *err);
 
-/* Once, after vcpus_start(): lets the threads enter the guest, unless one could not
+/* Returns when each thread is confined, and at its place. Failure as above. */
+int vcpus_await(struct vcpus *v, struct error *err);
+
+/* Once, after vcpus_start(), which it awaits: lets the threads enter the guest, unless one could not
  * confine itself. Failure as above. */
 int vcpus_release(struct vcpus *v, struct error *err);
 

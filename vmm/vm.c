@@ -67,6 +67,7 @@ void vm_destroy(struct vm *vm)
 	if (!vm)
 		return;
 	machine_destroy(vm->machine);
+	vm_drop_frame(vm);
 	slots_destroy(vm->slots);
 	notices_destroy(vm->notices);
 	mmds_destroy(vm->mmds);
@@ -235,10 +236,12 @@ int vm_build_machine(struct vm *vm, const struct machine_saved *saved, struct er
 	r = vm_mmds_serve_all(vm, err);
 	if (r == 0 && !saved)
 		r = build_cmdline(vm, &line, err);
-	if (r == 0)
+	if (r == 0) {
+		spec.frame = vm_take_frame(vm, saved != NULL);
 		r = machine_create(&spec, &vm->machine, err);
-	else
+	} else {
 		destroy_devices(devices, spec.device_count);
+	}
 	if (r < 0)
 		slots_forget(vm->slots);
 	return r;

@@ -95,6 +95,11 @@ const struct memory_hotplug_config *vm_memory(const struct vm *vm);
 const struct mmds_config *vm_mmds(const struct vm *vm);
 const struct shared_directory_config *vm_shared_directory(const struct vm *vm, unsigned index);
 
+/* Builds what a machine of this shape begins with, and confines the process: vm_load() of
+ * such a machine has the less to do. Others, and vm_start(), work as before. No path may
+ * be used after this that the jail does not have. */
+int vm_make_blank(struct vm *vm, unsigned vcpus, uint64_t mem_size_mib, struct error *err);
+
 /* Builds the machine and runs it. A failure takes everything built down again;
  * the configuration stays. */
 int vm_start(struct vm *vm, struct error *err);

@@ -6,7 +6,8 @@
  * (--on-reboot restart) makes its devices from. Landlock's rules are these, and what the
  * command line allows on top, for files that API requests will name: drives that come
  * later, snapshots. Rules cannot be added after the start, so a request that names another
- * file is refused.
+ * file is refused. A blank is confined while it waits, before its snapshot is known: it
+ * can load what the command line allows.
  *
  * Descriptors ("fd:N") need no rule: a microVM that has nothing but descriptors can open
  * nothing.
@@ -97,6 +98,17 @@ static int allow_restart(struct vm *vm)
 	return r;
 }
 
+/* What a blank will load is not known yet, but for what the command line allows. */
+static int allow_blank(struct vm *vm)
+{
+	static const char *const devices[] = { "/dev/kvm", "/dev/net/tun" };
+	int r = 0;
+
+	for (size_t i = 0; vm->is_blank && r == 0 && i < sizeof(devices) / sizeof(devices[0]); i++)
+		r = allow_file(vm, devices[i], false);
+	return r;
+}
+
 int vm_confine_files(struct vm *vm, struct error *err)
 {
 	struct landlock *l = vm->options.landlock;
@@ -109,6 +121,8 @@ int vm_confine_files(struct vm *vm, struct error *err)
 		r = allow_sockets(vm);
 	if (r == 0)
 		r = allow_restart(vm);
+	if (r == 0)
+		r = allow_blank(vm);
 	if (r == 0)
 		r = landlock_restrict(l);
 	if (r < 0)

@@ -1,7 +1,7 @@
-/* vm_parts.h - what a microVM consists of, for vm.c, vm_config.c, vm_files.c, vm_mmds.c and
- * vm_snapshot.c.
+/* vm_parts.h - what a microVM consists of, for vm.c, vm_blank.c, vm_config.c, vm_files.c,
+ * vm_mmds.c and vm_snapshot.c.
  *
- * For these five alone. Main thread.
+ * For these alone. Main thread.
  */
 #ifndef VMM_VM_PARTS_H
 #define VMM_VM_PARTS_H
@@ -13,6 +13,7 @@
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
+struct frame; /* frame.h */
 struct machine;
 struct mmds; /* devices/mmds/mmds.h */
 struct machine_saved;
@@ -43,7 +44,11 @@ struct vm {
 	bool has_base;
 	struct snapshot_id base;
 
-	bool files_confined;	 /* by Landlock, from the first start on */
+	bool files_confined; /* by Landlock, from the first start on */
+	bool is_blank;	     /* vm_make_blank(): a frame of this shape is kept ready */
+	struct machine_config blank_shape; /* vCPUs and memory */
+	struct frame *frame;		   /* NULL: none is */
+
 	struct machine *machine; /* from the start on; NULL when it could not restart */
 	uint64_t restarts;
 	uint64_t past_exits[VCPU_EXIT_KINDS]; /* of the machines before this one */
@@ -85,6 +90,14 @@ void vm_mmds_add_metrics(const struct vm *vm, struct json_t *totals);
 
 /* The machine from what was configured, in vm->machine: booting, or going on. */
 int vm_build_machine(struct vm *vm, const struct machine_saved *saved, struct error *err);
+
+/* What a blank has ready, for a machine that fits it; NULL otherwise, and it is gone. */
+struct frame *vm_take_frame(struct vm *vm, bool is_saved);
+
+/* After a load that failed: a blank is one again. */
+void vm_renew_frame(struct vm *vm);
+
+void vm_drop_frame(struct vm *vm);
 
 /* vm->machine runs: the state, and metrics from now on. */
 int vm_set_going(struct vm *vm, enum vm_state state, struct error *err);

@@ -315,12 +315,12 @@ int vm_load(struct vm *vm, const struct snapshot_load_config *c, struct state *s
 	if (r == 0)
 		r = build_saved(vm, c, &o, &saved, err);
 	if (r == 0)
-		r = vm_set_going(vm, VM_PAUSED, err);
+		r = vm_set_going(vm, c->resume_vm ? VM_RUNNING : VM_PAUSED, err);
 	if (r < 0)
 		return r;
 	vm->base = o.id;
 	vm->has_base = true;
-	return c->resume_vm ? vm_resume(vm, err) : 0;
+	return 0;
 }
 
 void vm_forget(struct vm *vm)
@@ -333,4 +333,5 @@ void vm_forget(struct vm *vm)
 	vm->slots = blank;
 	vm->has_mmds = false;
 	vm->machine_config = (struct machine_config)MACHINE_CONFIG_DEFAULT;
+	vm_renew_frame(vm);
 }

@@ -23,35 +23,36 @@ const char *saved_image(const char *name)
 	return path;
 }
 
-struct machine saved_start(const char *socket, const char *config, const char *option)
+enum { MAX_OPTIONS = 8 };
+
+struct machine saved_start_with(const char *socket, const char *const *options)
 {
 	struct machine m = { 0 };
-	const char *argv[] = {
-		fixture_program("wisp"),
-		"--api-sock",
-		m.socket,
-		"--debug-exit-port",
-		"0xf4",
-		NULL,
-		NULL,
-		NULL,
-		NULL,
+	const char *argv[MAX_OPTIONS + 6] = {
+		fixture_program("wisp"), "--api-sock", m.socket, "--debug-exit-port", "0xf4",
 	};
-	unsigned n = 5;
 
 	snprintf(m.socket, sizeof(m.socket), "%s", fixture_path(socket));
 	unlink(m.socket);
 	unlink(fixture_path("v.sock"));
 	unlink(fixture_path("c.sock"));
-	if (config) {
-		argv[n++] = "--config-file";
-		argv[n++] = config;
-	}
-	if (option)
-		argv[n++] = option;
+	for (unsigned i = 0; i < MAX_OPTIONS && options[i]; i++)
+		argv[5 + i] = options[i];
 	m.wisp = session_start(argv);
 	api_wait(m.socket, SAVED_LIMIT_S);
 	return m;
+}
+
+struct machine saved_start(const char *socket, const char *config, const char *option)
+{
+	const char *options[4] = { option };
+	unsigned n = option ? 1 : 0;
+
+	if (config) {
+		options[n++] = "--config-file";
+		options[n++] = config;
+	}
+	return saved_start_with(socket, options);
 }
 
 void saved_call(const struct machine *m, const char *verb, const char *path, const char *body)

@@ -23,6 +23,9 @@ const char *saved_image(const char *name);
  * and c.sock. */
 struct machine saved_start(const char *socket, const char *config, const char *option);
 
+/* The same, not configured, with these options; NULL-ended. */
+struct machine saved_start_with(const char *socket, const char *const *options);
+
 /* One call of the API, which answers 204. */
 void saved_call(const struct machine *m, const char *verb, const char *path, const char *body);
 

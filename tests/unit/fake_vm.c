@@ -626,6 +626,13 @@ int vm_load(struct vm *vm, const struct snapshot_load_config *c, struct state *s
 	return record(vm, "load", err);
 }
 
+int vm_make_blank(struct vm *vm, unsigned vcpus, uint64_t mem_size_mib, struct error *err)
+{
+	(void)vcpus;
+	(void)mem_size_mib;
+	return record(vm, "make_blank", err);
+}
+
 void vm_forget(struct vm *vm)
 {
 	record(vm, "forget", NULL);

@@ -41,6 +41,9 @@ static void defaults_are_firecrackers(void **state)
 	assert_int_equal(o.max_payload_bytes, 51200);
 	assert_string_equal(o.level, "Info");
 	assert_null(o.config_file);
+	assert_false(o.blank);
+	assert_int_equal(o.blank_vcpus, 1);
+	assert_int_equal(o.blank_mem_mib, 128);
 	assert_null(o.log_path);
 	assert_null(o.report);
 	assert_int_equal(o.debug_exit_port, 0);
@@ -113,6 +116,11 @@ static void bad_lines_are_refused(void **state)
 		{ { "--no-api" },
 		  "no-api",
 		  "Argument 'no-api' cannot be used without 'config-file'" },
+		{ { "--blank", "--config-file=c" },
+		  "blank",
+		  "Argument 'blank' cannot be used with 'config-file'" },
+		{ { "--blank", "--blank-vcpus", "33" }, "blank-vcpus", "The argument" },
+		{ { "--blank", "--blank-mem-mib=0" }, "blank-mem-mib", "The argument" },
 		{ { "--no-api=yes" }, "no-api", "The argument 'no-api' takes no value" },
 		{ { "--on-reboot", "restar" },
 		  "on-reboot",

@@ -38,9 +38,11 @@ enum { CAME_BACK = 42, NO_FILTER = 43, ARGS = 6 };
 enum {
 	MAIN = 1 << THREAD_MAIN,
 	RESTART = 1 << THREAD_MAIN_RESTART,
+	BLANK = 1 << THREAD_MAIN_BLANK,
 	VCPU = 1 << THREAD_VCPU,
 	WORKER = 1 << THREAD_WORKER,
-	MAINS = MAIN | RESTART,
+	MAINS = MAIN | RESTART | BLANK,
+	BUILDERS = RESTART | BLANK,
 	ALL = MAINS | VCPU | WORKER,
 	NONE = 0,
 };
@@ -68,9 +70,11 @@ static const struct call calls[] = {
 	CALL(futex, ALL, 0, FUTEX_WAKE),
 	CALL(futex, NONE, 0, FUTEX_LOCK_PI),
 	CALL(futex, NONE, 0, FUTEX_CMP_REQUEUE_PI),
-	CALL(ioctl, VCPU | RESTART, 999, KVM_RUN),
-	CALL(ioctl, RESTART, 999, KVM_CREATE_VM),
-	CALL(ioctl, RESTART, 999, KVM_CREATE_VCPU),
+	CALL(ioctl, VCPU | BUILDERS, 999, KVM_RUN),
+	CALL(ioctl, BUILDERS, 999, KVM_CREATE_VM),
+	CALL(ioctl, BUILDERS, 999, KVM_CREATE_VCPU),
+	CALL(ioctl, BLANK, 999, KVM_SET_XSAVE),
+	CALL(ioctl, BLANK, 999, KVM_SET_CLOCK),
 	CALL(ioctl, MAINS | VCPU, 999, KVM_IRQFD),
 	CALL(ioctl, MAINS, 999, TUNGETIFF),
 	CALL(ioctl, NONE, 999, TIOCSTI),
@@ -182,7 +186,7 @@ static const struct call calls[] = {
 	CALL(seccomp, NONE, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, 0),
 
 	/* No handler but ours. */
-	CALL(rt_sigaction, RESTART, 34, 0, 0, 8),
+	CALL(rt_sigaction, BUILDERS, 34, 0, 0, 8),
 	CALL(rt_sigaction, NONE, SIGSYS, 0, 0, 8),
 	CALL(sigaltstack, NONE, 0),
 };

@@ -39,6 +39,7 @@ static struct {
 static const char *const role_names[THREAD_ROLES] = {
 	[THREAD_MAIN] = "main",
 	[THREAD_MAIN_RESTART] = "main, where it restarts guests",
+	[THREAD_MAIN_BLANK] = "main, where it waits for a snapshot",
 	[THREAD_VCPU] = "vcpu",
 	[THREAD_WORKER] = "worker",
 };
@@ -175,7 +176,7 @@ static int open_file(const char *path, size_t *bytes, struct error *err)
 	return bad_file(path, "has another format", err);
 }
 
-/* One program for the thread that it names, "main" for both kinds of main thread. */
+/* One program for the thread that it names, "main" for all kinds of main thread. */
 static bool take_program(struct loaded *l, const struct filter_file_program *head,
 			 const struct sock_filter *code)
 {
@@ -185,6 +186,7 @@ static bool take_program(struct loaded *l, const struct filter_file_program *hea
 	} names[] = {
 		{ "main", THREAD_MAIN },
 		{ "main", THREAD_MAIN_RESTART },
+		{ "main", THREAD_MAIN_BLANK },
 		{ "vcpu", THREAD_VCPU },
 	};
 	bool known = false;

@@ -1,7 +1,9 @@
-/* snapshot_syscalls.h - what the main thread calls to save a machine.
+/* snapshot_syscalls.h - what the main thread calls to save a machine, and to load one.
  *
- * A load comes before the filters. Files are written aside, synced and renamed; a vCPU's
- * and the machine's state is read from KVM, never set.
+ * Saving: files are written aside, synced and renamed; a vCPU's and the machine's state
+ * is read from KVM, never set. Loading comes before the filters, except in a process that
+ * waits for its snapshot: there its calls end with the filter that comes before the
+ * guest.
  */
 #ifndef VMM_SNAPSHOT_SNAPSHOT_SYSCALLS_H
 #define VMM_SNAPSHOT_SNAPSHOT_SYSCALLS_H
@@ -34,6 +36,13 @@ static const struct syscall_rule snapshot_syscalls[] = {
 	ALLOW_IF(ioctl, IS(1, KVM_GET_VCPU_EVENTS)),
 	ALLOW_IF(ioctl, IS(1, KVM_GET_TSC_KHZ)),
 	ALLOW_IF(ioctl, IS(1, KVM_GET_MSRS)),
+};
+
+static const struct syscall_rule load_syscalls[] = {
+	ALLOW_IF(ioctl, IS(1, KVM_SET_MP_STATE)),    ALLOW_IF(ioctl, IS(1, KVM_SET_XCRS)),
+	ALLOW_IF(ioctl, IS(1, KVM_SET_XSAVE)),	     ALLOW_IF(ioctl, IS(1, KVM_SET_DEBUGREGS)),
+	ALLOW_IF(ioctl, IS(1, KVM_SET_VCPU_EVENTS)), ALLOW_IF(ioctl, IS(1, KVM_SET_TSC_KHZ)),
+	ALLOW_IF(ioctl, IS(1, KVM_SET_CLOCK)),	     ALLOW_IF(ioctl, IS(1, KVM_KVMCLOCK_CTRL)),
 };
 
 #endif
