@@ -2,8 +2,8 @@
  *
  * Whoever loads trusts nothing: the state's bytes were checked by its reader, the manifest
  * goes through the tables that check the API's bodies, and the machine is configured by
- * the calls that serve these. What the request overrides (taps, files of drives, the
- * vsock's path) is put into the description before. So a clone has all of its own before
+ * the calls that serve these. What the request overrides (taps, files of drives,
+ * sockets) is put into the description before. So a clone has all of its own before
  * the first of its devices is made.
  *
  * A load that fails leaves a machine that was never configured.
@@ -17,6 +17,7 @@
 #include "api/description.h"
 #include "api/fault.h"
 #include "api/snapshot.h"
+#include "api/snapshot_disks.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/log.h"
 #include "vmm/metrics.h"
@@ -60,8 +61,9 @@ static char *make_manifest(const struct vm *vm, uint32_t type)
 	json_t *config = description_of(vm), *manifest;
 	char *text;
 
-	manifest = json_pack("{s:s, s:s, s:I, s:s, s:o}", "wisp", WISP_VERSION, "id", vm_id(vm),
-			     "created_ms", now_ms(), "type", type_names[type], "config", config);
+	manifest = json_pack("{s:s, s:s, s:I, s:s, s:o, s:o}", "wisp", WISP_VERSION, "id",
+			     vm_id(vm), "created_ms", now_ms(), "type", type_names[type], "disks",
+			     snapshot_disks(vm), "config", config);
 	text = manifest ? json_dumps(manifest, JSON_COMPACT) : NULL;
 	json_decref(manifest);
 	return text;
@@ -97,18 +99,16 @@ json_t *snapshot_manifest(struct state *state, struct error *err)
 	return state_error(state, err) < 0 ? NULL : body_parse(text, len, err);
 }
 
-static int read_description(struct state *state, struct machine_description *d, struct error *err)
+static int read_description(const json_t *manifest, struct machine_description *d,
+			    struct error *err)
 {
-	json_t *manifest = snapshot_manifest(state, err);
 	const json_t *config = json_object_get(manifest, "config");
-	int r = err->code;
+	int r;
 
-	if (manifest && !config)
-		r = error_set(err, -EBADMSG, "snapshot_path", NULL,
-			      "The state's manifest has no config");
-	else if (config)
-		r = body_read(&body_description, config, 0, d, err);
-	json_decref(manifest);
+	if (!config)
+		return error_set(err, -EBADMSG, "snapshot_path", NULL,
+				 "The state's manifest has no config");
+	r = body_read(&body_description, config, 0, d, err);
 	/* Where this process logs and counts, and what it boots, is its own business. */
 	d->has_logger = d->has_metrics = d->has_boot_source = false;
 	return r < 0 ? r : 0;
@@ -129,6 +129,8 @@ static int override_networks(const struct snapshot_load_config *c, struct machin
 					 c->networks[i].iface_id);
 		strcpy(d->nets[n].host_dev_name, c->networks[i].host_dev_name);
 		d->nets[n].passt_socket[0] = '\0';
+		if (c->networks[i].guest_mac[0])
+			strcpy(d->nets[n].guest_mac, c->networks[i].guest_mac);
 	}
 	return 0;
 }
@@ -150,6 +152,40 @@ static int override_drives(const struct snapshot_load_config *c, struct machine_
 	return 0;
 }
 
+static int override_pmem(const struct snapshot_load_config *c, struct machine_description *d,
+			 struct error *err)
+{
+	for (uint32_t i = 0; i < c->npmem; i++) {
+		uint32_t n = 0;
+
+		while (n < d->npmem && strcmp(d->pmem[n].id, c->pmem[i].id) != 0)
+			n++;
+		if (n == d->npmem)
+			return error_set(err, -ENODEV, "pmem_overrides", "name one that was saved",
+					 "The snapshot has no pmem \"%s\"", c->pmem[i].id);
+		strcpy(d->pmem[n].path_on_host, c->pmem[i].path_on_host);
+	}
+	return 0;
+}
+
+static int override_sockets(const struct snapshot_load_config *c, struct machine_description *d,
+			    struct error *err)
+{
+	if (c->has_vsock && !d->has_vsock)
+		return error_set(err, -ENODEV, "vsock_override", "leave it out",
+				 "The snapshot has no vsock device");
+	if (c->has_console && !d->has_console)
+		return error_set(err, -ENODEV, "console_override", "leave it out",
+				 "The snapshot has no console");
+	if (c->has_vsock)
+		strcpy(d->vsock.uds_path, c->vsock.uds_path);
+	if (c->has_console) {
+		strcpy(d->console.uds_path, c->console.uds_path);
+		d->console.pty_path[0] = '\0';
+	}
+	return 0;
+}
+
 static int override(const struct snapshot_load_config *c, struct machine_description *d,
 		    struct error *err)
 {
@@ -157,26 +193,39 @@ static int override(const struct snapshot_load_config *c, struct machine_descrip
 
 	if (r == 0)
 		r = override_drives(c, d, err);
-	if (r == 0 && c->has_vsock && !d->has_vsock)
-		r = error_set(err, -ENODEV, "vsock_override", "leave it out",
-			      "The snapshot has no vsock device");
+	if (r == 0)
+		r = override_pmem(c, d, err);
+	if (r == 0)
+		r = override_sockets(c, d, err);
 	if (r < 0)
 		return r;
-	if (c->has_vsock)
-		strcpy(d->vsock.uds_path, c->vsock.uds_path);
 	if (c->has_huge_pages && c->huge_pages != HUGE_PAGES_AS_SAVED)
 		d->machine.huge_pages = c->huge_pages;
 	d->machine.track_dirty_pages = c->track_dirty_pages || c->enable_diff_snapshots;
 	return 0;
 }
 
-static int load(struct vm *vm, const struct snapshot_load_config *c, struct state *state,
-		struct machine_description *d, struct error *err)
+/* What the manifest and the request say together, into d. */
+static int describe(const struct snapshot_load_config *c, struct state *state,
+		    struct machine_description *d, struct error *err)
 {
-	int r = read_description(state, d, err);
+	json_t *manifest = snapshot_manifest(state, err);
+	int r = manifest ? read_description(manifest, d, err) : err->code;
 
 	if (r == 0)
 		r = override(c, d, err);
+	if (r == 0)
+		r = snapshot_check_disks(json_object_get(manifest, "disks"), d,
+					 c->allow_changed_disks, err);
+	json_decref(manifest);
+	return r;
+}
+
+static int load(struct vm *vm, const struct snapshot_load_config *c, struct state *state,
+		struct machine_description *d, struct error *err)
+{
+	int r = describe(c, state, d, err);
+
 	if (r == 0)
 		r = description_apply(vm, d, err);
 	return r < 0 ? r : vm_load(vm, c, state, err);

@@ -65,6 +65,7 @@ static const struct body_field network_override_fields[] = {
 	  PLACE(network_override, host_dev_name),
 	  .required = true,
 	  .min = 1 },
+	{ .name = "guest_mac", .type = BODY_STRING, PLACE(network_override, guest_mac) },
 };
 static const struct body_table body_network_override = {
 	TABLE(network_override, network_override_fields),
@@ -81,6 +82,29 @@ static const struct body_field drive_override_fields[] = {
 };
 static const struct body_table body_drive_override = {
 	TABLE(drive_override, drive_override_fields),
+};
+
+static const struct body_field pmem_override_fields[] = {
+	{ .name = "id", .type = BODY_ID, PLACE(pmem_override, id), .required = true },
+	{ .name = "path_on_host",
+	  .type = BODY_STRING,
+	  PLACE(pmem_override, path_on_host),
+	  .required = true,
+	  .min = 1 },
+};
+static const struct body_table body_pmem_override = {
+	TABLE(pmem_override, pmem_override_fields),
+};
+
+static const struct body_field console_override_fields[] = {
+	{ .name = "uds_path",
+	  .type = BODY_STRING,
+	  PLACE(console_override, uds_path),
+	  .required = true,
+	  .min = 1 },
+};
+static const struct body_table body_console_override = {
+	TABLE(console_override, console_override_fields),
 };
 
 static const struct body_field vsock_override_fields[] = {
@@ -147,6 +171,21 @@ static const struct body_field load_fields[] = {
 	  MARK(snapshot_load_config, ndrives),
 	  .max = VM_MAX_DRIVES,
 	  .table = &body_drive_override },
+	{ .name = "pmem_overrides",
+	  .type = BODY_ARRAY,
+	  PLACE(snapshot_load_config, pmem),
+	  MARK(snapshot_load_config, npmem),
+	  .max = VM_MAX_PMEM,
+	  .table = &body_pmem_override },
+	{ .name = "console_override",
+	  .type = BODY_OBJECT,
+	  PLACE(snapshot_load_config, console),
+	  MARK(snapshot_load_config, has_console),
+	  .nullable = true,
+	  .table = &body_console_override },
+	{ .name = "allow_changed_disks",
+	  .type = BODY_BOOL,
+	  PLACE(snapshot_load_config, allow_changed_disks) },
 };
 
 static int check_load(void *config, struct error *err)

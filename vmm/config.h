@@ -220,10 +220,11 @@ struct memory_backend_config {
 	char backend_path[PATH_MAX];
 };
 
-/* An interface that has another tap now. */
+/* An interface that has another tap now, and maybe another address. */
 struct network_override {
 	char iface_id[VM_ID_LEN + 1];
 	char host_dev_name[16];
+	char guest_mac[18]; /* wisp's own; "": as it was saved */
 };
 
 /* wisp's own: a drive that has another file now. */
@@ -232,7 +233,18 @@ struct drive_override {
 	char path_on_host[PATH_MAX];
 };
 
+/* wisp's own: the same of persistent memory. */
+struct pmem_override {
+	char id[VM_ID_LEN + 1];
+	char path_on_host[PATH_MAX];
+};
+
 struct vsock_override {
+	char uds_path[PATH_MAX];
+};
+
+/* wisp's own: the console is at another socket now. */
+struct console_override {
 	char uds_path[PATH_MAX];
 };
 
@@ -246,12 +258,15 @@ struct snapshot_load_config {
 	bool resume_vm;
 	bool clock_realtime; /* the guest's clock goes on from now */
 	bool has_huge_pages;
-	uint32_t huge_pages; /* enum huge_pages, or HUGE_PAGES_AS_SAVED */
-	uint32_t nnetworks, ndrives;
+	uint32_t huge_pages;	  /* enum huge_pages, or HUGE_PAGES_AS_SAVED */
+	bool allow_changed_disks; /* wisp's own: disks written to since are accepted */
+	uint32_t nnetworks, ndrives, npmem;
 	struct network_override networks[VM_MAX_NETS];
 	struct drive_override drives[VM_MAX_DRIVES];
-	bool has_vsock;
+	struct pmem_override pmem[VM_MAX_PMEM];
+	bool has_vsock, has_console;
 	struct vsock_override vsock;
+	struct console_override console;
 };
 
 #endif

@@ -94,7 +94,8 @@ static int create_net(const void *config, struct virtio_dev **ret, struct error 
 	struct net_backend *backend;
 	int r = 0;
 
-	if (!net_mac_parse(c->guest_mac, options.mac))
+	options.mac_is_made_up = !net_mac_parse(c->guest_mac, options.mac);
+	if (options.mac_is_made_up)
 		r = net_mac_random(options.mac);
 	if (r < 0)
 		return error_set(err, r, "guest_mac", "give one", "cannot make a MAC address");

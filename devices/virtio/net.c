@@ -82,7 +82,8 @@ struct virtio_net {
 	struct net_backend *backend;
 	struct net_mmds *mmds;		 /* NULL: no service here */
 	struct virtio_net_config config; /* what the guest reads */
-	bool gone;			 /* the back end is */
+	bool mac_is_made_up;
+	bool gone; /* the back end is */
 	struct throttle rx_throttle, tx_throttle;
 	unsigned active; /* pairs that the driver uses */
 	struct net_pair pair[NET_MAX_PAIRS];
@@ -511,13 +512,18 @@ static void net_quiesce(struct virtio_dev *d)
 		b->ops->stop(b);
 }
 
-/* The guest keeps its address, also one that was made up for it. */
+/* The guest keeps the address that was made up for it; one that was asked for is the one
+ * that it had, or that a clone is to have. */
 static void net_state(struct virtio_dev *d, struct state *s)
 {
 	struct virtio_net *net = to_net(d);
 	uint32_t active = net->active;
+	uint8_t mac[ETH_ALEN];
 
-	state_bytes(s, net->config.mac, sizeof(net->config.mac));
+	memcpy(mac, net->config.mac, sizeof(mac));
+	state_bytes(s, mac, sizeof(mac));
+	if (net->mac_is_made_up && !state_failed(s))
+		memcpy(net->config.mac, mac, sizeof(mac));
 	state_u32(s, &active);
 	if (!state_loading(s) || state_failed(s) || !(d->status & VIRTIO_CONFIG_S_DRIVER_OK))
 		return;
@@ -574,6 +580,7 @@ int virtio_net_create(const struct virtio_net_options *o, struct net_backend *b,
 		.mtu = o->mtu,
 	};
 	memcpy(net->config.mac, o->mac, ETH_ALEN);
+	net->mac_is_made_up = o->mac_is_made_up;
 	throttle_init(&net->rx_throttle);
 	throttle_init(&net->tx_throttle);
 	throttle_configure(&net->rx_throttle, &o->rx);

@@ -12,6 +12,7 @@ struct mmds;
 struct virtio_net_options {
 	const char *id;	       /* in logs; copied */
 	uint8_t mac[ETH_ALEN]; /* of the guest: the only one that it may send from */
+	bool mac_is_made_up;   /* nobody asked for it: a saved state's takes its place */
 	uint16_t mtu;	       /* 0: the guest is told none */
 	struct limiter_config rx, tx;
 };

@@ -325,8 +325,48 @@ static void test_refused(void **state)
 	assert_int_equal(truncate(fixture_path("tiny-disk"), 2 * MIB), 0);
 	expect_refused(&m, saved_load_body("state", "memory", ""), "another size");
 	assert_int_equal(truncate(fixture_path("tiny-disk"), MIB), 0);
-	saved_load(&m, "state", "memory", ", \"resume_vm\": true");
+	expect_refused(&m, saved_load_body("state", "memory", ""), "was written to after");
+	saved_load(&m, "state", "memory", ", \"resume_vm\": true, \"allow_changed_disks\": true");
 	saved_say(&m, "two");
+	saved_quit(&m);
+}
+
+/* Another file in the disk's place is somebody's copy; other sockets are taken; what the
+ * metadata service is told before the load, it knows after it. */
+static void test_overrides(void **state)
+{
+	struct api_reply reply;
+	char extra[1024], more[1024];
+	struct machine m;
+
+	(void)state;
+	snprintf(extra, sizeof(extra),
+		 ", \"drives\": [{\"drive_id\": \"d\", \"path_on_host\": \"%s\","
+		 " \"is_root_device\": false}],"
+		 " \"pmem\": [{\"id\": \"p\", \"path_on_host\": \"%s\"}],"
+		 " \"console\": {\"uds_path\": \"%s\"}",
+		 fixture_disk("tiny-disk", "", MIB), fixture_disk("tiny-pmem", "", 2 * MIB),
+		 fixture_path("c.sock"));
+	m = saved_start("tiny.sock", saved_tiny_config(extra), NULL);
+	saved_say(&m, "one");
+	saved_pause(&m);
+	saved_create(&m, "state", "memory", "Full");
+	saved_kill(&m);
+	assert_int_equal(unlink(fixture_path("tiny-disk")), 0);
+	assert_int_equal(unlink(fixture_path("tiny-pmem")), 0);
+	snprintf(more, sizeof(more),
+		 ", \"resume_vm\": true,"
+		 " \"pmem_overrides\": [{\"id\": \"p\", \"path_on_host\": \"%s\"}],"
+		 " \"console_override\": {\"uds_path\": \"%s\"}",
+		 fixture_disk("other-pmem", "", 2 * MIB), fixture_path("d.sock"));
+	fixture_disk("tiny-disk", "a copy", MIB);
+	m = saved_start("tiny.sock", NULL, NULL);
+	saved_call(&m, "PUT", "/mmds", "{\"name\": \"clone\"}");
+	saved_load(&m, "state", "memory", more);
+	saved_say(&m, "two");
+	assert_int_equal(access(fixture_path("d.sock"), F_OK), 0);
+	api_call(m.socket, "GET", "/mmds", NULL, &reply);
+	assert_non_null(strstr(reply.body, "clone"));
 	saved_quit(&m);
 }
 
@@ -471,6 +511,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(test_paused),	   cmocka_unit_test(test_diff),
 		cmocka_unit_test(test_huge_pages), cmocka_unit_test(test_rebase),
 		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_create_refused),
+		cmocka_unit_test(test_overrides),
 	};
 	const struct CMUnitTest boots[] = {
 		cmocka_unit_test(test_linux),

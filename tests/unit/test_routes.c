@@ -316,6 +316,17 @@ static const struct row bad[] = {
 	  .message = "This version has no memory that a handler serves (Uffd)" },
 	{ VERB_PUT, "/snapshot/load", "{" FILES ",\"huge_pages\":\"Snapshot\",\"x\":1}",
 	  .message = BAD_JSON "unknown field `x`" },
+	{ VERB_PUT, "/snapshot/load", "{" FILES ",\"pmem_overrides\":[{\"id\":\"p\"}]}",
+	  .message = BAD_JSON "missing field `path_on_host`" },
+	{ VERB_PUT, "/snapshot/load", "{" FILES ",\"console_override\":{\"pty_path\":\"p\"}}",
+	  .message = BAD_JSON "unknown field `pty_path`" },
+	{ VERB_PUT, "/snapshot/load", "{" FILES ",\"allow_changed_disks\":1}",
+	  .message = BAD_JSON "invalid type" },
+	{ VERB_PUT, "/snapshot/load",
+	  "{" FILES ",\"allow_changed_disks\":true,\"console_override\":{\"uds_path\":\"c\"},"
+	  "\"pmem_overrides\":[{\"id\":\"p\",\"path_on_host\":\"f\"}],\"network_overrides\":"
+	  "[{\"iface_id\":\"n\",\"host_dev_name\":\"t\",\"guest_mac\":\"06:00:00:00:00:01\"}]}",
+	  .message = "The state /nonexistent cannot be opened", .calls = "forget " },
 	{ VERB_PUT, "/snapshot/load", "{" FILES ",\"huge_pages\":\"Snapshot\"}",
 	  .message = "The state /nonexistent cannot be opened", .calls = "forget " },
 	/* routing */

@@ -20,6 +20,7 @@ static const struct syscall_rule snapshot_syscalls[] = {
 	ALLOW(fsync),
 	ALLOW(rename),
 	ALLOW(copy_file_range),
+	ALLOW(statx), /* what the disks' files are, for the manifest */
 	ALLOW_IF(ioctl, IS(1, FICLONE)),
 	ALLOW_IF(ioctl, IS(1, KVM_GET_SUPPORTED_CPUID)),
 	ALLOW_IF(ioctl, IS(1, KVM_GET_MSR_INDEX_LIST)),
