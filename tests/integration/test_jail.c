@@ -22,112 +22,38 @@
 #include <cmocka.h>
 
 #include "tests/integration/fixture.h"
+#include "tests/integration/jail_kit.h"
 #include "tests/integration/session.h"
 #include "vmm/base/landlock.h"
 
-enum { LIMIT_S = 60, SKIPPED = 77, USER = 61234, ARGS_MAX = 32, LEAKED_FD = 77 };
-
-#define USER_TEXT "61234"
-#define PARENT	  "wisp-test"
-
-static const char *base(void)
-{
-	return fixture_path("base");
-}
-
-/* base()/wisp/ID/..., a file of the jail as the host sees it. */
-static const char *in_jail(const char *id, const char *name)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "base/wisp/%s/%s", id, name);
-	return fixture_path(path);
-}
-
-static void run_shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void run_shell(const char *format, ...)
-{
-	char command[4096];
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(command, sizeof(command), format, ap);
-	va_end(ap);
-	if (system(command) != 0)
-		fail_msg("failed: %s", command);
-}
+enum { LEAKED_FD = 77 };
 
 /* A jail's folder with a kernel and a configuration in it, as a caller prepares it. */
 static void fill_jail(const char *id, const char *guest, const char *boot_args)
 {
-	const char *root = in_jail(id, "root");
+	const char *root = jail_path(id, "root");
 
-	run_shell("mkdir -p %s && install -m 644 %s %s/kernel", root, fixture_guest(guest), root);
-	run_shell("echo '{\"boot-source\": {\"kernel_image_path\": \"/kernel\", \"boot_args\": "
-		  "\"%s\"}, \"machine-config\": {\"vcpu_count\": 1, \"mem_size_mib\": 32}}' "
-		  "> %s/config.json",
-		  boot_args, root);
+	jail_shell("mkdir -p %s && install -m 644 %s %s/kernel", root, fixture_guest(guest), root);
+	jail_shell("echo '{\"boot-source\": {\"kernel_image_path\": \"/kernel\", \"boot_args\": "
+		   "\"%s\"}, \"machine-config\": {\"vcpu_count\": 1, \"mem_size_mib\": 32}}' "
+		   "> %s/config.json",
+		   boot_args, root);
 }
 
 /* more: options of the jailer's, NULL-ended; may be NULL. */
 static struct session *start_jail(const char *id, const char *const *more)
 {
-	const char *argv[ARGS_MAX] = {
-		fixture_program("wisp-jailer"),
-		"--id",
-		id,
-		"--exec-file",
-		fixture_program("wisp"),
-		"--uid",
-		USER_TEXT,
-		"--gid",
-		USER_TEXT,
-		"--chroot-base-dir",
-		base(),
-	};
+	static const char *const none[] = { NULL };
 	static const char *const rest[] = {
-		"--", "--no-api", "--config-file", "/config.json", "--debug-exit-port", "0xf4",
+		"--no-api", "--config-file", "/config.json", "--debug-exit-port", "0xf4", NULL,
 	};
-	unsigned n = 11;
 
-	for (; more && *more; more++)
-		argv[n++] = *more;
-	for (unsigned i = 0; i < sizeof(rest) / sizeof(rest[0]); i++)
-		argv[n++] = rest[i];
-	assert_true(n < ARGS_MAX);
-	return session_start(argv);
-}
-
-static int clean_up(const char *id, const char **output)
-{
-	static char kept[1024];
-	const char *const argv[] = {
-		fixture_program("wisp-jailer"),
-		"--cleanup",
-		"--id",
-		id,
-		"--exec-file",
-		fixture_program("wisp"),
-		"--chroot-base-dir",
-		base(),
-		"--parent-cgroup",
-		PARENT,
-		NULL,
-	};
-	struct session *s = session_start(argv);
-	int status = session_wait(s, LIMIT_S);
-
-	snprintf(kept, sizeof(kept), "%s", session_output(s));
-	if (output)
-		*output = kept;
-	session_end(s);
-	return status;
+	return jail_start(id, more ? more : none, rest);
 }
 
 static pid_t vmm_pid(const char *id)
 {
-	FILE *f = fopen(in_jail(id, "root/wisp.pid"), "re");
+	FILE *f = fopen(jail_path(id, "root/wisp.pid"), "re");
 	int pid = 0;
 
 	assert_non_null(f);
@@ -182,24 +108,26 @@ static void test_boots(void **state)
 	(void)state;
 	fill_jail("hello", "hello", "");
 	s = start_jail("hello", NULL);
-	session_expect(s, "hello\n", LIMIT_S);
-	assert_int_equal(session_wait(s, LIMIT_S), 0);
+	session_expect(s, "hello\n", JAIL_LIMIT_S);
+	assert_int_equal(session_wait(s, JAIL_LIMIT_S), 0);
 	session_end(s);
 	fill_jail("exit", "exit", "5");
 	s = start_jail("exit", NULL);
-	assert_int_equal(session_wait(s, LIMIT_S), 5);
+	assert_int_equal(session_wait(s, JAIL_LIMIT_S), 5);
 	session_end(s);
 	/* A jail is there for a second life. */
 	s = start_jail("exit", NULL);
-	assert_int_equal(session_wait(s, LIMIT_S), 5);
+	assert_int_equal(session_wait(s, JAIL_LIMIT_S), 5);
 	session_end(s);
 }
 
 static void check_status(pid_t pid)
 {
 	static const char *const lines[] = {
-		"Uid:\t" USER_TEXT "\t" USER_TEXT "\t" USER_TEXT "\t" USER_TEXT "\n",
-		"Gid:\t" USER_TEXT "\t" USER_TEXT "\t" USER_TEXT "\t" USER_TEXT "\n",
+		"Uid:\t" JAIL_USER_TEXT "\t" JAIL_USER_TEXT "\t" JAIL_USER_TEXT "\t" JAIL_USER_TEXT
+		"\n",
+		"Gid:\t" JAIL_USER_TEXT "\t" JAIL_USER_TEXT "\t" JAIL_USER_TEXT "\t" JAIL_USER_TEXT
+		"\n",
 		"Groups:\t \n",
 		"CapInh:\t0000000000000000\n",
 		"CapPrm:\t0000000000000000\n",
@@ -272,7 +200,7 @@ static void check_devices(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/root/dev/kvm", (int)pid);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode, S_IFCHR | 0600);
-	assert_int_equal(st.st_uid, USER);
+	assert_int_equal(st.st_uid, JAIL_USER);
 	snprintf(path, sizeof(path), "/proc/%d/root/dev/net", (int)pid);
 	assert_int_equal(access(path, F_OK), -1);
 }
@@ -295,7 +223,7 @@ static struct session *start_idle(const char *id, const char *const *more)
 
 	fill_jail(id, "hlt-loop", "");
 	s = start_jail(id, more);
-	session_expect(s, "\n", LIMIT_S);
+	session_expect(s, "\n", JAIL_LIMIT_S);
 	return s;
 }
 
@@ -330,7 +258,7 @@ static void test_confinement(void **state)
 	expect_in(read_proc(session_pid(s), "status"), "CapBnd:\t0000000000000000\n");
 	/* A signal to that one reaches the VMM, and its status comes back. */
 	session_kill(s, SIGTERM);
-	assert_int_equal(session_wait(s, LIMIT_S), 128 + SIGTERM);
+	assert_int_equal(session_wait(s, JAIL_LIMIT_S), 128 + SIGTERM);
 	session_end(s);
 }
 
@@ -359,19 +287,19 @@ static void test_hardened(void **state)
 	check_inherited(pid);
 	check_hidden(pid);
 	assert_false(same_namespace(pid, "user"));
-	expect_in(read_proc(pid, "uid_map"), USER_TEXT);
+	expect_in(read_proc(pid, "uid_map"), JAIL_USER_TEXT);
 	for (const char *p = read_proc(pid, "uid_map"); *p; p++)
 		lines += *p == '\n';
 	assert_int_equal(lines, 1);
 	expect_in(read_proc(pid, "mountinfo"), " / ro,nosuid,nodev,noexec");
 	expect_in(read_proc(pid, "mountinfo"), " /run rw,nosuid,nodev,noexec");
 	/* In the VMM alone, not in the process that stands for it. */
-	run_shell("test -e /proc/%d/fd/80 -a -e /proc/%d/fd/81", (int)pid, (int)pid);
-	run_shell("test ! -e /proc/%d/fd/80", (int)session_pid(s));
+	jail_shell("test -e /proc/%d/fd/80 -a -e /proc/%d/fd/81", (int)pid, (int)pid);
+	jail_shell("test ! -e /proc/%d/fd/80", (int)session_pid(s));
 	session_kill(s, SIGTERM);
-	assert_int_equal(session_wait(s, LIMIT_S), 128 + SIGTERM);
+	assert_int_equal(session_wait(s, JAIL_LIMIT_S), 128 + SIGTERM);
 	session_end(s);
-	assert_int_equal(clean_up("hardened", NULL), 0);
+	assert_int_equal(jail_clean_up("hardened", NULL), 0);
 }
 
 static void pass(const char *path, int flags, int number)
@@ -390,31 +318,12 @@ static void test_descriptors(void **state)
 	const struct fixture_config config = {
 		.kernel = "fd:81", .boot_args = "", .disk = "fd:82", .disk_not_root = true
 	};
-	const char *const argv[] = {
-		fixture_program("wisp-jailer"),
-		"--id",
-		"passed",
-		"--exec-file",
-		fixture_program("wisp"),
-		"--uid",
-		USER_TEXT,
-		"--gid",
-		USER_TEXT,
-		"--chroot-base-dir",
-		base(),
-		"--read-only-root",
-		"--user-ns",
-		"--device=kvm",
-		"--device=null",
-		"--pass-fd=80",
-		"--pass-fd=81",
-		"--pass-fd=82",
-		"--",
-		"--no-api",
-		"--config-file=fd:80",
-		"--debug-exit-port=0xf4",
-		"--level=Debug",
-		NULL,
+	static const char *const more[] = {
+		"--read-only-root", "--user-ns",    "--device=kvm", "--device=null",
+		"--pass-fd=80",	    "--pass-fd=81", "--pass-fd=82", NULL,
+	};
+	static const char *const rest[] = {
+		"--no-api", "--config-file=fd:80", "--debug-exit-port=0xf4", "--level=Debug", NULL,
 	};
 	struct session *s;
 	int status;
@@ -423,17 +332,17 @@ static void test_descriptors(void **state)
 	pass(fixture_config("passed.json", &config), O_RDONLY, 80);
 	pass(fixture_guest("virtio-evil"), O_RDONLY, 81);
 	pass(fixture_disk("passed.raw", "WISPDISK", 1 << 20), O_RDWR, 82);
-	s = session_start(argv);
+	s = jail_start("passed", more, rest);
 	for (int fd = 80; fd <= 82; fd++)
 		close(fd);
-	status = session_wait(s, LIMIT_S);
+	status = session_wait(s, JAIL_LIMIT_S);
 	if (status != 0)
 		fail_msg("%d: %s", status, session_output(s));
 	if (landlock_abi() > 0)
 		expect_in(session_output(s), "Landlock: 0 rules");
 	session_end(s);
-	run_shell("test \"$(ls -A %s)\" = \"$(printf 'dev\nrun\nwisp\nwisp.pid')\"",
-		  in_jail("passed", "root"));
+	jail_shell("test \"$(ls -A %s)\" = \"$(printf 'dev\nrun\nwisp\nwisp.pid')\"",
+		   jail_path("passed", "root"));
 }
 
 /* A way out, or nothing. */
@@ -453,10 +362,10 @@ static void test_not_passed(void **state)
 			pass(rows[i].path, rows[i].flags, 80);
 		s = start_jail("not-passed", more);
 		close(80);
-		assert_int_equal(session_wait(s, LIMIT_S), 1);
+		assert_int_equal(session_wait(s, JAIL_LIMIT_S), 1);
 		expect_in(session_output(s), "Descriptor 80 ");
 		session_end(s);
-		assert_int_equal(access(in_jail("not-passed", ""), F_OK), -1);
+		assert_int_equal(access(jail_path("not-passed", ""), F_OK), -1);
 	}
 }
 
@@ -471,7 +380,7 @@ static void test_jailer_killed(void **state)
 	assert_int_equal(access(path, F_OK), 0);
 	session_kill(s, SIGKILL);
 	/* Its output closes with the last process that holds it: the VMM. */
-	assert_int_equal(session_wait(s, LIMIT_S), 128 + SIGKILL);
+	assert_int_equal(session_wait(s, JAIL_LIMIT_S), 128 + SIGKILL);
 	session_end(s);
 }
 
@@ -486,14 +395,14 @@ static void test_daemonize(void **state)
 	(void)state;
 	fill_jail("daemon", "hlt-loop", "");
 	s = start_jail("daemon", more);
-	assert_int_equal(session_wait(s, LIMIT_S), 0);
+	assert_int_equal(session_wait(s, JAIL_LIMIT_S), 0);
 	session_end(s);
 	pid = vmm_pid("daemon");
 	assert_int_equal(getsid(pid), pid);
 	snprintf(path, sizeof(path), "/proc/%d/fd/1", (int)pid);
 	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_rdev, makedev(1, 3));   /* null */
-	assert_int_equal(clean_up("daemon", NULL), 1); /* it runs */
+	assert_int_equal(st.st_rdev, makedev(1, 3));	    /* null */
+	assert_int_equal(jail_clean_up("daemon", NULL), 1); /* it runs */
 	assert_int_equal(kill(pid, SIGKILL), 0);
 }
 
@@ -503,20 +412,20 @@ static void test_cleanup(void **state)
 	const char *output;
 
 	(void)state;
-	assert_int_equal(clean_up("old", &output), 1);
+	assert_int_equal(jail_clean_up("old", &output), 1);
 	expect_in(output, "The microVM old still runs");
 	session_kill(s, SIGKILL);
-	session_wait(s, LIMIT_S);
+	session_wait(s, JAIL_LIMIT_S);
 	session_end(s);
 	/* A file that leads out must not be followed. */
-	run_shell("touch %s && ln -s %s %s/out && mkdir -p %s/deep/er && touch %s/deep/er/file",
-		  fixture_path("precious"), fixture_dir(), in_jail("old", "root"),
-		  in_jail("old", "root"), in_jail("old", "root"));
-	assert_int_equal(clean_up("old", &output), 0);
-	assert_int_equal(access(in_jail("old", ""), F_OK), -1);
+	jail_shell("touch %s && ln -s %s %s/out && mkdir -p %s/deep/er && touch %s/deep/er/file",
+		   fixture_path("precious"), fixture_dir(), jail_path("old", "root"),
+		   jail_path("old", "root"), jail_path("old", "root"));
+	assert_int_equal(jail_clean_up("old", &output), 0);
+	assert_int_equal(access(jail_path("old", ""), F_OK), -1);
 	assert_int_equal(access(fixture_path("precious"), F_OK), 0);
-	assert_int_equal(clean_up("old", &output), 0); /* again */
-	assert_int_equal(clean_up("never", &output), 0);
+	assert_int_equal(jail_clean_up("old", &output), 0); /* again */
+	assert_int_equal(jail_clean_up("never", &output), 0);
 }
 
 /* A network namespace of another process's. */
@@ -548,7 +457,7 @@ static void test_netns(void **state)
 	assert_int_equal(stat(path, &wanted), 0);
 	assert_int_equal(got.st_ino, wanted.st_ino);
 	session_kill(s, SIGTERM);
-	session_wait(s, LIMIT_S);
+	session_wait(s, JAIL_LIMIT_S);
 	session_end(s);
 	close(pipes[1]);
 	waitpid(holder, NULL, 0);
@@ -558,119 +467,22 @@ static void test_netns(void **state)
 static void test_cgroup(void **state)
 {
 	static const char *const more[] = {
-		"--cgroup", "pids.max=77", "--parent-cgroup", PARENT, NULL,
+		"--cgroup", "pids.max=77", "--parent-cgroup", JAIL_PARENT, NULL,
 	};
 	struct session *s = start_idle("group", more);
 	char *group;
 
 	(void)state;
-	group = strstr(read_proc(vmm_pid("group"), "cgroup"), "/" PARENT "/group\n");
+	group = strstr(read_proc(vmm_pid("group"), "cgroup"), "/" JAIL_PARENT "/group\n");
 	assert_non_null(group);
-	run_shell("grep -qx 77 $(find /sys/fs/cgroup -path '*/" PARENT "/group/pids.max')");
-	assert_int_equal(clean_up("group", NULL), 1);
+	jail_shell("grep -qx 77 $(find /sys/fs/cgroup -path '*/" JAIL_PARENT "/group/pids.max')");
+	assert_int_equal(jail_clean_up("group", NULL), 1);
 	session_kill(s, SIGTERM);
-	assert_int_equal(session_wait(s, LIMIT_S), 128 + SIGTERM);
+	assert_int_equal(session_wait(s, JAIL_LIMIT_S), 128 + SIGTERM);
 	session_end(s);
-	assert_int_equal(clean_up("group", NULL), 0);
-	run_shell("test -z \"$(find /sys/fs/cgroup -path '*/" PARENT "/group')\"");
-	run_shell("find /sys/fs/cgroup -depth -type d -name " PARENT " -exec rmdir {} +");
-}
-
-/* --- what the folder and the caller's arguments may not be --- */
-
-struct hostile {
-	const char *prepare; /* shell; $J is <base>/wisp/<id>, $B the base, $D the test's folder */
-	const char *more[3];
-	const char *says; /* NULL: the jail must start, and not touch $D/precious */
-};
-
-static const struct hostile hostile_cases[] = {
-	{ "mkdir -p $J && chown " USER_TEXT " $J", { NULL }, "another user's" },
-	{ "mkdir -p $J/root && chown 4321 $J/root", { NULL }, "another user's" },
-	{ "mkdir -p $J/root && chmod 777 $J/root", { NULL }, "others may write" },
-	{ "mkdir -p $J && ln -s $D $J/root", { NULL }, "Cannot open the folder root" },
-	{ "ln -s $D $J", { NULL }, "Cannot open the folder" },
-	{ "touch $J", { NULL }, "Cannot open the folder" },
-	{ "mkdir -p $J/root && ln -s $D $J/root/dev", { NULL }, "Cannot make /dev" },
-	{ "mkdir -p $J/root && ln -s $D $J/root/run", { NULL }, "Cannot make /run" },
-	{ "mkdir -p $J/root && ln -s $D/precious $J/root/wisp", { NULL }, NULL },
-	{ "mkdir -p $J/root && ln -s $D/precious $J/root/wisp.pid", { NULL }, NULL },
-	{ "ln $D/vmm $D/vmm2", { "--exec-file", "vmm" }, "more than one hard link" },
-	{ "chmod 777 $D/vmm", { "--exec-file", "vmm" }, "can be written to by others" },
-	{ "chmod 4755 $D/vmm", { "--exec-file", "vmm" }, "runs as another user" },
-	{ "chown " USER_TEXT " $D/vmm", { "--exec-file", "vmm" }, "can be written to" },
-	{ ":", { "--exec-file", "." }, "not a regular file" },
-	{ ":", { "--exec-file", "none" }, "Cannot find" },
-	{ "mkdir $D/b && chmod 777 $D/b", { "--chroot-base-dir", "b" }, "not root's alone" },
-	{ "mkdir -p $D/b/c && chown 4321 $D/b",
-	  { "--chroot-base-dir", "b/c" },
-	  "not root's alone" },
-	{ ":", { "--chroot-base-dir", "none" }, "Cannot open" },
-	{ ":", { "--netns", "precious" }, "is not a network namespace" },
-	{ ":", { "--netns", "none" }, "Cannot open" },
-	{ ":", { "--device", "sda" }, "cannot be 'sda'" },
-	{ ":", { "--cgroup", "no.such=1" }, "the control group for no.such" },
-};
-
-/* The command line of a case: its option replaces the usual one, its path is in $D. */
-static struct session *start_hostile(const struct hostile *c)
-{
-	const char *value = c->more[1];
-	const char *argv[ARGS_MAX] = { fixture_program("wisp-jailer"),
-				       "--id",
-				       "hostile",
-				       "--uid",
-				       USER_TEXT,
-				       "--gid",
-				       USER_TEXT };
-	static const char *const usual[] = { "--exec-file", "--chroot-base-dir" };
-	const char *values[] = { fixture_program("wisp"), base() };
-	unsigned n = 7;
-
-	for (unsigned i = 0; i < 2; i++) {
-		if (c->more[0] && strcmp(c->more[0], usual[i]) == 0)
-			continue;
-		argv[n++] = usual[i];
-		argv[n++] = values[i];
-	}
-	if (c->more[0]) {
-		argv[n++] = c->more[0];
-		argv[n++] =
-			strcmp(c->more[0], "--device") == 0 || strcmp(c->more[0], "--cgroup") == 0
-				? value
-				: fixture_path(value);
-	}
-	argv[n++] = "--";
-	argv[n] = "--version";
-	return session_start(argv);
-}
-
-static void test_hostile(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < sizeof(hostile_cases) / sizeof(hostile_cases[0]); i++) {
-		const struct hostile *c = &hostile_cases[i];
-		struct session *s;
-		int status;
-
-		run_shell("D=%s; B=%s; J=$B/wisp/hostile; rm -rf $J $D/vmm $D/vmm2 $D/b; "
-			  "mkdir -p $B/wisp; echo keep > $D/precious; cp %s $D/vmm; "
-			  "chmod 755 $D/vmm; %s",
-			  fixture_dir(), base(), fixture_program("wisp"), c->prepare);
-		s = start_hostile(c);
-		status = session_wait(s, LIMIT_S);
-		if (c->says ? status == 0 || !strstr(session_output(s), c->says) : status != 0)
-			fail_msg("%s, %s %s: %d, %s", c->prepare, c->more[0] ? c->more[0] : "",
-				 c->more[1] ? c->more[1] : "", status, session_output(s));
-		session_end(s);
-		run_shell("grep -qx keep %s", fixture_path("precious"));
-	}
-}
-
-static int make_base(void **state)
-{
-	(void)state;
-	return mkdir(base(), 0755);
+	assert_int_equal(jail_clean_up("group", NULL), 0);
+	jail_shell("test -z \"$(find /sys/fs/cgroup -path '*/" JAIL_PARENT "/group')\"");
+	jail_shell("find /sys/fs/cgroup -depth -type d -name " JAIL_PARENT " -exec rmdir {} +");
 }
 
 int main(void)
@@ -681,16 +493,8 @@ int main(void)
 		cmocka_unit_test(test_not_passed), cmocka_unit_test(test_jailer_killed),
 		cmocka_unit_test(test_daemonize),  cmocka_unit_test(test_cleanup),
 		cmocka_unit_test(test_netns),	   cmocka_unit_test(test_cgroup),
-		cmocka_unit_test(test_hostile),
 	};
+	int missing = jail_missing();
 
-	if (geteuid() != 0) {
-		puts("skipped: a jail can only be made by root");
-		return SKIPPED;
-	}
-	if (!fixture_has_kvm()) {
-		puts("skipped: /dev/kvm cannot be opened here");
-		return SKIPPED;
-	}
-	return cmocka_run_group_tests(tests, make_base, NULL);
+	return missing ? missing : cmocka_run_group_tests(tests, jail_make_base, NULL);
 }
