@@ -439,6 +439,7 @@ static int hide_violations(void)
 }
 
 #define JAIL_ALONE "the filters stop it, not the jail"
+#define BY_JAILED  (BY_UNFILTERED | BY_HARDENED)
 
 /* clang-format off */
 const struct attempt attempts[] = {
@@ -464,10 +465,10 @@ const struct attempt attempts[] = {
 	{ "write more than the file limit", fill_disk, 0, NULL },
 	{ "raise the file limit", grow_limit, 0, NULL },
 	{ "execute a written file", run_written, 0, NULL },
-	{ "map memory to write and execute", map_code, BY_UNFILTERED, JAIL_ALONE },
+	{ "map memory to write and execute", map_code, BY_JAILED, JAIL_ALONE },
 	{ "map a written file to execute", map_written_code, 0, NULL },
-	{ "execute a memory file", run_memory, BY_UNFILTERED, JAIL_ALONE },
-	{ "make a process", make_process, BY_UNFILTERED, JAIL_ALONE },
+	{ "execute a memory file", run_memory, BY_JAILED, JAIL_ALONE },
+	{ "make a process", make_process, BY_JAILED, JAIL_ALONE },
 	{ "kill PID 1 or 2", kill_jailer, 0, NULL },
 	{ "kill everything", kill_all, 0, NULL },
 	{ "kill a process outside", kill_far, 0, NULL },
@@ -487,7 +488,7 @@ const struct attempt attempts[] = {
 	{ "lift the root's nosuid, nodev, noexec", mount_again, 0, NULL },
 	{ "unmount /dev", unmount_dev, 0, NULL },
 	{ "new mount namespace", new_mounts, 0, NULL },
-	{ "new user namespace", new_user, BY_UNFILTERED, JAIL_ALONE ", where the host lets users" },
+	{ "new user namespace", new_user, BY_UNFILTERED, "`--user-ns` and the filters stop it" },
 	{ "join a namespace", join_net, 0, NULL },
 	{ "chroot again", change_root, 0, NULL },
 	{ "become root", become_root, 0, NULL },
@@ -495,12 +496,12 @@ const struct attempt attempts[] = {
 	{ "take every capability", take_capability, 0, NULL },
 	{ "lift no_new_privs", regain_privileges, 0, NULL },
 	{ "unlock the secure bits", unlock_bits, 0, NULL },
-	{ "bpf", load_bpf, BY_UNFILTERED, JAIL_ALONE ", where the host lets users" },
+	{ "bpf", load_bpf, BY_JAILED, JAIL_ALONE ", where the host lets users" },
 	{ "perf_event_open on all processes", watch_kernel, 0, NULL },
-	{ "userfaultfd", handle_faults, BY_UNFILTERED, JAIL_ALONE ", where the host lets users" },
-	{ "io_uring", make_ring, BY_UNFILTERED | BY_MAIN, "drives use it" },
-	{ "keyrings", use_keys, BY_UNFILTERED, JAIL_ALONE },
-	{ "another virtual machine", make_machine, BY_UNFILTERED, "the VMM makes one before the filters" },
+	{ "userfaultfd", handle_faults, BY_JAILED, JAIL_ALONE ", where the host lets users" },
+	{ "io_uring", make_ring, BY_JAILED | BY_MAIN, "drives use it" },
+	{ "keyrings", use_keys, BY_JAILED, JAIL_ALONE },
+	{ "another virtual machine", make_machine, BY_UNFILTERED, "the VMM makes one before the filters; Landlock stops it" },
 	{ "load a kernel module", load_module, 0, NULL },
 	{ "load another kernel", load_kernel, 0, NULL },
 	{ "reboot", restart_host, 0, NULL },
@@ -511,7 +512,7 @@ const struct attempt attempts[] = {
 	{ "I/O ports", use_ports, 0, NULL },
 	{ "swap to a file", swap_here, 0, NULL },
 	{ "type into the terminal", type_for_user, 0, NULL },
-	{ "ignore violations of the filter", hide_violations, BY_UNFILTERED, JAIL_ALONE },
+	{ "ignore violations of the filter", hide_violations, BY_JAILED, JAIL_ALONE },
 };
 /* clang-format on */
 

@@ -10,6 +10,7 @@ enum {
 	BY_VCPU = 2,
 	BY_WORKER = 4,
 	BY_MAIN = 8,
+	BY_HARDENED = 16, /* no filter; a user namespace, a root to read, Landlock without a rule */
 };
 
 struct attempt {

@@ -3,7 +3,7 @@
  *   wisp-escape ... --role NAME --attempt N
  *
  * It stands where the VMM would: wisp-jailer executes it. It takes the filter of the
- * role and makes the attempt. Executed by an attempt (--worked), it says so. Its last
+ * role, or as "hardened" Landlock without a rule, and makes the attempt. Executed by an attempt (--worked), it says so. Its last
  * line is the outcome, its exit status 0 when the kernel refused and WORKED when it did
  * not; a filter ends it with a status of its own.
  */
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "tests/escape/attempts.h"
+#include "vmm/base/landlock.h"
 #include "vmm/base/log.h"
 #include "vmm/base/thread_filter.h"
 
@@ -37,11 +38,24 @@ static enum thread_role find_role(const char *name)
 	return role;
 }
 
+static int open_nothing(void)
+{
+	struct landlock *l;
+	int r = landlock_create(&l);
+
+	if (r < 0)
+		return r;
+	r = landlock_restrict(l);
+	landlock_destroy(l);
+	return r;
+}
+
 int main(int argc, char *argv[])
 {
 	const struct log_config log = { .id = "escape", .level = LOG_ERROR, .fd = STDERR_FILENO };
 	size_t n = strtoul(argument(argc, argv, "--attempt"), NULL, 10);
-	enum thread_role role = find_role(argument(argc, argv, "--role"));
+	const char *name = argument(argc, argv, "--role");
+	enum thread_role role = find_role(name);
 	char line[128];
 	int r;
 
@@ -52,6 +66,8 @@ int main(int argc, char *argv[])
 	log_setup(&log);
 	if (n >= attempts_count || thread_filters_prepare(NULL, NULL, NULL) < 0 ||
 	    (role < THREAD_ROLES && thread_filter_install(thread_filters_builtin(), role) < 0))
+		return BROKEN;
+	if (strcmp(name, "hardened") == 0 && open_nothing() < 0)
 		return BROKEN;
 	r = attempts[n].run();
 	snprintf(line, sizeof(line), "%s\n", r < 0 ? strerrorname_np(-r) : "it worked");

@@ -1,7 +1,7 @@
 /* test_escape.c - the escape suite: every attempt, from each kind of thread and without a
  * filter, each in a real jail of its own; and the table of what was expected and seen.
  *
- * Needs root. "without a filter" shows what the jail is worth when seccomp has fallen.
+ * Needs root. "no filter" shows what the jail is worth when seccomp has fallen.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -23,6 +23,7 @@
 #include "tests/escape/attempts.h"
 #include "tests/integration/fixture.h"
 #include "tests/integration/session.h"
+#include "vmm/base/landlock.h"
 #include "vmm/base/thread_filter.h"
 
 enum { LIMIT_S = 60, SKIPPED = 77, WORKED = 42, BROKEN = 43, SIGSYS_STATUS = 159 };
@@ -31,13 +32,11 @@ static const struct {
 	const char *name;
 	unsigned bit;
 } roles[] = {
-	{ "none", BY_UNFILTERED },
-	{ "vcpu", BY_VCPU },
-	{ "worker", BY_WORKER },
-	{ "main", BY_MAIN },
+	{ "none", BY_UNFILTERED }, { "hardened", BY_HARDENED }, { "vcpu", BY_VCPU },
+	{ "worker", BY_WORKER },   { "main", BY_MAIN },
 };
 
-enum { ROLES = sizeof(roles) / sizeof(roles[0]) };
+enum { ROLES = sizeof(roles) / sizeof(roles[0]), ARGS_MAX = 32 };
 
 struct table {
 	char netns[64];
@@ -51,7 +50,7 @@ static struct session *start(const struct table *t, unsigned role, size_t attemp
 
 	snprintf(number, sizeof(number), "%zu", attempt);
 
-	const char *const argv[] = {
+	const char *argv[ARGS_MAX] = {
 		fixture_program("wisp-jailer"),
 		"--id",
 		"escape",
@@ -71,14 +70,15 @@ static struct session *start(const struct table *t, unsigned role, size_t attemp
 		"wisp-escape",
 		"--resource-limit",
 		"fsize=8388608",
-		"--",
-		"--role",
-		roles[role].name,
-		"--attempt",
-		number,
-		NULL,
 	};
+	const char *const rest[] = { "--", "--role", roles[role].name, "--attempt", number };
+	unsigned n = 19;
 
+	if (roles[role].bit == BY_HARDENED) {
+		argv[n++] = "--user-ns";
+		argv[n++] = "--read-only-root";
+	}
+	memcpy(&argv[n], rest, sizeof(rest));
 	return session_start(argv);
 }
 
@@ -124,10 +124,15 @@ static void try_one(struct table *t, size_t n)
 
 	printf("| %s |", a->name);
 	for (unsigned i = 0; i < ROLES; i++) {
-		struct session *s = start(t, i, n);
 		char outcome[32];
+		struct session *s;
 		bool worked;
 
+		if (roles[i].bit == BY_HARDENED && landlock_abi() < 0) {
+			printf(" no Landlock |");
+			continue;
+		}
+		s = start(t, i, n);
 		read_outcome(s, outcome);
 		session_end(s);
 		clean_up();
@@ -143,8 +148,8 @@ static void test_attempts(void **state)
 {
 	struct table *t = *state;
 
-	printf("| attempt | no filter | vcpu | worker | main | granted, because |\n"
-	       "|---|---|---|---|---|---|\n");
+	printf("| attempt | no filter | hardened | vcpu | worker | main | granted, because |\n"
+	       "|---|---|---|---|---|---|---|\n");
 	for (size_t n = 0; n < attempts_count; n++)
 		try_one(t, n);
 	assert_int_equal(t->escapes, 0);
