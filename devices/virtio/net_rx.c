@@ -29,9 +29,9 @@ static bool make_room(struct net_rx *rx)
 /* Whether there are as many buffers as a frame may need, or as there can be. */
 static bool is_full(struct net_rx *rx, const struct virtq *q, bool merge)
 {
-	if (!merge)
-		return rx->count == 1;
-	return rx->len >= NET_FRAME_MAX || rx->count == virtq_size(q) || !make_room(rx);
+	const unsigned limit = merge ? virtq_size(q) : 1;
+
+	return rx->count == limit || (merge && rx->len >= NET_FRAME_MAX) || !make_room(rx);
 }
 
 static bool take_chain(struct net_rx *rx, struct virtq *q)

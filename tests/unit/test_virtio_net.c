@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/life.h"
+#include "devices/virtio/net_rx.h"
 #include "devices/virtio/net_tap.h"
 #include "tests/unit/net_fixture.h"
 #include "vmm/base/fd.h"
@@ -480,6 +481,22 @@ static void test_one_chain(void **state)
 	assert_false(net_used(&f->ring[RX], &e));
 }
 
+/* As many frames as would use up the array of spans many times over. */
+static void test_one_chain_again(void **state)
+{
+	struct net_fixture *f = *state;
+
+	net_start(f, 0, SIZE);
+	for (unsigned i = 0; i < 4 * NET_RX_SPANS; i++) {
+		offer_rx(&f->ring[RX], i % 8, 2000);
+		driver_kick(&f->d, RX);
+		host_give(f, 0, SHORT, i);
+		driver_run(&f->d);
+		expect_frame(f, &f->ring[RX], i % 8, SHORT, i);
+	}
+	assert_false(net_needs_reset(f));
+}
+
 /* Frames wait for buffers, and nobody turns in circles meanwhile. */
 static void test_no_buffers(void **state)
 {
@@ -725,6 +742,7 @@ int main(void)
 		ONE(test_receive),
 		ONE(test_merge),
 		ONE(test_one_chain),
+		ONE(test_one_chain_again),
 		ONE(test_no_buffers),
 		ONE(test_longest),
 		ONE(test_many_spans),
