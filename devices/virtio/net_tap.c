@@ -191,12 +191,13 @@ static void tap_open_pairs(struct net_backend *b, unsigned wanted)
 
 /* --- life --- */
 
+/* A frame that is read in part is gone as a whole. Less than its header cannot be read. */
 static void purge(struct net_backend *b, unsigned pair)
 {
-	char byte;
+	char header[NET_HEADER_BYTES];
 	int n = 0;
 
-	while (n < PURGE_MAX && read(b->fd[pair], &byte, sizeof(byte)) >= 0)
+	while (n < PURGE_MAX && read(b->fd[pair], header, sizeof(header)) >= 0)
 		n++;
 }
 

@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <linux/virtio_mmio.h>
 #include <net/if.h>
@@ -23,6 +24,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "devices/virtio/net_header.h"
 #include "devices/virtio/net_mac.h"
 #include "devices/virtio/net_passt.h"
 #include "devices/virtio/net_tap.h"
@@ -360,6 +362,54 @@ static void test_tap_by_descriptor(void **state)
 	}
 }
 
+/* Gives the tap's reader n frames of a protocol that nothing else speaks. */
+static void send_through(const char *name, unsigned n)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET };
+	struct ethhdr frame[5] = { { .h_proto = htons(ETH_P_802_EX1) } };
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	to.sll_ifindex = (int)if_nametoindex(name);
+	while (n-- > 0)
+		assert_int_equal(
+			sendto(fd, frame, sizeof(frame), 0, (struct sockaddr *)&to, sizeof(to)),
+			sizeof(frame));
+	close(fd);
+}
+
+/* How many of these frames there are; the kernel may have sent some of its own. */
+static unsigned take_frames(struct net_backend *b)
+{
+	struct net_head head;
+	char rest[LEN];
+	struct iovec vec[] = { { &head, sizeof(head) }, { rest, sizeof(rest) } };
+	const struct iov into = { vec, 2, sizeof(head) + sizeof(rest) };
+	unsigned n = 0;
+
+	while (b->ops->receive(b, 0, &into) > 0)
+		n += head.ethernet.h_proto == htons(ETH_P_802_EX1);
+	return n;
+}
+
+/* A driver gets nothing that came before it. */
+static void test_tap_start_is_empty(void **state)
+{
+	struct net_backend *b;
+	struct error err = { 0 };
+
+	(void)state;
+	if (!own_network())
+		skip();
+	assert_int_equal(net_tap_open("wold", &b, &err), 0);
+	bring_up("wold");
+	send_through("wold", 10);
+	assert_int_equal(take_frames(b), 10);
+	send_through("wold", 10);
+	assert_int_equal(b->ops->start(b, 0), 0);
+	assert_int_equal(take_frames(b), 0);
+	net_backend_destroy(b);
+}
+
 static void test_tap_names(void **state)
 {
 	static const char *const names[] = { "", "a/b", "tap%d", "a b", "0123456789abcdef" };
@@ -420,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_macs),
 		cmocka_unit_test(test_tap_kinds),
 		cmocka_unit_test(test_tap_offloads),
+		cmocka_unit_test(test_tap_start_is_empty),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
