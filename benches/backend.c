@@ -1,13 +1,15 @@
 /* backend.c - a virtio device at work without a guest: its driver is in this process.
  *
- * Guest memory: descriptors, rings, one indirect table and one slot a request. Request
- * in slot i is always descriptor i of the queue, which points at table i, so the
+ * Guest memory: for each queue its rings, one indirect table a slot, and the slots. The
+ * request in slot i is always descriptor i of the queue, which points at table i, so the
  * driver's own work is small.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/perf_event.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -23,14 +25,26 @@
 
 enum {
 	QUEUE_SIZE = 256,
-	DESC_AT = 0x1000,
-	AVAIL_AT = 0x3000,
-	USED_AT = 0x4000,
-	TABLES_AT = 0x6000,
-	SLOTS_AT = 0x10000,
+	QUEUE_AREA = 0x8000, /* of one queue: rings and tables */
+	DESC_AT = 0x0,
+	AVAIL_AT = 0x2000,
+	USED_AT = 0x3000,
+	TABLES_AT = 0x5000,
 	TABLE_BYTES = BACKEND_MAX_SEGMENTS * sizeof(struct vring_desc),
 	SYSCALLS_A_TURN = 2, /* the driver's: it is woken, and takes the count */
 	SYSCALLS_A_KICK = 1,
+};
+
+struct driver_queue {
+	const struct backend_queue *work;
+	gpa_t area, slots;
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	uint16_t avail_idx, kicked_idx, used_idx;
+	uint8_t free[BACKEND_MAX_DEPTH]; /* slots: a stack */
+	unsigned nfree;
+	uint64_t begun, done, kicks;
 };
 
 struct backend {
@@ -39,11 +53,8 @@ struct backend {
 	struct loop *loop;
 	struct virtio_transport *transport;
 	struct loop_source *irq;
-	struct vring_desc *desc;
-	struct vring_avail *avail;
-	struct vring_used *used;
-	uint16_t avail_idx, kicked_idx, used_idx;
-	uint64_t begun, done, bad, turns, kicks;
+	struct driver_queue queues[BACKEND_MAX_QUEUES];
+	uint64_t bad, turns;
 };
 
 static void put(struct backend *b, uint64_t reg, uint32_t value)
@@ -61,81 +72,138 @@ static uint32_t get(struct backend *b, uint64_t reg)
 
 /* ---- The driver ----------------------------------------------------------------- */
 
-static void add_request(struct backend *b, unsigned slot)
+static gpa_t slot_at(const struct driver_queue *q, unsigned slot)
 {
-	const struct backend_job *job = b->job;
-	gpa_t at = gpa(SLOTS_AT + slot * job->slot_bytes);
-	gpa_t table_at = gpa(TABLES_AT + slot * TABLE_BYTES);
-	struct vring_desc *table =
-		gmem_span(b->mem, table_at, BACKEND_MAX_SEGMENTS * sizeof(*table));
-	unsigned n = job->describe(job->arg, b->begun, at, gmem_span(b->mem, at, job->slot_bytes),
-				   table);
+	return gpa(q->slots.v + slot * q->work->slot_bytes);
+}
 
+/* False: the next request has to wait. */
+static bool add_request(struct backend *b, struct driver_queue *q)
+{
+	const struct backend_queue *work = q->work;
+	unsigned slot = q->free[q->nfree - 1], n;
+	gpa_t at = slot_at(q, slot),
+	      table_at = gpa(q->area.v + TABLES_AT + (uint64_t)slot * TABLE_BYTES);
+	struct vring_desc *table = gmem_span(b->mem, table_at, TABLE_BYTES);
+
+	n = work->describe(b->job->arg, q->begun, at, gmem_span(b->mem, at, work->slot_bytes),
+			   table);
+	if (n == 0)
+		return false;
 	for (unsigned i = 0; i + 1 < n; i++) {
 		table[i].flags |= VRING_DESC_F_NEXT;
 		table[i].next = (uint16_t)(i + 1);
 	}
-	b->desc[slot] = (struct vring_desc){
+	q->desc[slot] = (struct vring_desc){
 		.addr = table_at.v,
 		.len = (uint32_t)(n * sizeof(*table)),
 		.flags = VRING_DESC_F_INDIRECT,
 	};
-	b->avail->ring[b->avail_idx++ % QUEUE_SIZE] = (uint16_t)slot;
-	b->begun++;
+	q->avail->ring[q->avail_idx++ % QUEUE_SIZE] = (uint16_t)slot;
+	q->nfree--;
+	q->begun++;
+	return true;
+}
+
+static bool may_begin(const struct driver_queue *q)
+{
+	return q->nfree > 0 && (q->work->count == 0 || q->begun < q->work->count);
 }
 
 /* Shows the device what was added, and kicks it if it wants that (2.7.10). */
-static void publish(struct backend *b)
+static void publish(struct backend *b, struct driver_queue *q)
 {
-	uint16_t *avail_event = (uint16_t *)&b->used->ring[QUEUE_SIZE];
+	uint16_t *avail_event = (uint16_t *)&q->used->ring[QUEUE_SIZE];
 
-	__atomic_store_n(&b->avail->idx, b->avail_idx, __ATOMIC_SEQ_CST);
-	if (vring_need_event(__atomic_load_n(avail_event, __ATOMIC_SEQ_CST), b->avail_idx,
-			     b->kicked_idx)) {
-		put(b, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-		b->kicks++;
+	if (q->kicked_idx == q->avail_idx)
+		return;
+	__atomic_store_n(&q->avail->idx, q->avail_idx, __ATOMIC_SEQ_CST);
+	if (vring_need_event(__atomic_load_n(avail_event, __ATOMIC_SEQ_CST), q->avail_idx,
+			     q->kicked_idx)) {
+		put(b, VIRTIO_MMIO_QUEUE_NOTIFY, q->work->index);
+		q->kicks++;
 	}
-	b->kicked_idx = b->avail_idx;
+	q->kicked_idx = q->avail_idx;
 }
 
-static void collect(struct backend *b)
+static void fill(struct backend *b)
 {
-	while (__atomic_load_n(&b->used->idx, __ATOMIC_SEQ_CST) != b->used_idx) {
-		unsigned slot = b->used->ring[b->used_idx++ % QUEUE_SIZE].id;
-		gpa_t at = gpa(SLOTS_AT + slot * b->job->slot_bytes);
+	for (unsigned i = 0; i < b->job->nqueues; i++) {
+		struct driver_queue *q = &b->queues[i];
 
-		b->bad += !b->job->answered(b->job->arg, gmem_span(b->mem, at, b->job->slot_bytes));
-		b->done++;
-		if (b->begun < b->job->count)
-			add_request(b, slot);
+		while (may_begin(q) && add_request(b, q))
+			continue;
+		publish(b, q);
 	}
 }
 
-/* As a guest's interrupt handler: takes all answers, says from which one on it wants
- * to be interrupted again, and looks once more. */
+static void collect(struct backend *b, struct driver_queue *q)
+{
+	while (__atomic_load_n(&q->used->idx, __ATOMIC_SEQ_CST) != q->used_idx) {
+		unsigned slot = q->used->ring[q->used_idx++ % QUEUE_SIZE].id;
+		void *host = gmem_span(b->mem, slot_at(q, slot), q->work->slot_bytes);
+
+		b->bad += !q->work->answered(b->job->arg, host);
+		q->free[q->nfree++] = (uint8_t)slot;
+		q->done++;
+	}
+}
+
+/* Takes all answers, says from which one on it wants to be interrupted again, and looks
+ * once more. */
+static void collect_all(struct backend *b)
+{
+	for (unsigned i = 0; i < b->job->nqueues; i++) {
+		struct driver_queue *q = &b->queues[i];
+		uint16_t *used_event = &q->avail->ring[QUEUE_SIZE];
+
+		collect(b, q);
+		__atomic_store_n(used_event, q->used_idx, __ATOMIC_SEQ_CST);
+		collect(b, q);
+	}
+}
+
+static bool is_over(struct backend *b)
+{
+	for (unsigned i = 0; i < b->job->nqueues; i++)
+		if (b->queues[i].done < b->queues[i].work->count)
+			return get(b, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET;
+	return true;
+}
+
+/* As a guest's interrupt handler. */
 static void on_interrupt(void *arg, uint32_t events)
 {
 	struct backend *b = arg;
-	uint16_t *used_event = &b->avail->ring[QUEUE_SIZE];
 
 	(void)events;
 	fd_event_drain(virtio_mmio_irq_fd(b->transport));
 	put(b, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG);
 	b->turns++;
-	collect(b);
-	__atomic_store_n(used_event, b->used_idx, __ATOMIC_SEQ_CST);
-	collect(b);
-	publish(b);
-	if (b->done == b->job->count || get(b, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET)
+	collect_all(b);
+	fill(b);
+	if (is_over(b))
 		loop_stop(b->loop, 0);
 }
 
 /* ---- Life ----------------------------------------------------------------------- */
 
-static void set_address(struct backend *b, uint64_t low_reg, uint64_t high_reg, uint32_t at)
+static void set_address(struct backend *b, uint64_t low_reg, uint64_t high_reg, uint64_t at)
 {
-	put(b, low_reg, at);
-	put(b, high_reg, 0);
+	put(b, low_reg, (uint32_t)at);
+	put(b, high_reg, (uint32_t)(at >> 32));
+}
+
+static void start_queue(struct backend *b, const struct driver_queue *q)
+{
+	uint64_t at = q->area.v;
+
+	put(b, VIRTIO_MMIO_QUEUE_SEL, q->work->index);
+	put(b, VIRTIO_MMIO_QUEUE_NUM, QUEUE_SIZE);
+	set_address(b, VIRTIO_MMIO_QUEUE_DESC_LOW, VIRTIO_MMIO_QUEUE_DESC_HIGH, at + DESC_AT);
+	set_address(b, VIRTIO_MMIO_QUEUE_AVAIL_LOW, VIRTIO_MMIO_QUEUE_AVAIL_HIGH, at + AVAIL_AT);
+	set_address(b, VIRTIO_MMIO_QUEUE_USED_LOW, VIRTIO_MMIO_QUEUE_USED_HIGH, at + USED_AT);
+	put(b, VIRTIO_MMIO_QUEUE_READY, 1);
 }
 
 /* As 3.1.1 has it. 0, or -EPROTO when the device did not come up. */
@@ -151,39 +219,69 @@ static int start_device(struct backend *b)
 		put(b, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)(features >> 32 * word));
 	}
 	put(b, VIRTIO_MMIO_STATUS, status |= VIRTIO_CONFIG_S_FEATURES_OK);
-	put(b, VIRTIO_MMIO_QUEUE_SEL, 0);
-	put(b, VIRTIO_MMIO_QUEUE_NUM, QUEUE_SIZE);
-	set_address(b, VIRTIO_MMIO_QUEUE_DESC_LOW, VIRTIO_MMIO_QUEUE_DESC_HIGH, DESC_AT);
-	set_address(b, VIRTIO_MMIO_QUEUE_AVAIL_LOW, VIRTIO_MMIO_QUEUE_AVAIL_HIGH, AVAIL_AT);
-	set_address(b, VIRTIO_MMIO_QUEUE_USED_LOW, VIRTIO_MMIO_QUEUE_USED_HIGH, USED_AT);
-	put(b, VIRTIO_MMIO_QUEUE_READY, 1);
+	for (unsigned i = 0; i < b->job->nqueues; i++)
+		start_queue(b, &b->queues[i]);
 	put(b, VIRTIO_MMIO_STATUS, status |= VIRTIO_CONFIG_S_DRIVER_OK);
 	return get(b, VIRTIO_MMIO_STATUS) == status ? 0 : -EPROTO;
+}
+
+/* Guest memory: the queues' areas, then the slots of each. The size of it. */
+static uint64_t lay_out(struct backend *b)
+{
+	uint64_t at = (uint64_t)QUEUE_AREA * b->job->nqueues;
+
+	for (unsigned i = 0; i < b->job->nqueues; i++) {
+		struct driver_queue *q = &b->queues[i];
+
+		q->work = &b->job->queues[i];
+		q->area = gpa((uint64_t)QUEUE_AREA * i);
+		q->slots = gpa(at);
+		at += q->work->depth * q->work->slot_bytes;
+		while (q->nfree < q->work->depth) {
+			q->free[q->nfree] = (uint8_t)(q->work->depth - 1 - q->nfree);
+			q->nfree++;
+		}
+	}
+	return at;
+}
+
+static void find_rings(struct backend *b, struct driver_queue *q)
+{
+	char *area = gmem_span(b->mem, q->area, QUEUE_AREA);
+
+	q->desc = (void *)(area + DESC_AT);
+	q->avail = (void *)(area + AVAIL_AT);
+	q->used = (void *)(area + USED_AT);
+}
+
+static int attach_transport(struct backend *b, struct virtio_dev **dev)
+{
+	int r = virtio_mmio_create(*dev, b->mem, &b->transport);
+
+	if (r < 0)
+		return r;
+	*dev = NULL;
+	r = virtio_transport_attach(b->transport, b->loop);
+	return r < 0 ? r
+		     : loop_add(b->loop, virtio_mmio_irq_fd(b->transport), EPOLLIN, on_interrupt, b,
+				&b->irq);
 }
 
 static int backend_init(struct backend *b, struct virtio_dev **dev, struct error *err)
 {
 	const struct gmem_config config = {
-		.size_bytes = SLOTS_AT + b->job->depth * b->job->slot_bytes,
+		.size_bytes = lay_out(b),
 		.backing = GMEM_ANON,
 	};
 	int r = gmem_create(&config, &b->mem, err);
 
 	if (r < 0)
 		return r;
-	b->desc = gmem_span(b->mem, gpa(DESC_AT), QUEUE_SIZE * sizeof(*b->desc));
-	b->avail = gmem_span(b->mem, gpa(AVAIL_AT), USED_AT - AVAIL_AT);
-	b->used = gmem_span(b->mem, gpa(USED_AT), TABLES_AT - USED_AT);
+	for (unsigned i = 0; i < b->job->nqueues; i++)
+		find_rings(b, &b->queues[i]);
 	r = loop_create(&b->loop);
 	if (r == 0)
-		r = virtio_mmio_create(*dev, b->mem, &b->transport);
-	if (r == 0)
-		*dev = NULL;
-	if (r == 0)
-		r = virtio_transport_attach(b->transport, b->loop);
-	if (r == 0)
-		r = loop_add(b->loop, virtio_mmio_irq_fd(b->transport), EPOLLIN, on_interrupt, b,
-			     &b->irq);
+		r = attach_transport(b, dev);
 	if (r == 0)
 		r = start_device(b);
 	return r < 0 ? error_set(err, r, NULL, NULL, "the device did not come up: %s", strerror(-r))
@@ -233,8 +331,8 @@ static void meter_begin(struct meter *m, int tracefs)
 
 static void meter_end(struct meter *m, const struct backend *b, struct backend_result *ret)
 {
+	int64_t own = (int64_t)b->turns * SYSCALLS_A_TURN;
 	uint64_t cycles;
-	int64_t own = (int64_t)(b->turns * SYSCALLS_A_TURN + b->kicks * SYSCALLS_A_KICK);
 
 	*ret = (struct backend_result){
 		.ns = clock_ns(CLOCK_MONOTONIC) - m->wall_ns,
@@ -242,8 +340,12 @@ static void meter_end(struct meter *m, const struct backend *b, struct backend_r
 		.cycles = -1,
 		.syscalls = -1,
 		.interrupts = b->turns,
-		.kicks = b->kicks,
 	};
+	for (unsigned i = 0; i < b->job->nqueues; i++) {
+		ret->count += b->queues[i].work->count;
+		ret->kicks[i] = b->queues[i].kicks;
+		own += (int64_t)b->queues[i].kicks * SYSCALLS_A_KICK;
+	}
 	if (m->cycles_fd >= 0 && read(m->cycles_fd, &cycles, sizeof(cycles)) == sizeof(cycles))
 		ret->cycles = (int64_t)cycles;
 	if (m->syscalls)
@@ -255,19 +357,20 @@ static void meter_end(struct meter *m, const struct backend *b, struct backend_r
 static int measure(struct backend *b, struct backend_result *ret, struct error *err)
 {
 	struct meter meter;
+	uint64_t missing = 0;
 	int r;
 
 	meter_begin(&meter, b->job->tracefs);
-	for (unsigned i = 0; i < b->job->depth; i++)
-		add_request(b, i);
-	publish(b);
+	fill(b);
 	r = loop_run(b->loop);
 	meter_end(&meter, b, ret);
-	if (r == 0 && (b->bad > 0 || b->done < b->job->count))
+	for (unsigned i = 0; i < b->job->nqueues; i++)
+		if (b->queues[i].done < b->queues[i].work->count)
+			missing += b->queues[i].work->count - b->queues[i].done;
+	if (r == 0 && b->bad + missing > 0)
 		r = -EIO;
-	return r < 0 ? error_set(err, r, NULL, NULL, "%llu of %llu requests failed",
-				 (unsigned long long)(b->bad + b->job->count - b->done),
-				 (unsigned long long)b->job->count)
+	return r < 0 ? error_set(err, r, NULL, NULL, "%" PRIu64 " of %" PRIu64 " requests failed",
+				 b->bad + missing, ret->count)
 		     : 0;
 }
 
@@ -283,4 +386,39 @@ int backend_run(struct virtio_dev *dev, const struct backend_job *job, struct ba
 	if (dev)
 		dev->ops->destroy(dev);
 	return r;
+}
+
+static int64_t each(int64_t total, const struct backend_result *result, unsigned per)
+{
+	return total < 0 ? -1 : total * (int64_t)per / (int64_t)result->count;
+}
+
+int backend_report(struct report *report, const char *row, const char *prefix, const char *rate,
+		   const struct backend_result *result, struct error *err)
+{
+	uint64_t kicks = 0;
+	int r = 0;
+
+	for (unsigned i = 0; i < BACKEND_MAX_QUEUES; i++)
+		kicks += result->kicks[i];
+
+	const struct {
+		const char *what;
+		int64_t value;
+	} all[] = {
+		{ rate, (int64_t)((double)result->count * 1e9 / (double)result->ns) },
+		{ "cpu_ns", each((int64_t)result->cpu_ns, result, 1) },
+		{ "cycles", each(result->cycles, result, 1) },
+		{ "syscalls_per_1000", each(result->syscalls, result, 1000) },
+		{ "interrupts_per_1000", each((int64_t)result->interrupts, result, 1000) },
+		{ "kicks_per_1000", each((int64_t)kicks, result, 1000) },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && r == 0; i++) {
+		char metric[REPORT_NAME_LEN + 1];
+
+		snprintf(metric, sizeof(metric), "%s_%s", prefix, all[i].what);
+		r = report_add(report, row, metric, all[i].value);
+	}
+	return r < 0 ? error_set(err, r, NULL, NULL, "no memory for samples") : 0;
 }

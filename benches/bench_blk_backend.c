@@ -2,8 +2,8 @@
  *
  * A file of 64 MiB is read in blocks of 4 KiB, each block once and in an order that no
  * readahead sees through: from the page cache, and after the file was thrown out of
- * it. Both engines, one request at a time and 32. One thread does it all, so requests
- * per second are those of one core where the disk does not have to wait.
+ * it. Both engines; one request at a time, 32, and 32 in two queues. One thread does it
+ * all, so requests per second are those of one core where the disk does not have to wait.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,19 +29,27 @@ enum {
 
 struct reads {
 	const char *path;
-	unsigned depth;
+	unsigned depth, queues; /* depth: of all queues together */
 	bool async, cached;
+	uint64_t begun;
 };
+
+static const struct {
+	unsigned depth, queues;
+} shapes[] = { { 1, 1 }, { 32, 1 }, { 32, 2 } };
+
+enum { NSHAPES = sizeof(shapes) / sizeof(shapes[0]), KINDS = 4 };
 
 static unsigned describe(void *arg, uint64_t n, gpa_t at, void *host, struct vring_desc *desc)
 {
 	struct virtio_blk_outhdr *header = (void *)((char *)host + BLOCK);
 	uint64_t header_at = at.v + BLOCK;
+	struct reads *reads = arg;
 
-	(void)arg;
+	(void)n; /* of the queue; a block is read once whichever queue it is in */
 	*header = (struct virtio_blk_outhdr){
 		.type = VIRTIO_BLK_T_IN,
-		.sector = n * STEP % BLOCKS * (BLOCK / 512),
+		.sector = reads->begun++ * STEP % BLOCKS * (BLOCK / 512),
 	};
 	((unsigned char *)(header + 1))[0] = VIRTIO_BLK_S_IOERR;
 	desc[0] = (struct vring_desc){ .addr = header_at, .len = HEADER_BYTES };
@@ -94,30 +102,37 @@ static int prepare(const struct reads *reads)
 static int add(struct bench *b, const struct reads *reads, const struct backend_result *got,
 	       struct error *err)
 {
-	const struct {
-		const char *what;
-		int64_t value;
-	} all[] = {
-		{ "iops", (int64_t)(BLOCKS * 1e9 / (double)got->ns) },
-		{ "cpu_ns", (int64_t)(got->cpu_ns / BLOCKS) },
-		{ "cycles", got->cycles < 0 ? -1 : got->cycles / BLOCKS },
-		{ "syscalls_per_1000", got->syscalls < 0 ? -1 : got->syscalls * 1000 / BLOCKS },
-		{ "interrupts_per_1000", (int64_t)(got->interrupts * 1000 / BLOCKS) },
-		{ "kicks_per_1000", (int64_t)(got->kicks * 1000 / BLOCKS) },
-	};
-	int r = 0;
+	char prefix[32];
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && r == 0; i++) {
-		char metric[REPORT_NAME_LEN + 1];
-
-		snprintf(metric, sizeof(metric), "%s%u_%s", reads->cached ? "cached" : "uncached",
-			 reads->depth, all[i].what);
-		r = report_add(&b->report, reads->async ? "async" : "sync", metric, all[i].value);
-	}
-	return r < 0 ? error_set(err, r, NULL, NULL, "no memory for samples") : 0;
+	snprintf(prefix, sizeof(prefix), "%s%u%s", reads->cached ? "cached" : "uncached",
+		 reads->depth, reads->queues > 1 ? "_2_queues" : "");
+	return backend_report(&b->report, reads->async ? "async" : "sync", prefix, "iops", got,
+			      err);
 }
 
-static int run_once_with(struct bench *b, const struct reads *reads, struct error *err)
+static struct backend_job job_of(struct reads *reads, int tracefs)
+{
+	struct backend_job job = {
+		.nqueues = reads->queues,
+		.tracefs = tracefs,
+		.arg = reads,
+	};
+
+	if (reads->queues > 1)
+		job.features |= UINT64_C(1) << VIRTIO_BLK_F_MQ;
+	for (unsigned i = 0; i < reads->queues; i++)
+		job.queues[i] = (struct backend_queue){
+			.index = i,
+			.depth = reads->depth / reads->queues,
+			.count = BLOCKS / reads->queues,
+			.slot_bytes = SLOT_BYTES,
+			.describe = describe,
+			.answered = answered,
+		};
+	return job;
+}
+
+static int run_once_with(struct bench *b, struct reads *reads, struct error *err)
 {
 	const struct virtio_blk_drive drive = {
 		.path = reads->path,
@@ -125,14 +140,7 @@ static int run_once_with(struct bench *b, const struct reads *reads, struct erro
 		.read_only = true,
 		.async = reads->async,
 	};
-	const struct backend_job job = {
-		.depth = reads->depth,
-		.count = BLOCKS,
-		.slot_bytes = SLOT_BYTES,
-		.tracefs = b->tracefs,
-		.describe = describe,
-		.answered = answered,
-	};
+	const struct backend_job job = job_of(reads, b->tracefs);
 	struct backend_result result = { 0 };
 	struct virtio_dev *dev;
 	int r = prepare(reads);
@@ -140,8 +148,10 @@ static int run_once_with(struct bench *b, const struct reads *reads, struct erro
 	if (r < 0)
 		return error_set(err, r, NULL, NULL, "cannot read %s", reads->path);
 	r = virtio_blk_create(&drive, &dev, err);
-	if (r == 0)
-		r = backend_run(dev, &job, &result, err);
+	if (r < 0)
+		return r;
+	virtio_blk_set_vcpus(dev, reads->queues);
+	r = backend_run(dev, &job, &result, err);
 	return r == 0 ? add(b, reads, &result, err) : r;
 }
 
@@ -155,12 +165,13 @@ static int backend_bench_run(struct bench *b, struct error *err)
 	r = make_file(path);
 	if (r < 0)
 		return error_set(err, r, NULL, "set TMPDIR", "cannot write %s", path);
-	for (unsigned i = 0; i < runs * 8 && r == 0; i++) {
-		const struct reads reads = {
+	for (unsigned i = 0; i < runs * NSHAPES * KINDS && r == 0; i++) {
+		struct reads reads = {
 			.path = path,
-			.depth = i & 1 ? 32 : 1,
-			.async = i & 2,
-			.cached = !(i & 4),
+			.depth = shapes[i % NSHAPES].depth,
+			.queues = shapes[i % NSHAPES].queues,
+			.async = i / NSHAPES & 1,
+			.cached = !(i / NSHAPES & 2),
 		};
 
 		r = run_once_with(b, &reads, err);
