@@ -1,0 +1,71 @@
+/* plan.h - prices: what a unit of each meter costs, and how time is rounded.
+ *
+ * A plan is published once for each version and never changed; the ledger has it whole, so
+ * that an old invoice can be made again from the ledger alone. All numbers are integers:
+ * money in billionths ("nano") of the currency's unit.
+ *
+ *   {"name": "standard", "version": 1, "currency": "EUR",
+ *    "rounding_ms": 1000, "minimum_ms": 60000, "bill_boot": true,
+ *    "prices": [{"meter": "vcpu_time", "per": 1000000,
+ *                "tiers": [{"from": 0, "price_nano": 0}, {"from": 36000000000, "price_nano": 11000}]}]}
+ *
+ * rounding_ms: time is rounded up to it, once for each start of an instance. minimum_ms:
+ * what a start costs at least. bill_boot: whether the time before the guest is up counts.
+ * A tier's price is that of the units from its "from" on, up to the next tier's, counted
+ * for each tenant and period; a first tier at price 0 is a free quantity. "per": the price
+ * is that of so many units. A meter without prices costs nothing.
+ *
+ * Any thread.
+ */
+#ifndef SUPERVISOR_BILLING_PLAN_H
+#define SUPERVISOR_BILLING_PLAN_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/base/error.h"
+
+enum meter { METER_STARTS, METER_VCPU_TIME, METER_MEMORY_TIME, METERS_COUNT };
+
+struct meter_info {
+	const char *name, *unit, *meaning;
+};
+
+extern const struct meter_info meters[METERS_COUNT];
+
+enum { PLAN_NAME_BYTES = 64, PLAN_CURRENCY_BYTES = 4, PLAN_MAX_TIERS = 16 };
+
+struct tier {
+	int64_t from, price_nano;
+};
+
+struct price {
+	int64_t per; /* 0: this meter has no price */
+	struct tier tiers[PLAN_MAX_TIERS];
+	unsigned tier_count;
+};
+
+struct plan {
+	char name[PLAN_NAME_BYTES];
+	int64_t version;
+	char currency[PLAN_CURRENCY_BYTES];
+	int64_t rounding_ms, minimum_ms;
+	bool bill_boot;
+	struct price prices[METERS_COUNT];
+};
+
+/* -EINVAL: field, value and remedy are told. */
+int plan_parse(const json_t *j, struct plan *ret, struct error *err);
+
+/* What a start that lasted so long is billed as: grows with ns, so that the parts of a
+ * start in different periods add up to the whole. */
+int64_t plan_billed_ns(const struct plan *p, int64_t ns);
+
+/* What a quantity of a tier costs: rounded to the nearest nano-unit, halves to even. The
+ * part of a nano-unit that rounding took or gave, in 1/per, is *remainder, which may be
+ * NULL. False: it does not fit, and nothing is set. */
+bool plan_amount(int64_t quantity, int64_t price_nano, int64_t per, int64_t *amount_nano,
+		 int64_t *remainder);
+
+#endif

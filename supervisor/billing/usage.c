@@ -1,0 +1,448 @@
+/* usage.c - the replay: events in, quantities out; see usage.h for its rules. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "supervisor/billing/period.h"
+#include "supervisor/billing/usage.h"
+#include "supervisor/billing/usage_book.h"
+
+enum { NS_PER_US = 1000, NS_PER_MS = 1000000 };
+
+struct usage {
+	struct book *book;
+	struct moment confirmed; /* all that should live did then */
+};
+
+/* What is billed in a state. The table that is published: docs/billing.md. */
+enum billed { BILLED_NO, BILLED_BOOT, BILLED_MEMORY, BILLED_ALL };
+
+static const enum billed billed_in[STATES_COUNT] = {
+	[STATE_STARTING] = BILLED_BOOT,	  [STATE_RUNNING] = BILLED_ALL,
+	[STATE_PAUSING] = BILLED_ALL,	  [STATE_PAUSED] = BILLED_MEMORY,
+	[STATE_RESUMING] = BILLED_MEMORY, [STATE_STOPPING] = BILLED_ALL,
+};
+
+/* Of a tenant without a plan: exact to the millisecond, and free. */
+static const struct plan no_plan = { .rounding_ms = 1 };
+
+/* One event, as it was read. */
+struct event {
+	int64_t seq, incarnation;
+	const char *type, *tenant, *instance;
+	struct moment at;
+	const json_t *body;
+};
+
+/* --- time becomes quantities --- */
+
+static int count(struct usage *u, const struct account *a, int period, enum meter meter,
+		 int64_t amount)
+{
+	struct quantity key = { .account = a, .period = period, .plan = a->plan, .meter = meter };
+	struct quantity *q;
+
+	if (amount == 0)
+		return 0;
+	if (period <= a->closed) {
+		key.period = a->closed + 1;
+		key.adjustment = true;
+	}
+	q = book_quantity(u->book, &key);
+	if (!q)
+		return -ENOMEM;
+	return __builtin_add_overflow(q->amount, amount, &q->amount) ? -ERANGE : 0;
+}
+
+/* What ns more add to what was billed of *counted_ns so far. */
+static int64_t billed_more(const struct run *r, int64_t *counted_ns, int64_t ns)
+{
+	const struct plan *p = r->rounding ? r->rounding : &no_plan;
+	int64_t before = plan_billed_ns(p, *counted_ns);
+
+	*counted_ns += ns;
+	return plan_billed_ns(p, *counted_ns) - before;
+}
+
+static int count_time(struct usage *u, struct run *r, int period, int64_t ns)
+{
+	enum billed billed = billed_in[r->state];
+	int64_t us, ms;
+	int e = 0;
+
+	if (billed == BILLED_BOOT)
+		billed = r->rounding && r->rounding->bill_boot ? BILLED_ALL : BILLED_NO;
+	if (billed == BILLED_ALL) {
+		us = billed_more(r, &r->vcpu_ns, ns) / NS_PER_US;
+		e = count(u, r->account, period, METER_VCPU_TIME, us * r->vcpus);
+	}
+	if (e == 0 && billed >= BILLED_MEMORY) {
+		ms = billed_more(r, &r->memory_ns, ns) / NS_PER_MS;
+		e = count(u, r->account, period, METER_MEMORY_TIME, ms * r->mem_mib);
+	}
+	return e;
+}
+
+/* Counts what the instance did up to a moment of the boot that it is in. */
+static int advance(struct usage *u, struct run *r, int64_t until_boot_ns)
+{
+	int e = 0;
+
+	while (e == 0 && r->since.boot_ns < until_boot_ns) {
+		int period = period_of(r->since.wall_ns);
+		int64_t left = until_boot_ns - r->since.boot_ns;
+		int64_t in_period = period_start_ns(period + 1) - r->since.wall_ns;
+		int64_t part = left < in_period ? left : in_period;
+
+		e = count_time(u, r, period, part);
+		r->since.boot_ns += part;
+		r->since.wall_ns += part;
+	}
+	return e;
+}
+
+static bool same_boot(const struct moment *a, const struct moment *b)
+{
+	return strcmp(a->boot_id, b->boot_id) == 0;
+}
+
+/* Up to where the run is known to have lasted, by what was confirmed. */
+static int64_t confirmed_until(const struct usage *u, const struct run *r)
+{
+	return same_boot(&u->confirmed, &r->since) && u->confirmed.boot_ns > r->since.boot_ns
+		       ? u->confirmed.boot_ns
+		       : r->since.boot_ns;
+}
+
+static int note_gap(struct usage *u, const struct run *r, const struct event *e)
+{
+	struct usage_gap gap = {
+		.from_wall_ns = r->since.wall_ns,
+		.lost_ns = same_boot(&r->since, &e->at) ? e->at.boot_ns - r->since.boot_ns : -1,
+	};
+
+	strcpy(gap.instance, r->instance);
+	return book_add_gap(u->book, r->account, &gap) ? 0 : -ENOMEM;
+}
+
+/* Counts up to an event that ends the state the instance was in. */
+static int close_stretch(struct usage *u, struct run *r, const struct event *e)
+{
+	const char *exit_kind = json_string_value(json_object_get(e->body, "exit_kind"));
+	bool seen =
+		same_boot(&r->since, &e->at) && !(exit_kind && strcmp(exit_kind, "unknown") == 0);
+	int fault = advance(u, r, seen ? e->at.boot_ns : confirmed_until(u, r));
+
+	if (fault == 0 && !seen && billed_in[r->state] != BILLED_NO)
+		fault = note_gap(u, r, e);
+	return fault;
+}
+
+/* --- the events --- */
+
+static bool body_number(const struct event *e, const char *name, int64_t *ret)
+{
+	const json_t *n = json_object_get(e->body, name);
+
+	if (!json_is_integer(n))
+		return false;
+	*ret = json_integer_value(n);
+	return true;
+}
+
+static bool state_named(const char *name, enum state *ret)
+{
+	for (unsigned i = 0; name && i < STATES_COUNT; i++) {
+		if (strcmp(states[i].name, name) == 0) {
+			*ret = (enum state)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int begin_start(struct usage *u, struct run *r, const struct event *e)
+{
+	r->rounding = r->account->plan;
+	r->vcpu_ns = r->memory_ns = 0;
+	return count(u, r->account, period_of(e->at.wall_ns), METER_STARTS, 1);
+}
+
+/* instance.*; those without a "to" tell no move. */
+static int on_move(struct usage *u, const struct event *e)
+{
+	const char *to = json_string_value(json_object_get(e->body, "to"));
+	struct account *a;
+	struct run *r;
+	int fault;
+
+	if (!to)
+		return 0;
+	a = book_account(u->book, e->tenant);
+	r = book_run(u->book, e->instance);
+	if (!a || !r)
+		return -ENOMEM;
+	fault = r->account ? close_stretch(u, r, e) : 0;
+	r->account = a;
+	r->since = e->at;
+	if (!state_named(to, &r->state) || !body_number(e, "vcpus", &r->vcpus) ||
+	    !body_number(e, "mem_mib", &r->mem_mib))
+		return -EUCLEAN;
+	if (fault == 0 && r->state == STATE_STARTING)
+		fault = begin_start(u, r, e);
+	return fault;
+}
+
+static int on_confirmed(struct usage *u, const struct event *e)
+{
+	u->confirmed = e->at;
+	return 0;
+}
+
+static int on_published(struct usage *u, const struct event *e)
+{
+	struct plan p;
+
+	if (plan_parse(e->body, &p, NULL) < 0 || book_plan(u->book, p.name, p.version))
+		return -EUCLEAN;
+	return book_add_plan(u->book, &p) ? 0 : -ENOMEM;
+}
+
+struct boundary {
+	struct usage *usage;
+	const struct account *account;
+	const struct event *event; /* count up to it; NULL: up to what is confirmed */
+	int64_t end_wall_ns;	   /* but not beyond this */
+};
+
+static int advance_to(void *ctx, struct run *r)
+{
+	const struct boundary *b = ctx;
+	int64_t until, left = b->end_wall_ns - r->since.wall_ns;
+
+	if (r->account != b->account)
+		return 0;
+	until = b->event && same_boot(&r->since, &b->event->at) ? b->event->at.boot_ns
+								: confirmed_until(b->usage, r);
+	if (until - r->since.boot_ns > left)
+		until = r->since.boot_ns + left;
+	return advance(b->usage, r, until);
+}
+
+/* The tenant's instances go on, at other prices. */
+static int on_plan(struct usage *u, const struct event *e)
+{
+	struct account *a = book_account(u->book, e->tenant);
+	const char *name = json_string_value(json_object_get(e->body, "plan"));
+	struct boundary b = { u, a, e, INT64_MAX };
+	const struct plan *p;
+	int64_t version;
+	int fault;
+
+	if (!a)
+		return -ENOMEM;
+	if (!name || !body_number(e, "version", &version))
+		return -EUCLEAN;
+	p = book_plan(u->book, name, version);
+	if (!p)
+		return -EUCLEAN;
+	fault = book_each_run(u->book, advance_to, &b);
+	a->plan = p;
+	return fault;
+}
+
+static int on_credit(struct usage *u, const struct event *e)
+{
+	struct account *a = book_account(u->book, e->tenant);
+	int64_t amount;
+
+	if (!a)
+		return -ENOMEM;
+	if (!body_number(e, "amount_nano", &amount) || amount <= 0 ||
+	    __builtin_add_overflow(a->credit_nano, amount, &a->credit_nano))
+		return -EUCLEAN;
+	return 0;
+}
+
+static int settle(struct usage *u, struct account *a, int period)
+{
+	struct boundary b = { u, a, NULL, period_start_ns(period + 1) };
+
+	return book_each_run(u->book, advance_to, &b);
+}
+
+static int on_closed(struct usage *u, const struct event *e)
+{
+	struct account *a = book_account(u->book, e->tenant);
+	const char *text = json_string_value(json_object_get(e->body, "period"));
+	int period = text ? period_parse(text) : PERIOD_NONE, fault;
+	int64_t credit;
+
+	if (!a)
+		return -ENOMEM;
+	if (period == PERIOD_NONE || period <= a->closed || !body_number(e, "credit_nano", &credit))
+		return -EUCLEAN;
+	fault = settle(u, a, period);
+	a->closed = period;
+	a->credit_nano -= credit;
+	return fault;
+}
+
+static const struct {
+	const char *type;
+	int (*on)(struct usage *u, const struct event *e);
+} handlers[] = {
+	{ "meter.confirmed", on_confirmed }, { "plan.published", on_published },
+	{ "tenant.plan", on_plan },	     { "tenant.credit", on_credit },
+	{ "period.closed", on_closed },
+};
+
+static int on_event(struct usage *u, const struct event *e)
+{
+	if (strncmp(e->type, "instance.", strlen("instance.")) == 0)
+		return on_move(u, e);
+	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+		if (strcmp(handlers[i].type, e->type) == 0)
+			return handlers[i].on(u, e);
+	}
+	return 0;
+}
+
+/* --- the replay --- */
+
+static int replay_row(struct usage *u, const struct rows *rows, struct error *err)
+{
+	struct event e = {
+		.seq = rows_int(rows, 0),
+		.at = { .boot_ns = rows_int(rows, 2), .wall_ns = rows_int(rows, 3) },
+		.type = rows_string(rows, 4),
+		.tenant = rows_string(rows, 5),
+		.instance = rows_string(rows, 6),
+		.incarnation = rows_int(rows, 7),
+	};
+	json_t *body = json_loads(rows_string(rows, 8), 0, NULL);
+	int r;
+
+	rows_text(rows, 1, e.at.boot_id, sizeof(e.at.boot_id));
+	e.body = body;
+	r = on_event(u, &e);
+	json_decref(body);
+	if (r < 0)
+		return error_set(err, r, NULL, "wispctl ledger verify",
+				 "Event %" PRId64 " (%s) cannot be billed: %s", e.seq, e.type,
+				 strerror(-r));
+	return 0;
+}
+
+int usage_replay(struct store *s, int64_t seq, struct usage **ret, struct error *err)
+{
+	struct usage *u = calloc(1, sizeof(*u));
+	struct rows rows;
+	int r;
+
+	if (u)
+		u->book = book_create();
+	if (!u || !u->book) {
+		usage_free(u);
+		return error_set(err, -ENOMEM, NULL, NULL, "Out of memory");
+	}
+	r = store_select(
+		s, &rows, err,
+		"SELECT seq, boot_id, boot_ns, wall_ns, type, tenant, instance, incarnation,"
+		" body FROM event WHERE seq <= ? ORDER BY seq",
+		"i", seq ? seq : INT64_MAX);
+	if (r == 0) {
+		while ((r = rows_next(&rows, err)) > 0 && (r = replay_row(u, &rows, err)) == 0)
+			;
+		rows_end(&rows);
+	}
+	if (r < 0) {
+		usage_free(u);
+		return r;
+	}
+	*ret = u;
+	return 0;
+}
+
+void usage_free(struct usage *u)
+{
+	if (!u)
+		return;
+	book_free(u->book);
+	free(u);
+}
+
+int usage_settle(struct usage *u, const char *tenant, int period, struct error *err)
+{
+	struct account *a = book_account(u->book, tenant);
+	int r = a ? settle(u, a, period) : -ENOMEM;
+
+	return r < 0 ? error_set(err, r, NULL, NULL, "What runs cannot be counted: %s",
+				 strerror(-r))
+		     : 0;
+}
+
+/* --- what came of it --- */
+
+struct quantity_choice {
+	const struct account *account;
+	int period;
+	usage_fn fn;
+	void *ctx;
+};
+
+static int choose_quantity(void *ctx, const struct quantity *q)
+{
+	const struct quantity_choice *c = ctx;
+	const struct usage_row row = {
+		.plan = q->plan,
+		.meter = q->meter,
+		.adjustment = q->adjustment,
+		.quantity = q->amount,
+	};
+
+	return q->account == c->account && q->period == c->period ? c->fn(c->ctx, &row) : 0;
+}
+
+int usage_each(const struct usage *u, const char *tenant, int period, usage_fn fn, void *ctx)
+{
+	struct quantity_choice c = { book_find_account(u->book, tenant), period, fn, ctx };
+
+	return c.account ? book_each_quantity(u->book, choose_quantity, &c) : 0;
+}
+
+struct gap_choice {
+	int period;
+	usage_gap_fn fn;
+	void *ctx;
+};
+
+static int choose_gap(void *ctx, const struct usage_gap *gap)
+{
+	const struct gap_choice *c = ctx;
+
+	return period_of(gap->from_wall_ns) == c->period ? c->fn(c->ctx, gap) : 0;
+}
+
+int usage_gaps(const struct usage *u, const char *tenant, int period, usage_gap_fn fn, void *ctx)
+{
+	const struct account *a = book_find_account(u->book, tenant);
+	struct gap_choice c = { period, fn, ctx };
+
+	return a ? book_each_gap(u->book, a, choose_gap, &c) : 0;
+}
+
+int64_t usage_credit_nano(const struct usage *u, const char *tenant)
+{
+	const struct account *a = book_find_account(u->book, tenant);
+
+	return a ? a->credit_nano : 0;
+}
+
+int usage_closed(const struct usage *u, const char *tenant)
+{
+	const struct account *a = book_find_account(u->book, tenant);
+
+	return a ? a->closed : PERIOD_NONE;
+}

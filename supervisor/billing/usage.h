@@ -1,0 +1,73 @@
+/* usage.h - what was used, by whom, when: the ledger, replayed.
+ *
+ * Usage is never counted on the side. A replay walks the events up to one of them, and
+ * keeps for every instance since when it has been in which state; each change closes a
+ * stretch of time, which becomes quantities of the tenant's meters in the period that it
+ * lies in. The same events give the same quantities, always.
+ *
+ * - Durations are differences of CLOCK_BOOTTIME within one boot. The wall clock only says
+ *   in which period a stretch lies; a stretch over its end is split there.
+ * - What nobody saw is not billed: a VMM that was found dead, or that a host's restart took
+ *   away, is billed up to the last "meter.confirmed" event, which says that all VMMs that
+ *   should live do. The time after that is a gap, and reported as one.
+ * - Rounding is by the plan under which the instance was started, once for each start.
+ *   Prices are those of the plan at the time.
+ * - A period that was closed does not change. What becomes known later about it is an
+ *   adjustment in the first open period.
+ *
+ * Events that it reads: instance.* that tell a move, meter.confirmed, plan.published
+ * (plan.h), tenant.plan {plan, version}, tenant.credit {amount_nano, reason}, and
+ * period.closed {period, credit_nano}.
+ *
+ * Loop thread. Errors as of store.h, and -EUCLEAN: an event that makes no sense.
+ */
+#ifndef SUPERVISOR_BILLING_USAGE_H
+#define SUPERVISOR_BILLING_USAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "supervisor/billing/plan.h"
+#include "supervisor/store.h"
+#include "vmm/base/error.h"
+
+struct usage;
+
+/* Replays the events up to number seq; 0: all. */
+int usage_replay(struct store *s, int64_t seq, struct usage **ret, struct error *err);
+
+/* Accepts NULL. */
+void usage_free(struct usage *u);
+
+/* Counts what still runs as far as it is confirmed, but not beyond the end of the period. */
+int usage_settle(struct usage *u, const char *tenant, int period, struct error *err);
+
+struct usage_row {
+	const struct plan *plan; /* NULL: the tenant had none */
+	enum meter meter;
+	bool adjustment; /* of a period before, which was closed */
+	int64_t quantity;
+};
+
+/* Calls fn for each quantity of the tenant in the period, ordered by plan, version, meter, and
+ * adjustments last; until it returns a negative number, which is returned. */
+typedef int (*usage_fn)(void *ctx, const struct usage_row *row);
+int usage_each(const struct usage *u, const char *tenant, int period, usage_fn fn, void *ctx);
+
+struct usage_gap {
+	char instance[24];
+	int64_t from_wall_ns; /* the last moment that is known */
+	int64_t lost_ns;      /* up to when it was found; -1: nobody can tell */
+};
+
+/* The gaps of a tenant that begin in the period. */
+typedef int (*usage_gap_fn)(void *ctx, const struct usage_gap *gap);
+int usage_gaps(const struct usage *u, const char *tenant, int period, usage_gap_fn fn, void *ctx);
+
+/* What a tenant has left of its credits. */
+int64_t usage_credit_nano(const struct usage *u, const char *tenant);
+
+/* The last period of the tenant that was closed, or PERIOD_NONE. */
+int usage_closed(const struct usage *u, const char *tenant);
+
+#endif

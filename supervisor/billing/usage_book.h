@@ -1,0 +1,72 @@
+/* usage_book.h - what a replay keeps: accounts, runs, quantities, gaps, plans.
+ *
+ * Private to usage.c. Everything is found by its key, and made when it is not there:
+ * functions that return a pointer return NULL when memory is out.
+ */
+#ifndef SUPERVISOR_BILLING_USAGE_BOOK_H
+#define SUPERVISOR_BILLING_USAGE_BOOK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "supervisor/billing/usage.h"
+#include "supervisor/instance.h"
+
+struct account {
+	char tenant[NAME_BYTES]; /* the key */
+	const struct plan *plan; /* NULL: none */
+	int closed;		 /* the last period that was */
+	int64_t credit_nano;
+};
+
+/* Where time is: a moment of a boot, and of the calendar. */
+struct moment {
+	char boot_id[40];
+	int64_t boot_ns, wall_ns;
+};
+
+/* An instance, in one state since some moment. */
+struct run {
+	char instance[INSTANCE_ID_BYTES]; /* the key */
+	struct account *account;
+	enum state state;
+	int64_t vcpus, mem_mib;
+	struct moment since;
+	const struct plan *rounding; /* the account's at the start; NULL: none */
+	int64_t vcpu_ns, memory_ns;  /* counted since the start, not rounded */
+};
+
+struct quantity {
+	const struct account *account; /* the key, down to adjustment */
+	int period;
+	const struct plan *plan;
+	enum meter meter;
+	bool adjustment;
+	int64_t amount;
+};
+
+struct book;
+
+struct book *book_create(void);
+void book_free(struct book *b);
+
+struct account *book_account(struct book *b, const char *tenant);
+struct run *book_run(struct book *b, const char *instance);
+struct quantity *book_quantity(struct book *b, const struct quantity *key);
+
+/* Keeps a copy. */
+const struct plan *book_add_plan(struct book *b, const struct plan *p);
+const struct plan *book_plan(const struct book *b, const char *name, int64_t version);
+
+bool book_add_gap(struct book *b, const struct account *a, const struct usage_gap *gap);
+
+/* In the order of their keys, until fn returns a negative number, which is returned. */
+int book_each_run(const struct book *b, int (*fn)(void *ctx, struct run *r), void *ctx);
+int book_each_quantity(const struct book *b, int (*fn)(void *ctx, const struct quantity *q),
+		       void *ctx);
+int book_each_gap(const struct book *b, const struct account *a, usage_gap_fn fn, void *ctx);
+
+/* The account, without making one; NULL: there is none. */
+const struct account *book_find_account(const struct book *b, const char *tenant);
+
+#endif
