@@ -198,7 +198,9 @@ static enum thread_role main_role(const struct vm *vm)
 {
 	if (vm->restarts > 0)
 		return THREAD_ROLES;
-	return vm->options.restart ? THREAD_MAIN_RESTART : THREAD_MAIN;
+	if (vm->options.restart)
+		return THREAD_MAIN_RESTART;
+	return vm->options.enable_pci ? THREAD_MAIN_PCI : THREAD_MAIN;
 }
 
 int vm_build_machine(struct vm *vm, const struct machine_saved *saved, struct error *err)

@@ -12,7 +12,8 @@
 struct blk_uring;
 
 /* For up to depth operations in flight on fd, which stays the caller's. 0 and *ret,
- * or a negative errno: -ENOSYS and -EPERM where the host has no io_uring for us. */
+ * or a negative errno: -ENOSYS and -EPERM where the host has no io_uring for us. The ring
+ * refuses all but reading, writing, flushing and allocating in fd, whoever asks it. */
 int blk_uring_create(int fd, unsigned depth, struct blk_uring **ret);
 
 /* Nothing may be in flight. Accepts NULL. */

@@ -1,7 +1,7 @@
 /* virtio_syscalls.h - what the devices call on the main thread.
  *
- * Opening is among it: a drive's file is replaced, and on PCI whole devices come,
- * while the guest runs.
+ * Opening is among it: a drive's file is replaced while the guest runs. On PCI whole
+ * devices come: a list of its own.
  */
 #ifndef DEVICES_VIRTIO_VIRTIO_SYSCALLS_H
 #define DEVICES_VIRTIO_VIRTIO_SYSCALLS_H
@@ -28,18 +28,13 @@ static const struct syscall_rule virtio_syscalls[] = {
 	ALLOW_IF(ioctl, IS(1, BLKROGET)),
 	ALLOW_IF(fcntl, IS(1, F_OFD_SETLK)),
 
-	/* blk_uring.c. The kernel's helper threads act within the ring alone. */
-	ALLOW(io_uring_setup),
+	/* blk_uring.c: rings that take a disk's operations on its file, and nothing else */
 	ALLOW(io_uring_enter),
-	ALLOW_IF(io_uring_register, IS(1, IORING_REGISTER_FILES)),
 	ALLOW_IF(io_uring_register, IS(1, IORING_REGISTER_FILES_UPDATE)),
 
 	/* net_tap.c */
-	ALLOW_IF(ioctl, IS(1, TUNSETIFF)),
-	ALLOW_IF(ioctl, IS(1, TUNGETIFF)),
 	ALLOW_IF(ioctl, IS(1, TUNSETOFFLOAD)),
 	ALLOW_IF(ioctl, IS(1, TUNSETQUEUE)),
-	ALLOW_IF(ioctl, IS(1, TUNSETVNETHDRSZ)),
 
 	/* vhost_relay.c: the rings that a back end maps */
 	ALLOW(memfd_create),
@@ -54,6 +49,21 @@ static const struct syscall_rule virtio_syscalls[] = {
 	/* balloon.c, mem.c and windows: memory given back, and kept out of core dumps */
 	ALLOW_IF(madvise, IS(2, MADV_DONTDUMP)),
 	ALLOW_IF(madvise, IS(2, MADV_HUGEPAGE)),
+};
+
+/* Making a device is opening much more than running one: where none comes while the guest
+ * runs, nobody can make a ring that takes every operation, or another tap. */
+static const struct syscall_rule attach_syscalls[] = {
+	/* blk_uring.c */
+	ALLOW(io_uring_setup),
+	ALLOW_IF(io_uring_register, IS(1, IORING_REGISTER_FILES)),
+	ALLOW_IF(io_uring_register, IS(1, IORING_REGISTER_RESTRICTIONS)),
+	ALLOW_IF(io_uring_register, IS(1, IORING_REGISTER_ENABLE_RINGS)),
+
+	/* net_tap.c */
+	ALLOW_IF(ioctl, IS(1, TUNSETIFF)),
+	ALLOW_IF(ioctl, IS(1, TUNGETIFF)),
+	ALLOW_IF(ioctl, IS(1, TUNSETVNETHDRSZ)),
 };
 /* clang-format on */
 

@@ -10,7 +10,9 @@
 #include <linux/io_uring.h>
 #include <linux/keyctl.h>
 #include <linux/kvm.h>
+#include <linux/netlink.h>
 #include <linux/perf_event.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -24,6 +26,7 @@
 #include <sys/ptrace.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -35,6 +38,7 @@
 #include <unistd.h>
 
 #include "tests/escape/attempts.h"
+#include "tests/escape/ring.h"
 
 enum { FILE_LIMIT = 8 << 20, FORKS = 200 };
 
@@ -245,6 +249,40 @@ static int fork_bomb(void)
 	}
 	return 0;
 }
+static int signal_by_handle(void)
+{
+	return outcome(syscall(SYS_pidfd_send_signal, 0, SIGKILL, NULL, 0));
+}
+static int be_read_to_execute(void)
+{
+	return outcome(syscall(SYS_personality, 0x0400000)); /* READ_IMPLIES_EXEC */
+}
+static int first_at_disk(void)
+{
+	return outcome(syscall(SYS_ioprio_set, 1, 0, 1 << 13)); /* real-time */
+}
+static int more_processes(void)
+{
+	struct rlimit more = { RLIM_INFINITY, RLIM_INFINITY };
+
+	return setrlimit(RLIMIT_NPROC, &more) < 0 ? -errno : fork_bomb();
+}
+/* Beyond memory.max: the kernel ends the group's process. */
+static int take_memory(void)
+{
+	enum { BYTES = 256 << 20, PAGE = 4096 };
+	char *p = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	for (size_t i = 0; i < BYTES; i += PAGE)
+		((volatile char *)p)[i] = 1;
+	return 0;
+}
+static int shared_memory(void)
+{
+	return outcome(shmget(SHARED_KEY, 1, 0));
+}
 static int go_first(void)
 {
 	return outcome(setpriority(PRIO_PROCESS, 0, -20));
@@ -283,6 +321,24 @@ static int packet_socket(void)
 {
 	return makes_socket(AF_PACKET, SOCK_RAW, 0);
 }
+static int netlink_socket(void)
+{
+	struct {
+		struct nlmsghdr head;
+		struct ifinfomsg body;
+	} up = { { sizeof(up), RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, 1, 0 },
+		 { .ifi_index = 1, .ifi_flags = IFF_UP, .ifi_change = IFF_UP } };
+	struct {
+		struct nlmsghdr head;
+		struct nlmsgerr error;
+	} answer;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	if (fd < 0 || send(fd, &up, sizeof(up), 0) < 0 ||
+	    recv(fd, &answer, sizeof(answer), 0) < (ssize_t)sizeof(answer))
+		return -errno;
+	return answer.error.error;
+}
 static int host_socket(void)
 {
 	struct sockaddr_un address = { AF_UNIX, "\0wisp-escape-host" };
@@ -313,6 +369,18 @@ static int mount_again(void)
 static int unmount_dev(void)
 {
 	return outcome(umount2("/dev", MNT_DETACH));
+}
+static int open_tree_root(void)
+{
+	return outcome(syscall(SYS_open_tree, AT_FDCWD, "/", 1 /* OPEN_TREE_CLONE */));
+}
+static int new_file_system(void)
+{
+	return outcome(syscall(SYS_fsopen, "tmpfs", 0));
+}
+static int swap_roots(void)
+{
+	return outcome(syscall(SYS_pivot_root, "/", "/run"));
 }
 static int new_mounts(void)
 {
@@ -391,6 +459,10 @@ static int load_module(void)
 {
 	return outcome(syscall(SYS_init_module, "", 0, ""));
 }
+static int load_module_file(void)
+{
+	return outcome(syscall(SYS_finit_module, STDIN_FILENO, "", 0));
+}
 static int load_kernel(void)
 {
 	return outcome(syscall(SYS_kexec_load, 0, 0, NULL, 0));
@@ -443,76 +515,89 @@ static int hide_violations(void)
 
 /* clang-format off */
 const struct attempt attempts[] = {
-	{ "read /etc/shadow", read_shadow, 0, NULL },
-	{ "climb out of the root by ..", climb_out, 0, NULL },
-	{ "read /proc", read_proc, 0, NULL },
-	{ "read the host through /proc/1/root", read_init, 0, NULL },
-	{ "write /proc/sysrq-trigger", write_sysrq, 0, NULL },
-	{ "read /sys", read_sys, 0, NULL },
-	{ "leave the control group", write_cgroup, 0, NULL },
-	{ "open /dev/mem", open_memory, 0, NULL },
-	{ "open the host's disk", open_disk, 0, NULL },
-	{ "open the terminal", open_terminal, 0, NULL },
-	{ "open another jail's socket", open_other_jail, 0, NULL },
-	{ "make a file in /dev", open_dev_new, 0, NULL },
-	{ "write the VMM's binary", write_binary, 0, NULL },
-	{ "remove the VMM's binary", remove_binary, 0, NULL },
-	{ "hard-link the VMM's binary", link_binary, 0, NULL },
-	{ "follow a link out of the jail", leave_by_link, 0, NULL },
-	{ "open by file handle", open_by_handle, 0, NULL },
-	{ "use an inherited descriptor", inherited, 0, NULL },
-	{ "make a device node", make_device, 0, NULL },
-	{ "write more than the file limit", fill_disk, 0, NULL },
-	{ "raise the file limit", grow_limit, 0, NULL },
-	{ "execute a written file", run_written, 0, NULL },
-	{ "map memory to write and execute", map_code, BY_JAILED, JAIL_ALONE },
-	{ "map a written file to execute", map_written_code, 0, NULL },
-	{ "execute a memory file", run_memory, BY_JAILED, JAIL_ALONE },
-	{ "make a process", make_process, BY_JAILED, JAIL_ALONE },
-	{ "kill PID 1 or 2", kill_jailer, 0, NULL },
-	{ "kill everything", kill_all, 0, NULL },
-	{ "kill a process outside", kill_far, 0, NULL },
-	{ "trace another process", trace_other, 0, NULL },
-	{ "read another process's memory", read_other, 0, NULL },
-	{ "get hold of another process", grab_descriptor, 0, NULL },
-	{ "fork bomb", fork_bomb, 0, NULL },
-	{ "raise its priority", go_first, 0, NULL },
-	{ "become a real-time process", go_realtime, 0, NULL },
-	{ "lock 64 MiB of memory", lock_memory, 0, NULL },
-	{ "reach the host's loopback by TCP", tcp_socket, 0, NULL },
-	{ "raw socket", raw_socket, 0, NULL },
-	{ "packet socket", packet_socket, 0, NULL },
-	{ "connect to an abstract socket of the host", host_socket, 0, NULL },
-	{ "make a tap", make_tap, 0, NULL },
-	{ "mount /proc", mount_proc, 0, NULL },
-	{ "lift the root's nosuid, nodev, noexec", mount_again, 0, NULL },
-	{ "unmount /dev", unmount_dev, 0, NULL },
-	{ "new mount namespace", new_mounts, 0, NULL },
-	{ "new user namespace", new_user, BY_UNFILTERED, "`--user-ns` and the filters stop it" },
-	{ "join a namespace", join_net, 0, NULL },
-	{ "chroot again", change_root, 0, NULL },
-	{ "become root", become_root, 0, NULL },
-	{ "join root's group", become_group, 0, NULL },
-	{ "take every capability", take_capability, 0, NULL },
-	{ "lift no_new_privs", regain_privileges, 0, NULL },
-	{ "unlock the secure bits", unlock_bits, 0, NULL },
-	{ "bpf", load_bpf, BY_JAILED, JAIL_ALONE ", where the host lets users" },
-	{ "perf_event_open on all processes", watch_kernel, 0, NULL },
-	{ "userfaultfd", handle_faults, BY_JAILED, JAIL_ALONE ", where the host lets users" },
-	{ "io_uring", make_ring, BY_JAILED | BY_MAIN, "drives use it" },
-	{ "keyrings", use_keys, BY_JAILED, JAIL_ALONE },
-	{ "another virtual machine", make_machine, BY_UNFILTERED, "the VMM makes one before the filters; Landlock stops it" },
-	{ "load a kernel module", load_module, 0, NULL },
-	{ "load another kernel", load_kernel, 0, NULL },
-	{ "reboot", restart_host, 0, NULL },
-	{ "set the clock", set_clock, 0, NULL },
-	{ "turn the clock's frequency", turn_clock, 0, NULL },
-	{ "rename the host", rename_host, 0, NULL },
-	{ "read the kernel's log", read_log, 0, NULL },
-	{ "I/O ports", use_ports, 0, NULL },
-	{ "swap to a file", swap_here, 0, NULL },
-	{ "type into the terminal", type_for_user, 0, NULL },
-	{ "ignore violations of the filter", hide_violations, BY_JAILED, JAIL_ALONE },
+	{ "read /etc/shadow", read_shadow, 0, NULL, NULL },
+	{ "climb out of the root by ..", climb_out, 0, NULL, NULL },
+	{ "read /proc", read_proc, 0, NULL, NULL },
+	{ "read the host through /proc/1/root", read_init, 0, NULL, NULL },
+	{ "write /proc/sysrq-trigger", write_sysrq, 0, NULL, NULL },
+	{ "read /sys", read_sys, 0, NULL, NULL },
+	{ "leave the control group", write_cgroup, 0, NULL, NULL },
+	{ "open /dev/mem", open_memory, 0, NULL, NULL },
+	{ "open the host's disk", open_disk, 0, NULL, NULL },
+	{ "open the terminal", open_terminal, 0, NULL, NULL },
+	{ "open another jail's socket", open_other_jail, 0, NULL, NULL },
+	{ "make a file in /dev", open_dev_new, 0, NULL, NULL },
+	{ "write the VMM's binary", write_binary, 0, NULL, NULL },
+	{ "remove the VMM's binary", remove_binary, 0, NULL, NULL },
+	{ "hard-link the VMM's binary", link_binary, 0, NULL, NULL },
+	{ "follow a link out of the jail", leave_by_link, 0, NULL, NULL },
+	{ "open by file handle", open_by_handle, 0, NULL, NULL },
+	{ "use an inherited descriptor", inherited, 0, NULL, NULL },
+	{ "make a device node", make_device, 0, NULL, NULL },
+	{ "write more than the file limit", fill_disk, 0, NULL, NULL },
+	{ "raise the file limit", grow_limit, 0, NULL, NULL },
+	{ "execute a written file", run_written, 0, NULL, NULL },
+	{ "map memory to write and execute", map_code, BY_JAILED, JAIL_ALONE, NULL },
+	{ "map a written file to execute", map_written_code, 0, NULL, NULL },
+	{ "execute a memory file", run_memory, BY_JAILED, JAIL_ALONE, NULL },
+	{ "make a process", make_process, BY_JAILED, JAIL_ALONE, NULL },
+	{ "kill PID 1 or 2", kill_jailer, 0, NULL, NULL },
+	{ "kill everything", kill_all, 0, NULL, NULL },
+	{ "kill a process outside", kill_far, 0, NULL, NULL },
+	{ "trace another process", trace_other, 0, NULL, NULL },
+	{ "read another process's memory", read_other, 0, NULL, NULL },
+	{ "get hold of another process", grab_descriptor, 0, NULL, NULL },
+	{ "fork bomb", fork_bomb, 0, NULL, NULL },
+	{ "raise the limit of processes", more_processes, 0, NULL, NULL },
+	{ "take more memory than its group may", take_memory, 0, NULL, NULL },
+	{ "signal by a descriptor", signal_by_handle, 0, NULL, NULL },
+	{ "make all memory executable", be_read_to_execute, BY_JAILED, JAIL_ALONE, NULL },
+	{ "shared memory of the host", shared_memory, 0, NULL, NULL },
+	{ "go first at the disk", first_at_disk, 0, NULL, NULL },
+	{ "raise its priority", go_first, 0, NULL, NULL },
+	{ "become a real-time process", go_realtime, 0, NULL, NULL },
+	{ "lock 64 MiB of memory", lock_memory, 0, NULL, NULL },
+	{ "reach the host's loopback by TCP", tcp_socket, 0, NULL, NULL },
+	{ "raw socket", raw_socket, 0, NULL, NULL },
+	{ "packet socket", packet_socket, 0, NULL, NULL },
+	{ "set an interface up", netlink_socket, 0, NULL, NULL },
+	{ "connect to an abstract socket of the host", host_socket, 0, NULL, NULL },
+	{ "make a tap", make_tap, 0, NULL, NULL },
+	{ "mount /proc", mount_proc, 0, NULL, NULL },
+	{ "lift the root's nosuid, nodev, noexec", mount_again, 0, NULL, NULL },
+	{ "unmount /dev", unmount_dev, 0, NULL, NULL },
+	{ "copy the tree of mounts", open_tree_root, 0, NULL, NULL },
+	{ "new file system", new_file_system, 0, NULL, NULL },
+	{ "swap the roots", swap_roots, 0, NULL, NULL },
+	{ "new mount namespace", new_mounts, 0, NULL, NULL },
+	{ "new user namespace", new_user, BY_UNFILTERED, "`--user-ns` and the filters stop it", NULL },
+	{ "join a namespace", join_net, 0, NULL, NULL },
+	{ "chroot again", change_root, 0, NULL, NULL },
+	{ "become root", become_root, 0, NULL, NULL },
+	{ "join root's group", become_group, 0, NULL, NULL },
+	{ "take every capability", take_capability, 0, NULL, NULL },
+	{ "lift no_new_privs", regain_privileges, 0, NULL, NULL },
+	{ "unlock the secure bits", unlock_bits, 0, NULL, NULL },
+	{ "bpf", load_bpf, BY_JAILED, JAIL_ALONE ", where the host lets users", NULL },
+	{ "perf_event_open on all processes", watch_kernel, 0, NULL, NULL },
+	{ "userfaultfd", handle_faults, BY_JAILED, JAIL_ALONE ", where the host lets users", NULL },
+	{ "io_uring", make_ring, BY_JAILED, "drives have theirs before the filters", NULL },
+	{ "open a file by a drive's ring", ring_opens, 0, NULL, ring_make },
+	{ "read another file by a drive's ring", ring_reads, 0, NULL, ring_make },
+	{ "keyrings", use_keys, BY_JAILED, JAIL_ALONE, NULL },
+	{ "another virtual machine", make_machine, BY_UNFILTERED, "the VMM makes one before the filters; Landlock stops it", NULL },
+	{ "load a kernel module", load_module, 0, NULL, NULL },
+	{ "load a kernel module from a file", load_module_file, 0, NULL, NULL },
+	{ "load another kernel", load_kernel, 0, NULL, NULL },
+	{ "reboot", restart_host, 0, NULL, NULL },
+	{ "set the clock", set_clock, 0, NULL, NULL },
+	{ "turn the clock's frequency", turn_clock, 0, NULL, NULL },
+	{ "rename the host", rename_host, 0, NULL, NULL },
+	{ "read the kernel's log", read_log, 0, NULL, NULL },
+	{ "I/O ports", use_ports, 0, NULL, NULL },
+	{ "swap to a file", swap_here, 0, NULL, NULL },
+	{ "type into the terminal", type_for_user, 0, NULL, NULL },
+	{ "ignore violations of the filter", hide_violations, BY_JAILED, JAIL_ALONE, NULL },
 };
 /* clang-format on */
 

@@ -5,6 +5,8 @@
 #include <stddef.h>
 
 /* Who may: bits, so that an attempt can name all to whom it is granted. */
+enum { SHARED_KEY = 0x57495350 }; /* of the host's shared memory */
+
 enum {
 	BY_UNFILTERED = 1, /* a process in the jail that has no filter: the jail alone */
 	BY_VCPU = 2,
@@ -15,9 +17,10 @@ enum {
 
 struct attempt {
 	const char *name;
-	int (*run)(void);    /* 0: it worked; otherwise a negative errno */
-	unsigned granted;    /* BY_...: it works there, and may */
-	const char *because; /* ... since; NULL when nobody may */
+	int (*run)(void);     /* 0: it worked; otherwise a negative errno */
+	unsigned granted;     /* BY_...: it works there, and may */
+	const char *because;  /* ... since; NULL when nobody may */
+	int (*prepare)(void); /* what the VMM does before the filters; NULL: nothing */
 };
 
 extern const struct attempt attempts[];

@@ -64,7 +64,8 @@ int main(int argc, char *argv[])
 		return WORKED;
 	}
 	log_setup(&log);
-	if (n >= attempts_count || thread_filters_prepare(NULL, NULL, NULL) < 0 ||
+	if (n >= attempts_count || (attempts[n].prepare && attempts[n].prepare() < 0) ||
+	    thread_filters_prepare(NULL, NULL, NULL) < 0 ||
 	    (role < THREAD_ROLES && thread_filter_install(thread_filters_builtin(), role) < 0))
 		return BROKEN;
 	if (strcmp(name, "hardened") == 0 && open_nothing() < 0)

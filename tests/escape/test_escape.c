@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -26,7 +28,14 @@
 #include "vmm/base/landlock.h"
 #include "vmm/base/thread_filter.h"
 
-enum { LIMIT_S = 60, SKIPPED = 77, WORKED = 42, BROKEN = 43, SIGSYS_STATUS = 159 };
+enum {
+	LIMIT_S = 60,
+	SKIPPED = 77,
+	WORKED = 42,
+	BROKEN = 43,
+	SIGSYS_STATUS = 159,
+	SIGKILL_STATUS = 137
+};
 
 static const struct {
 	const char *name;
@@ -40,9 +49,17 @@ enum { ROLES = sizeof(roles) / sizeof(roles[0]), ARGS_MAX = 32 };
 
 struct table {
 	char netns[64];
-	int host_socket;
+	int host_socket, shared_memory;
 	unsigned escapes;
 };
+
+/* Of whichever version this host has memory in. */
+static const char *memory_limit(void)
+{
+	return access("/sys/fs/cgroup/memory/memory.limit_in_bytes", F_OK) == 0
+		       ? "memory.limit_in_bytes=100000000"
+		       : "memory.max=100000000";
+}
 
 static struct session *start(const struct table *t, unsigned role, size_t attempt)
 {
@@ -66,6 +83,8 @@ static struct session *start(const struct table *t, unsigned role, size_t attemp
 		t->netns,
 		"--cgroup",
 		"pids.max=20",
+		"--cgroup",
+		memory_limit(),
 		"--parent-cgroup",
 		"wisp-escape",
 		"--resource-limit",
@@ -82,7 +101,7 @@ static struct session *start(const struct table *t, unsigned role, size_t attemp
 	return session_start(argv);
 }
 
-/* "EPERM", "it worked" or "killed". */
+/* "EPERM", "it worked", "killed" or "out of memory". */
 static void read_outcome(struct session *s, char outcome[32])
 {
 	int status = session_wait(s, LIMIT_S);
@@ -91,6 +110,8 @@ static void read_outcome(struct session *s, char outcome[32])
 	outcome[strcspn(outcome, "\n")] = '\0';
 	if (status == THREAD_FILTER_EXIT_STATUS || status == SIGSYS_STATUS)
 		snprintf(outcome, 32, "killed");
+	else if (status == SIGKILL_STATUS)
+		snprintf(outcome, 32, "out of memory");
 	else if (status != 0 && status != WORKED)
 		fail_msg("status %d: %s", status, session_output(s));
 }
@@ -165,6 +186,8 @@ static int set_up(void **state)
 	assert_int_equal(bind(t.host_socket, (struct sockaddr *)&address, sizeof(sa_family_t) + 17),
 			 0);
 	assert_int_equal(listen(t.host_socket, 1), 0);
+	t.shared_memory = shmget(SHARED_KEY, 4096, IPC_CREAT | 0666);
+	assert_true(t.shared_memory >= 0);
 	assert_int_equal(mkdir(fixture_path("base"), 0755), 0);
 	/* This process leaves the namespace of which it keeps the socket. */
 	assert_int_equal(unshare(CLONE_NEWNET), 0);
@@ -178,6 +201,7 @@ static int tear_down(void **state)
 	struct table *t = *state;
 
 	close(t->host_socket);
+	shmctl(t->shared_memory, IPC_RMID, NULL);
 	return system("find /sys/fs/cgroup -depth -type d -name wisp-escape -exec rmdir {} +");
 }
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/if_tun.h>
+#include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -37,11 +38,12 @@ enum { CAME_BACK = 42, NO_FILTER = 43, ARGS = 6 };
 /* Bits, so that a row can name the roles that may. */
 enum {
 	MAIN = 1 << THREAD_MAIN,
+	PCI = 1 << THREAD_MAIN_PCI,
 	RESTART = 1 << THREAD_MAIN_RESTART,
 	BLANK = 1 << THREAD_MAIN_BLANK,
 	VCPU = 1 << THREAD_VCPU,
 	WORKER = 1 << THREAD_WORKER,
-	MAINS = MAIN | RESTART | BLANK,
+	MAINS = MAIN | PCI | RESTART | BLANK,
 	BUILDERS = RESTART | BLANK,
 	ALL = MAINS | VCPU | WORKER,
 	NONE = 0,
@@ -115,6 +117,13 @@ static const struct call calls[] = {
 	CALL(socket, NONE, AF_VSOCK, SOCK_STREAM),
 	CALL(socket, NONE, AF_ALG, SOCK_SEQPACKET),
 	CALL(setsockopt, NONE, 999),
+
+	/* A ring that takes every operation is made where devices come and go, if anywhere. */
+	CALL(io_uring_setup, PCI | BUILDERS, 0),
+	CALL(io_uring_register, MAINS, 999, IORING_REGISTER_FILES_UPDATE),
+	CALL(io_uring_register, NONE, 999, IORING_REGISTER_BUFFERS),
+	CALL(io_uring_enter, MAINS | VCPU, 999),
+	CALL(ioctl, PCI | BUILDERS, 999, TUNSETIFF),
 
 	/* Code: none comes to be. */
 	CALL(mmap, MAINS, 0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, ~0ul),

@@ -38,6 +38,7 @@ static struct {
 
 static const char *const role_names[THREAD_ROLES] = {
 	[THREAD_MAIN] = "main",
+	[THREAD_MAIN_PCI] = "main, where devices come and go",
 	[THREAD_MAIN_RESTART] = "main, where it restarts guests",
 	[THREAD_MAIN_BLANK] = "main, where it waits for a snapshot",
 	[THREAD_VCPU] = "vcpu",
@@ -185,6 +186,7 @@ static bool take_program(struct loaded *l, const struct filter_file_program *hea
 		enum thread_role role;
 	} names[] = {
 		{ "main", THREAD_MAIN },
+		{ "main", THREAD_MAIN_PCI },
 		{ "main", THREAD_MAIN_RESTART },
 		{ "main", THREAD_MAIN_BLANK },
 		{ "vcpu", THREAD_VCPU },

@@ -19,7 +19,8 @@ enum { THREAD_FILTER_EXIT_STATUS = 148 }; /* Firecracker's */
 
 enum thread_role {
 	THREAD_MAIN,
-	THREAD_MAIN_RESTART, /* the main thread, where it builds a machine again */
+	THREAD_MAIN_PCI,     /* the main thread, where devices come while the guest runs */
+	THREAD_MAIN_RESTART, /* the same, where it builds a machine again as well */
 	THREAD_MAIN_BLANK,   /* the main thread, where it waits for a snapshot */
 	THREAD_VCPU,
 	THREAD_WORKER, /* a device's own thread */

@@ -16,7 +16,7 @@
 #include "vmm/snapshot/snapshot_syscalls.h"
 #include "vmm/vcpu_syscalls.h"
 
-enum { ROLE_LISTS = 13 };
+enum { ROLE_LISTS = 14 };
 
 /* clang-format off */
 /* A thread that is started later inherits its parent's filter and needs the parent to
@@ -50,11 +50,25 @@ static const struct role {
 		SYSCALL_LIST(worker_syscalls),
 		SYSCALL_LIST(sanitizer_syscalls),
 	} },
+	{ THREAD_MAIN_PCI, {
+		SYSCALL_LIST(loop_syscalls),
+		SYSCALL_LIST(base_syscalls),
+		SYSCALL_LIST(http_syscalls),
+		SYSCALL_LIST(virtio_syscalls),
+		SYSCALL_LIST(attach_syscalls),
+		SYSCALL_LIST(machine_syscalls),
+		SYSCALL_LIST(kick_syscalls),
+		SYSCALL_LIST(snapshot_syscalls),
+		SYSCALL_LIST(thread_syscalls),
+		SYSCALL_LIST(worker_syscalls),
+		SYSCALL_LIST(sanitizer_syscalls),
+	} },
 	{ THREAD_MAIN_RESTART, {
 		SYSCALL_LIST(loop_syscalls),
 		SYSCALL_LIST(base_syscalls),
 		SYSCALL_LIST(http_syscalls),
 		SYSCALL_LIST(virtio_syscalls),
+		SYSCALL_LIST(attach_syscalls),
 		SYSCALL_LIST(machine_syscalls),
 		SYSCALL_LIST(kick_syscalls),
 		SYSCALL_LIST(snapshot_syscalls),
@@ -69,6 +83,7 @@ static const struct role {
 		SYSCALL_LIST(base_syscalls),
 		SYSCALL_LIST(http_syscalls),
 		SYSCALL_LIST(virtio_syscalls),
+		SYSCALL_LIST(attach_syscalls),
 		SYSCALL_LIST(machine_syscalls),
 		SYSCALL_LIST(kick_syscalls),
 		SYSCALL_LIST(snapshot_syscalls),
