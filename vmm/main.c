@@ -40,6 +40,7 @@
 #include "vmm/logger.h"
 #include "vmm/metrics.h"
 #include "vmm/options.h"
+#include "vmm/seccomp/recorder.h"
 #include "vmm/snapshot/snapshot_files.h"
 #include "vmm/vm.h"
 
@@ -224,6 +225,8 @@ static int prepare_filters(const struct options *o, struct program *p, struct er
 
 	if (o->no_seccomp)
 		return 0;
+	if (o->seccomp_log)
+		r = recorder_start(o->seccomp_log, err);
 	if (o->seccomp_filter)
 		r = thread_filters_load(o->seccomp_filter, &p->own_filters, err);
 	return r < 0 ? r : thread_filters_prepare(on_violation, p->metrics, err);

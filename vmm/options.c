@@ -99,6 +99,8 @@ static const struct option_def defs[] = {
 	  .help = "Do not confine the threads: they may make any system call." },
 	{ "seccomp-filter", OPTION_STRING, TO(seccomp_filter), .value_name = "FILE",
 	  .help = "Confine the threads by the filters of this file rather than the built-in ones." },
+	{ "seccomp-log", OPTION_STRING, TO(seccomp_log), .value_name = "FILE",
+	  .help = "Confine nothing, but write the calls that the threads make, for wisp-seccomp." },
 	{ "show-seccomp", OPTION_FLAG, TO(show_seccomp),
 	  .help = "Print what the built-in filters allow each thread, and exit." },
 	{ "landlock", OPTION_CHOICE, TO(landlock), .value_name = "auto|on|off",
@@ -303,6 +305,10 @@ static int check_together(const struct options *o, struct error *err)
 	if (o->landlock == LANDLOCK_OFF && o->allow_path_count > 0)
 		return error_set(err, -EINVAL, "allow-path", "give one of the two",
 				 "Argument 'allow-path' cannot be used with 'landlock off'");
+	if (o->seccomp_log && (o->no_seccomp || o->seccomp_filter))
+		return error_set(err, -EINVAL, "seccomp-log", "give one of the two",
+				 "Argument 'seccomp-log' cannot be used with '%s'",
+				 o->no_seccomp ? "no-seccomp" : "seccomp-filter");
 	return 0;
 }
 

@@ -27,6 +27,7 @@
 #include "vmm/base/log.h"
 #include "vmm/base/thread_filter.h"
 #include "vmm/base/thread_filter_tables.h"
+#include "vmm/seccomp/recorder.h"
 
 enum { HEAD_WORDS = sizeof(struct filter_file_program) / sizeof(struct sock_filter) };
 
@@ -111,6 +112,8 @@ int thread_filters_prepare(void (*tell)(void *ctx), void *ctx, struct error *err
 
 int thread_filter_install(const struct thread_filters *filters, enum thread_role role)
 {
+	if (recorder_runs())
+		return recorder_join(role);
 	if (!filters || !filters->role[role].len)
 		return 0;
 
