@@ -218,10 +218,15 @@ static struct message *find_thread(struct recorder *r, pid_t tid)
 
 static void take_message(struct recorder *r)
 {
-	struct message m;
+	struct message m, *known;
 
 	if (read(r->pipe[0], &m, sizeof(m)) != (ssize_t)sizeof(m))
 		return;
+	known = find_thread(r, m.tid);
+	if (known) { /* a filter on top of one, as a blank's main thread has */
+		known->role = m.role;
+		return;
+	}
 	if (r->joined_count == THREADS_MAX || r->polled_count == THREADS_MAX) {
 		r->lost = true; /* its calls fail with ENOSYS once the listener is gone */
 		fd_close(m.listener);
