@@ -34,7 +34,7 @@ struct options {
 	const char *seccomp_filter; /* NULL: the built-in filters */
 	bool blank;
 	uint64_t blank_vcpus, blank_mem_mib;
-	const char *seccomp_log;    /* NULL: the filters hold */
+	const char *seccomp_log; /* NULL: the filters hold */
 	bool no_api, boot_timer, enable_pci, show_level, show_log_origin, no_seccomp;
 	uint32_t on_reboot; /* enum on_reboot */
 	uint32_t landlock;  /* enum landlock_choice */

@@ -188,10 +188,8 @@ static bool take_program(struct loaded *l, const struct filter_file_program *hea
 		const char *name;
 		enum thread_role role;
 	} names[] = {
-		{ "main", THREAD_MAIN },
-		{ "main", THREAD_MAIN_PCI },
-		{ "main", THREAD_MAIN_RESTART },
-		{ "main", THREAD_MAIN_BLANK },
+		{ "main", THREAD_MAIN },	 { "main", THREAD_MAIN_PCI },
+		{ "main", THREAD_MAIN_RESTART }, { "main", THREAD_MAIN_BLANK },
 		{ "vcpu", THREAD_VCPU },
 	};
 	bool known = false;
