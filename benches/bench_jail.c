@@ -12,6 +12,7 @@
 #include <mntent.h>
 #include <poll.h>
 #include <sched.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,8 @@ enum {
 	ANSWER_BYTES = 64,
 };
 
-#define GROUP "wisp-bench-jail"
+#define GROUP	    "wisp-bench-jail"
+#define FRESH_GROUP "wisp-bench-jail-fresh"
 
 struct jails {
 	char jailer[PATH_MAX], probe[PATH_MAX];
@@ -58,9 +60,8 @@ static int start_command(const struct jails *j, unsigned id, bool fresh, struct 
 	argv_add_words(ret, (const char *const[]){ "--uid", "61236", "--gid", "61236", "--netns",
 						   j->netns, NULL });
 	if (fresh)
-		argv_add_words(ret,
-			       (const char *const[]){ "--cgroup", "pids.max=20", "--parent-cgroup",
-						      GROUP "-fresh", NULL });
+		argv_add_words(ret, (const char *const[]){ "--cgroup", "pids.max=20",
+							   "--parent-cgroup", FRESH_GROUP, NULL });
 	else if (j->group[0])
 		argv_add_words(ret, (const char *const[]){ "--parent-cgroup", GROUP, NULL });
 	return ret->error;
@@ -97,14 +98,13 @@ static int64_t take_time(struct spawn *s, struct error *err)
 
 static int run_quietly(char *const *argv)
 {
+	char *const none[] = { NULL };
 	int status;
-	pid_t pid = vfork();
+	pid_t pid;
 
-	if (pid == 0) {
-		execv(argv[0], argv);
-		_exit(127);
-	}
-	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -ECANCELED;
+	if (posix_spawn(&pid, argv[0], NULL, NULL, argv, none) != 0)
+		return -ENOENT;
+	return waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -ECANCELED;
 }
 
 static int clean_up(const struct jails *j, unsigned id, struct error *err)
@@ -113,8 +113,8 @@ static int clean_up(const struct jails *j, unsigned id, struct error *err)
 	int r;
 
 	add_common(j, id, &argv);
-	argv_add_words(&argv, (const char *const[]){ "--cleanup", "--parent-cgroup", GROUP "-fresh",
-						     NULL });
+	argv_add_words(&argv,
+		       (const char *const[]){ "--cleanup", "--parent-cgroup", FRESH_GROUP, NULL });
 	r = argv.error ? argv.error : run_quietly(argv.v);
 	argv_free(&argv);
 	return r < 0 ? error_set(err, r, NULL, NULL, "a jail cannot be removed") : 0;
