@@ -91,8 +91,10 @@ static struct session *start(const struct table *t, unsigned role, size_t attemp
 		"fsize=8388608",
 	};
 	const char *const rest[] = { "--", "--role", roles[role].name, "--attempt", number };
-	unsigned n = 19;
+	unsigned n = 0;
 
+	while (argv[n])
+		n++;
 	if (roles[role].bit == BY_HARDENED) {
 		argv[n++] = "--user-ns";
 		argv[n++] = "--read-only-root";
