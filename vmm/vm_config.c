@@ -194,7 +194,7 @@ static int put_device(struct vm *vm, enum slot_kind kind, const char *id, const 
 	int r;
 
 	if (vm->state == VM_NOT_STARTED)
-		return slots_put(vm->slots, kind, id, config, err);
+		return vm_explain_refusal(vm, slots_put(vm->slots, kind, id, config, err), err);
 	r = slots_plug(vm->slots, kind, id, config, (unsigned)vm->machine_config.vcpu_count, &dev,
 		       err);
 	if (r < 0)

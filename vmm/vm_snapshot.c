@@ -317,7 +317,7 @@ int vm_load(struct vm *vm, const struct snapshot_load_config *c, struct state *s
 	if (r == 0)
 		r = vm_set_going(vm, c->resume_vm ? VM_RUNNING : VM_PAUSED, err);
 	if (r < 0)
-		return r;
+		return vm_explain_refusal(vm, r, err);
 	vm->base = o.id;
 	vm->has_base = true;
 	return 0;

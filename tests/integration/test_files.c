@@ -232,7 +232,7 @@ static void test_descriptors(void **state)
 	       "The descriptor fd:62 is another device's");
 	expect("passed.sock", "PUT", "/drives/b",
 	       "{\"drive_id\": \"b\", \"is_root_device\": false, \"path_on_host\": \"fd:65\"}", 400,
-	       "Permission denied");
+	       "Bad file descriptor");
 	expect("passed.sock", "PUT", "/drives/b",
 	       "{\"drive_id\": \"b\", \"is_root_device\": false, \"is_read_only\": true,"
 	       " \"path_on_host\": \"fd:65\"}",

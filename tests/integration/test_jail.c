@@ -369,6 +369,42 @@ static void test_not_passed(void **state)
 	}
 }
 
+/* With the devices that Firecracker's jailer makes. */
+static void test_nodes(void **state)
+{
+	static const struct {
+		const char *path;
+		mode_t mode;
+		uid_t owner;
+		unsigned major, minor;
+	} nodes[] = {
+		{ "", S_IFDIR | 0700, JAIL_USER, 0, 0 },
+		{ "run", S_IFDIR | 0700, JAIL_USER, 0, 0 },
+		{ "dev", S_IFDIR | 0700, JAIL_USER, 0, 0 },
+		{ "dev/net", S_IFDIR | 0700, JAIL_USER, 0, 0 },
+		{ "dev/kvm", S_IFCHR | 0600, JAIL_USER, 10, 232 },
+		{ "dev/net/tun", S_IFCHR | 0600, JAIL_USER, 10, 200 },
+		{ "dev/null", S_IFCHR | 0600, JAIL_USER, 1, 3 },
+		{ "dev/urandom", S_IFCHR | 0600, JAIL_USER, 1, 9 },
+		{ "wisp.pid", S_IFREG | 0644, 0, 0, 0 },
+	};
+	struct session *s = start_idle("nodes", NULL);
+	pid_t pid = vmm_pid("nodes");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
+		char path[64];
+		struct stat st;
+
+		snprintf(path, sizeof(path), "/proc/%d/root/%s", (int)pid, nodes[i].path);
+		if (stat(path, &st) < 0 || st.st_mode != nodes[i].mode ||
+		    st.st_uid != nodes[i].owner || st.st_gid != nodes[i].owner ||
+		    (S_ISCHR(st.st_mode) && st.st_rdev != makedev(nodes[i].major, nodes[i].minor)))
+			fail_msg("%s: mode %o, owner %u", path, st.st_mode, st.st_uid);
+	}
+	session_end(s);
+}
+
 /* The VMM does not outlive the process that stands for it. */
 static void test_jailer_killed(void **state)
 {
@@ -488,11 +524,12 @@ static void test_cgroup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_boots),	   cmocka_unit_test(test_confinement),
-		cmocka_unit_test(test_hardened),   cmocka_unit_test(test_descriptors),
-		cmocka_unit_test(test_not_passed), cmocka_unit_test(test_jailer_killed),
-		cmocka_unit_test(test_daemonize),  cmocka_unit_test(test_cleanup),
-		cmocka_unit_test(test_netns),	   cmocka_unit_test(test_cgroup),
+		cmocka_unit_test(test_boots),	      cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_confinement),   cmocka_unit_test(test_hardened),
+		cmocka_unit_test(test_descriptors),   cmocka_unit_test(test_not_passed),
+		cmocka_unit_test(test_jailer_killed), cmocka_unit_test(test_daemonize),
+		cmocka_unit_test(test_cleanup),	      cmocka_unit_test(test_netns),
+		cmocka_unit_test(test_cgroup),
 	};
 	int missing = jail_missing();
 

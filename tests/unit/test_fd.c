@@ -69,8 +69,8 @@ static void test_refused(void **state)
 		{ "fd:99", O_RDONLY, EBADF },	      /* not open */
 		{ "fd:101", O_RDONLY, EBADF },	      /* our own */
 		{ "fd:103", O_RDONLY, EBADF },	      /* O_PATH */
-		{ "fd:104", O_RDWR, EACCES },
-		{ "fd:104", O_WRONLY, EACCES },
+		{ "fd:104", O_RDWR, EBADF },
+		{ "fd:104", O_WRONLY, EBADF },
 		{ "fd:100", O_RDWR, 0 },
 		{ "fd:100", O_RDONLY, 0 },
 		{ "fd:104", O_RDONLY | O_NONBLOCK, 0 },
@@ -109,7 +109,7 @@ static void test_lines(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(fcntl(fd, F_GETFL) & (O_APPEND | O_NONBLOCK), O_APPEND | O_NONBLOCK);
 	fd_close(fd);
-	assert_int_equal(fd_open_lines("fd:104", 0600), -EACCES);
+	assert_int_equal(fd_open_lines("fd:104", 0600), -EBADF);
 }
 
 /* A connection has one user. */

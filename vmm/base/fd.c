@@ -47,12 +47,9 @@ static int duplicate_named(const char *path, int access)
 {
 	int fd = find_named(path), flags = fd < 0 ? fd : fcntl(fd, F_GETFL);
 
-	if (fd < 0 || flags < 0 || flags & O_PATH) {
+	if (fd < 0 || flags < 0 || flags & O_PATH ||
+	    ((flags & O_ACCMODE) != O_RDWR && (flags & O_ACCMODE) != access)) {
 		errno = EBADF;
-		return -1;
-	}
-	if ((flags & O_ACCMODE) != O_RDWR && (flags & O_ACCMODE) != access) {
-		errno = EACCES;
 		return -1;
 	}
 	return fcntl(fd, F_DUPFD_CLOEXEC, 0);

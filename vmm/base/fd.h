@@ -12,9 +12,9 @@ int fd_close(int fd);
 /* Whether path is "fd:N", the name of a descriptor that this process was started with. */
 bool fd_is_named(const char *path);
 
-/* As open(2). Of "fd:N" a duplicate, which shares position and flags with N and can do
- * what N was opened for: if that is not what flags ask for the error is EACCES; EBADF if
- * N is below 3, is not open, or is one that this process has opened itself. */
+/* As open(2). Of "fd:N" a duplicate, which shares position and flags with N; EBADF if N is
+ * below 3, is not open for what flags ask for, or is one that this process has opened
+ * itself. */
 int fd_open(const char *path, int flags, mode_t mode);
 
 /* The socket that "fd:N" names, once: it is the caller's and non-blocking from then on. A
