@@ -28,6 +28,11 @@ enum { LIMIT_S = 60, SKIPPED = 77, MIB = 1 << 20 };
 
 enum { CONFIG_FD = 60, KERNEL_FD, DISK_FD, LOG_FD, API_FD, OTHER_FD };
 
+#ifdef __SANITIZE_ADDRESS__
+#define NO_RULES "Landlock: 1 rules" /* for its leak check */
+#else
+#define NO_RULES "Landlock: 0 rules"
+#endif
 #define SOCKET	  "sockets/api.sock"
 #define HINT	  "allow the folder by --allow-path"
 #define DISK_BODY "{\"drive_id\": \"disk\", \"is_root_device\": false, \"path_on_host\": \"%s\"}"
@@ -91,7 +96,7 @@ static void test_nothing(void **state)
 	if (status != 0)
 		fail_msg("ended with %d: %s", status, session_output(s));
 	session_end(s);
-	assert_int_equal(system("grep -q 'Landlock: 0 rules' passed.log"), 0);
+	assert_int_equal(system("grep -q '" NO_RULES "' passed.log"), 0);
 }
 
 static void expect(const char *socket, const char *verb, const char *path, const char *body,
