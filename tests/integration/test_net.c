@@ -1,5 +1,5 @@
-/* test_net.c - the network of real guests: taps, several queues, a bad line, passt, and the
- * metadata service.
+/* test_net.c - the network of real guests: taps, several queues, a bad line, passt, descriptors
+ * alone, and the metadata service.
  *
  * The test has a network namespace of its own. What goes over the wire is compared at its
  * end; that segments are left to the other side shows in how few packets the tap counts.
@@ -16,8 +16,13 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/integration/api_client.h"
 #include "tests/integration/file_server.h"
@@ -255,6 +260,30 @@ static void test_queues(void **state)
 	session_end(iperf);
 }
 
+/* --- without privilege --- */
+
+#define TO_SCRIPT "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- sh /dev/vda"
+
+/* A user of the group that /dev/kvm is given to here runs argv, which must end with 0. */
+static void run_as_user(const char *const argv[], const char *says)
+{
+	const char *line[16] = { "setpriv", "--reuid=" USER, "--regid=" USER,
+				 "--groups=" KVM_GROUP };
+	struct session *s;
+	unsigned n = 4;
+	int got;
+
+	command("chown 0:" KVM_GROUP " /dev/kvm && chmod 660 /dev/kvm && chmod -R a+rX %s",
+		fixture_dir());
+	while (*argv)
+		line[n++] = *argv++;
+	s = session_start(line);
+	got = session_wait(s, LIMIT_S);
+	if (got != 0 || !strstr(session_output(s), says) || !strstr(session_output(s), "fetched"))
+		fail_msg("ended with %d:\n%s", got, session_output(s));
+	session_end(s);
+}
+
 /* Nobody is privileged: neither passt nor wisp, which a user of the group of /dev/kvm starts
  * by one command line, without a jail: seccomp and Landlock are on. The guest asks for its
  * address, and what is the router to it is the host's loopback. */
@@ -265,23 +294,18 @@ static void test_passt(void **state)
 	struct fixture_config c = {
 		.kernel = need_image("vmlinux-minimal"),
 		.initrd = need_image("initramfs.cpio"),
-		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- "
-			     "sh /dev/vda",
+		.boot_args = TO_SCRIPT,
 		.mem_mib = 128,
 		.disk_not_root = true,
 		.disk_read_only = true,
 		.extra = extra,
 	};
-	struct session *s;
-	int got;
 
 	(void)state;
 	serve_file(sum);
 	command("ip tuntap add up0 mode tap && ip address add 192.0.2.2/24 dev up0 && "
 		"ip link set up0 up && ip route add default via 192.0.2.1");
-	command("mkdir %s && chown " USER " %s && chown 0:" KVM_GROUP " /dev/kvm && "
-		"chmod 660 /dev/kvm",
-		dir, dir);
+	command("mkdir %s && chown " USER " %s", dir, dir);
 	snprintf(extra, sizeof(extra), INTERFACE "\"passt_socket\": \"%s\"}]", sock);
 	snprintf(
 		script, sizeof(script),
@@ -295,19 +319,72 @@ static void test_passt(void **state)
 		PORT, sum);
 	c.disk = fixture_disk("script", script, 4096);
 	config = fixture_config("passt.json", &c);
-	command("chmod -R a+rX %s", fixture_dir());
 	snprintf(line, sizeof(line),
 		 "passt --quiet --one-off --socket %s && exec %s --no-api --config-file %s "
 		 "--debug-exit-port 0xf4 --level Debug",
 		 sock, fixture_program("wisp"), config);
-	s = session_start((const char *const[]){ "setpriv", "--reuid=" USER, "--regid=" USER,
-						 "--groups=" KVM_GROUP, "sh", "-c", line, NULL });
-	got = session_wait(s, LIMIT_S);
-	if (got != 0)
-		fail_msg("ended with %d:\n%s", got, session_output(s));
-	assert_non_null(strstr(session_output(s), "Landlock: "));
-	assert_non_null(strstr(session_output(s), "fetched"));
-	session_end(s);
+	run_as_user((const char *const[]){ "sh", "-c", line, NULL }, "Landlock: ");
+}
+
+/* Inherited by what is started from now on. */
+static void pass(const char *path, int number)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(dup2(fd, number), number);
+	close(fd);
+}
+
+static void pass_tap(int number)
+{
+	struct ifreq ifr = { .ifr_name = TAP, .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(ioctl(fd, TUNSETIFF, &ifr), 0);
+	assert_int_equal(dup2(fd, number), number);
+	close(fd);
+	command("ip address add 10.0.0.1/24 dev " TAP " && ip link set " TAP " up");
+}
+
+/* Root opens all, a tap among it; wisp, a user's, can open nothing once the guest runs. */
+static void test_descriptors(void **state)
+{
+	const struct fixture_config c = {
+		.kernel = "fd:81",
+		.initrd = "fd:82",
+		.boot_args = TO_SCRIPT,
+		.mem_mib = 128,
+		.disk = "fd:83",
+		.disk_not_root = true,
+		.disk_read_only = true,
+		.extra = INTERFACE "\"host_dev_name\": \"fd:84\"}]",
+	};
+	const char *const argv[] = {
+		fixture_program("wisp"),
+		"--no-api",
+		"--config-file",
+		"fd:80",
+		"--debug-exit-port",
+		"0xf4",
+		"--level",
+		"Debug",
+		NULL,
+	};
+	char sum[SUM_CHARS + 1], script[512];
+
+	(void)state;
+	serve_file(sum);
+	snprintf(script, sizeof(script),
+		 "ifconfig eth0 10.0.0.2 netmask 255.255.255.0 up\n"
+		 "wget -q -O /file http://10.0.0.1:%d/ && sha256sum /file | grep %s || exit 2\n"
+		 "echo fetched\nexit 0\n",
+		 PORT, sum);
+	pass(fixture_config("passed.json", &c), 80);
+	pass(need_image("vmlinux-minimal"), 81);
+	pass(need_image("initramfs.cpio"), 82);
+	pass(fixture_disk("script", script, 4096), 83);
+	pass_tap(84);
+	run_as_user(argv, "Landlock: 0 rules");
 }
 
 /* --- the metadata service --- */
@@ -458,6 +535,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup(test_tap, set_up),
 		cmocka_unit_test_setup(test_queues, set_up),
 		cmocka_unit_test_setup(test_passt, set_up),
+		cmocka_unit_test_setup(test_descriptors, set_up),
 		cmocka_unit_test_setup(test_mmds, set_up),
 		cmocka_unit_test_setup(test_mmds_v2, set_up),
 	};

@@ -232,6 +232,25 @@ static void test_nobody_listens(void **state)
 	assert_null(b);
 }
 
+/* A connection that was passed has one user. */
+static void test_passt_by_descriptor(void **state)
+{
+	struct net_backend *b;
+	struct error err = { 0 };
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(dup2(pair[0], 101), 101);
+	close(pair[0]);
+	assert_int_equal(net_passt_connect("fd:101", &b, &err), 0);
+	assert_int_equal(b->fd[0], 101);
+	assert_int_equal(net_passt_connect("fd:101", &b, &err), -EBADF);
+	assert_string_equal(err.field, "socket_path");
+	net_backend_destroy(b);
+	close(pair[1]);
+}
+
 /* --- taps --- */
 
 /* A network namespace with no more than this user's rights; false where that, or the
@@ -465,6 +484,7 @@ int main(void)
 		ONE(test_impossible_lengths),
 		ONE(test_passt_ends),
 		cmocka_unit_test(test_nobody_listens),
+		cmocka_unit_test(test_passt_by_descriptor),
 		cmocka_unit_test(test_tap_by_descriptor),
 		cmocka_unit_test(test_tap_names),
 		cmocka_unit_test(test_macs),

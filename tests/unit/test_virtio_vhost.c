@@ -20,6 +20,8 @@
 #include <linux/virtio_mmio.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "devices/virtio/transport.h"
 #include "devices/virtio/vhost_blk.h"
@@ -752,6 +754,27 @@ static void test_poor_back_ends(void **state)
 	assert_null(dev);
 }
 
+/* A connection that was passed: once. */
+static void test_by_descriptor(void **state)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct virtio_dev *dev;
+	struct peer peer;
+	struct error err;
+
+	(void)state;
+	peer_create(&peer);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", peer.path);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(dup2(fd, 100), 100);
+	close(fd);
+	assert_int_equal(vhost_blk_create("fd:100", true, &dev, &err), 0);
+	assert_int_equal(vhost_blk_create("fd:100", true, &dev, &err), -EBADF);
+	virtio_dev_destroy(dev);
+	peer_destroy(&peer);
+}
+
 static void test_silent_greeting(void **state)
 {
 	struct virtio_dev *dev = NULL;
@@ -993,6 +1016,7 @@ int main(void)
 		cmocka_unit_test(test_back_channel),
 		cmocka_unit_test(test_bad_greetings),
 		cmocka_unit_test(test_poor_back_ends),
+		cmocka_unit_test(test_by_descriptor),
 		cmocka_unit_test(test_silent_greeting),
 		cmocka_unit_test(test_bad_answers),
 		cmocka_unit_test(test_bad_stops),
