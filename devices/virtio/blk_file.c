@@ -181,7 +181,8 @@ static bool same_file(int a, int b)
 	       sa.st_ino == sb.st_ino;
 }
 
-/* The same file again is measured again: its second lock would fail on its first. */
+/* The same file again is measured again: its second lock would fail on its first. What is
+ * not locked is not unlocked either: two descriptors of one opening share a lock. */
 int blk_file_replace(struct blk_file *f, const char *path, struct blk_file_mode mode,
 		     struct error *err)
 {
@@ -196,13 +197,13 @@ int blk_file_replace(struct blk_file *f, const char *path, struct blk_file_mode 
 
 	if (r == 0 && same_file(f->fd, fresh.fd)) {
 		f->sectors = fresh.sectors;
-		blk_file_close(&fresh);
+		fd_close(fresh.fd);
 		return 0;
 	}
 	if (r == 0)
 		r = lock_file(fresh.fd, path, mode.read_only, err);
 	if (r < 0) {
-		blk_file_close(&fresh);
+		fd_close(fresh.fd);
 		return r;
 	}
 	blk_file_close(f);

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -212,6 +213,17 @@ static void test_off(void **state)
 	unlink(SOCKET);
 }
 
+/* Whether somebody keeps others from writing to it. */
+static bool is_locked(const char *path)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	bool locked = fcntl(fd, F_OFD_SETLK, &whole) < 0;
+
+	close(fd);
+	return locked;
+}
+
 /* The API on a descriptor, a device on each, and nothing else that can be opened. */
 static void test_descriptors(void **state)
 {
@@ -248,6 +260,7 @@ static void test_descriptors(void **state)
 	expect("passed.sock", "PUT", "/actions", "{\"action_type\": \"InstanceStart\"}", 204, "");
 	expect("passed.sock", "PATCH", "/drives/a",
 	       "{\"drive_id\": \"a\", \"path_on_host\": \"fd:62\"}", 204, "");
+	assert_true(is_locked("passed.raw"));
 	expect("passed.sock", "PATCH", "/drives/a",
 	       "{\"drive_id\": \"a\", \"path_on_host\": \"disk\"}", 400, HINT);
 	session_end(s);
