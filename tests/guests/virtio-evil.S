@@ -4,7 +4,11 @@
  * 2: it needs a reset because a queue was notified that does not exist; 3: such a
  * queue has a size, or gets ready; 4: a queue of a wrong size is ready. */
 #include "tests/guests/guest.inc"
+#ifdef EVIL_ON_PCI
+#include "tests/guests/virtio-pci.inc"
+#else
 #include "tests/guests/virtio.inc"
+#endif
 
 /* What is wrong with an honest read: the size of the queue, or descriptor n. */
 	.macro	evil size, n, address, len, flags, next
@@ -20,13 +24,16 @@
 #define PATIENCE 200000
 
 main:
+#ifdef EVIL_ON_PCI
+	call	evil_before
+#endif
 	movl	$evils, %ebp
 1:	call	virtio_reset
 	movl	(%ebp), %ecx
 	call	virtio_start
 	cmpl	$QUEUE_SIZE, (%ebp)
 	je	2f
-	cmpl	$0, VIRTIO + REG_QUEUE_READY
+	queue_ready_is 0
 	require	e, 4
 2:	call	virtio_describe_read
 	movl	4(%ebp), %edi
@@ -46,31 +53,34 @@ main:
 	call	virtio_start
 	call	virtio_describe_read
 	movw	$QUEUE_SIZE + 1, avail + 2
-	virtio_write REG_NOTIFY, $0
+	virtio_notify 0
 	call	await_failure
 
 	call	virtio_reset
 	movl	$QUEUE_SIZE, %ecx
 	call	virtio_start
-	virtio_write REG_NOTIFY, $1
-	virtio_write REG_NOTIFY, $0xffffffff
-	testl	$NEEDS_RESET, VIRTIO + REG_STATUS
+	virtio_notify 1
+	virtio_notify NO_QUEUE
+	virtio_failed
 	require	z, 2
-	virtio_write REG_QUEUE_SEL, $0xffffffff
-	cmpl	$0, VIRTIO + REG_QUEUE_MAX
+	queue_select NO_QUEUE
+	queue_is_none
 	require	e, 3
-	virtio_write REG_QUEUE_READY, $1
-	cmpl	$0, VIRTIO + REG_QUEUE_READY
+	queue_enable
+	queue_ready_is 0
 	require	e, 3
 	call	virtio_read_disk
 	call	virtio_reset
+#ifdef EVIL_ON_PCI
+	call	evil_after
+#endif
 	xorl	%eax, %eax
 	ret
 
 /* Waits until the device needs a reset. Changes ECX. */
 await_failure:
 	movl	$PATIENCE, %ecx
-1:	testl	$NEEDS_RESET, VIRTIO + REG_STATUS
+1:	virtio_failed
 	jnz	2f
 	decl	%ecx
 	require	nz, 1

@@ -26,7 +26,7 @@ struct guest_case {
 	const char *guest;
 	const char *boot_args;
 	unsigned vcpus, mem_mib;
-	bool disk;
+	bool disk, pci;
 	int status;
 	const char *says; /* NULL: whatever */
 	const char *end;  /* as the log calls it; NULL: debug exit */
@@ -54,6 +54,7 @@ static const struct guest_case cases[] = {
 	{ .guest = "unhandled" },
 	{ .guest = "virtio-probe", .disk = true },
 	{ .guest = "virtio-evil", .disk = true },
+	{ .guest = "virtio-evil-pci", .disk = true, .pci = true },
 	{ .guest = "serial-flood" },
 };
 /* clang-format on */
@@ -82,6 +83,7 @@ static struct session *start(const struct guest_case *c, const char *report)
 		"--boot-timer",
 		"--report",
 		report,
+		c->pci ? "--enable-pci" : NULL,
 		NULL,
 	};
 
