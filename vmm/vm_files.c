@@ -61,13 +61,15 @@ static int allow_drives(struct vm *vm)
 	return r;
 }
 
-/* A guest connects to sockets beside the device's own. */
+/* A guest connects to sockets beside the device's own, and wisp to back ends that were
+ * gone. */
 static int allow_sockets(struct vm *vm)
 {
 	const unsigned remade = vm->options.restart ? LANDLOCK_MAKE : 0;
 	const struct shared_directory_config *directory;
 	const struct vsock_config *vsock = vm_vsock(vm);
 	const struct console_config *console = vm_console(vm);
+	const struct net_config *net;
 	int r = 0;
 
 	if (vsock)
@@ -79,6 +81,8 @@ static int allow_sockets(struct vm *vm)
 				    LANDLOCK_REMOVE);
 	for (unsigned i = 0; r == 0 && (directory = vm_shared_directory(vm, i)) != NULL; i++)
 		r = allow_folder_of(vm, directory->socket, LANDLOCK_CONNECT);
+	for (unsigned i = 0; r == 0 && (net = vm_net(vm, i)) != NULL; i++)
+		r = allow_folder_of(vm, net->passt_socket, LANDLOCK_CONNECT);
 	return r;
 }
 
@@ -90,11 +94,11 @@ static int allow_restart(struct vm *vm)
 	if (!vm->options.restart)
 		return 0;
 	r = allow_file(vm, "/dev/kvm", false);
-	for (unsigned i = 0; r == 0 && (net = vm_net(vm, i)) != NULL; i++)
-		r = net->passt_socket[0]
-			    ? allow_folder_of(vm, net->passt_socket, LANDLOCK_CONNECT)
-			    : allow(vm, fd_is_named(net->host_dev_name) ? "" : "/dev/net/tun",
-				    LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_CONTROL);
+	for (unsigned i = 0; r == 0 && (net = vm_net(vm, i)) != NULL; i++) {
+		if (!net->passt_socket[0] && !fd_is_named(net->host_dev_name))
+			r = allow(vm, "/dev/net/tun",
+				  LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_CONTROL);
+	}
 	return r;
 }
 

@@ -38,7 +38,8 @@
  * does, and gives its own before the back end's are read.
  *
  * A back end that is gone (a tap deleted, passt ended) takes the link down; the guest sees
- * the cable pulled.
+ * the cable pulled. One that can come back is looked for (net_retry.h), and then the link
+ * is up again; what the guest sends meanwhile is dropped.
  */
 #include <errno.h>
 #include <linux/virtio_ids.h>
@@ -51,6 +52,7 @@
 #include "devices/virtio/net.h"
 #include "devices/virtio/net_header.h"
 #include "devices/virtio/net_mmds.h"
+#include "devices/virtio/net_retry.h"
 #include "devices/virtio/net_rx.h"
 #include "devices/virtio/throttle.h"
 #include "vmm/base/clock.h"
@@ -68,7 +70,7 @@ enum {
 struct net_pair {
 	struct virtio_net *net;
 	unsigned index;
-	struct virtio_watch *watch; /* of the back end's descriptor */
+	struct virtio_watch *watch; /* of the back end's descriptor; NULL: of none */
 	bool rx_waits;		    /* for a frame */
 	bool tx_waits;		    /* for room */
 	struct net_rx rx;
@@ -83,7 +85,8 @@ struct virtio_net {
 	struct net_mmds *mmds;		 /* NULL: no service here */
 	struct virtio_net_config config; /* what the guest reads */
 	bool mac_is_made_up;
-	bool gone; /* the back end is */
+	bool gone;		/* the back end is */
+	struct net_retry retry; /* attached when it may come back */
 	struct throttle rx_throttle, tx_throttle;
 	unsigned active; /* pairs that the driver uses */
 	struct net_pair pair[NET_MAX_PAIRS];
@@ -111,7 +114,8 @@ static void pair_watch(struct net_pair *p)
 	bool out = p->tx_waits || (p->index == 0 && b->left_over);
 	uint32_t events = (p->rx_waits ? EPOLLIN : 0u) | (out ? EPOLLOUT : 0u);
 
-	virtio_watch_set(p->watch, p->net->gone ? 0 : events);
+	if (p->watch)
+		virtio_watch_set(p->watch, p->net->gone ? 0 : events);
 }
 
 static void backend_gone(struct virtio_net *net, int why)
@@ -120,8 +124,11 @@ static void backend_gone(struct virtio_net *net, int why)
 		return;
 	net->gone = true;
 	net->config.status = 0;
-	log_warn("network interface '%s': the link is down: %s", net->id, strerror(-why));
+	log_guest_at(LOG_WARN, "network interface '%s': the link is down: %s", net->id,
+		     strerror(-why));
 	virtio_dev_config_changed(&net->dev);
+	if (net->backend->ops->reconnect)
+		net_retry_later(&net->retry);
 }
 
 /* --- to the guest --- */
@@ -456,6 +463,31 @@ static int attach_pair(struct virtio_net *net, unsigned i)
 				   &p->watch);
 }
 
+/* Looks for a back end that is gone. */
+static bool on_retry(void *arg, uint32_t events)
+{
+	struct virtio_net *net = arg;
+	struct net_pair *p = &net->pair[0];
+	int r;
+
+	(void)events;
+	virtio_watch_destroy(p->watch);
+	p->watch = NULL;
+	r = net->backend->ops->reconnect(net->backend);
+	if (r == 0)
+		r = attach_pair(net, 0);
+	if (r < 0) {
+		net_retry_later(&net->retry);
+		return false;
+	}
+	net_retry_found(&net->retry);
+	net->gone = false;
+	net->config.status = VIRTIO_NET_S_LINK_UP;
+	log_guest_at(LOG_INFO, "network interface '%s': the link is up again", net->id);
+	virtio_dev_config_changed(&net->dev);
+	return pair_turn(p, true, true);
+}
+
 static int net_attach(struct virtio_dev *d)
 {
 	struct virtio_net *net = to_net(d);
@@ -465,6 +497,8 @@ static int net_attach(struct virtio_dev *d)
 		r = throttle_attach(&net->tx_throttle, d->events, on_tx_admission, net);
 	if (r == 0)
 		r = net_mmds_attach(net->mmds, d->events, on_rx_admission, net);
+	if (r == 0 && net->backend->ops->reconnect)
+		r = net_retry_attach(&net->retry, d->events, on_retry, net);
 	for (unsigned i = 0; i < net->backend->pairs && r == 0; i++)
 		r = attach_pair(net, i);
 	return r;
@@ -478,6 +512,7 @@ static void net_detach(struct virtio_dev *d)
 		virtio_watch_destroy(net->pair[i].watch);
 		net->pair[i].watch = NULL;
 	}
+	net_retry_detach(&net->retry);
 	net_mmds_detach(net->mmds);
 	throttle_detach(&net->tx_throttle);
 	throttle_detach(&net->rx_throttle);
@@ -581,6 +616,7 @@ int virtio_net_create(const struct virtio_net_options *o, struct net_backend *b,
 	};
 	memcpy(net->config.mac, o->mac, ETH_ALEN);
 	net->mac_is_made_up = o->mac_is_made_up;
+	net_retry_init(&net->retry);
 	throttle_init(&net->rx_throttle);
 	throttle_init(&net->tx_throttle);
 	throttle_configure(&net->rx_throttle, &o->rx);

@@ -53,14 +53,19 @@ struct net_backend_ops {
 	int (*use_pairs)(struct net_backend *b, unsigned n);
 
 	/* One frame into the spans: its length, header included. A longer frame is cut and
-	 * fills them. -EAGAIN: there is none now; any other error: the host's side is gone
-	 * for good. */
+	 * fills them. -EAGAIN: there is none now; any other error: the host's side is
+	 * gone. */
 	ssize_t (*receive)(struct net_backend *b, unsigned pair, const struct iov *into);
 
 	/* Takes one frame whose first span holds at least the header. 0; -EAGAIN: not now;
 	 * any other error: it was dropped. With no spans: goes on with what is left over
 	 * from before. */
 	int (*send)(struct net_backend *b, unsigned pair, const struct iov *frame);
+
+	/* The host's side is gone: looks for it again, after which nobody watches the first
+	 * pair's descriptor, which is closed and replaced. 0; or a negative errno, and all
+	 * is as it was. NULL: it is gone for good. */
+	int (*reconnect)(struct net_backend *b);
 
 	void (*destroy)(struct net_backend *b);
 };

@@ -12,7 +12,10 @@
  * passt is trusted no more than it needs to be. A length that no frame has ends the
  * connection.
  *
- * System calls: socket, connect, recvfrom, sendmsg.
+ * One that was connected to by its path is connected to again when it is gone, and what
+ * was under way either way is lost, as frames are.
+ *
+ * System calls: socket, connect, recvfrom, sendmsg, close.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -40,6 +43,7 @@ struct stretch {
 struct net_passt {
 	struct net_backend base;
 	struct stretch in, out;
+	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)]; /* "": it was inherited */
 	char in_at[IN_BYTES];
 	char out_at[OUT_BYTES];
 };
@@ -183,31 +187,6 @@ static int passt_send(struct net_backend *b, unsigned pair, const struct iov *fr
 
 /* --- life --- */
 
-static void passt_destroy(struct net_backend *b)
-{
-	fd_close(b->fd[0]);
-	free(to_passt(b));
-}
-
-static const struct net_backend_ops passt_ops = {
-	.receive = passt_receive,
-	.send = passt_send,
-	.destroy = passt_destroy,
-};
-
-int net_passt_adopt(int fd, struct net_backend **ret)
-{
-	struct net_passt *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return -ENOMEM;
-	p->base.ops = &passt_ops;
-	p->base.pairs = 1;
-	p->base.fd[0] = fd;
-	*ret = &p->base;
-	return 0;
-}
-
 static int connect_to(const char *path)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -226,10 +205,63 @@ static int connect_to(const char *path)
 	return r;
 }
 
+static int passt_reconnect(struct net_backend *b)
+{
+	struct net_passt *p = to_passt(b);
+	int fd = connect_to(p->path);
+
+	if (fd < 0)
+		return fd;
+	fd_close(b->fd[0]);
+	b->fd[0] = fd;
+	b->left_over = false;
+	p->in = p->out = (struct stretch){ 0 };
+	return 0;
+}
+
+static void passt_destroy(struct net_backend *b)
+{
+	fd_close(b->fd[0]);
+	free(to_passt(b));
+}
+
+static const struct net_backend_ops inherited_ops = {
+	.receive = passt_receive,
+	.send = passt_send,
+	.destroy = passt_destroy,
+};
+
+static const struct net_backend_ops passt_ops = {
+	.receive = passt_receive,
+	.send = passt_send,
+	.reconnect = passt_reconnect,
+	.destroy = passt_destroy,
+};
+
+static int adopt(int fd, const char *path, struct net_backend **ret)
+{
+	struct net_passt *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	strcpy(p->path, path);
+	p->base.ops = path[0] ? &passt_ops : &inherited_ops;
+	p->base.pairs = 1;
+	p->base.fd[0] = fd;
+	*ret = &p->base;
+	return 0;
+}
+
+int net_passt_adopt(int fd, struct net_backend **ret)
+{
+	return adopt(fd, "", ret);
+}
+
 int net_passt_connect(const char *path, struct net_backend **ret, struct error *err)
 {
-	int fd = fd_is_named(path) ? fd_take_socket(path) : connect_to(path);
-	int r = fd < 0 ? fd : net_passt_adopt(fd, ret);
+	bool named = fd_is_named(path);
+	int fd = named ? fd_take_socket(path) : connect_to(path);
+	int r = fd < 0 ? fd : adopt(fd, named ? "" : path, ret);
 
 	if (r == 0)
 		return 0;

@@ -11,9 +11,9 @@
 #include "devices/virtio/net_backend.h"
 #include "vmm/base/error.h"
 
-/* Connects to the passt that listens at this path, or takes over the connected socket that
- * "fd:N" names, once. 0 and *ret; or a negative errno and
- * *err. Main thread. */
+/* Connects to the passt that listens at this path, and again when it has ended; or takes
+ * over the connected socket that "fd:N" names, once and for all. 0 and *ret; or a negative
+ * errno and *err. Main thread. */
 int net_passt_connect(const char *path, struct net_backend **ret, struct error *err);
 
 /* Takes over a connected stream socket. 0 and *ret, which owns it; or -ENOMEM. */

@@ -33,6 +33,7 @@
 enum {
 	LIMIT_S = 240,
 	SKIPPED = 77,
+	RETRY_MS = 10,
 	PORT = 5000,
 	FILE_BYTES = 4 * 1024 * 1024,
 	MTU = 1500,
@@ -264,33 +265,36 @@ static void test_queues(void **state)
 
 #define TO_SCRIPT "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- sh /dev/vda"
 
-/* A user of the group that /dev/kvm is given to here runs argv, which must end with 0. */
-static void run_as_user(const char *const argv[], const char *says)
+/* A user of the group that /dev/kvm is given to here runs argv. */
+static struct session *start_as_user(const char *const argv[])
 {
 	const char *line[16] = { "setpriv", "--reuid=" USER, "--regid=" USER,
 				 "--groups=" KVM_GROUP };
-	struct session *s;
 	unsigned n = 4;
-	int got;
 
 	command("chown 0:" KVM_GROUP " /dev/kvm && chmod 660 /dev/kvm && chmod -R a+rX %s",
 		fixture_dir());
 	while (*argv)
 		line[n++] = *argv++;
-	s = session_start(line);
-	got = session_wait(s, LIMIT_S);
+	return session_start(line);
+}
+
+static void expect_success(struct session *s, const char *says)
+{
+	int got = session_wait(s, LIMIT_S);
+
 	if (got != 0 || !strstr(session_output(s), says) || !strstr(session_output(s), "fetched"))
 		fail_msg("ended with %d:\n%s", got, session_output(s));
 	session_end(s);
 }
 
-/* Nobody is privileged: neither passt nor wisp, which a user of the group of /dev/kvm starts
- * by one command line, without a jail: seccomp and Landlock are on. The guest asks for its
- * address, and what is the router to it is the host's loopback. */
-static void test_passt(void **state)
+/* A machine whose passt listens here. The guest asks for its address, what is the router to
+ * it is the host's loopback, and `fetch` checks what it gets from there; it goes on by this
+ * script. Returns the path of its configuration. */
+static const char *machine_behind_passt(const char *sock, const char *then)
 {
-	const char *dir = fixture_path("open"), *sock = fixture_path("open/passt"), *config;
-	char extra[512], sum[SUM_CHARS + 1], script[1024], line[1024];
+	const char *dir = fixture_path("open");
+	char extra[512], sum[SUM_CHARS + 1], script[2048];
 	struct fixture_config c = {
 		.kernel = need_image("vmlinux-minimal"),
 		.initrd = need_image("initramfs.cpio"),
@@ -301,7 +305,6 @@ static void test_passt(void **state)
 		.extra = extra,
 	};
 
-	(void)state;
 	serve_file(sum);
 	command("ip tuntap add up0 mode tap && ip address add 192.0.2.2/24 dev up0 && "
 		"ip link set up0 up && ip route add default via 192.0.2.1");
@@ -314,16 +317,69 @@ static void test_passt(void **state)
 		"[ -z \"$router\" ] || route add default gw $router' >/lease\n"
 		"chmod 755 /lease; ifconfig eth0 up\n"
 		"udhcpc -i eth0 -n -q -s /lease && ifconfig eth0 | grep 'addr:192.0.2.2' || exit 1\n"
-		"wget -q -O /file http://192.0.2.1:%d/ && sha256sum /file | grep %s || exit 2\n"
-		"echo fetched\nexit 0\n",
-		PORT, sum);
+		"fetch() { wget -q -O /file http://192.0.2.1:%d/ && sha256sum /file | grep %s && "
+		"echo fetched; }\n"
+		"%s\nexit 0\n",
+		PORT, sum, then);
 	c.disk = fixture_disk("script", script, 4096);
-	config = fixture_config("passt.json", &c);
-	snprintf(line, sizeof(line),
-		 "passt --quiet --one-off --socket %s && exec %s --no-api --config-file %s "
-		 "--debug-exit-port 0xf4 --level Debug",
+	return fixture_config("passt.json", &c);
+}
+
+#define WISP_BEHIND_PASST "exec %s --no-api --config-file %s --debug-exit-port 0xf4 --level Debug"
+
+/* Nobody is privileged: neither passt nor wisp, which a user of the group of /dev/kvm starts
+ * by one command line, without a jail: seccomp and Landlock are on. */
+static void test_passt(void **state)
+{
+	const char *sock = fixture_path("open/passt");
+	const char *config = machine_behind_passt(sock, "fetch || exit 2");
+	char line[1024];
+
+	(void)state;
+	snprintf(line, sizeof(line), "passt --quiet --one-off --socket %s && " WISP_BEHIND_PASST,
 		 sock, fixture_program("wisp"), config);
-	run_as_user((const char *const[]){ "sh", "-c", line, NULL }, "Landlock: ");
+	expect_success(start_as_user((const char *const[]){ "sh", "-c", line, NULL }),
+		       "Landlock: ");
+}
+
+static struct session *start_passt(const char *sock)
+{
+	struct session *s;
+
+	unlink(sock);
+	s = start_as_user((const char *const[]){ "passt", "--foreground", "--socket", sock, NULL });
+	for (unsigned waited_ms = 0; access(sock, F_OK) < 0; waited_ms += RETRY_MS) {
+		if (waited_ms > LIMIT_S * 1000)
+			fail_msg("passt does not make %s:\n%s", sock, session_output(s));
+		usleep(RETRY_MS * 1000);
+	}
+	return s;
+}
+
+/* passt dies: the guest sees its cable pulled. Another one comes in its place: the guest
+ * sees the cable again, and goes on without having been told anything. */
+static void test_passt_restart(void **state)
+{
+	static const char then[] =
+		"carrier() { until grep -q $1 /sys/class/net/eth0/carrier; do :; done; }\n"
+		"for n in 1 2; do\n"
+		"fetch || exit 2; carrier 0; echo pulled; carrier 1\n"
+		"done; fetch || exit 3";
+	const char *sock = fixture_path("open/passt"), *config = machine_behind_passt(sock, then);
+	struct session *passt = start_passt(sock), *s;
+	char line[1024];
+
+	(void)state;
+	snprintf(line, sizeof(line), WISP_BEHIND_PASST, fixture_program("wisp"), config);
+	s = start_as_user((const char *const[]){ "sh", "-c", line, NULL });
+	for (unsigned i = 0; i < 2; i++) {
+		session_expect(s, "fetched", LIMIT_S);
+		session_end(passt);
+		session_expect(s, "pulled", LIMIT_S);
+		passt = start_passt(sock);
+	}
+	expect_success(s, "Landlock: ");
+	session_end(passt);
 }
 
 /* Inherited by what is started from now on. */
@@ -384,7 +440,7 @@ static void test_descriptors(void **state)
 	pass(need_image("initramfs.cpio"), 82);
 	pass(fixture_disk("script", script, 4096), 83);
 	pass_tap(84);
-	run_as_user(argv, "Landlock: 0 rules");
+	expect_success(start_as_user(argv), "Landlock: 0 rules");
 }
 
 /* --- the metadata service --- */
@@ -535,6 +591,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup(test_tap, set_up),
 		cmocka_unit_test_setup(test_queues, set_up),
 		cmocka_unit_test_setup(test_passt, set_up),
+		cmocka_unit_test_setup(test_passt_restart, set_up),
 		cmocka_unit_test_setup(test_descriptors, set_up),
 		cmocka_unit_test_setup(test_mmds, set_up),
 		cmocka_unit_test_setup(test_mmds_v2, set_up),

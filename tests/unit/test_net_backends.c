@@ -35,20 +35,20 @@ enum { RX, TX, HDR = NET_HEADER_BYTES, SIZE = 256, LEN = 1000, LENGTH = 4 };
 
 #define MERGE (1ull << VIRTIO_NET_F_MRG_RXBUF)
 
+static char passt_path[64];
+
 static int adopt(const int *fds, unsigned pairs, struct net_backend **ret)
 {
 	assert_int_equal(pairs, 1);
 	return net_passt_adopt(fds[0], ret);
 }
 
-static int set_up(void **state)
+static void start(struct net_fixture *f, net_adopt_fn by)
 {
 	struct virtio_net_options o = { .id = "eth0" };
-	struct net_fixture *f = malloc(sizeof(*f));
 
-	assert_non_null(f);
 	memcpy(o.mac, net_mac, sizeof(o.mac));
-	net_create(f, SOCK_STREAM, 1, adopt, &o);
+	net_create(f, SOCK_STREAM, 1, by, &o);
 	net_start(f, MERGE, SIZE);
 	for (unsigned i = 0; i < 16; i++) {
 		const struct driver_buffer b = { net_buffer(i), 2000, true };
@@ -56,6 +56,14 @@ static int set_up(void **state)
 		net_offer(&f->ring[RX], &b, 1);
 	}
 	driver_kick(&f->d, RX);
+}
+
+static int set_up(void **state)
+{
+	struct net_fixture *f = malloc(sizeof(*f));
+
+	assert_non_null(f);
+	start(f, adopt);
 	*state = f;
 	return 0;
 }
@@ -213,6 +221,75 @@ static void test_passt_ends(void **state)
 	net_transmit(f, 0, 30, LEN);
 	assert_true(net_used(&f->ring[TX], &e));
 	assert_false(net_used(&f->ring[RX], &e));
+}
+
+static int listen_at(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(a.sun_path, path);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	return fd;
+}
+
+static int connect_by_path(const int *fds, unsigned pairs, struct net_backend **ret)
+{
+	struct error err = { 0 };
+
+	(void)pairs;
+	close(fds[0]);
+	return net_passt_connect(passt_path, ret, &err);
+}
+
+static int accept_at(int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* The guest goes on, with frames lost and the cable pulled meanwhile. What the old one
+ * had begun to say is not mixed with the new one's words. */
+static void test_passt_comes_back(void **state)
+{
+	char frame[LENGTH + LEN], got[2 * LEN];
+	struct vring_used_elem e;
+	struct net_fixture f;
+	int listener;
+
+	(void)state;
+	snprintf(passt_path, sizeof(passt_path), "/tmp/wisp-test-passt-%d", (int)getpid());
+	listener = listen_at(passt_path);
+	start(&f, connect_by_path);
+	fd_close(f.host[0]);
+	for (unsigned round = 0; round < 3; round++) {
+		while (!link_is_up(&f))
+			driver_run(&f.d);
+		f.host[0] = accept_at(listener);
+		pack(frame, LEN, round);
+		say(&f, frame, sizeof(frame));
+		expect_frame(&f, round, LEN, round);
+		net_transmit(&f, 0, 30 + round, LEN);
+		assert_true(net_used(&f.ring[TX], &e));
+		assert_int_equal(recv(f.host[0], got, sizeof(got), 0), sizeof(frame));
+
+		say(&f, frame, sizeof(frame) / 2);
+		f.host[0] = fd_close(f.host[0]);
+		fd_close(listener);
+		unlink(passt_path);
+		driver_run(&f.d);
+		assert_false(link_is_up(&f));
+		net_transmit(&f, 0, 40 + round, LEN);
+		assert_true(net_used(&f.ring[TX], &e));
+		listener = listen_at(passt_path);
+	}
+	assert_false(net_needs_reset(&f));
+	net_destroy(&f);
+	fd_close(listener);
+	unlink(passt_path);
 }
 
 static void test_nobody_listens(void **state)
@@ -483,6 +560,7 @@ int main(void)
 		ONE(test_slow_passt),
 		ONE(test_impossible_lengths),
 		ONE(test_passt_ends),
+		cmocka_unit_test(test_passt_comes_back),
 		cmocka_unit_test(test_nobody_listens),
 		cmocka_unit_test(test_passt_by_descriptor),
 		cmocka_unit_test(test_tap_by_descriptor),
