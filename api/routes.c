@@ -277,6 +277,11 @@ static int put_console(struct api_call *call)
 	return vm_put_console(call->vm, call->config, &call->err);
 }
 
+static int delete_shared_directory(struct api_call *call)
+{
+	return vm_delete_shared_directory(call->vm, call->id, &call->err);
+}
+
 static int put_shared_directory(struct api_call *call)
 {
 	const struct shared_directory_config *directory = call->config;
@@ -472,7 +477,8 @@ const struct route routes[] = {
 	{ VERB_PUT,   "/serial",         VM_NOT_STARTED, &body_serial,      .run = put_serial,
 	  .metric = "serial" },
 	{ VERB_PUT,   "/console",        VM_NOT_STARTED, &body_console,     .run = put_console },
-	{ VERB_PUT,   "/shared-directories/{id}", VM_NOT_STARTED, &body_shared_directory,
+	{ VERB_DELETE, "/shared-directories/{id}", VM_LIVE, .run = delete_shared_directory },
+	{ VERB_PUT,   "/shared-directories/{id}", VM_ANY, &body_shared_directory,
 	  .run = put_shared_directory },
 	{ VERB_PUT,   "/actions",        VM_ANY,         &body_action,      .run = put_action,
 	  .metric = "actions" },

@@ -62,6 +62,7 @@ static int create_memory(struct frame *f, const struct frame_config *c, struct e
 	};
 
 	arch_mmio_gap(&config.gap_start, &config.gap_end);
+	f->shared = c->shared_memory;
 	f->plain = config.backing == GMEM_ANON && !c->cpu_template;
 	return gmem_create(&config, &f->mem, err);
 }

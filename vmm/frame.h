@@ -32,6 +32,7 @@ struct frame {
 	struct vcpus *vcpus; /* NULL after frame_stop() */
 	unsigned vcpu_count;
 	uint64_t mem_size_mib;
+	bool shared;  /* another process can map RAM */
 	bool plain;   /* RAM that a file can be mapped over, and no template */
 	bool started; /* the vCPUs' threads are there */
 

@@ -429,16 +429,17 @@ static int plug_with_window(struct machine *m, struct virtio_dev *dev, struct er
 	return r;
 }
 
-/* A back end learns of guest memory once, at the start. */
 int machine_plug(struct machine *m, struct virtio_dev *dev, struct error *err)
 {
 	if (dev->ops->hand_over)
 		return plug_with_window(m, dev, err);
-	if (!dev->ops->remote)
+	if (!dev->ops->remote || m->frame->shared)
 		return devices_plug(m->devices, dev, err);
 	virtio_dev_destroy(dev);
-	return error_set(err, -EOPNOTSUPP, NULL, "configure it before the start",
-			 "this device cannot come while the guest runs");
+	return error_set(err, -EOPNOTSUPP, "socket",
+			 "have a drive or directory of this kind from the start",
+			 "A back end cannot come while the guest runs: nobody else can map this "
+			 "guest's memory");
 }
 
 int machine_place(const struct machine *m, const struct virtio_dev *dev)

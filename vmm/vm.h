@@ -159,9 +159,11 @@ int vm_memory_status(struct vm *vm, struct virtio_mem_status *ret, struct error 
 
 /* Asks the guest to let go of a device, which goes when the guest has: its id is free
  * then. A guest that does not answer keeps it. Only with options.enable_pci, where
- * vm_put_drive(), vm_put_pmem() and vm_put_net() of a new id after the start plug one. */
+ * vm_put_drive(), vm_put_pmem(), vm_put_net() and vm_put_shared_directory() of a new id
+ * after the start plug one; one with a back end only beside another from the start. */
 int vm_delete_drive(struct vm *vm, const char *id, struct error *err);
 int vm_delete_pmem(struct vm *vm, const char *id, struct error *err);
+int vm_delete_shared_directory(struct vm *vm, const char *tag, struct error *err);
 int vm_delete_net(struct vm *vm, const char *id, struct error *err);
 
 /* Ends the loop that runs the machine, with the process's exit status. */

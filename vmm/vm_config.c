@@ -177,7 +177,7 @@ int vm_put_machine(struct vm *vm, const struct machine_config *c, struct error *
 	return 0;
 }
 
-/* Drives, interfaces and pmem come and go after the start on PCI alone. */
+/* Drives, interfaces, pmem and directories come and go after the start on PCI alone. */
 static int check_pluggable(const struct vm *vm, struct error *err)
 {
 	if (vm->state == VM_NOT_STARTED || vm->options.enable_pci)
@@ -351,9 +351,14 @@ int vm_put_vsock(struct vm *vm, const struct vsock_config *c, struct error *err)
 int vm_put_shared_directory(struct vm *vm, const struct shared_directory_config *c,
 			    struct error *err)
 {
-	int r = vm_check_not_started(vm, err);
+	int r = check_pluggable(vm, err);
 
-	return r < 0 ? r : slots_put(vm->slots, SLOT_SHARED_DIRECTORY, c->tag, c, err);
+	return r < 0 ? r : put_device(vm, SLOT_SHARED_DIRECTORY, c->tag, c, err);
+}
+
+int vm_delete_shared_directory(struct vm *vm, const char *tag, struct error *err)
+{
+	return delete_device(vm, SLOT_SHARED_DIRECTORY, tag, "shared directory", err);
 }
 
 int vm_put_memory(struct vm *vm, const struct memory_hotplug_config *c, struct error *err)

@@ -285,13 +285,13 @@ static void test_qcow2(void **state)
 	host("qemu-img check -q %s", image);
 }
 
-static void patch(const char *api, const char *path, const char *body)
+static void call(const char *api, const char *verb, const char *path, const char *body)
 {
 	struct api_reply reply;
 
-	api_call(api, "PATCH", path, body, &reply);
+	api_call(api, verb, path, body, &reply);
 	if (reply.status != 204)
-		fail_msg("%s %s: %s", path, body, reply.body);
+		fail_msg("%s %s: %s", verb, path, reply.body);
 }
 
 /* A pattern goes to the other end of the network, from huge pages and across pauses. */
@@ -323,13 +323,13 @@ static void test_nbd(void **state)
 	host("echo 160 > /proc/sys/vm/nr_hugepages");
 	wisp = start_wisp(&c, api);
 	wait_for_growth(raw, PATTERN_BYTES / 4);
-	patch(api, "/vm", "{\"state\": \"Paused\"}");
-	patch(api, "/vm", "{\"state\": \"Resumed\"}");
+	call(api, "PATCH", "/vm", "{\"state\": \"Paused\"}");
+	call(api, "PATCH", "/vm", "{\"state\": \"Resumed\"}");
 	session_expect(wisp, "written", LIMIT_S);
 	host("yes wisp | head -c %d | cmp -n %d - %s", PATTERN_BYTES, PATTERN_BYTES, raw);
-	patch(api, "/vm", "{\"state\": \"Paused\"}");
-	patch(api, "/vm", "{\"state\": \"Resumed\"}");
-	patch(api, "/drives/n", "{\"drive_id\": \"n\"}");
+	call(api, "PATCH", "/vm", "{\"state\": \"Paused\"}");
+	call(api, "PATCH", "/vm", "{\"state\": \"Resumed\"}");
+	call(api, "PATCH", "/drives/n", "{\"drive_id\": \"n\"}");
 	session_send(wisp, "go on\n");
 	session_expect(wisp, "compared", LIMIT_S);
 	assert_null(strstr(session_output(wisp), "differ"));
@@ -340,12 +340,98 @@ static void test_nbd(void **state)
 	host("echo 0 > /proc/sys/vm/nr_hugepages");
 }
 
+static void plug(const char *api, const char *path, const char *id, const char *socket)
+{
+	char body[512];
+
+	snprintf(body, sizeof(body), "{%s, \"socket\": \"%s\"}", id, socket);
+	call(api, "PUT", path, body);
+}
+
+static void unplug(const char *api, int events, const char *path)
+{
+	call(api, "DELETE", path, NULL);
+	api_await_event(events, "device", "\"unplugged\"", LIMIT_S);
+}
+
+static const char *make_directory(const char *name, const char *word)
+{
+	const char *directory = fixture_path(name);
+
+	host("mkdir %s && echo %s > %s/word", directory, word, directory);
+	return directory;
+}
+
+/* A disk and a directory come while the guest runs, are used, and go. The directory that
+ * is there from the start is why the guest's memory can be mapped. */
+static void test_hotplug(void **state)
+{
+	const char *image = fixture_path("late.qcow2"), *socket = fixture_path("late.sock");
+	const char *api = fixture_path("api.sock"), *first = fixture_path("first.sock");
+	const char *second = fixture_path("second.sock");
+	struct fixture_config c = script_guest(
+		"mkdir /a /b /m; mount -t virtiofs first /a && cat /a/word || exit 1\n"
+		"until head -c 1 /dev/vdb >/dev/null 2>&1; do sleep 0.1; done\n"
+		"mke2fs -q /dev/vdb && mount /dev/vdb /m && seq 50000 >/m/numbers || exit 2\n"
+		"umount /m; echo written\n"
+		"until mount -t virtiofs second /b 2>/dev/null; do sleep 0.1; done\n"
+		"cat /b/word; seq 50000 >/b/numbers; umount /b; echo let-go\n"
+		"while [ -b /dev/vdb ]; do sleep 0.1; done\n"
+		"mount -t virtiofs second /b 2>/dev/null && exit 3; echo over; exit 0\n");
+	const char *const argv[] = {
+		fixture_program("wisp"), "--enable-pci", "--api-sock", api, "--config-file", NULL,
+		"--debug-exit-port",	 "0xf4",	 NULL,
+	};
+	const char *run[sizeof(argv) / sizeof(argv[0])];
+	struct session *wisp, *ends[3];
+	char extra[512], blockdev[256];
+	int events;
+
+	(void)state;
+	ends[0] = start_virtiofsd(first, make_directory("first", "from-the-start"));
+	ends[1] = start_virtiofsd(second, make_directory("second", "plugged-in"));
+	host("qemu-img create -q -f qcow2 %s %dM", image, DISK_MIB);
+	snprintf(blockdev, sizeof(blockdev),
+		 "driver=qcow2,node-name=d,file.driver=file,file.filename=%s", image);
+	ends[2] = start_storage_daemon(socket, blockdev);
+	snprintf(extra, sizeof(extra),
+		 ", \"shared-directories\": [{\"tag\": \"first\", \"socket\": \"%s\"}]", first);
+	c.extra = extra;
+	memcpy(run, argv, sizeof(argv));
+	run[5] = fixture_config("vhost.json", &c);
+	wisp = session_start(run);
+	session_expect(wisp, "from-the-start", LIMIT_S);
+	events = api_listen(api);
+	plug(api, "/drives/late",
+	     "\"drive_id\": \"late\", \"is_root_device\": false, \"cache_type\": \"Writeback\"",
+	     socket);
+	session_expect(wisp, "written", LIMIT_S);
+	plug(api, "/shared-directories/second", "\"tag\": \"second\"", second);
+	session_expect(wisp, "plugged-in", LIMIT_S);
+	session_expect(wisp, "let-go", LIMIT_S);
+	unplug(api, events, "/shared-directories/second");
+	unplug(api, events, "/drives/late");
+	expect_end(wisp);
+	close(events);
+	/* In order, so that the image is complete. */
+	session_kill(ends[2], SIGTERM);
+	session_wait(ends[2], LIMIT_S);
+	for (unsigned i = 0; i < 3; i++)
+		session_end(ends[i]);
+	host("seq 50000 | cmp - %s/numbers", fixture_path("second"));
+	host("cd %s && qemu-img convert -O raw late.qcow2 late.raw && e2fsck -fn late.raw "
+	     ">/dev/null 2>&1 && debugfs -R 'cat /numbers' late.raw 2>/dev/null | "
+	     "cmp - second/numbers",
+	     fixture_dir());
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_directories),
 		cmocka_unit_test(test_qcow2),
 		cmocka_unit_test(test_nbd),
+		cmocka_unit_test(test_hotplug),
 	};
 
 	if (!fixture_has_kvm()) {

@@ -372,6 +372,12 @@ int vm_put_shared_directory(struct vm *vm, const struct shared_directory_config 
 	return 0;
 }
 
+int vm_delete_shared_directory(struct vm *vm, const char *tag, struct error *err)
+{
+	(void)tag;
+	return record(vm, "delete_shared_directory", err);
+}
+
 int vm_put_mmds(struct vm *vm, const struct mmds_config *c, struct error *err)
 {
 	int r = record(vm, "put_mmds", err);
