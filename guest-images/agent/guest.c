@@ -207,6 +207,28 @@ static int run_health(const struct target *t, int argc, char **argv)
 	return status;
 }
 
+/* A name and a '=', which the agent would ignore when it did not know it. */
+static bool is_identity(const char *text)
+{
+	static const char *const names[] = { "seed=", "clock_ns=", "hostname=", "machine_id=",
+					     "mac=",  "address=",  "gateway=" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strncmp(text, names[i], strlen(names[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int run_identity(const struct target *t, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (!is_identity(argv[i]))
+			return -1;
+	}
+	return ask(t, "identity", (const char *const *)argv + 1, NULL);
+}
+
 static int run_stop(const struct target *t, int argc, char **argv)
 {
 	const char *const fields[] = { "mode=poweroff", NULL };
@@ -231,6 +253,9 @@ static const struct command commands[] = {
 	  run_exec },
 	{ "cp", "PATH guest:PATH | guest:PATH PATH", run_copy },
 	{ "health", "", run_health },
+	{ "identity",
+	  "[hostname=NAME] [machine_id=HEX] [\"mac=IFACE MAC\"]... [\"address=IFACE IP/BITS\"]... [gateway=IP] [seed=HEX] [clock_ns=N]",
+	  run_identity },
 	{ "stop", "", run_stop },
 	{ "reboot", "", run_reboot },
 };

@@ -13,7 +13,7 @@
  *   exec      INPUT (empty: end), RESIZE, SIGNAL      OUTPUT, ERRORS
  *   read                                              ENTRY, DATA..., END  (a file tree)
  *   write     ENTRY, DATA..., END
- *   health, shutdown
+ *   health, identity, shutdown
  *
  *   exec      argument* environment* user directory terminal rows columns timeout_ms
  *             answers status, or signal; timeout=1 when the time limit ended it
@@ -22,6 +22,8 @@
  *   health    answers version, uptime_ms, boot_id, hostname, clock_ns, processes, load,
  *             memory_total_bytes, memory_available_bytes, root_total_bytes,
  *             root_available_bytes
+ *   identity  seed clock_ns hostname machine_id, mac* address* ("eth0 VALUE"), gateway;
+ *             answers when all of it is so
  *   shutdown  mode: poweroff or reboot
  *   fault     code (an errno), text
  *

@@ -30,6 +30,7 @@ void exec_serve(struct session *s);
 void files_serve_read(struct session *s);
 void files_serve_write(struct session *s);
 void health_serve(struct session *s);
+void identity_serve(struct session *s);
 void shutdown_serve(struct session *s);
 
 #endif

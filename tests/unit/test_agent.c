@@ -22,6 +22,7 @@
 
 #include "guest-images/agent/caller.h"
 #include "guest-images/agent/fields.h"
+#include "guest-images/agent/identity.h"
 #include "guest-images/agent/session.h"
 
 enum { LIMIT_MS = 60 * 1000, BIG_BYTES = 3 * 1024 * 1024 + 5 };
@@ -473,6 +474,36 @@ static void test_broken_frames(void **state)
 	}
 }
 
+/* What makes no sense is refused before anything is done. (What does would change this
+ * machine: test_clones has that, in a guest.) */
+static void test_bad_identity(void **state)
+{
+	static const struct {
+		int (*set)(const char *value);
+		const char *values[8];
+	} cases[] = {
+		{ identity_seed, { "", "1", "0g", "-1", " 12" } },
+		{ identity_clock, { "", "x", "-1", "1.5", "99999999999999999999" } },
+		{ identity_hostname, { "", "-a", ".a", "a b", "a/b", "a_b" } },
+		{ identity_machine_id, { "", "12", "zz345678901234567890123456789012" } },
+		{ identity_mac,
+		  { "", "lo", "lo 06:00", " 06:00:00:00:00:01", "lo 06:00:00:00:00:0g",
+		    "lo 06:00:00:00:00:01 " } },
+		{ identity_address,
+		  { "lo", "lo 10.0.0.1", "lo 10.0.0.1/0", "lo 10.0.0.1/33", "lo 10.0.0/24",
+		    "lo 10.0.0.1/24x" } },
+		{ identity_gateway, { "", "x", "10.0.0", "10.0.0.1/24", "::1" } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (size_t k = 0; k < 8 && cases[i].values[k]; k++) {
+			if (cases[i].set(cases[i].values[k]) != -EINVAL)
+				fail_msg("not refused: %zu \"%s\"", i, cases[i].values[k]);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -492,6 +523,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_tree),
 		cmocka_unit_test(test_health),
 		cmocka_unit_test(test_broken_frames),
+		cmocka_unit_test(test_bad_identity),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,38 @@
+/* identity.h - what a guest is told to be from now on.
+ *
+ * A clone of a saved machine has another's name, addresses and keys until somebody who
+ * knows better tells it. Each of these makes one thing so, and returns 0 or a negative
+ * errno. They wait, and want root.
+ */
+#ifndef GUEST_IMAGES_AGENT_IDENTITY_H
+#define GUEST_IMAGES_AGENT_IDENTITY_H
+
+/* Mixes bytes, in hexadecimal digits, into the kernel's generator of random numbers,
+ * which gives other numbers from now on. */
+int identity_seed(const char *hex);
+
+/* Sets the wall clock: nanoseconds since 1970. */
+int identity_clock(const char *ns);
+
+/* The kernel's host name, and /etc/hostname where it can be written. */
+int identity_hostname(const char *name);
+
+/* /etc/machine-id: 32 hexadecimal digits. Where it cannot be written, a file is mounted
+ * over it. */
+int identity_machine_id(const char *hex);
+
+/* "eth0 06:00:0a:00:00:02" */
+int identity_mac(const char *text);
+
+/* "eth0 10.0.0.2/24": the interface's only IPv4 address. It is up afterwards. */
+int identity_address(const char *text);
+
+/* "10.0.0.1": the only default route. */
+int identity_gateway(const char *text);
+
+/* Runs the programs in the folder IDENTITY_HOOKS, in the order of their names. The first
+ * one that fails ends it: -ECANCELED. No folder, no programs. */
+#define IDENTITY_HOOKS "/etc/wisp/identity.d"
+int identity_hooks(void);
+
+#endif
