@@ -248,12 +248,13 @@ static int connect(struct machine *m, struct error *err)
 }
 
 /* From here on to load_state(): saved and loaded alike (vmm/snapshot/state.h). */
-static int vcpus_state(struct frame *f, struct state *s, struct error *err)
+static int vcpus_state(struct frame *f, bool catch_up, struct state *s, struct error *err)
 {
+	uint64_t passed_ns = catch_up ? arch_clock_passed_ns(s) : 0;
 	int r = 0;
 
 	for (unsigned i = 0; i < f->vcpu_count && r == 0; i++)
-		r = arch_vcpu_state(&f->kvm, f->cpus, vcpus_fd(f->vcpus, i), i, s, err);
+		r = arch_vcpu_state(&f->kvm, f->cpus, vcpus_fd(f->vcpus, i), i, passed_ns, s, err);
 	return r;
 }
 
@@ -263,7 +264,7 @@ static int parts_state(struct machine *m, bool catch_up, struct state *s, struct
 	int r = arch_cpu_model_state(f->cpus, vcpus_fd(f->vcpus, 0), s, err);
 
 	if (r == 0)
-		r = vcpus_state(f, s, err);
+		r = vcpus_state(f, catch_up, s, err);
 	if (r == 0)
 		r = arch_clock_state(&f->kvm, catch_up, s, err);
 	if (r < 0)

@@ -148,9 +148,13 @@ int arch_vcpu_init(struct arch_cpus *cpus, int vcpu_fd, unsigned i, const struct
 
 /* Saves or loads what vCPU i is in the middle of, CPUID included. Saving: the vCPU is
  * paused. Loading: in place of arch_vcpu_init(), and sooner done behind
- * arch_vcpu_identify(). *err names what KVM refuses. */
+ * arch_vcpu_identify(); its counter of time goes on as if passed_ns had passed, which is
+ * the same for all. *err names what KVM refuses. */
 int arch_vcpu_state(const struct kvm *kvm, const struct arch_cpus *cpus, int vcpu_fd, unsigned i,
-		    struct state *s, struct error *err);
+		    uint64_t passed_ns, struct state *s, struct error *err);
+
+/* The time since a state was saved, when it says that; else 0. */
+uint64_t arch_clock_passed_ns(struct state *s);
 
 /* The same of what the guest expects of all its processors: loading compares that with
  * the host's, and *err names what is missing here. vcpu_fd: any one's. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 #include "vmm/arch/arch.h"
 #include "vmm/arch/x86_64/cpuid.h"
@@ -32,7 +33,11 @@ static const struct feature_word {
 	{ 0x80000008, 0, CPUID_EBX, "80000008.ebx", 0 },
 };
 
-enum { FEATURE_WORDS = sizeof(feature_words) / sizeof(feature_words[0]), VENDOR_LEN = 12 };
+enum {
+	FEATURE_WORDS = sizeof(feature_words) / sizeof(feature_words[0]),
+	VENDOR_LEN = 12,
+	NS_PER_S = 1000000000
+};
 
 struct cpu_model {
 	uint8_t vendor[VENDOR_LEN];
@@ -145,34 +150,55 @@ int arch_cpu_model_state(const struct arch_cpus *cpus, int vcpu_fd, struct state
 	return r < 0 || !state_loading(s) ? r : compare(&guest, &host, err);
 }
 
+struct saved_clock {
+	uint64_t now, realtime;
+	bool has_realtime;
+};
+
+static void clock_fields(struct saved_clock *c, struct state *s)
+{
+	state_begin(s, STATE_CLOCK, 0);
+	state_u64(s, &c->now);
+	state_bool(s, &c->has_realtime);
+	state_u64(s, &c->realtime);
+	state_end(s);
+}
+
+uint64_t arch_clock_passed_ns(struct state *s)
+{
+	struct saved_clock c = { 0 };
+	struct timespec t;
+	uint64_t now_ns;
+
+	clock_fields(&c, s);
+	clock_gettime(CLOCK_REALTIME, &t);
+	now_ns = (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+	return c.has_realtime && now_ns > c.realtime ? now_ns - c.realtime : 0;
+}
+
 int arch_clock_state(const struct kvm *kvm, bool catch_up, struct state *s, struct error *err)
 {
 	struct kvm_clock_data clock = { 0 };
-	uint64_t now = 0, realtime = 0;
-	bool has_realtime = false;
+	struct saved_clock saved = { 0 };
 	int r;
 
 	if (!state_loading(s)) {
 		if (ioctl(kvm->vm_fd, KVM_GET_CLOCK, &clock) < 0)
 			return error_errno(err, NULL, NULL, "KVM_GET_CLOCK failed");
-		has_realtime = clock.flags & KVM_CLOCK_REALTIME;
-		now = clock.clock;
-		realtime = has_realtime ? clock.realtime : 0;
+		saved.has_realtime = clock.flags & KVM_CLOCK_REALTIME;
+		saved.now = clock.clock;
+		saved.realtime = saved.has_realtime ? clock.realtime : 0;
 	}
-	state_begin(s, STATE_CLOCK, 0);
-	state_u64(s, &now);
-	state_bool(s, &has_realtime);
-	state_u64(s, &realtime);
-	state_end(s);
+	clock_fields(&saved, s);
 	r = state_error(s, err);
 	if (r < 0 || !state_loading(s))
 		return r;
-	if (catch_up && !has_realtime)
+	if (catch_up && !saved.has_realtime)
 		return error_set(err, -ENOTSUP, "clock_realtime", "leave it out",
 				 "The state does not say when it was saved");
-	clock = (struct kvm_clock_data){ .clock = now };
+	clock = (struct kvm_clock_data){ .clock = saved.now };
 	if (catch_up) {
-		clock.realtime = realtime;
+		clock.realtime = saved.realtime;
 		clock.flags = KVM_CLOCK_REALTIME;
 	}
 	if (ioctl(kvm->vm_fd, KVM_SET_CLOCK, &clock) < 0)

@@ -26,7 +26,9 @@ enum {
 	MSR_BATCH = 256, /* KVM takes no more at once */
 	MAX_XSAVE = 32 * 1024,
 	KVM_XSAVE = sizeof(struct kvm_xsave),
+	MSR_TSC = 0x10,
 	MSR_TSC_DEADLINE = 0x6e0,
+	NS_PER_MS = 1000000,
 	HYPERV_FIRST = 0x40000000, /* not offered to our guests */
 	HYPERV_LAST = 0x400001ff,
 };
@@ -340,8 +342,19 @@ static void vcpu_fields(struct state *s, unsigned index, struct vcpu_image *v)
 	state_end(s);
 }
 
+/* A guest may tell the time by the TSC alone, and then KVM's clock cannot put it right. */
+static void advance_tsc(struct vcpu_image *v, uint64_t ns)
+{
+	uint64_t ticks = (uint64_t)((unsigned __int128)ns * v->tsc_khz / NS_PER_MS);
+
+	for (uint32_t i = 0; i < v->nmsrs; i++) {
+		if (v->msr[i].index == MSR_TSC)
+			v->msr[i].data += ticks;
+	}
+}
+
 int arch_vcpu_state(const struct kvm *kvm, const struct arch_cpus *cpus, int vcpu_fd, unsigned i,
-		    struct state *s, struct error *err)
+		    uint64_t passed_ns, struct state *s, struct error *err)
 {
 	struct vcpu_image *v = calloc(1, sizeof(*v));
 	int r = 0;
@@ -356,6 +369,7 @@ int arch_vcpu_state(const struct kvm *kvm, const struct arch_cpus *cpus, int vcp
 	}
 	if (r == 0 && state_loading(s) && !cpus_has_identity(cpus, i, &v->cpuid))
 		r = set_cpuid(vcpu_fd, v, err);
+	advance_tsc(v, passed_ns);
 	if (r == 0 && state_loading(s))
 		r = set_vcpu(kvm, vcpu_fd, v, err);
 	free(v);
