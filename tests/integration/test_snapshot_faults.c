@@ -1,0 +1,452 @@
+/* test_snapshot_faults.c - snapshots when things go wrong: the process is killed at every
+ * step of a create, the disk is full, memory is short, and the state was made to hurt.
+ *
+ * Each time what was there before must still be good: another process goes on from it, or
+ * says what else to take. With WISP_EVERY_BYTE set, no byte of a state is left out.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/api_client.h"
+#include "tests/integration/fixture.h"
+#include "tests/integration/saved.h"
+#include "vmm/snapshot/crc.h"
+
+enum {
+	SKIPPED = 77,
+	MIB = 1024 * 1024,
+	KIB = 1024,
+	CREATE_LIMIT_S = 60,
+	HOSTILE_LOADS = 300,
+	ROUND_TRIPS = 200,
+	HEADER = 28,
+	SECTION = 20,
+	CRC = 4,
+};
+
+/* Loads these files, and sees that the guest is alive in them; *m: still there. */
+static void expect_good(struct machine *m, const char *state, const char *memory)
+{
+	*m = saved_start("tiny.sock", NULL, NULL);
+	saved_load(m, state, memory, ", \"resume_vm\": true");
+	saved_say(m, "alive");
+}
+
+/* --- killed --- */
+
+/* What changes files, or the names of files. */
+static bool is_step(long number)
+{
+	static const long steps[] = { SYS_openat,	   SYS_unlink, SYS_pwrite64,
+				      SYS_ftruncate,	   SYS_fsync,  SYS_rename,
+				      SYS_copy_file_range, SYS_ioctl,  SYS_write };
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		if (steps[i] == number)
+			return true;
+	}
+	return false;
+}
+
+static int send_create(const struct machine *m, const char *type)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char body[512], request[1024];
+
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", m->socket);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
+	snprintf(
+		body, sizeof(body),
+		"{\"snapshot_path\": \"%s\", \"mem_file_path\": \"%s\", \"snapshot_type\": \"%s\"}",
+		fixture_path("state"), fixture_path("memory"), type);
+	snprintf(
+		request, sizeof(request),
+		"PUT /snapshot/create HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
+		strlen(body), body);
+	assert_int_equal(write(fd, request, strlen(request)), (ssize_t)strlen(request));
+	return fd;
+}
+
+static bool is_answered(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/* The traced thread, before and behind its next system call. False: the process ended. */
+static bool next_stop(pid_t pid, struct __ptrace_syscall_info *info)
+{
+	int status;
+
+	assert_int_equal(ptrace(PTRACE_SYSCALL, pid, NULL, NULL), 0);
+	assert_int_equal(waitpid(pid, &status, __WALL), pid);
+	if (!WIFSTOPPED(status))
+		return false;
+	return ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(*info), info) > 0;
+}
+
+/* Lets the process take so many steps of its create, and kills it before the next. False:
+ * it was done before that. */
+static bool kill_after(const struct machine *m, const char *type, unsigned steps)
+{
+	pid_t pid = session_pid(m->wisp);
+	struct __ptrace_syscall_info info;
+	int fd, status;
+
+	assert_int_equal(ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_TRACESYSGOOD), 0);
+	assert_int_equal(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
+	assert_int_equal(waitpid(pid, &status, __WALL), pid);
+	fd = send_create(m, type);
+	while (!is_answered(fd) && next_stop(pid, &info)) {
+		if (info.op != PTRACE_SYSCALL_INFO_ENTRY || !is_step((long)info.entry.nr))
+			continue;
+		if (steps-- > 0)
+			continue;
+		session_kill(m->wisp, SIGKILL);
+		close(fd);
+		return true;
+	}
+	close(fd);
+	assert_int_equal(ptrace(PTRACE_DETACH, pid, NULL, NULL), 0);
+	return false;
+}
+
+/* The files in place, or, between the two renames, the state beside its place. */
+static void expect_usable(struct machine *m, unsigned *between)
+{
+	struct api_reply reply;
+
+	*m = saved_start("tiny.sock", NULL, NULL);
+	api_call(m->socket, "PUT", "/snapshot/load",
+		 saved_load_body("state", "memory", ", \"resume_vm\": true"), &reply);
+	if (reply.status != 204) {
+		assert_non_null(strstr(reply.body, "another snapshot than the state"));
+		saved_load(m, "state.new", "memory", ", \"resume_vm\": true");
+		assert_int_equal(rename(fixture_path("state.new"), fixture_path("state")), 0);
+		(*between)++;
+	}
+	saved_say(m, "alive");
+}
+
+/* Killed before every step of one create after another, until one comes to its end. */
+static void kill_everywhere(const char *type)
+{
+	struct machine m = saved_start("tiny.sock", saved_tiny_config(NULL), NULL);
+	unsigned steps = 0, between = 0;
+	bool killed = true;
+
+	saved_say(&m, "one");
+	saved_pause(&m);
+	saved_create(&m, "state", "memory", "Full");
+	for (; killed; steps++) {
+		killed = kill_after(&m, type, steps);
+		saved_kill(&m);
+		expect_usable(&m, &between);
+		saved_pause(&m);
+	}
+	saved_kill(&m);
+	print_message("%s: killed at each of %u steps, %u of them between the renames\n", type,
+		      steps - 1, between);
+	assert_true(steps > 10 && between > 0);
+}
+
+static void test_killed(void **state)
+{
+	(void)state;
+	kill_everywhere("Full");
+}
+
+static void test_killed_diff(void **state)
+{
+	(void)state;
+	kill_everywhere("Diff");
+}
+
+/* --- a full disk --- */
+
+static void fill(const char *path, off_t bytes)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bytes ? posix_fallocate(fd, 0, bytes) : 0, 0);
+	close(fd);
+}
+
+static off_t room_in(const char *folder)
+{
+	char command[512];
+	long long kib = 0;
+	FILE *f;
+
+	snprintf(command, sizeof(command), "df -k --output=avail %s | tail -1", folder);
+	f = popen(command, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lld", &kib), 1);
+	pclose(f);
+	return (off_t)kib * KIB;
+}
+
+/* With this much room left. True when it was enough. */
+static bool create_within(struct machine *m, off_t room)
+{
+	struct api_reply reply;
+	char body[512];
+
+	fill(fixture_path("small/filler"), room_in(fixture_path("small")) - room);
+	snprintf(body, sizeof(body), "{\"snapshot_path\": \"%s\", \"mem_file_path\": \"%s\"}",
+		 fixture_path("small/state"), fixture_path("small/memory"));
+	api_call(m->socket, "PUT", "/snapshot/create", body, &reply);
+	assert_int_equal(unlink(fixture_path("small/filler")), 0);
+	if (reply.status == 204)
+		return true;
+	assert_non_null(strstr(reply.body, "No space left"));
+	assert_int_equal(access(fixture_path("small/state.new"), F_OK), -1);
+	assert_int_equal(access(fixture_path("small/memory.new"), F_OK), -1);
+	return false;
+}
+
+static void test_disk_full(void **state)
+{
+	struct machine m, other;
+	unsigned refused = 0;
+
+	(void)state;
+	assert_int_equal(mkdir(fixture_path("small"), 0700), 0);
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("small", fixture_path("small"), "tmpfs", 0, "size=1m") < 0) {
+		print_message("no file system of its own: %s\n", strerror(errno));
+		skip();
+	}
+	m = saved_start("full.sock", saved_tiny_config(NULL), NULL);
+	saved_say(&m, "one");
+	saved_pause(&m);
+	saved_create(&m, "small/state", "small/memory", "Full");
+	for (off_t room = 0; !create_within(&m, room); room += 8 * KIB) {
+		refused++;
+		expect_good(&other, "small/state", "small/memory");
+		saved_kill(&other);
+	}
+	assert_true(refused > 3);
+	expect_good(&other, "small/state", "small/memory");
+	saved_kill(&other);
+	saved_kill(&m);
+	umount(fixture_path("small"));
+}
+
+/* --- little memory --- */
+
+static void limit(const struct machine *m, rlim_t bytes)
+{
+	const struct rlimit l = { .rlim_cur = bytes, .rlim_max = RLIM_INFINITY };
+
+	assert_int_equal(prlimit(session_pid(m->wisp), RLIMIT_AS, &l, NULL), 0);
+}
+
+static rlim_t address_space(const struct machine *m)
+{
+	char path[64];
+	unsigned long pages = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", (int)session_pid(m->wisp));
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu", &pages), 1);
+	fclose(f);
+	return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Wherever it runs out, the load is refused, and a later one works. */
+static void test_out_of_memory(void **state)
+{
+	struct machine m = saved_start("tiny.sock", saved_tiny_config(NULL), NULL);
+	struct api_reply reply = { 0 };
+	unsigned refused = 0;
+	rlim_t now;
+
+	(void)state;
+	saved_say(&m, "one");
+	saved_pause(&m);
+	saved_create(&m, "state", "memory", "Full");
+	saved_kill(&m);
+	m = saved_start("tiny.sock", NULL, NULL);
+	now = address_space(&m);
+	for (rlim_t more = 0; reply.status != 204; more += more < MIB ? 64 * KIB : 8 * MIB) {
+		limit(&m, now + more);
+		api_call(m.socket, "PUT", "/snapshot/load", saved_load_body("state", "memory", ""),
+			 &reply);
+		refused += reply.status == 400;
+	}
+	assert_true(refused > 3);
+	limit(&m, RLIM_INFINITY);
+	saved_resume(&m);
+	saved_say(&m, "two");
+	saved_quit(&m);
+}
+
+/* --- states made to hurt --- */
+
+static uint8_t *read_state(size_t *len)
+{
+	int fd = open(fixture_path("state"), O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	uint8_t *bytes;
+
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	*len = (size_t)st.st_size;
+	bytes = malloc(*len);
+	assert_non_null(bytes);
+	assert_int_equal(read(fd, bytes, *len), (ssize_t)*len);
+	close(fd);
+	return bytes;
+}
+
+static void write_state(const uint8_t *bytes, size_t len)
+{
+	int fd = open(fixture_path("bad"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, bytes, len), (ssize_t)len);
+	close(fd);
+}
+
+/* Makes the checksums fit, so that what lies behind them is reached. */
+static void mend(uint8_t *bytes, size_t len)
+{
+	uint32_t crc = crc32c(0, bytes, HEADER - CRC);
+	uint64_t fields;
+
+	memcpy(bytes + HEADER - CRC, &crc, CRC);
+	for (size_t at = HEADER; len - at >= SECTION; at += SECTION + (size_t)fields) {
+		memcpy(&fields, bytes + at + 8, sizeof(fields));
+		if (fields > len - at - SECTION)
+			return;
+		crc = crc32c(crc32c(0, bytes + at, SECTION - CRC), bytes + at + SECTION,
+			     (size_t)fields);
+		memcpy(bytes + at + SECTION - CRC, &crc, CRC);
+	}
+}
+
+/* The process answers, whatever it made of the state. Loaded: it runs the guest, which
+ * may do anything, and then ends at a signal as it always does. */
+static void try_state(struct machine *m, unsigned *loaded)
+{
+	struct api_reply reply;
+	int status;
+
+	api_call(m->socket, "PUT", "/snapshot/load", saved_load_body("bad", "memory", ""), &reply);
+	if (reply.status == 400)
+		return;
+	assert_int_equal(reply.status, 204);
+	(*loaded)++;
+	saved_resume(m);
+	api_call(m->socket, "PATCH", "/vm", "{\"state\": \"Paused\"}", &reply);
+	session_kill(m->wisp, SIGTERM);
+	status = session_wait(m->wisp, SAVED_LIMIT_S);
+	if (status > 1 && !strstr(session_output(m->wisp), "ended by signal 15"))
+		fail_msg("ended with %d: %s", status, session_output(m->wisp));
+	session_end(m->wisp);
+	*m = saved_start("tiny.sock", NULL, NULL);
+}
+
+static void test_hostile_states(void **state)
+{
+	struct machine m = saved_start("tiny.sock", saved_tiny_config(", \"entropy\": {}"), NULL);
+	unsigned loaded = 0, tried = 0;
+	size_t len, step;
+	uint8_t *bytes;
+
+	(void)state;
+	saved_say(&m, "one");
+	saved_pause(&m);
+	saved_create(&m, "state", "memory", "Full");
+	saved_kill(&m);
+	bytes = read_state(&len);
+	step = getenv("WISP_EVERY_BYTE") ? 1 : len / HOSTILE_LOADS;
+	m = saved_start("tiny.sock", NULL, NULL);
+	for (size_t i = 0; i < len; i += step) {
+		uint8_t *bad = malloc(len);
+
+		assert_non_null(bad);
+		memcpy(bad, bytes, len);
+		bad[i] ^= (uint8_t)(1 << i % 8);
+		mend(bad, len);
+		write_state(bad, len);
+		free(bad);
+		try_state(&m, &loaded);
+		tried++;
+	}
+	print_message("%u states, each with one bit changed: %u were loaded\n", tried, loaded);
+	saved_load(&m, "state", "memory", ", \"resume_vm\": true");
+	saved_say(&m, "two");
+	saved_quit(&m);
+	free(bytes);
+}
+
+/* --- again and again --- */
+
+/* The kernel may still be busy with a killed process's io_uring, and its disk locked. */
+static void test_round_trips(void **state)
+{
+	struct machine m;
+	char extra[512];
+
+	(void)state;
+	snprintf(extra, sizeof(extra),
+		 ", \"entropy\": {}, \"drives\": [{\"drive_id\": \"d\", \"path_on_host\": \"%s\","
+		 " \"is_root_device\": false, \"io_engine\": \"Async\"}]",
+		 fixture_disk("tiny-disk", "", MIB));
+	m = saved_start("tiny.sock", saved_tiny_config(extra), NULL);
+	for (unsigned i = 0; i < ROUND_TRIPS; i++) {
+		char word[32];
+
+		snprintf(word, sizeof(word), "generation-%u.", i);
+		saved_say(&m, word);
+		saved_pause(&m);
+		saved_create(&m, "state", "memory", i % 10 == 0 ? "Full" : "Diff");
+		saved_kill(&m);
+		m = saved_start("tiny.sock", NULL, NULL);
+		saved_load(&m, "state", "memory", ", \"resume_vm\": true");
+	}
+	saved_say(&m, "last");
+	saved_quit(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_killed),	      cmocka_unit_test(test_killed_diff),
+		cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_hostile_states),
+		cmocka_unit_test(test_round_trips),   cmocka_unit_test(test_disk_full),
+	};
+
+	if (!fixture_has_kvm()) {
+		print_message("no /dev/kvm here\n");
+		return SKIPPED;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
