@@ -13,7 +13,7 @@
  * buffers that are aligned well enough, and one that does not gets I/O errors.
  *
  * System calls: preadv2, pwritev2, fdatasync, fallocate, ioctl(BLKDISCARD); to open:
- * open, fstat, ioctl(BLKROGET), fcntl, lseek, pread.
+ * open, fstat, ioctl(BLKROGET), fcntl, clock_nanosleep, lseek, pread.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,13 +21,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "devices/virtio/blk_file.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 
-enum { BLOCK_MAX = 4096 };
+enum { BLOCK_MAX = 4096, LOCK_WAIT_MS = 300, LOCK_POLL_MS = 5 };
 
 /* --- opening --- */
 
@@ -57,14 +58,25 @@ static int check_writable(int fd, const char *path, struct error *err)
 			 "cannot open drive '%s': the device is read-only", path);
 }
 
+/* A process that was killed with an io_uring is gone some milliseconds before the kernel
+ * has taken the ring apart, and the file that is registered with it keeps its lock until
+ * then. So a lock that is held is waited for a little. 0, or -1 with errno. */
+static int try_lock(int fd, short type)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_POLL_MS * 1000000L };
+	struct flock whole = { .l_type = type, .l_whence = SEEK_SET };
+	int r = fcntl(fd, F_OFD_SETLK, &whole);
+
+	for (unsigned ms = 0; r < 0 && errno == EAGAIN && ms < LOCK_WAIT_MS; ms += LOCK_POLL_MS) {
+		nanosleep(&pause, NULL);
+		r = fcntl(fd, F_OFD_SETLK, &whole);
+	}
+	return r;
+}
+
 static int lock_file(int fd, const char *path, bool read_only, struct error *err)
 {
-	struct flock whole = {
-		.l_type = read_only ? F_RDLCK : F_WRLCK,
-		.l_whence = SEEK_SET,
-	};
-
-	if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
+	if (try_lock(fd, read_only ? F_RDLCK : F_WRLCK) == 0)
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
 		return error_set(err, -EBUSY, "path_on_host",
