@@ -266,6 +266,7 @@ static int ask(struct store *s, struct rows *ret, struct error *err, const char 
 	sqlite3_stmt *statement = NULL;
 	int r = prepare(s, sql, &statement, err);
 
+	*ret = (struct rows){ .store = s, .statement = statement };
 	if (r < 0)
 		return r;
 	if (bind(statement, types, values) != SQLITE_OK) {
@@ -273,7 +274,6 @@ static int ask(struct store *s, struct rows *ret, struct error *err, const char 
 		sqlite3_reset(statement);
 		return r;
 	}
-	*ret = (struct rows){ .store = s, .statement = statement };
 	return 0;
 }
 

@@ -73,7 +73,8 @@ static const char requests[] =
 	"CREATE INDEX operation_active ON operation (subject) WHERE state = 'active';"
 	"CREATE TABLE idempotency (tenant TEXT NOT NULL, key TEXT NOT NULL,"
 	"  request BLOB NOT NULL, status INTEGER NOT NULL, response TEXT NOT NULL,"
-	"  wall_ns INTEGER NOT NULL, PRIMARY KEY (tenant, key)) STRICT, WITHOUT ROWID;";
+	"  wall_ns INTEGER NOT NULL, PRIMARY KEY (tenant, key)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX idempotency_age ON idempotency (wall_ns);";
 
 const char *const store_migrations[] = { ledger, tenants, instances, requests };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

@@ -1,0 +1,9 @@
+/* api_areas.h - the tables of routes that there are, each in a file of its own (api.h). */
+#ifndef SUPERVISOR_API_AREAS_H
+#define SUPERVISOR_API_AREAS_H
+
+struct api_area;
+
+extern const struct api_area api_instances, api_images, api_tenants, api_host;
+
+#endif

@@ -1,0 +1,412 @@
+/* api_instances.c - routes about instances. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "supervisor/api.h"
+#include "supervisor/api_areas.h"
+#include "supervisor/console.h"
+#include "supervisor/image.h"
+#include "supervisor/kind.h"
+#include "supervisor/ledger.h"
+#include "supervisor/operation.h"
+#include "supervisor/runtime.h"
+#include "supervisor/store.h"
+#include "supervisor/wispd.h"
+
+static const int64_t NS_PER_S = 1000000000, NS_PER_MS = 1000000;
+
+#define PLACE(type, member) \
+	.offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
+
+/* --- bodies --- */
+
+struct create_body {
+	char name[NAME_BYTES], image[DIGEST_BYTES], shape[NAME_BYTES], runtime[NAME_BYTES];
+	char cmdline[CMDLINE_BYTES], labels[LABELS_BYTES];
+	bool start, remove;
+	uint64_t ttl_s;
+};
+
+static const struct create_body create_default = { .shape = "small",
+						   .runtime = "wisp",
+						   .labels = "{}" };
+
+static int check_name(const char *name, struct error *err)
+{
+	if (!name[0] || instance_name_ok(name))
+		return 0;
+	return error_set(err, -EINVAL, "name",
+			 "lower-case letters, digits, dots and hyphens; a letter or digit first",
+			 "The name cannot be used");
+}
+
+static int check_create(void *config, struct error *err)
+{
+	struct create_body *b = config;
+
+	return check_name(b->name, err);
+}
+
+static const struct body_field create_fields[] = {
+	{ .name = "image",
+	  .type = BODY_STRING,
+	  PLACE(create_body, image),
+	  .min = 1,
+	  .required = true },
+	{ .name = "name", .type = BODY_STRING, PLACE(create_body, name), .min = 1 },
+	{ .name = "shape", .type = BODY_STRING, PLACE(create_body, shape), .min = 1 },
+	{ .name = "runtime", .type = BODY_STRING, PLACE(create_body, runtime), .min = 1 },
+	{ .name = "cmdline", .type = BODY_STRING, PLACE(create_body, cmdline) },
+	{ .name = "labels", .type = BODY_MAP, PLACE(create_body, labels) },
+	{ .name = "start", .type = BODY_BOOL, PLACE(create_body, start) },
+	{ .name = "remove", .type = BODY_BOOL, PLACE(create_body, remove) },
+	{ .name = "ttl_s", .type = BODY_U64, PLACE(create_body, ttl_s), .max = 315360000 },
+};
+
+static const struct body_table create_table = {
+	.size = sizeof(struct create_body),
+	.defaults = &create_default,
+	.fields = create_fields,
+	.nfields = sizeof(create_fields) / sizeof(create_fields[0]),
+	.check = check_create,
+};
+
+struct update_body {
+	uint64_t generation;
+	bool has_name, has_labels, has_ttl;
+	char name[NAME_BYTES], labels[LABELS_BYTES];
+	uint64_t ttl_s;
+};
+
+static int check_update(void *config, struct error *err)
+{
+	struct update_body *b = config;
+
+	return check_name(b->name, err);
+}
+
+static const struct body_field update_fields[] = {
+	{ .name = "generation",
+	  .type = BODY_U64,
+	  PLACE(update_body, generation),
+	  .min = 1,
+	  .max = INT64_MAX,
+	  .required = true },
+	{ .name = "name",
+	  .type = BODY_STRING,
+	  PLACE(update_body, name),
+	  .min = 1,
+	  .mark = offsetof(struct update_body, has_name) },
+	{ .name = "labels",
+	  .type = BODY_MAP,
+	  PLACE(update_body, labels),
+	  .mark = offsetof(struct update_body, has_labels) },
+	{ .name = "ttl_s",
+	  .type = BODY_U64,
+	  PLACE(update_body, ttl_s),
+	  .max = 315360000,
+	  .mark = offsetof(struct update_body, has_ttl) },
+};
+
+static const struct body_table update_table = {
+	.size = sizeof(struct update_body),
+	.fields = update_fields,
+	.nfields = sizeof(update_fields) / sizeof(update_fields[0]),
+	.check = check_update,
+};
+
+/* Of all verbs. */
+struct verb_body {
+	uint64_t generation; /* 0: whatever it is */
+	bool has_timeout;
+	uint64_t timeout_ms;
+};
+
+static const struct body_field verb_fields[] = {
+	{ .name = "generation", .type = BODY_U64, PLACE(verb_body, generation), .max = INT64_MAX },
+};
+
+static const struct body_table verb_table = {
+	.size = sizeof(struct verb_body),
+	.fields = verb_fields,
+	.nfields = 1,
+};
+
+static const struct body_field stop_fields[] = {
+	{ .name = "generation", .type = BODY_U64, PLACE(verb_body, generation), .max = INT64_MAX },
+	{ .name = "timeout_ms",
+	  .type = BODY_U64,
+	  PLACE(verb_body, timeout_ms),
+	  .max = 3600000,
+	  .mark = offsetof(struct verb_body, has_timeout),
+	  .nullable = true },
+};
+
+static const struct body_table stop_table = {
+	.size = sizeof(struct verb_body),
+	.fields = stop_fields,
+	.nfields = 2,
+};
+
+/* --- reading --- */
+
+static int add_one(void *ctx, const struct instance *i)
+{
+	return json_array_append_new(ctx, instance_describe(i));
+}
+
+static int list(struct api_call *call)
+{
+	json_t *all = json_array();
+	int r = instance_each(&call->d->truth, call->tenant, add_one, all, &call->err);
+
+	if (r < 0) {
+		json_decref(all);
+		return r;
+	}
+	return api_reply(call, json_pack("{s:o}", "instances", all));
+}
+
+static int get(struct api_call *call)
+{
+	struct instance i;
+	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+
+	return r < 0 ? r : api_reply(call, instance_describe(&i));
+}
+
+static int get_logs(struct api_call *call)
+{
+	const char *of = call->request->query(call->request->connection, "of");
+	int64_t from = 0;
+	struct instance i;
+	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+
+	if (r == 0)
+		r = api_query_number(call, "from", 0, &from);
+	if (r < 0)
+		return r;
+	if (of && strcmp(of, "vmm") != 0 && strcmp(of, "console") != 0)
+		return error_set(&call->err, -EINVAL, "of", "console or vmm",
+				 "There is no such log");
+	return api_reply(call, console_read(call->d, &i, of && of[0] == 'v', from, &call->err));
+}
+
+/* --- creating --- */
+
+static void set_expiry(struct instance *i, uint64_t ttl_s)
+{
+	i->expires_boot_ns = ttl_s ? ledger_boot_ns() + (int64_t)ttl_s * NS_PER_S : 0;
+	i->expires_wall_ns = ttl_s ? ledger_wall_ns() + (int64_t)ttl_s * NS_PER_S : 0;
+}
+
+static int use_shape(struct api_call *call, const char *name, struct instance *i)
+{
+	struct rows rows;
+	int r = store_select(call->d->truth.store, &rows, &call->err,
+			     "SELECT version, vcpus, mem_mib FROM shape WHERE name = ?"
+			     " ORDER BY version DESC LIMIT 1",
+			     "s", name);
+
+	if (r < 0)
+		return r;
+	r = rows_next(&rows, &call->err);
+	if (r > 0) {
+		snprintf(i->shape, sizeof(i->shape), "%s", name);
+		i->shape_version = rows_int(&rows, 0);
+		i->vcpus = rows_int(&rows, 1);
+		i->mem_mib = rows_int(&rows, 2);
+	}
+	rows_end(&rows);
+	if (r == 0)
+		return error_set(&call->err, -ENOENT, "shape", "GET /shapes lists what there is",
+				 "There is no shape %s", name);
+	return r < 0 ? r : 0;
+}
+
+static int check_tenant(struct api_call *call)
+{
+	int64_t n = 0;
+	int r = store_number(call->d->truth.store, &n, &call->err,
+			     "SELECT count(*) FROM tenant WHERE name = ?", "s", call->tenant);
+
+	if (r < 0 || n)
+		return r;
+	return error_set(&call->err, -ENOENT, "tenant", "an admin makes one: PUT /tenants/NAME",
+			 "There is no tenant %.64s", call->tenant);
+}
+
+static int describe_plan(struct api_call *call, const struct create_body *b, struct instance *i)
+{
+	struct image image;
+	int r = check_tenant(call);
+
+	if (r == 0)
+		r = image_find(&call->d->truth, b->image, &image, &call->err);
+	if (r == 0)
+		r = use_shape(call, b->shape, i);
+	if (r == 0 && !runtime_find(b->runtime))
+		r = error_set(&call->err, -ENOTSUP, "runtime", "wisp is there",
+			      "There is no runtime %s", b->runtime);
+	if (r < 0)
+		return r;
+	snprintf(i->tenant, sizeof(i->tenant), "%s", call->tenant);
+	snprintf(i->name, sizeof(i->name), "%s", b->name);
+	snprintf(i->owner_engine, sizeof(i->owner_engine), "wispd");
+	snprintf(i->runtime, sizeof(i->runtime), "%s", b->runtime);
+	memcpy(i->image, image.digest, sizeof(i->image));
+	memcpy(i->cmdline, b->cmdline, sizeof(i->cmdline));
+	memcpy(i->labels, b->labels, sizeof(i->labels));
+	i->start_wanted = b->start;
+	i->remove_wanted = b->remove;
+	set_expiry(i, b->ttl_s);
+	return 0;
+}
+
+/* An operation, and what it is about as it is now. */
+static int answer(struct api_call *call, const struct instance *i, const char *verb, int goal)
+{
+	char id[OPERATION_ID_BYTES];
+	int r = operation_begin(&call->d->truth, i->tenant, i->id, verb, goal, id, &call->err);
+
+	if (r < 0)
+		return r;
+	memcpy(call->kick, i->id, sizeof(i->id));
+	return api_reply(
+		call, json_pack("{s:s, s:o}", "operation", id, "instance", instance_describe(i)));
+}
+
+static int create(struct api_call *call)
+{
+	const struct create_body *b = call->config;
+	struct instance i = { 0 };
+	int r = describe_plan(call, b, &i);
+
+	if (r == 0)
+		r = instance_create(&call->d->truth, &i, call->caller->actor, &call->err);
+	if (r == 0)
+		r = kinds_reserve(call->d, &i, &call->err);
+	if (r < 0)
+		return r;
+	return answer(call, &i, "create", b->start ? STATE_RUNNING : STATE_CREATED);
+}
+
+/* --- changing --- */
+
+static int check_generation(struct api_call *call, const struct instance *i, uint64_t generation)
+{
+	if (!generation || (int64_t)generation == i->generation)
+		return 0;
+	return error_set(&call->err, -ESTALE, "generation", "look at it again, and repeat",
+			 "%s has changed: its generation is %lld", i->name,
+			 (long long)i->generation);
+}
+
+static int update(struct api_call *call)
+{
+	const struct update_body *b = call->config;
+	struct instance i;
+	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+
+	if (r == 0)
+		r = check_generation(call, &i, b->generation);
+	if (r < 0)
+		return r;
+	if (b->has_name)
+		snprintf(i.name, sizeof(i.name), "%s", b->name);
+	if (b->has_labels)
+		memcpy(i.labels, b->labels, sizeof(i.labels));
+	if (b->has_ttl)
+		set_expiry(&i, b->ttl_s);
+	r = instance_update(&call->d->truth, &i, call->caller->actor, &call->err);
+	if (r < 0)
+		return r;
+	memcpy(call->kick, i.id, sizeof(i.id));
+	return api_reply(call, instance_describe(&i));
+}
+
+static int refuse_move(struct api_call *call, const struct instance *i, const char *verb)
+{
+	char names[160];
+
+	return error_set(&call->err, -EPERM, "state", state_names_for(verb, names, sizeof(names)),
+			 "%s is %s; %s needs another state", i->name, states[i->state].name, verb);
+}
+
+static int run_verb(struct api_call *call, const char *verb, enum state goal, int64_t stop_ns)
+{
+	const struct verb_body *b = call->config;
+	const struct move move = { .actor = call->caller->actor };
+	const struct state_move *m;
+	struct instance i;
+	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+
+	if (r == 0)
+		r = check_generation(call, &i, b->generation);
+	if (r < 0)
+		return r;
+	m = state_find_move(i.state, verb);
+	if (!m)
+		return refuse_move(call, &i, verb);
+	i.stop_boot_ns = stop_ns;
+	r = instance_move(&call->d->truth, &i, m->to, &move, &call->err);
+	return r < 0 ? r : answer(call, &i, verb, (int)goal);
+}
+
+static int start(struct api_call *call)
+{
+	return run_verb(call, "start", STATE_RUNNING, 0);
+}
+
+static int stop(struct api_call *call)
+{
+	const struct verb_body *b = call->config;
+	uint64_t ms = b->has_timeout ? b->timeout_ms : call->d->config.stop_timeout_ms;
+
+	return run_verb(call, "stop", STATE_STOPPED, ledger_boot_ns() + (int64_t)ms * NS_PER_MS);
+}
+
+static int pause_verb(struct api_call *call)
+{
+	return run_verb(call, "pause", STATE_PAUSED, 0);
+}
+
+static int resume(struct api_call *call)
+{
+	return run_verb(call, "resume", STATE_RUNNING, 0);
+}
+
+static int remove_verb(struct api_call *call)
+{
+	return run_verb(call, "delete", STATE_DELETED, 0);
+}
+
+/* clang-format off */
+static const struct api_route routes[] = {
+	{ "GET",    "/instances",             ROLE_VIEWER,   false, 200, NULL,          list,
+	  .what = "All instances." },
+	{ "POST",   "/instances",             ROLE_OPERATOR, true,  202, &create_table, create,
+	  .what = "Makes an instance of an image; with `start`, runs it; with `remove`, deletes it once "
+		  "it has ended." },
+	{ "GET",    "/instances/{id}",        ROLE_VIEWER,   false, 200, NULL,          get,
+	  .what = "One instance, by id or name." },
+	{ "PATCH",  "/instances/{id}",        ROLE_OPERATOR, true,  200, &update_table, update,
+	  .what = "Renames, labels, or sets the time to live anew (0: for ever)." },
+	{ "DELETE", "/instances/{id}",        ROLE_OPERATOR, true,  202, &verb_table,   remove_verb,
+	  .what = "Ends it if it runs, and removes all that it has." },
+	{ "POST",   "/instances/{id}/start",  ROLE_OPERATOR, true,  202, &verb_table,   start,
+	  .what = "Starts it." },
+	{ "POST",   "/instances/{id}/stop",   ROLE_OPERATOR, true,  202, &stop_table,   stop,
+	  .what = "Asks the guest to power off, and kills it after `timeout_ms`." },
+	{ "POST",   "/instances/{id}/pause",  ROLE_OPERATOR, true,  202, &verb_table,   pause_verb,
+	  .what = "Stops its processors; it stays in memory." },
+	{ "POST",   "/instances/{id}/resume", ROLE_OPERATOR, true,  202, &verb_table,   resume,
+	  .what = "Lets them go on." },
+	{ "GET",    "/instances/{id}/logs",   ROLE_VIEWER,   false, 200, NULL,          get_logs,
+	  .what = "What its console has said, in parts: `next` is where to go on.",
+	  .query = "`from`: a position; `of`: `console` or `vmm`" },
+};
+/* clang-format on */
+
+const struct api_area api_instances = { "Instances", routes, sizeof(routes) / sizeof(routes[0]) };

@@ -1,0 +1,29 @@
+/* blob.h - files by their content: state_dir/blobs/SHA-256.
+ *
+ * A blob is written under another name, flushed, and then given its own: it is there whole
+ * or not at all, and never changes. Any thread; negative errno and *err.
+ */
+#ifndef SUPERVISOR_BLOB_H
+#define SUPERVISOR_BLOB_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "supervisor/config.h"
+#include "supervisor/instance.h"
+
+/* Copies a regular file in; *bytes: its length. The same content twice is one blob. */
+int blob_import(const struct config *c, const char *path, char digest[DIGEST_BYTES],
+		uint64_t *bytes, struct error *err);
+
+/* As name in the folder, replacing what is there: the very file, if it can be linked (which
+ * nobody may write to), or a copy that owner may write to, sharing blocks if it can. */
+int blob_link(const struct config *c, const char *digest, int folder, const char *name,
+	      struct error *err);
+int blob_copy(const struct config *c, const char *digest, int folder, const char *name, uid_t owner,
+	      struct error *err);
+
+/* The folder, made if it is missing; to be closed. */
+int blob_open_folder(const struct config *c, struct error *err);
+
+#endif

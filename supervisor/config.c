@@ -1,0 +1,195 @@
+/* config.c - the configuration file: a body table, defaults, and what the host adds. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "supervisor/config.h"
+#include "vmm/base/fd.h"
+
+enum { FILE_MAX_BYTES = 1 << 20 };
+
+/* Without "none": who is to have no role is not listed. */
+const char *const config_role_names[] = { "viewer", "operator", "admin", NULL };
+
+#define PLACE(type, member) \
+	.offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
+#define PATH_FIELD(member)                                                            \
+	{                                                                             \
+		.name = #member, .type = BODY_STRING, PLACE(config, member), .min = 1 \
+	}
+#define NUMBER(member, least, greatest)                                                   \
+	{                                                                                 \
+		.name = #member, .type = BODY_U64, PLACE(config, member), .min = (least), \
+		.max = (greatest)                                                         \
+	}
+
+static const struct body_field principal_fields[] = {
+	{ .name = "uid",
+	  .type = BODY_U64,
+	  PLACE(principal, uid),
+	  .max = UINT32_MAX - 1,
+	  .mark = offsetof(struct principal, has_uid),
+	  .nullable = true },
+	{ .name = "gid",
+	  .type = BODY_U64,
+	  PLACE(principal, gid),
+	  .max = UINT32_MAX - 1,
+	  .mark = offsetof(struct principal, has_gid),
+	  .nullable = true },
+	{ .name = "role",
+	  .type = BODY_ENUM,
+	  PLACE(principal, role),
+	  .names = config_role_names,
+	  .required = true },
+	{ .name = "tenant", .type = BODY_STRING, PLACE(principal, tenant), .min = 1 },
+};
+
+static const struct principal principal_default = { .tenant = "default" };
+
+static int check_principal(void *config, struct error *err)
+{
+	const struct principal *p = config;
+
+	if (p->has_uid != p->has_gid)
+		return 0;
+	return error_set(err, -EINVAL, "uid", "give one of the two",
+			 "A principal is a user or a group");
+}
+
+static const struct body_table principal_table = {
+	.size = sizeof(struct principal),
+	.defaults = &principal_default,
+	.fields = principal_fields,
+	.nfields = sizeof(principal_fields) / sizeof(principal_fields[0]),
+	.check = check_principal,
+};
+
+static const char *const level_names[] = { "off", "error", "warn", "info", "debug", NULL };
+
+static const struct config defaults = {
+	.state_dir = "/var/lib/wisp",
+	.socket = "/run/wisp/wispd.sock",
+	.jail_dir = "/var/lib/wisp/jails",
+	.uid_first = 900000000,
+	.uid_count = 10000,
+	.cgroup = "wisp",
+	.stop_timeout_ms = 10000,
+	.start_timeout_ms = 30000,
+	.workers = 4,
+	.console_max_bytes = 4 << 20,
+	.console_bytes_per_s = 1 << 20,
+	.instances_max = 1000,
+	.vcpu_overcommit_percent = 400,
+	.memory_reserve_mib = 256,
+	.log_level = 3,
+};
+
+static const struct body_field fields[] = {
+	PATH_FIELD(state_dir),
+	PATH_FIELD(socket),
+	PATH_FIELD(jail_dir),
+	PATH_FIELD(wisp),
+	PATH_FIELD(wisp_jailer),
+	NUMBER(uid_first, 1, UINT32_MAX - 1),
+	NUMBER(uid_count, 1, 1000000),
+	{ .name = "cgroup", .type = BODY_STRING, PLACE(config, cgroup) },
+	NUMBER(stop_timeout_ms, 0, 3600000),
+	NUMBER(start_timeout_ms, 100, 600000),
+	NUMBER(workers, 1, 64),
+	NUMBER(console_max_bytes, 4096, 1 << 30),
+	NUMBER(console_bytes_per_s, 1024, 1 << 30),
+	NUMBER(instances_max, 1, 100000),
+	NUMBER(vcpu_overcommit_percent, 100, 10000),
+	NUMBER(memory_reserve_mib, 0, 1 << 24),
+	NUMBER(vcpus, 0, 1 << 20),
+	NUMBER(memory_mib, 0, 1 << 30),
+	{ .name = "log_level", .type = BODY_ENUM, PLACE(config, log_level), .names = level_names },
+	{ .name = "principals",
+	  .type = BODY_ARRAY,
+	  PLACE(config, principals),
+	  .mark = offsetof(struct config, nprincipals),
+	  .max = CONFIG_PRINCIPALS_MAX,
+	  .table = &principal_table },
+};
+
+const struct body_table config_table = {
+	.size = sizeof(struct config),
+	.defaults = &defaults,
+	.fields = fields,
+	.nfields = sizeof(fields) / sizeof(fields[0]),
+};
+
+/* The whole file, NUL-terminated, to be freed. */
+static char *read_text(const char *path, size_t *len, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	char *text = NULL;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		error_errno(err, "config", "give --config FILE", "Cannot open %s", path);
+	} else if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX_BYTES) {
+		error_set(err, -EINVAL, "config", "a file of at most 1 MiB",
+			  "%s is no configuration file", path);
+	} else {
+		*len = (size_t)st.st_size;
+		text = calloc(1, *len + 1);
+		if (text && fd_pread_all(fd, text, *len, 0) < 0) {
+			error_set(err, -EIO, "config", NULL, "Cannot read %s", path);
+			free(text);
+			text = NULL;
+		}
+	}
+	fd_close(fd);
+	return text;
+}
+
+/* name in the folder of this program. */
+static void beside(const char *name, char *path, size_t size)
+{
+	char own[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
+
+	own[n < 0 ? 0 : n] = '\0';
+	*(strrchr(own, '/') ? strrchr(own, '/') : own) = '\0';
+	if (!path[0])
+		snprintf(path, size, "%.*s/%s", (int)(size - strlen(name) - 2), own, name);
+}
+
+/* What nobody set is what there is. */
+static void ask_host(struct config *c)
+{
+	uint64_t mib = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >> 20;
+
+	if (!c->vcpus)
+		c->vcpus =
+			(uint64_t)sysconf(_SC_NPROCESSORS_ONLN) * c->vcpu_overcommit_percent / 100;
+	if (!c->memory_mib)
+		c->memory_mib = mib > c->memory_reserve_mib ? mib - c->memory_reserve_mib : 0;
+}
+
+int config_read(const char *path, struct config *ret, struct error *err)
+{
+	size_t len = 0;
+	int r = 0;
+
+	*ret = defaults;
+	if (path) {
+		char *text = read_text(path, &len, err);
+
+		if (!text)
+			return err->code ? err->code : -ENOMEM;
+		r = body_read_text(&config_table, text, len, 0, ret, err);
+		free(text);
+	}
+	if (r < 0)
+		return r;
+	beside("wisp", ret->wisp, sizeof(ret->wisp));
+	beside("wisp-jailer", ret->wisp_jailer, sizeof(ret->wisp_jailer));
+	ask_host(ret);
+	return 0;
+}

@@ -1,0 +1,51 @@
+/* config.h - what wispd is told at its start: one JSON file, and defaults. */
+#ifndef SUPERVISOR_CONFIG_H
+#define SUPERVISOR_CONFIG_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/body.h"
+#include "vmm/base/error.h"
+
+enum { CONFIG_PRINCIPALS_MAX = 64, CONFIG_TENANT_BYTES = 64 };
+
+/* What a caller may do, each more than the one before. */
+enum role { ROLE_NONE, ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMIN };
+
+/* Who connects with this user or group id has this role. */
+struct principal {
+	uint64_t uid, gid;
+	bool has_uid, has_gid;
+	uint32_t role; /* index in config_role_names */
+	char tenant[CONFIG_TENANT_BYTES];
+};
+
+/* Read once, then the same until the end: any thread may look. */
+struct config {
+	char state_dir[PATH_MAX]; /* the database and the images */
+	char socket[108];
+	char jail_dir[PATH_MAX]; /* wisp-jailer's --chroot-base-dir */
+	char wisp[PATH_MAX], wisp_jailer[PATH_MAX];
+	uint64_t uid_first, uid_count; /* users that VMMs run as: one each */
+	char cgroup[128];	       /* their control groups' parent; "": none */
+	uint64_t stop_timeout_ms, start_timeout_ms;
+	uint64_t workers;
+	uint64_t console_max_bytes, console_bytes_per_s;
+	uint64_t instances_max;
+	uint64_t vcpu_overcommit_percent, memory_reserve_mib;
+	uint64_t vcpus, memory_mib; /* what the host has to give; 0: as it is */
+	uint32_t log_level;
+	uint32_t nprincipals;
+	struct principal principals[CONFIG_PRINCIPALS_MAX];
+};
+
+extern const struct body_table config_table; /* of struct config */
+extern const char *const config_role_names[];
+
+/* The defaults, then the file, unless path is NULL; finds the programs beside this one.
+ * 0 or a negative errno and *err. */
+int config_read(const char *path, struct config *ret, struct error *err);
+
+#endif

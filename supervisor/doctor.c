@@ -1,0 +1,123 @@
+/* doctor.c - a table of checks. To add one: a function and a row. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "supervisor/doctor.h"
+#include "supervisor/ledger.h"
+#include "supervisor/store.h"
+#include "supervisor/wispd.h"
+
+enum { TEXT_BYTES = 256, LEAST_FREE_PERCENT = 5 };
+
+/* true: well; what: what was seen, either way. */
+typedef bool (*check_fn)(struct wispd *d, char what[TEXT_BYTES]);
+
+static bool check_kvm(struct wispd *d, char what[TEXT_BYTES])
+{
+	(void)d;
+	snprintf(what, TEXT_BYTES, "/dev/kvm");
+	return access("/dev/kvm", R_OK | W_OK) == 0;
+}
+
+static bool check_programs(struct wispd *d, char what[TEXT_BYTES])
+{
+	snprintf(what, TEXT_BYTES, "%.120s, %.120s", d->config.wisp, d->config.wisp_jailer);
+	return access(d->config.wisp, X_OK) == 0 && access(d->config.wisp_jailer, X_OK) == 0;
+}
+
+static bool check_room(struct wispd *d, char what[TEXT_BYTES])
+{
+	struct statvfs fs;
+	unsigned long percent;
+
+	if (statvfs(d->config.state_dir, &fs) < 0 || fs.f_blocks == 0)
+		return false;
+	percent = (unsigned long)(fs.f_bavail * 100 / fs.f_blocks);
+	snprintf(what, TEXT_BYTES, "%.200s has %lu %% free", d->config.state_dir, percent);
+	return percent >= LEAST_FREE_PERCENT;
+}
+
+static bool check_database(struct wispd *d, char what[TEXT_BYTES])
+{
+	struct error err = { 0 };
+	int faults = store_check(d->truth.store, 1, what, TEXT_BYTES, &err);
+
+	if (faults == 0)
+		snprintf(what, TEXT_BYTES, "every page is as it should be");
+	else if (faults < 0)
+		snprintf(what, TEXT_BYTES, "%.200s", err.text);
+	return faults == 0;
+}
+
+static bool check_ledger(struct wispd *d, char what[TEXT_BYTES])
+{
+	struct ledger_report report = { 0 };
+	struct error err = { 0 };
+	int r = ledger_verify(d->truth.ledger, 0, NULL, &report, &err);
+
+	if (r < 0)
+		snprintf(what, TEXT_BYTES, "%.200s", err.text);
+	else if (report.bad_seq)
+		snprintf(what, TEXT_BYTES, "%s", report.fault);
+	else
+		snprintf(what, TEXT_BYTES, "%lld events, all as they were written",
+			 (long long)report.checked);
+	return r == 0 && !report.bad_seq;
+}
+
+/* A hold without an instance, or an instance that holds nothing. */
+static bool check_holds(struct wispd *d, char what[TEXT_BYTES])
+{
+	struct error err;
+	int64_t wrong = -1;
+
+	(void)store_number(d->truth.store, &wrong, &err,
+			   "SELECT (SELECT count(*) FROM hold WHERE NOT EXISTS (SELECT 1 FROM"
+			   " instance WHERE id = hold.instance AND state <> 11))"
+			   " + (SELECT count(*) FROM uid_lease WHERE NOT EXISTS (SELECT 1 FROM"
+			   " instance WHERE id = uid_lease.instance AND state <> 11))"
+			   " + (SELECT count(*) FROM instance WHERE state <> 11 AND NOT EXISTS"
+			   " (SELECT 1 FROM hold WHERE instance = id AND resource = 'instances'))",
+			   "");
+	snprintf(what, TEXT_BYTES, "%lld resources held by nobody, or by half", (long long)wrong);
+	return wrong == 0;
+}
+
+static const struct {
+	const char *name;
+	check_fn check;
+	const char *remedy;
+} checks[] = {
+	{ "kvm", check_kvm,
+	  "load kvm_intel or kvm_amd, and switch virtualization on in the firmware" },
+	{ "programs", check_programs,
+	  "install wisp and wisp-jailer, or set their paths in wispd.json" },
+	{ "room", check_room, "remove images or instances, or give state_dir a larger disk" },
+	{ "database", check_database, "stop wispd and restore state_dir/wispd.db from a back-up" },
+	{ "ledger", check_ledger, "keep the database as evidence, and restore a back-up" },
+	{ "holds", check_holds,
+	  "restart wispd; if it stays, keep a copy of the database and report it" },
+};
+
+json_t *doctor_examine(struct wispd *d, struct error *err)
+{
+	json_t *findings = json_array(), *j;
+	bool healthy = true;
+
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+		char what[TEXT_BYTES] = "";
+		bool ok = checks[i].check(d, what);
+
+		healthy = healthy && ok;
+		json_array_append_new(findings, json_pack("{s:s, s:b, s:s, s:s}", "check",
+							  checks[i].name, "ok", ok, "what", what,
+							  "remedy", ok ? "" : checks[i].remedy));
+	}
+	j = json_pack("{s:b, s:o}", "healthy", healthy, "findings", findings);
+	if (!j)
+		error_set(err, -1, NULL, NULL, "out of memory");
+	return j;
+}

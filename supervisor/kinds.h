@@ -1,0 +1,10 @@
+/* kinds.h - the kinds that there are, each in a file of its own (kind.h). */
+#ifndef SUPERVISOR_KINDS_H
+#define SUPERVISOR_KINDS_H
+
+struct kind;
+
+extern const struct kind kind_user;  /* the user that the VMM runs as */
+extern const struct kind kind_image; /* kernel, initrd and root disk, from an image */
+
+#endif

@@ -1,0 +1,46 @@
+/* launch.h - what a VMM is to be started with: a copy of everything that takes part.
+ *
+ * Filled on the loop's thread from the books (kind.h, load), then taken along by a worker
+ * that has no access to them: the kinds' side effects and the runtime see nothing else.
+ */
+#ifndef SUPERVISOR_LAUNCH_H
+#define SUPERVISOR_LAUNCH_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "supervisor/config.h"
+#include "supervisor/instance.h"
+
+enum { LAUNCH_DRIVES_MAX = 8, LAUNCH_NETS_MAX = 8, LAUNCH_FILE_BYTES = 64 };
+
+struct runtime;
+
+/* A disk. file: its name in the VMM's folder, where attach() has put it. */
+struct launch_drive {
+	char id[LAUNCH_FILE_BYTES], file[LAUNCH_FILE_BYTES];
+	bool root, read_only;
+};
+
+struct launch_net {
+	char id[LAUNCH_FILE_BYTES], tap[16], mac[18];
+};
+
+struct launch {
+	const struct config *config;
+	const struct runtime *runtime;
+	char id[INSTANCE_ID_BYTES];
+	uid_t uid; /* and gid: of the VMM alone; 0: none was leased */
+	int64_t vcpus, mem_mib;
+	char cmdline[2 * CMDLINE_BYTES];
+	char kernel[DIGEST_BYTES], initrd[DIGEST_BYTES], rootfs[DIGEST_BYTES]; /* "": none */
+	bool rootfs_read_only;
+	unsigned ndrives, nnets;
+	struct launch_drive drives[LAUNCH_DRIVES_MAX];
+	struct launch_net nets[LAUNCH_NETS_MAX];
+	char netns[PATH_MAX]; /* "": the host's */
+	int pidfd;	      /* of the process that stands for the VMM, while it boots; -1 */
+};
+
+#endif

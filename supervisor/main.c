@@ -1,0 +1,244 @@
+/* main.c - wispd, the host supervisor: puts the parts together and runs the loop.
+ *
+ * One thread runs the loop and owns the books; a few workers do what would hold it up. What
+ * there is at the start is made to agree with the books (recover.h) before anybody is
+ * listened to, and word of being ready goes out after that. At the end, and at a crash, the
+ * VMMs run on: nothing here is theirs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "supervisor/config.h"
+#include "supervisor/ledger.h"
+#include "supervisor/lifecycle.h"
+#include "supervisor/recover.h"
+#include "supervisor/server.h"
+#include "supervisor/store.h"
+#include "supervisor/wispd.h"
+#include "supervisor/workers.h"
+#include "vmm/base/fd.h"
+#include "vmm/base/log.h"
+
+enum { EXIT_BAD_ARGUMENTS = 153 };
+
+#define CONFIG_FILE "/etc/wisp/wispd.json"
+
+static const char usage_text[] =
+	"Usage: wispd [--config FILE]\n\n"
+	"Supervises the microVMs of this host; see wispd(8).\n\n"
+	"  --config FILE   configuration, by default " CONFIG_FILE ", if it is there\n"
+	"  --version       print the version, and exit\n"
+	"  --help          print this, and exit\n";
+
+int wispd_commit(struct wispd *d, struct error *err)
+{
+	int r = store_commit(d->truth.store, err);
+
+	if (r == 0)
+		server_wake(d->server);
+	return r;
+}
+
+/* --- the parts --- */
+
+/* The lock is this process's until its end, however that comes. */
+static int lock_state(const char *dir, struct error *err)
+{
+	char path[PATH_MAX + 8];
+	int fd;
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return error_errno(err, "state_dir", "make the folder above it", "Cannot make %s",
+				   dir);
+	snprintf(path, sizeof(path), "%s/lock", dir);
+	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_errno(err, "state_dir", NULL, "Cannot open %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	fd_close(fd);
+	return error_set(err, -EBUSY, "state_dir", "end that one, or use another folder",
+			 "Another wispd works in %s", dir);
+}
+
+static int make_folder(const char *path, mode_t mode, const char *field, struct error *err)
+{
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return error_errno(err, field, "make the folder above it", "Cannot make %s", path);
+	return 0;
+}
+
+static int open_books(struct wispd *d, struct error *err)
+{
+	char path[PATH_MAX + 16];
+	int r;
+
+	d->truth.capacity[RESOURCE_INSTANCES] = (int64_t)d->config.instances_max;
+	d->truth.capacity[RESOURCE_VCPUS] = (int64_t)d->config.vcpus;
+	d->truth.capacity[RESOURCE_MEMORY_MIB] = (int64_t)d->config.memory_mib;
+	snprintf(path, sizeof(path), "%s/wispd.db", d->config.state_dir);
+	r = store_open(path, &d->truth.store, err);
+	return r < 0 ? r : ledger_open(d->truth.store, &d->truth.ledger, err);
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
+{
+	struct wispd *d = arg;
+
+	(void)source;
+	log_info("ending by signal %u; the VMMs run on", info->ssi_signo);
+	return sd_event_exit(d->loop, 0);
+}
+
+static int make_loop(struct wispd *d, struct error *err)
+{
+	sigset_t ends;
+	int r = sd_event_new(&d->loop);
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	sigprocmask(SIG_BLOCK, &ends, NULL);
+	if (r >= 0)
+		r = sd_event_add_signal(d->loop, NULL, SIGTERM, on_signal, d);
+	if (r >= 0)
+		r = sd_event_add_signal(d->loop, NULL, SIGINT, on_signal, d);
+	if (r >= 0)
+		r = sd_event_set_watchdog(d->loop, true);
+	if (r >= 0)
+		r = workers_create(d->loop, (unsigned)d->config.workers, &d->workers);
+	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot make a loop: %s", strerror(-r)) : 0;
+}
+
+static int build(struct wispd *d, struct error *err)
+{
+	int r = make_folder(d->config.jail_dir, 0755, "jail_dir", err);
+
+	if (r == 0)
+		r = open_books(d, err);
+	if (r == 0)
+		r = make_loop(d, err);
+	if (r == 0)
+		r = lifecycle_create(d, &d->lifecycle, err);
+	if (r == 0)
+		r = recover(d, err);
+	if (r == 0)
+		r = server_create(d, &d->server, err);
+	return r;
+}
+
+static void take_down(struct wispd *d)
+{
+	server_destroy(d->server);
+	d->server = NULL;
+	lifecycle_end(d->lifecycle);
+	workers_destroy(d->workers);
+	lifecycle_destroy(d->lifecycle);
+	sd_event_unref(d->loop);
+	ledger_close(d->truth.ledger);
+	store_close(d->truth.store);
+}
+
+static int run(struct wispd *d, struct error *err)
+{
+	int r = build(d, err);
+
+	if (r == 0) {
+		sd_notifyf(0, "READY=1\nSTATUS=listening on %s", d->config.socket);
+		log_info("ready on %s", d->config.socket);
+		r = sd_event_loop(d->loop);
+		if (r < 0)
+			error_set(err, r, NULL, NULL, "The loop failed: %s", strerror(-r));
+		sd_notify(0, "STOPPING=1");
+	}
+	take_down(d);
+	return r;
+}
+
+/* --- the command line --- */
+
+static int complain(const struct error *err, int status)
+{
+	char line[sizeof(err->text) + sizeof(err->hint) + 8];
+
+	fprintf(stderr, "wispd: %s%s%s\n", err->field, err->field[0] ? ": " : "",
+		error_line(err, line, sizeof(line)));
+	return status;
+}
+
+static void set_up_log(const struct config *c)
+{
+	const struct log_config log = {
+		.id = "wispd",
+		.level = (enum log_level)c->log_level,
+		.show_level = true,
+		.fd = STDERR_FILENO,
+	};
+
+	log_setup(&log);
+}
+
+static int supervise(const char *config_file)
+{
+	struct wispd *d = calloc(1, sizeof(*d));
+	struct error err = { 0 };
+	int lock = -1, status = EXIT_FAILURE;
+
+	if (!d)
+		return EXIT_FAILURE;
+	if (config_read(config_file, &d->config, &err) < 0) {
+		status = EXIT_BAD_ARGUMENTS;
+	} else {
+		set_up_log(&d->config);
+		lock = lock_state(d->config.state_dir, &err);
+		if (lock >= 0 && run(d, &err) >= 0)
+			status = EXIT_SUCCESS;
+	}
+	fd_close(lock);
+	free(d);
+	return status ? complain(&err, status) : 0;
+}
+
+int main(int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	const char *config = access(CONFIG_FILE, F_OK) == 0 ? CONFIG_FILE : NULL;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+		switch (option) {
+		case 'c':
+			config = optarg;
+			break;
+		case 'v':
+			printf("wispd v%s\n", WISP_VERSION);
+			return EXIT_SUCCESS;
+		case 'h':
+			fputs(usage_text, stdout);
+			return EXIT_SUCCESS;
+		default:
+			fputs(usage_text, stderr);
+			return EXIT_BAD_ARGUMENTS;
+		}
+	}
+	if (optind < argc) {
+		fputs(usage_text, stderr);
+		return EXIT_BAD_ARGUMENTS;
+	}
+	return supervise(config);
+}

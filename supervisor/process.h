@@ -1,0 +1,40 @@
+/* process.h - processes that outlive this one: begun only when that is written down.
+ *
+ * process_spawn() makes a process that waits; it executes its program when process_go() is
+ * called, and ends without a trace if this process dies before. So what runs is known.
+ * Loop thread, but where noted.
+ */
+#ifndef SUPERVISOR_PROCESS_H
+#define SUPERVISOR_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "vmm/base/error.h"
+
+struct process {
+	pid_t pid;
+	int64_t start; /* field 22 of /proc/PID/stat: in ticks since the host's boot */
+	int pidfd;     /* readable when it has ended; to be closed */
+	int gate;      /* -1: it was let go */
+};
+
+/* argv[0] is a path. Its input is /dev/null, its output and errors go to log_fd; it has a
+ * session of its own, and no other descriptor of ours. */
+int process_spawn(const char *const argv[], int log_fd, struct process *ret, struct error *err);
+void process_go(struct process *p);
+/* Ends one that was not let go, and forgets it. */
+void process_cancel(struct process *p);
+
+/* One that was begun in an earlier life: -ESRCH, it has ended. */
+int process_adopt(pid_t pid, int64_t start, struct process *ret);
+
+/* It has ended. "exit" or "signal" and the number, of a child of ours; else "unknown". */
+const char *process_reap(struct process *p, int *code);
+
+/* Runs a program to its end: 0, or -EIO and *err with the last line that it wrote, or
+ * -ETIMEDOUT, after which it was killed. Any thread. */
+int process_run(const char *const argv[], unsigned timeout_ms, struct error *err);
+
+#endif

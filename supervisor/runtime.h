@@ -1,0 +1,64 @@
+/* runtime.h - what runs an instance: one table of functions for each kind of VMM.
+ *
+ * wispd makes the process itself (process.h) from the command that a runtime gives, so that
+ * it is written down before it runs; everything else that differs between VMMs is here.
+ *
+ * Any thread, one at a time for an instance, unless said otherwise; they may take as long as
+ * the configuration's timeouts. 0 or a negative errno and *err. All bear to be repeated.
+ */
+#ifndef SUPERVISOR_RUNTIME_H
+#define SUPERVISOR_RUNTIME_H
+
+#include <jansson.h>
+
+#include "supervisor/launch.h"
+#include "vmm/base/error.h"
+
+enum { RUNTIME_ARGS_MAX = 64, RUNTIME_ARGS_BYTES = 8192 };
+
+struct wispd;
+
+/* A command line, and the texts in it. */
+struct runtime_command {
+	const char *argv[RUNTIME_ARGS_MAX + 1];
+	char texts[RUNTIME_ARGS_BYTES];
+	unsigned count;
+	size_t used;
+};
+
+struct runtime {
+	const char *name;
+
+	/* The folder that the VMM will see, and everything that a start or a life leaves. */
+	int (*prepare)(const struct launch *l, struct error *err);
+	int (*remove)(const struct launch *l, struct error *err);
+	/* That folder, for the kinds to put files in; a descriptor to be closed. */
+	int (*open_folder)(const struct launch *l, struct error *err);
+	/* Where the VMM's own words go; a descriptor to be closed. */
+	int (*open_log)(const struct launch *l, struct error *err);
+	/* What the guest's console has said; a descriptor to be closed. */
+	int (*open_console)(const struct launch *l, struct error *err);
+
+	/* Clears what the last life left in the way of a start. */
+	int (*clear)(const struct launch *l, struct error *err);
+	int (*command)(const struct launch *l, struct runtime_command *ret, struct error *err);
+	/* The process runs: makes a running guest of it. */
+	int (*boot)(const struct launch *l, struct error *err);
+	int (*pause)(const struct launch *l, struct error *err);
+	int (*resume)(const struct launch *l, struct error *err);
+	int (*power_off)(const struct launch *l, struct error *err); /* asks the guest */
+
+	/* Loop thread, before anything is served: ends and removes what no instance has. */
+	int (*sweep)(struct wispd *d, struct error *err);
+};
+
+extern const struct runtime *const runtimes[]; /* NULL-ended */
+
+/* By name; NULL: there is none. */
+const struct runtime *runtime_find(const char *name);
+
+/* Copies of the arguments, the last of which is NULL, to the end. -E2BIG. */
+int runtime_command_add(struct runtime_command *c, struct error *err, ...)
+	__attribute__((sentinel));
+
+#endif

@@ -1,0 +1,512 @@
+/* runtime_wisp.c - a microVM: wisp-jailer starts wisp, libwisp configures it.
+ *
+ * The VMM's folder is its jail's root, <jail_dir>/wisp/<id>/root, which belongs to the VMM's
+ * user: whatever lies there may have been put there by a guest that has taken its VMM over.
+ * So nothing in it is reached through a link, and before a word is said to its socket that
+ * is seen to be a socket, and the VMM's own. The folder above it is root's; the VMM's log
+ * is there.
+ *
+ * A machine is configured over its API rather than by a file: only so can the console's
+ * output be limited, and a blank VMM is what pools are made of.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "api/client/libwisp.h"
+#include "jailer/folder.h"
+#include "supervisor/process.h"
+#include "supervisor/runtime.h"
+#include "supervisor/runtimes.h"
+#include "supervisor/wispd.h"
+#include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
+#include "vmm/base/log.h"
+
+enum {
+	OPEN_FOLDER = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+	ROOT_MODE = 0700,
+	CALL_TIMEOUT_MS = 5000,
+	CLEANUP_TIMEOUT_MS = 30000,
+	SOCKET_POLL_MS = 1,
+	/* What a VMM needs beside the guest's memory. */
+	OVERHEAD_MIB = 64,
+	TASKS_MAX = 128,
+};
+
+#define VMM	  "wisp"
+#define SOCKET	  "api.sock"
+#define SOCKET_IN "/run/" SOCKET
+#define CONSOLE	  "console.log"
+
+/* --- folders --- */
+
+/* <jail_dir>/wisp, and then the instance's. */
+static int open_jails(const struct config *c, struct error *err)
+{
+	int base = folder_open_trusted(c->jail_dir, "jail_dir", err), fd;
+
+	if (base < 0)
+		return base;
+	fd = folder_make(base, VMM, 0755, 0, err);
+	fd_close(base);
+	return fd;
+}
+
+static int open_jail(const struct launch *l, struct error *err)
+{
+	int jails = open_jails(l->config, err), fd;
+
+	if (jails < 0)
+		return jails;
+	fd = openat(jails, l->id, OPEN_FOLDER);
+	if (fd < 0)
+		fd = error_errno(err, NULL, NULL, "Cannot open the folder of %s", l->id);
+	fd_close(jails);
+	return fd;
+}
+
+static int open_folder(const struct launch *l, struct error *err)
+{
+	int jail = open_jail(l, err), fd;
+
+	if (jail < 0)
+		return jail;
+	fd = openat(jail, "root", OPEN_FOLDER);
+	if (fd < 0)
+		fd = error_errno(err, NULL, NULL, "Cannot open the jail of %s", l->id);
+	fd_close(jail);
+	return fd;
+}
+
+static int prepare(const struct launch *l, struct error *err)
+{
+	int jails = open_jails(l->config, err), jail, root;
+
+	if (jails < 0)
+		return jails;
+	jail = folder_make(jails, l->id, 0755, 0, err);
+	root = jail < 0 ? jail : folder_make(jail, "root", ROOT_MODE, l->uid, err);
+	fd_close(root);
+	fd_close(jail);
+	fd_close(jails);
+	return root < 0 ? root : 0;
+}
+
+static int clean_up(const struct config *c, const char *id, struct error *err)
+{
+	const char *const argv[] = {
+		c->wisp_jailer,
+		"--cleanup",
+		"--id",
+		id,
+		"--exec-file",
+		c->wisp,
+		"--chroot-base-dir",
+		c->jail_dir,
+		c->cgroup[0] ? "--parent-cgroup" : NULL,
+		c->cgroup,
+		NULL,
+	};
+
+	return process_run(argv, CLEANUP_TIMEOUT_MS, err);
+}
+
+static int remove_jail(const struct launch *l, struct error *err)
+{
+	return clean_up(l->config, l->id, err);
+}
+
+static int open_log(const struct launch *l, struct error *err)
+{
+	int jail = open_jail(l, err), fd;
+
+	if (jail < 0)
+		return jail;
+	fd = openat(jail, "vmm.log", O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		fd = error_errno(err, NULL, NULL, "Cannot open the log of %s", l->id);
+	fd_close(jail);
+	return fd;
+}
+
+/* The VMM makes it; a FIFO or a device in its place must not hang us. */
+static int open_console(const struct launch *l, struct error *err)
+{
+	int root = open_folder(l, err), fd;
+	struct stat st;
+
+	if (root < 0)
+		return root;
+	fd = openat(root, CONSOLE, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd_close(root);
+	if (fd < 0)
+		return error_errno(err, NULL, NULL, "%s has said nothing yet", l->id);
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		return fd;
+	fd_close(fd);
+	return error_set(err, -EINVAL, NULL, NULL, "The console of %s is not a file", l->id);
+}
+
+static int clear(const struct launch *l, struct error *err)
+{
+	int root = open_folder(l, err), r;
+
+	if (root < 0)
+		return root;
+	r = folder_remove(root, "run");
+	fd_close(root);
+	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot clear the jail of %s", l->id) : 0;
+}
+
+/* --- the command --- */
+
+/* Whether the host has version 2 alone: the names of limits differ. */
+static bool one_hierarchy(void)
+{
+	struct statfs fs;
+
+	return statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+static int add_groups(const struct launch *l, struct runtime_command *ret, struct error *err)
+{
+	char memory[64], tasks[32];
+	const char *file = one_hierarchy() ? "memory.max" : "memory.limit_in_bytes";
+
+	if (!l->config->cgroup[0])
+		return 0;
+	snprintf(memory, sizeof(memory), "%s=%lld", file,
+		 (long long)(l->mem_mib + OVERHEAD_MIB) << 20);
+	snprintf(tasks, sizeof(tasks), "pids.max=%d", TASKS_MAX);
+	return runtime_command_add(ret, err, "--parent-cgroup", l->config->cgroup, "--cgroup",
+				   memory, "--cgroup", tasks, NULL);
+}
+
+static int command(const struct launch *l, struct runtime_command *ret, struct error *err)
+{
+	char uid[16];
+	int r;
+
+	snprintf(uid, sizeof(uid), "%u", (unsigned)l->uid);
+	r = runtime_command_add(ret, err, l->config->wisp_jailer, "--id", l->id, "--exec-file",
+				l->config->wisp, "--uid", uid, "--gid", uid, "--chroot-base-dir",
+				l->config->jail_dir, NULL);
+	if (r == 0 && l->netns[0])
+		r = runtime_command_add(ret, err, "--netns", l->netns, NULL);
+	if (r == 0)
+		r = add_groups(l, ret, err);
+	if (r == 0)
+		r = runtime_command_add(ret, err, "--", "--api-sock", SOCKET_IN, "--level", "Warn",
+					NULL);
+	return r;
+}
+
+/* --- the machine's API --- */
+
+/* A socket that the VMM's user made, by a descriptor that cannot come to mean another one.
+ * -ENOENT: not yet. */
+static int open_socket(const struct launch *l, struct error *err)
+{
+	int root = open_folder(l, err), run, fd;
+	struct stat st;
+
+	if (root < 0)
+		return root;
+	run = openat(root, "run", OPEN_FOLDER);
+	fd = run < 0 ? -1 : openat(run, SOCKET, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		error_errno(err, NULL, NULL, "The VMM of %s has no socket", l->id);
+	fd_close(run);
+	fd_close(root);
+	if (fd < 0)
+		return err->code;
+	if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_uid == l->uid)
+		return fd;
+	fd_close(fd);
+	return error_set(err, -EPERM, NULL, "delete it: its VMM cannot be trusted",
+			 "What %s has for a socket is not its VMM's", l->id);
+}
+
+struct link {
+	struct wisp *client;
+	int fd;
+};
+
+static void link_close(struct link *link)
+{
+	wisp_close(link->client);
+	fd_close(link->fd);
+}
+
+static int link_open(const struct launch *l, struct link *ret, struct error *err)
+{
+	char path[32];
+	int fd = open_socket(l, err);
+
+	if (fd < 0)
+		return fd;
+	*ret = (struct link){ .fd = fd };
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (wisp_open(path, &ret->client) < 0) {
+		link_close(ret);
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	}
+	wisp_set_timeout(ret->client, CALL_TIMEOUT_MS);
+	return 0;
+}
+
+/* One request; body: stolen. */
+static int put(struct link *link, const char *verb, const char *path, json_t *body,
+	       struct error *err)
+{
+	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	int r = text ? wisp_call(link->client, verb, path, text, NULL) : -ENOMEM;
+
+	free(text);
+	json_decref(body);
+	if (r < 0)
+		error_set(err, r, NULL, NULL, "The VMM refused %s: %s", path,
+			  r == -ENOMEM ? "out of memory" : wisp_error(link->client));
+	return r;
+}
+
+/* Until its socket answers, its process ends, or time is up. */
+static int wait_for_socket(const struct launch *l, struct link *ret, struct error *err)
+{
+	uint64_t deadline_us = clock_now_us() + l->config->start_timeout_ms * 1000;
+	struct pollfd process = { .fd = l->pidfd, .events = POLLIN };
+
+	for (;;) {
+		int r = link_open(l, ret, err);
+
+		if (r == 0) {
+			r = wisp_call(ret->client, "GET", "/version", NULL, NULL);
+			if (r == 0)
+				return 0;
+			error_set(err, r, NULL, NULL, "%s", wisp_error(ret->client));
+			link_close(ret);
+		}
+		if (r != -ENOENT && r != -ECONNREFUSED)
+			return r;
+		if (poll(&process, 1, SOCKET_POLL_MS) > 0)
+			return error_set(err, -ECHILD, NULL, "wispctl logs --vmm shows why",
+					 "The VMM ended before it was ready");
+		if (clock_now_us() > deadline_us)
+			return error_set(err, -ETIMEDOUT, NULL, NULL, "The VMM did not get ready");
+	}
+}
+
+static bool has_begun(struct link *link)
+{
+	struct wisp_reply reply = { 0 };
+	bool begun;
+
+	if (wisp_call(link->client, "GET", "/", NULL, &reply) < 0)
+		return false;
+	begun = !strstr(reply.body, "\"Not started\"");
+	wisp_reply_clear(&reply);
+	return begun;
+}
+
+static int put_drives(const struct launch *l, struct link *link, struct error *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < l->ndrives && r == 0; i++) {
+		const struct launch_drive *d = &l->drives[i];
+		char path[LAUNCH_FILE_BYTES + 16], file[LAUNCH_FILE_BYTES + 1];
+
+		snprintf(path, sizeof(path), "/drives/%s", d->id);
+		snprintf(file, sizeof(file), "/%s", d->file);
+		r = put(link, "PUT", path,
+			json_pack("{s:s, s:s, s:b, s:b}", "drive_id", d->id, "path_on_host", file,
+				  "is_root_device", d->root, "is_read_only", d->read_only),
+			err);
+	}
+	return r;
+}
+
+static int put_nets(const struct launch *l, struct link *link, struct error *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < l->nnets && r == 0; i++) {
+		const struct launch_net *n = &l->nets[i];
+		char path[LAUNCH_FILE_BYTES + 32];
+
+		snprintf(path, sizeof(path), "/network-interfaces/%s", n->id);
+		r = put(link, "PUT", path,
+			json_pack("{s:s, s:s, s:s}", "iface_id", n->id, "host_dev_name", n->tap,
+				  "guest_mac", n->mac),
+			err);
+	}
+	return r;
+}
+
+static int put_machine(const struct launch *l, struct link *link, struct error *err)
+{
+	json_t *boot =
+		json_pack("{s:s, s:s}", "kernel_image_path", "/kernel", "boot_args", l->cmdline);
+	int r = put(link, "PUT", "/machine-config",
+		    json_pack("{s:I, s:I}", "vcpu_count", (json_int_t)l->vcpus, "mem_size_mib",
+			      (json_int_t)l->mem_mib),
+		    err);
+
+	if (boot && l->initrd[0])
+		json_object_set_new(boot, "initrd_path", json_string("/initrd"));
+	if (r < 0)
+		json_decref(boot);
+	else
+		r = put(link, "PUT", "/boot-source", boot, err);
+	return r;
+}
+
+static int put_console(const struct launch *l, struct link *link, struct error *err)
+{
+	return put(link, "PUT", "/serial",
+		   json_pack("{s:s, s:{s:I, s:i}}", "serial_out_path", "/" CONSOLE, "rate_limiter",
+			     "size", (json_int_t)l->config->console_bytes_per_s, "refill_time",
+			     1000),
+		   err);
+}
+
+static int configure(const struct launch *l, struct link *link, struct error *err)
+{
+	int r = put_machine(l, link, err);
+
+	if (r == 0)
+		r = put_drives(l, link, err);
+	if (r == 0)
+		r = put_nets(l, link, err);
+	if (r == 0)
+		r = put_console(l, link, err);
+	if (r == 0)
+		r = put(link, "PUT", "/actions", json_pack("{s:s}", "action_type", "InstanceStart"),
+			err);
+	return r;
+}
+
+static int boot(const struct launch *l, struct error *err)
+{
+	struct link link = { .fd = -1 };
+	int r = wait_for_socket(l, &link, err);
+
+	if (r < 0)
+		return r;
+	/* Begun by a wispd that did not live to see it. */
+	r = has_begun(&link) ? 0 : configure(l, &link, err);
+	link_close(&link);
+	return r;
+}
+
+static int call(const struct launch *l, const char *verb, const char *path, const char *name,
+		const char *value, struct error *err)
+{
+	struct link link = { .fd = -1 };
+	int r = link_open(l, &link, err);
+
+	if (r < 0)
+		return r;
+	r = put(&link, verb, path, json_pack("{s:s}", name, value), err);
+	link_close(&link);
+	return r;
+}
+
+static int pause_machine(const struct launch *l, struct error *err)
+{
+	return call(l, "PATCH", "/vm", "state", "Paused", err);
+}
+
+static int resume_machine(const struct launch *l, struct error *err)
+{
+	return call(l, "PATCH", "/vm", "state", "Resumed", err);
+}
+
+static int power_off(const struct launch *l, struct error *err)
+{
+	return call(l, "PUT", "/actions", "action_type", "PowerButton", err);
+}
+
+/* --- after a crash --- */
+
+/* Ends what has the jail's root for its own: the kernel's word, not a file's. */
+static void end_processes(int jails, const char *id)
+{
+	int jail = openat(jails, id, OPEN_FOLDER);
+	struct dirent *entry;
+	struct stat root, st;
+	DIR *proc;
+
+	if (jail >= 0 && fstatat(jail, "root", &root, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    (proc = opendir("/proc")) != NULL) {
+		while ((entry = readdir(proc)) != NULL) {
+			pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+			char path[64];
+
+			snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
+			if (pid > 0 && stat(path, &st) == 0 && st.st_dev == root.st_dev &&
+			    st.st_ino == root.st_ino)
+				kill(pid, SIGKILL);
+		}
+		closedir(proc);
+	}
+	fd_close(jail);
+}
+
+static bool is_ours(struct wispd *d, const char *id)
+{
+	struct instance i;
+	struct error err;
+	int r = instance_load(&d->truth, id, &i, &err);
+
+	return r == 0 ? i.state != STATE_DELETED : r != -ENOENT;
+}
+
+static int sweep(struct wispd *d, struct error *err)
+{
+	int jails = open_jails(&d->config, err), removed = 0;
+	struct dirent *entry;
+	DIR *dir;
+
+	if (jails < 0)
+		return jails;
+	dir = fdopendir(jails);
+	while (dir && (entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] == '.' || is_ours(d, entry->d_name))
+			continue;
+		end_processes(jails, entry->d_name);
+		if (clean_up(&d->config, entry->d_name, err) < 0)
+			log_warn("%s", err->text);
+		else
+			removed++;
+	}
+	if (dir)
+		closedir(dir);
+	return removed;
+}
+
+const struct runtime runtime_wisp = {
+	.name = "wisp",
+	.prepare = prepare,
+	.remove = remove_jail,
+	.open_folder = open_folder,
+	.open_log = open_log,
+	.open_console = open_console,
+	.clear = clear,
+	.command = command,
+	.boot = boot,
+	.pause = pause_machine,
+	.resume = resume_machine,
+	.power_off = power_off,
+	.sweep = sweep,
+};

@@ -1,0 +1,9 @@
+/* runtimes.h - the runtimes that there are, each in a file of its own (runtime.h). */
+#ifndef SUPERVISOR_RUNTIMES_H
+#define SUPERVISOR_RUNTIMES_H
+
+struct runtime;
+
+extern const struct runtime runtime_wisp; /* a microVM in wisp-jailer's jail */
+
+#endif

@@ -1,0 +1,29 @@
+/* wispd.h - the daemon: what its parts have in common.
+ *
+ * Loop thread, but for config, which any thread may read.
+ */
+#ifndef SUPERVISOR_WISPD_H
+#define SUPERVISOR_WISPD_H
+
+#include "supervisor/config.h"
+#include "supervisor/truth.h"
+#include "vmm/base/error.h"
+
+struct lifecycle;
+struct sd_event;
+struct server;
+struct workers;
+
+struct wispd {
+	struct config config;
+	struct truth truth;
+	struct sd_event *loop;
+	struct workers *workers;
+	struct lifecycle *lifecycle;
+	struct server *server; /* NULL: nobody listens yet */
+};
+
+/* Commits and tells those who wait for news. 0 or a negative errno, rolled back. */
+int wispd_commit(struct wispd *d, struct error *err);
+
+#endif
