@@ -178,7 +178,7 @@ static bool has_field(const struct http_request *request, const char *name)
 
 void routes_handle(void *vm, const struct http_request *request, struct http_response *response)
 {
-	struct api_call call = { .vm = vm };
+	struct api_call call = { .vm = vm, .response = response };
 	const struct route *route = NULL;
 	char line[FAULT_LINE_BYTES];
 
@@ -188,7 +188,7 @@ void routes_handle(void *vm, const struct http_request *request, struct http_res
 			 request->path, line);
 		response->status = call.refusal ? call.refusal : 400;
 		response->body = fault_json(line);
-	} else {
+	} else if (!response->is_owed) {
 		response->status = call.reply || call.text ? 200 : 204;
 		response->body = call.reply ? json_dumps(call.reply, JSON_COMPACT) : call.text;
 		response->type = route->type;

@@ -8,6 +8,8 @@
  * stops itself. A turn ends after TURN_STEPS steps; the rest is deferred, so a
  * busy client cannot keep the loop from the devices.
  *
+ *   SERVING --the answer comes later----------------------> WAITING
+ *   WAITING --it has come--------------------------------> SERVING or CLOSING
  *   SERVING --the answer is a stream----------------------> STREAMING
  *   STREAMING --end of file, or the client does not read--> closed
  *   SERVING --bad request, or the client asked for close--> CLOSING
@@ -56,11 +58,15 @@ static const char too_many[] = "HTTP/1.1 503\r\n"
 			       "Content-Length: 40\r\n\r\n"
 			       "{ \"error\": \"Too many open connections\" }";
 
-enum conn_state { CONN_SERVING, CONN_STREAMING, CONN_CLOSING, CONN_LINGERING };
+enum conn_state { CONN_SERVING, CONN_WAITING, CONN_STREAMING, CONN_CLOSING, CONN_LINGERING };
 
-struct conn {
+struct http_later {
+	struct http_conn *conn; /* NULL: gone */
+};
+
+struct http_conn {
 	struct http_server *server;
-	struct conn *next;
+	struct http_conn *next;
 	struct loop_source *source;
 	struct http_reader reader;
 	int fd;
@@ -69,22 +75,23 @@ struct conn {
 	size_t input_at, input_len;
 	char *output; /* the answer being written, or NULL */
 	size_t output_at, output_len;
-	size_t discarded; /* while lingering or streaming */
+	size_t discarded;	  /* while lingering or streaming */
+	struct http_later *later; /* while waiting */
 };
 
 struct http_server {
 	struct http_config config;
 	struct loop *loop;
 	struct loop_source *source;
-	struct conn *conns;
+	struct http_conn *conns;
 	unsigned nconns, nstreams;
 	struct listener listener;
 	int spare;
 };
 
-static void conn_destroy(struct conn *c)
+static void conn_destroy(struct http_conn *c)
 {
-	struct conn **at = &c->server->conns;
+	struct http_conn **at = &c->server->conns;
 
 	while (*at && *at != c)
 		at = &(*at)->next;
@@ -95,6 +102,8 @@ static void conn_destroy(struct conn *c)
 		else
 			c->server->nconns--;
 	}
+	if (c->later)
+		c->later->conn = NULL;
 	loop_source_remove(c->source);
 	fd_close(c->fd);
 	http_reader_free(&c->reader);
@@ -121,7 +130,7 @@ static int format_head(char *head, size_t len, const struct http_response *res, 
 }
 
 /* Makes *res the connection's answer. 0 or -ENOMEM. */
-static int conn_answer(struct conn *c, const struct http_response *res, bool keep_alive)
+static int conn_answer(struct http_conn *c, const struct http_response *res, bool keep_alive)
 {
 	size_t body_len = res->body ? strlen(res->body) : 0;
 	char head[HEAD_BYTES];
@@ -139,7 +148,7 @@ static int conn_answer(struct conn *c, const struct http_response *res, bool kee
 }
 
 /* From here on the connection only tells, unless there are too many that do. */
-static void begin_stream(struct conn *c, struct http_response *res)
+static void begin_stream(struct http_conn *c, struct http_response *res)
 {
 	if (c->server->nstreams == HTTP_STREAMS) {
 		free(res->body);
@@ -154,13 +163,15 @@ static void begin_stream(struct conn *c, struct http_response *res)
 	c->server->nstreams++;
 }
 
-static int conn_handle(struct conn *c)
+static int conn_handle(struct http_conn *c)
 {
 	const struct http_config *config = &c->server->config;
-	struct http_response res = { .status = 204 };
+	struct http_response res = { .conn = c, .status = 204 };
 	bool keep_alive = c->reader.keep_alive;
 
 	config->handler(config->ctx, &c->reader.request, &res);
+	if (res.is_owed)
+		return 0;
 	if (res.stream)
 		begin_stream(c, &res);
 	keep_alive = keep_alive && !res.stream;
@@ -174,7 +185,48 @@ static int conn_handle(struct conn *c)
 	return r;
 }
 
-static int conn_refuse(struct conn *c)
+struct http_later *http_defer(struct http_response *response)
+{
+	struct http_conn *c = response->conn;
+	struct http_later *later = malloc(sizeof(*later));
+
+	if (!later)
+		return NULL;
+	later->conn = c;
+	if (c) {
+		c->later = later;
+		c->state = CONN_WAITING;
+	}
+	response->is_owed = true;
+	return later;
+}
+
+void http_undefer(struct http_response *response, struct http_later *later)
+{
+	if (later->conn) {
+		later->conn->later = NULL;
+		later->conn->state = CONN_SERVING;
+	}
+	response->is_owed = false;
+	free(later);
+}
+
+void http_answer(struct http_later *later, const struct http_response *response)
+{
+	struct http_conn *c = later->conn;
+
+	free(later);
+	if (!c)
+		return;
+	c->later = NULL;
+	c->state = c->reader.keep_alive ? CONN_SERVING : CONN_CLOSING;
+	if (conn_answer(c, response, c->reader.keep_alive) < 0)
+		conn_destroy(c);
+	else
+		loop_source_defer(c->source);
+}
+
+static int conn_refuse(struct http_conn *c)
 {
 	char body[512];
 
@@ -186,7 +238,7 @@ static int conn_refuse(struct conn *c)
 }
 
 /* Feeds the reader what has arrived and acts on what it says. 0 or -ENOMEM. */
-static int conn_parse(struct conn *c)
+static int conn_parse(struct http_conn *c)
 {
 	size_t used;
 	enum http_read event = http_reader_feed(&c->reader, c->input + c->input_at,
@@ -207,7 +259,7 @@ static int conn_parse(struct conn *c)
 }
 
 /* Puts text behind what has not left yet. 0, -ENOBUFS for too much, or -ENOMEM. */
-static int conn_append(struct conn *c, const char *text, size_t len)
+static int conn_append(struct http_conn *c, const char *text, size_t len)
 {
 	size_t left = c->output_len - c->output_at;
 	char *output;
@@ -228,7 +280,7 @@ static int conn_append(struct conn *c, const char *text, size_t len)
 }
 
 /* 0 when the answer has left, -EAGAIN when the client must read first, or the error. */
-static int conn_flush(struct conn *c)
+static int conn_flush(struct http_conn *c)
 {
 	while (c->output_at < c->output_len) {
 		ssize_t n = send(c->fd, c->output + c->output_at, c->output_len - c->output_at,
@@ -247,7 +299,7 @@ static int conn_flush(struct conn *c)
 }
 
 /* 0 with new input, -EAGAIN when there is none yet, or the error; -EPIPE: end. */
-static int conn_receive(struct conn *c)
+static int conn_receive(struct http_conn *c)
 {
 	ssize_t n;
 
@@ -263,7 +315,7 @@ static int conn_receive(struct conn *c)
 	return 0;
 }
 
-static int conn_linger(struct conn *c)
+static int conn_linger(struct http_conn *c)
 {
 	c->discarded += c->input_len - c->input_at;
 	c->input_at = c->input_len;
@@ -273,7 +325,7 @@ static int conn_linger(struct conn *c)
 }
 
 /* One step of a turn: 0 to go on, -EAGAIN to wait for the client, else to close. */
-static int conn_step(struct conn *c)
+static int conn_step(struct http_conn *c)
 {
 	if (c->output) {
 		int r = conn_flush(c);
@@ -289,6 +341,8 @@ static int conn_step(struct conn *c)
 			return -errno;
 		c->state = CONN_LINGERING;
 		return 0;
+	case CONN_WAITING:
+		return -EAGAIN;
 	case CONN_STREAMING: /* what the client still says is nothing to us */
 	case CONN_LINGERING:
 		return conn_linger(c);
@@ -296,12 +350,23 @@ static int conn_step(struct conn *c)
 	return 0;
 }
 
+static uint32_t awaited(const struct http_conn *c)
+{
+	if (c->output)
+		return EPOLLOUT;
+	return c->state == CONN_WAITING ? 0 : EPOLLIN;
+}
+
 static void conn_turn(void *arg, uint32_t events)
 {
-	struct conn *c = arg;
+	struct http_conn *c = arg;
 	int r = 0;
 
-	(void)events; /* each step finds out for itself what is possible */
+	if (c->state == CONN_WAITING && (events & (EPOLLHUP | EPOLLERR))) {
+		conn_destroy(c);
+		return;
+	}
+	/* Else each step finds out for itself what is possible. */
 	for (int i = 0; i < TURN_STEPS && r == 0; i++)
 		r = conn_step(c);
 	if (r == 0) {
@@ -309,18 +374,18 @@ static void conn_turn(void *arg, uint32_t events)
 		return;
 	}
 	if (r == -EAGAIN)
-		r = loop_source_set(c->source, c->output ? EPOLLOUT : EPOLLIN);
+		r = loop_source_set(c->source, awaited(c));
 	if (r < 0)
 		conn_destroy(c);
 }
 
 static int conn_create(struct http_server *s, int fd)
 {
-	struct conn *c = malloc(sizeof(*c));
+	struct http_conn *c = malloc(sizeof(*c));
 
 	if (!c)
 		return -ENOMEM;
-	*c = (struct conn){ .server = s, .fd = fd };
+	*c = (struct http_conn){ .server = s, .fd = fd };
 	http_reader_init(&c->reader, s->config.max_body_bytes);
 
 	int r = loop_add(s->loop, fd, EPOLLIN, conn_turn, c, &c->source);
@@ -403,7 +468,7 @@ void http_publish(struct http_server *s, const char *text)
 {
 	size_t len = strlen(text);
 
-	for (struct conn *c = s->conns, *next; c; c = next) {
+	for (struct http_conn *c = s->conns, *next; c; c = next) {
 		next = c->next;
 		if (c->state != CONN_STREAMING)
 			continue;
@@ -420,7 +485,7 @@ void http_destroy(struct http_server *s)
 {
 	if (!s)
 		return;
-	for (struct conn *c = s->conns, *next; c; c = next) {
+	for (struct http_conn *c = s->conns, *next; c; c = next) {
 		next = c->next;
 		if (c->state == CONN_STREAMING && conn_flush(c) < 0)
 			log_debug("api: the last events were not sent");

@@ -22,14 +22,31 @@ enum {
 
 struct http_server;
 
+struct http_conn;  /* http.c */
+struct http_later; /* an answer that is owed */
+
 /* What a handler answers. */
 struct http_response {
-	int status;	  /* 200, 400 and 413 with a body, 204 without */
-	bool deprecated;  /* adds "Deprecation: true" */
-	bool stream;	  /* stays open after the body, for what http_publish() is given */
-	char *body;	  /* from malloc, freed by the server; or NULL */
-	const char *type; /* of the body, a literal; NULL: JSON */
+	struct http_conn *conn; /* whose request it is; NULL: nobody's, nothing is sent */
+	bool is_owed;		/* by http_defer(); the rest means nothing */
+	int status;		/* 200, 400 and 413 with a body, 204 without */
+	bool deprecated;	/* adds "Deprecation: true" */
+	bool stream;		/* stays open after the body, for what http_publish() is given */
+	char *body;		/* from malloc, freed by the server; or NULL */
+	const char *type;	/* of the body, a literal; NULL: JSON */
 };
+
+/* The answer to the request in hand comes later, by http_answer(); until then its client
+ * is told nothing and nothing more is read from it. NULL when memory is short: then it is
+ * to be answered now. From a handler. */
+struct http_later *http_defer(struct http_response *response);
+
+/* Back again, in the same handler: the answer comes now. Frees *later. */
+void http_undefer(struct http_response *response, struct http_later *later);
+
+/* Answers as a handler would, and frees *later; also when the client, or the server, has
+ * gone meanwhile. The body stays the caller's. */
+void http_answer(struct http_later *later, const struct http_response *response);
 
 /* Fills *response. Runs to the end before the next request is read from anyone. */
 typedef void (*http_handler)(void *ctx, const struct http_request *request,

@@ -485,7 +485,7 @@ const struct route routes[] = {
 	{ VERB_PATCH, "/machine-config", VM_NOT_STARTED, &body_machine, present_machine, patch_machine,
 	  .deprecated = "cpu_template",
 	  .metric = "machine_cfg" },
-	{ VERB_PUT,   "/snapshot/create", VM_PAUSED,     &body_snapshot_create,
+	{ VERB_PUT,   "/snapshot/create", VM_LIVE,       &body_snapshot_create,
 	  .run = snapshot_create },
 	{ VERB_PUT,   "/snapshot/load",  VM_NOT_STARTED, &body_snapshot_load, .run = snapshot_load,
 	  .deprecated = "mem_file_path" },

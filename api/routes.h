@@ -25,7 +25,8 @@ struct api_call {
 	json_t *document; /* the body of a route that takes any; NULL: none */
 	int refusal;	  /* the status of an error; 0: 400 */
 	json_t *reply;	  /* set by the handler: status 200; else 204 */
-	char *text;	  /* the same of a route whose answer is not JSON; from malloc */
+	struct http_response *response; /* for http_defer() */
+	char *text; /* the same of a route whose answer is not JSON; from malloc */
 	struct error err;
 };
 

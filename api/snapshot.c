@@ -69,20 +69,70 @@ static char *make_manifest(const struct vm *vm, uint32_t type)
 	return text;
 }
 
+static int create_paused(struct api_call *call, const char *manifest)
+{
+	const struct snapshot_create_config *c = call->config;
+	uint64_t start_us = clock_now_us();
+	int r = api_check_state(call, VM_PAUSED);
+
+	if (r == 0)
+		r = vm_save(call->vm, c, manifest, &call->err);
+	if (r == 0)
+		tell(call->vm, written[c->snapshot_type].what, written[c->snapshot_type].metric,
+		     start_us);
+	return r;
+}
+
+/* The answer to a live create, when it is there or has failed. */
+static void on_live_end(void *later, const struct live_result *result, const struct error *err)
+{
+	struct http_response response = { .status = 200 };
+	char line[FAULT_LINE_BYTES];
+	json_t *reply;
+
+	if (err) {
+		fault_line(err, line, sizeof(line));
+		log_warn("snapshot: live: %s", line);
+		response.status = 400;
+		response.body = fault_json(line);
+	} else {
+		log_info("snapshot: live, written in %llu us, of which the guest stood still %llu",
+			 (unsigned long long)result->total_us,
+			 (unsigned long long)result->pause_us);
+		reply = json_pack("{s:I, s:I, s:I, s:I}", "pause_us", (json_int_t)result->pause_us,
+				  "total_us", (json_int_t)result->total_us, "memory_bytes",
+				  (json_int_t)result->bytes, "faults", (json_int_t)result->faults);
+		response.body = json_dumps(reply, JSON_COMPACT);
+		json_decref(reply);
+	}
+	http_answer(later, &response);
+	free(response.body);
+}
+
+static int create_live(struct api_call *call, const char *manifest)
+{
+	struct http_later *later = http_defer(call->response);
+	const struct live_sink sink = { on_live_end, later };
+	int r;
+
+	if (!later)
+		return api_out_of_memory(call);
+	r = vm_save_live(call->vm, call->config, manifest, &sink, &call->err);
+	if (r < 0)
+		http_undefer(call->response, later);
+	return r;
+}
+
 int snapshot_create(struct api_call *call)
 {
 	const struct snapshot_create_config *c = call->config;
 	char *manifest = make_manifest(call->vm, c->snapshot_type);
-	uint64_t start_us = clock_now_us();
 	int r;
 
 	if (!manifest)
 		return api_out_of_memory(call);
-	r = vm_save(call->vm, c, manifest, &call->err);
+	r = (c->live ? create_live : create_paused)(call, manifest);
 	free(manifest);
-	if (r == 0)
-		tell(call->vm, written[c->snapshot_type].what, written[c->snapshot_type].metric,
-		     start_us);
 	return r;
 }
 

@@ -38,8 +38,24 @@ static const struct body_field create_fields[] = {
 	  .type = BODY_ENUM,
 	  PLACE(snapshot_create_config, snapshot_type),
 	  .names = type_names },
+	/* wisp's own. */
+	{ .name = "live", .type = BODY_BOOL, PLACE(snapshot_create_config, live) },
 };
-const struct body_table body_snapshot_create = { TABLE(snapshot_create_config, create_fields) };
+
+static int check_create(void *config, struct error *err)
+{
+	const struct snapshot_create_config *c = config;
+
+	if (c->live && c->snapshot_type != SNAPSHOT_FULL)
+		return error_set(err, -EINVAL, "live", "leave out snapshot_type",
+				 "A live snapshot is a Full one");
+	return 0;
+}
+
+const struct body_table body_snapshot_create = {
+	TABLE(snapshot_create_config, create_fields),
+	.check = check_create,
+};
 
 static const struct body_field backend_fields[] = {
 	{ .name = "backend_type",
@@ -201,9 +217,6 @@ static int check_load(void *config, struct error *err)
 		return error_set(
 			err, -EINVAL, "mem_backend", "give it",
 			"missing field: either `mem_backend` or `mem_file_path` is required");
-	if (c->has_memory && c->memory.backend_type == MEMORY_BACKEND_UFFD)
-		return error_set(err, -EOPNOTSUPP, "mem_backend.backend_type", "give File",
-				 "This version has no memory that a handler serves (Uffd)");
 	return 0;
 }
 

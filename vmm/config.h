@@ -209,6 +209,7 @@ struct snapshot_create_config {
 	char snapshot_path[PATH_MAX]; /* where the state goes */
 	char mem_file_path[PATH_MAX];
 	uint32_t snapshot_type; /* enum snapshot_type */
+	bool live;		/* wisp's own: the guest runs on while memory is written */
 };
 
 enum { HUGE_PAGES_AS_SAVED = HUGE_PAGES_2M + 1 };

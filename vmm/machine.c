@@ -25,9 +25,11 @@
 #include "vmm/machine.h"
 #include "vmm/placement.h"
 #include "vmm/snapshot/memory_file.h"
+#include "vmm/snapshot/memory_handler.h"
 
 struct machine {
 	struct frame *frame;
+	struct memory_handler *handler; /* NULL: memory is all here */
 	struct placement placement;
 	struct arch_platform *platform;
 	struct console *console;
@@ -86,6 +88,16 @@ static int place_windows(struct machine *m, struct error *err)
 	return r;
 }
 
+static int load_memory(struct machine *m, const struct machine_spec *spec, struct error *err)
+{
+	const struct machine_saved *saved = spec->saved;
+
+	if (saved->handler)
+		return memory_handler_start(saved->handler, m->frame->mem, spec->filters,
+					    &m->handler, err);
+	return memory_file_load(saved->memory_fd, m->frame->mem, err);
+}
+
 static int create_frame(struct machine *m, const struct machine_spec *spec, struct error *err)
 {
 	const struct frame_config config = {
@@ -98,7 +110,7 @@ static int create_frame(struct machine *m, const struct machine_spec *spec, stru
 	int r = m->frame ? 0 : frame_create(&config, &m->frame, err);
 
 	if (r == 0 && spec->saved)
-		r = memory_file_load(spec->saved->memory_fd, m->frame->mem, err);
+		r = load_memory(m, spec, err);
 	return r < 0 ? r : place_windows(m, err);
 }
 
@@ -393,6 +405,7 @@ void machine_destroy(struct machine *m)
 	arch_platform_destroy(m->platform);
 	pci_bus_destroy(m->pci);
 	gsi_table_destroy(m->gsi);
+	memory_handler_destroy(m->handler);
 	frame_destroy(m->frame);
 	free(m);
 }
@@ -468,7 +481,7 @@ void machine_exits(const struct machine *m, uint64_t counts[VCPU_EXIT_KINDS])
 	vcpus_exits(m->frame->vcpus, counts);
 }
 
-const struct gmem *machine_memory(const struct machine *m)
+struct gmem *machine_memory(const struct machine *m)
 {
 	return m->frame->mem;
 }

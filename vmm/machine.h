@@ -24,8 +24,9 @@ struct machine;
 /* What a machine goes on from, in place of a kernel's start. */
 struct machine_saved {
 	struct state *state;
-	int memory_fd; /* checked against the state */
-	bool catch_up; /* the guest's clock goes on from now, not from when it was saved */
+	int memory_fd;	     /* checked against the state */
+	const char *handler; /* the socket of who has the memory instead; or NULL */
+	bool catch_up;	     /* the guest's clock goes on from now, not from when it was saved */
 	unsigned place[VM_MAX_DEVICES]; /* of each device of the specification */
 };
 
@@ -83,6 +84,6 @@ int machine_power_button(struct machine *m);
 
 /* For the report. */
 void machine_exits(const struct machine *m, uint64_t counts[VCPU_EXIT_KINDS]);
-const struct gmem *machine_memory(const struct machine *m);
+struct gmem *machine_memory(const struct machine *m);
 
 #endif

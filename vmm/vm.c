@@ -66,6 +66,7 @@ void vm_destroy(struct vm *vm)
 {
 	if (!vm)
 		return;
+	vm_live_abort(vm);
 	machine_destroy(vm->machine);
 	vm_drop_frame(vm);
 	slots_destroy(vm->slots);
@@ -289,6 +290,7 @@ static void restart(struct vm *vm)
 	struct error err = { 0 };
 	char line[sizeof(err.text) + sizeof(err.hint)];
 
+	vm_live_abort(vm);
 	count_exits(vm, vm->past_exits);
 	slots_keep(vm->slots);
 	machine_destroy(vm->machine);

@@ -115,6 +115,23 @@ int vm_resume(struct vm *vm, struct error *err);
 int vm_save(struct vm *vm, const struct snapshot_create_config *c, const char *manifest,
 	    struct error *err);
 
+/* The same of a machine that runs, or is paused and may be resumed meanwhile: it stops for
+ * a moment, and its memory is written while it goes on. Full only. 0: it has begun, and
+ * sink hears once how it ended, on the main thread, the machine's end at the latest. */
+struct live_result {
+	uint64_t pause_us; /* that the guest stood still */
+	uint64_t total_us;
+	uint64_t bytes;	 /* of memory that are no zeros */
+	uint64_t faults; /* times that the guest had to wait for a page to be written */
+};
+struct live_sink {
+	/* err NULL: the files are there. */
+	void (*ended)(void *ctx, const struct live_result *result, const struct error *err);
+	void *ctx;
+};
+int vm_save_live(struct vm *vm, const struct snapshot_create_config *c, const char *manifest,
+		 const struct live_sink *sink, struct error *err);
+
 /* Whether a state may be loaded: nothing was configured that is in one. */
 int vm_check_blank(const struct vm *vm, struct error *err);
 

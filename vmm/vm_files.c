@@ -113,6 +113,12 @@ static int allow_blank(struct vm *vm)
 	return r;
 }
 
+/* Of what a live snapshot needs; the folder of its files comes from the command line. */
+static int allow_userfaults(struct vm *vm)
+{
+	return allow(vm, "/dev/userfaultfd", LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_CONTROL);
+}
+
 int vm_confine_files(struct vm *vm, struct error *err)
 {
 	struct landlock *l = vm->options.landlock;
@@ -127,6 +133,8 @@ int vm_confine_files(struct vm *vm, struct error *err)
 		r = allow_restart(vm);
 	if (r == 0)
 		r = allow_blank(vm);
+	if (r == 0)
+		r = allow_userfaults(vm);
 	if (r == 0)
 		r = landlock_restrict(l);
 	if (r < 0)

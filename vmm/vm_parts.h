@@ -1,5 +1,5 @@
 /* vm_parts.h - what a microVM consists of, for vm.c, vm_blank.c, vm_config.c, vm_files.c,
- * vm_mmds.c and vm_snapshot.c.
+ * vm_live.c, vm_mmds.c and vm_snapshot.c.
  *
  * For these alone. Main thread.
  */
@@ -9,13 +9,15 @@
 #include "vmm/notices.h"
 #include "vmm/slots.h"
 #include "vmm/snapshot/memory_file.h"
+#include "vmm/snapshot/snapshot_files.h"
 #include "vmm/timeline.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
 struct frame; /* frame.h */
 struct machine;
-struct mmds; /* devices/mmds/mmds.h */
+struct live_snapshot; /* vm_live.c */
+struct mmds;	      /* devices/mmds/mmds.h */
 struct machine_saved;
 
 struct vm {
@@ -43,6 +45,7 @@ struct vm {
 	 * difference goes over. */
 	bool has_base;
 	struct snapshot_id base;
+	struct live_snapshot *live; /* that is being made; or NULL */
 
 	bool files_confined; /* by Landlock, from the first start on */
 	bool is_blank;	     /* vm_make_blank(): a frame of this shape is kept ready */
@@ -98,6 +101,17 @@ struct frame *vm_take_frame(struct vm *vm, bool is_saved);
 void vm_renew_frame(struct vm *vm);
 
 void vm_drop_frame(struct vm *vm);
+
+/* Whether a snapshot can be begun with these paths. */
+int vm_check_create(const struct vm *vm, const struct snapshot_create_config *c, struct error *err);
+
+/* The sections of the paused machine's state, with this manifest; into a file. */
+int vm_save_state(struct vm *vm, const struct snapshot_id *id, const char *manifest,
+		  struct state *s, struct error *err);
+int vm_write_state(const struct staged_file *f, struct state *s, struct error *err);
+
+/* Gives up a live snapshot, before its machine goes. */
+void vm_live_abort(struct vm *vm);
 
 /* vm->machine runs: the state, and metrics from now on. */
 int vm_set_going(struct vm *vm, enum vm_state state, struct error *err);

@@ -48,8 +48,8 @@ static int list_devices(const struct vm *vm, struct overview *o, struct error *e
 	return 0;
 }
 
-static int save_state(struct vm *vm, const struct snapshot_id *id, const char *manifest,
-		      struct state *s, struct error *err)
+int vm_save_state(struct vm *vm, const struct snapshot_id *id, const char *manifest,
+		  struct state *s, struct error *err)
 {
 	struct overview o = {
 		.id = *id,
@@ -67,7 +67,7 @@ static int save_state(struct vm *vm, const struct snapshot_id *id, const char *m
 	return machine_save(vm->machine, s, err);
 }
 
-static int write_state(const struct staged_file *f, struct state *s, struct error *err)
+int vm_write_state(const struct staged_file *f, struct state *s, struct error *err)
 {
 	size_t len;
 	const void *bytes = state_seal(s, &len);
@@ -142,7 +142,7 @@ static int save_files(struct vm *vm, const struct snapshot_create_config *c,
 	if (r == 0)
 		r = staged_file_open(&memory, c->mem_file_path, "mem_file_path", err);
 	if (r == 0)
-		r = write_state(&state, s, err);
+		r = vm_write_state(&state, s, err);
 	if (r == 0)
 		r = write_memory(vm, c->snapshot_type, &memory, id, err);
 	if (r == 0)
@@ -152,6 +152,17 @@ static int save_files(struct vm *vm, const struct snapshot_create_config *c,
 	return r;
 }
 
+int vm_check_create(const struct vm *vm, const struct snapshot_create_config *c, struct error *err)
+{
+	if (strcmp(c->snapshot_path, c->mem_file_path) == 0)
+		return error_set(err, -EINVAL, "mem_file_path", "give each its own",
+				 "State and memory cannot be one file");
+	if (vm->live)
+		return error_set(err, -EBUSY, NULL, "wait for its answer",
+				 "A live snapshot is being written");
+	return 0;
+}
+
 int vm_save(struct vm *vm, const struct snapshot_create_config *c, const char *manifest,
 	    struct error *err)
 {
@@ -159,17 +170,16 @@ int vm_save(struct vm *vm, const struct snapshot_create_config *c, const char *m
 	struct state *s = NULL;
 	int r = vm_check_started(vm, err);
 
+	if (r == 0)
+		r = vm_check_create(vm, c, err);
 	if (r < 0)
 		return r;
-	if (strcmp(c->snapshot_path, c->mem_file_path) == 0)
-		return error_set(err, -EINVAL, "mem_file_path", "give each its own",
-				 "State and memory cannot be one file");
 	r = snapshot_id_make(&id);
 	if (r == 0)
 		r = state_create(&s);
 	if (r < 0)
 		return error_set(err, r, NULL, NULL, "cannot begin a snapshot: %s", strerror(-r));
-	r = save_state(vm, &id, manifest, s, err);
+	r = vm_save_state(vm, &id, manifest, s, err);
 	if (r == 0)
 		r = save_files(vm, c, &id, s, err);
 	state_destroy(s);
@@ -282,7 +292,9 @@ static int build_saved(struct vm *vm, const struct snapshot_load_config *c,
 {
 	int r = find_places(vm, o, saved, err);
 
-	if (r == 0)
+	if (c->has_memory && c->memory.backend_type == MEMORY_BACKEND_UFFD)
+		saved->handler = c->memory.backend_path;
+	else if (r == 0)
 		r = open_memory(c, o, &saved->memory_fd, err);
 	if (r < 0)
 		return r;

@@ -49,6 +49,7 @@ static const struct syscall_rule virtio_syscalls[] = {
 	/* balloon.c, mem.c and windows: memory given back, and kept out of core dumps */
 	ALLOW_IF(madvise, IS(2, MADV_DONTDUMP)),
 	ALLOW_IF(madvise, IS(2, MADV_HUGEPAGE)),
+	ALLOW_IF(madvise, IS(2, MADV_REMOVE)),
 };
 
 /* Making a device is opening much more than running one: where none comes while the guest

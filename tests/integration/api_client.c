@@ -72,6 +72,46 @@ static void send_all(int fd, const char *data, size_t len)
 	}
 }
 
+static void read_answer(int fd, char *answer, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < size - 1 && (n = read(fd, answer + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	answer[len] = '\0';
+}
+
+int api_send(const char *socket_path, const char *verb, const char *path, const char *body)
+{
+	char head[HEAD_BYTES];
+	size_t body_len = body ? strlen(body) : 0;
+	int fd = try_connect(socket_path);
+
+	assert_true(fd >= 0);
+	snprintf(head, sizeof(head),
+		 "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+		 "Content-Length: %zu\r\n\r\n",
+		 verb, path, body_len);
+	send_all(fd, head, strlen(head));
+	send_all(fd, body, body_len);
+	shutdown(fd, SHUT_WR);
+	return fd;
+}
+
+void api_receive(int fd, struct api_reply *ret)
+{
+	char answer[ANSWER_BYTES];
+	const char *answer_body;
+
+	read_answer(fd, answer, sizeof(answer));
+	close(fd);
+	if (sscanf(answer, "HTTP/1.1 %d", &ret->status) != 1)
+		fail_msg("no answer, but \"%s\"", answer);
+	answer_body = strstr(answer, "\r\n\r\n");
+	snprintf(ret->body, sizeof(ret->body), "%s", answer_body ? answer_body + 4 : "");
+}
+
 void api_call(const char *socket_path, const char *verb, const char *path, const char *body,
 	      struct api_reply *ret)
 {

@@ -15,6 +15,11 @@ void api_wait(const char *socket_path, unsigned limit_s);
 void api_call(const char *socket_path, const char *verb, const char *path, const char *body,
 	      struct api_reply *ret);
 
+/* The two halves of it: the connection on which the answer comes, and the answer, which
+ * ends the connection. */
+int api_send(const char *socket_path, const char *verb, const char *path, const char *body);
+void api_receive(int fd, struct api_reply *ret);
+
 /* GET on a connection that stays open and is returned, and the status of the answer; 0:
  * it ended without one. */
 int api_ask(const char *socket_path, const char *path, int *status);

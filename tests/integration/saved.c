@@ -75,15 +75,21 @@ void saved_resume(const struct machine *m)
 	saved_call(m, "PATCH", "/vm", "{\"state\": \"Resumed\"}");
 }
 
+const char *saved_create_body(const char *state, const char *memory, const char *more)
+{
+	static char body[512];
+
+	snprintf(body, sizeof(body), "{\"snapshot_path\": \"%s\", \"mem_file_path\": \"%s\"%s}",
+		 fixture_path(state), fixture_path(memory), more);
+	return body;
+}
+
 void saved_create(const struct machine *m, const char *state, const char *memory, const char *type)
 {
-	char body[512];
+	char more[64];
 
-	snprintf(
-		body, sizeof(body),
-		"{\"snapshot_path\": \"%s\", \"mem_file_path\": \"%s\", \"snapshot_type\": \"%s\"}",
-		fixture_path(state), fixture_path(memory), type);
-	saved_call(m, "PUT", "/snapshot/create", body);
+	snprintf(more, sizeof(more), ", \"snapshot_type\": \"%s\"", type);
+	saved_call(m, "PUT", "/snapshot/create", saved_create_body(state, memory, more));
 }
 
 const char *saved_load_body(const char *state, const char *memory, const char *more)

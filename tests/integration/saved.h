@@ -35,7 +35,8 @@ void saved_resume(const struct machine *m);
 /* Names of files in the test's folder; type: "Full" or "Diff". */
 void saved_create(const struct machine *m, const char *state, const char *memory, const char *type);
 
-/* The body of a load; more: ", ...". Valid until the next call. */
+/* The bodies of a create and of a load; more: ", ...". Valid until the next call. */
+const char *saved_create_body(const char *state, const char *memory, const char *more);
 const char *saved_load_body(const char *state, const char *memory, const char *more);
 void saved_load(const struct machine *m, const char *state, const char *memory, const char *more);
 

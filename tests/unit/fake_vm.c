@@ -617,6 +617,20 @@ int vm_save(struct vm *vm, const struct snapshot_create_config *c, const char *m
 	return record(vm, "save", err);
 }
 
+int vm_save_live(struct vm *vm, const struct snapshot_create_config *c, const char *manifest,
+		 const struct live_sink *sink, struct error *err)
+{
+	static const struct live_result result = { .pause_us = 1, .total_us = 2 };
+	int r = record(vm, "save_live", err);
+
+	(void)c;
+	if (!strstr(manifest, "\"config\""))
+		abort();
+	if (r == 0)
+		sink->ended(sink->ctx, &result, NULL);
+	return r;
+}
+
 int vm_check_blank(const struct vm *vm, struct error *err)
 {
 	(void)vm;

@@ -38,14 +38,33 @@ struct fixture {
 	struct loop_source *end_source;
 	int end; /* eventfd: stops the loop */
 	struct http_server *server;
+	struct http_later *owed; /* the answer to "/later"; the loop's thread */
 	pthread_t thread;
 };
 
 static void echo(void *ctx, const struct http_request *req, struct http_response *res)
 {
-	(void)ctx;
+	char text[] = "late";
+	const struct http_response late = { .status = 200, .body = text };
+	struct http_later **owed = ctx;
+
 	if (strcmp(req->path, "/empty") == 0)
 		return;
+	if (strcmp(req->path, "/later") == 0) {
+		*owed = http_defer(res);
+		return;
+	}
+	if (strcmp(req->path, "/answer") == 0) {
+		http_answer(*owed, &late);
+		*owed = NULL;
+	}
+	if (strcmp(req->path, "/owed") == 0) {
+		res->status = *owed ? 200 : 204;
+		res->body = *owed ? strdup("yes") : NULL;
+		return;
+	}
+	if (strcmp(req->path, "/never-mind") == 0)
+		http_undefer(res, http_defer(res));
 	res->status = 200;
 	res->deprecated = strcmp(req->path, "/old") == 0;
 	if (strncmp(req->path, "/big", 4) == 0) {
@@ -75,13 +94,14 @@ static void *run(void *arg)
 	return NULL;
 }
 
-static int listen_at(struct loop *loop, const char *path, struct http_server **ret,
-		     struct error *err)
+static int listen_at(struct loop *loop, const char *path, struct http_later **owed,
+		     struct http_server **ret, struct error *err)
 {
 	const struct http_config config = {
 		.socket_path = path,
 		.max_body_bytes = BODY_LIMIT,
 		.handler = echo,
+		.ctx = owed,
 	};
 
 	return http_listen(&config, loop, ret, err);
@@ -100,7 +120,7 @@ static int setup(void **state)
 	f->end = fd_event();
 	assert_true(f->end >= 0);
 	assert_int_equal(loop_add(f->loop, f->end, EPOLLIN, on_end, f, &f->end_source), 0);
-	assert_int_equal(listen_at(f->loop, f->path, &f->server, &err), 0);
+	assert_int_equal(listen_at(f->loop, f->path, &f->owed, &f->server, &err), 0);
 	assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);
 	*state = f;
 	return 0;
@@ -550,13 +570,60 @@ static void expect_no_socket(struct fixture *f, const char *path, int code, cons
 	struct http_server *server = NULL;
 	struct error err;
 
-	assert_int_equal(listen_at(f->loop, path, &server, &err), code);
+	assert_int_equal(listen_at(f->loop, path, NULL, &server, &err), code);
 	assert_null(server);
 	assert_int_equal(err.code, code);
 	assert_string_equal(err.field, "api-sock");
 	if (!strstr(err.text, words))
 		fail_msg("'%s' lacks '%s'", err.text, words);
 	assert_string_not_equal(err.hint, "");
+}
+
+/* Until the server has got as far as that. */
+static void await_owed(int fd)
+{
+	char answer[256] = "";
+
+	while (!strstr(answer, "yes")) {
+		ssize_t n;
+
+		send_text(fd, "GET /owed HTTP/1.1\r\n\r\n");
+		n = recv(fd, answer, sizeof(answer) - 1, 0);
+		assert_true(n > 0);
+		answer[n] = '\0';
+	}
+}
+
+/* Who waits holds up nobody else; what it sent meanwhile is answered afterwards. */
+static void answers_may_come_later(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_to(f->path), other = connect_to(f->path);
+
+	send_text(fd, "GET /later HTTP/1.1\r\n\r\nGET /next HTTP/1.1\r\n\r\n");
+	await_owed(other);
+	send_text(other, "GET /never-mind HTTP/1.1\r\n\r\n");
+	expect_answer(other, "GET /never-mind []");
+	send_text(other, "GET /answer HTTP/1.1\r\n\r\n");
+	expect_answer(other, "GET /answer []");
+	expect_answer(fd, "late");
+	expect_answer(fd, "GET /next []");
+	/* One that has asked to be closed, and one that has gone. */
+	send_text(fd, "GET /later HTTP/1.1\r\nConnection: close\r\n\r\n");
+	shutdown(fd, SHUT_WR);
+	await_owed(other);
+	send_text(other, "GET /answer HTTP/1.1\r\n\r\n");
+	expect_answer(other, "GET /answer []");
+	expect_text(fd, "HTTP/1.1 200 \r\nServer: Firecracker API\r\nConnection: close\r\n"
+			"Content-Type: application/json\r\nContent-Length: 4\r\n\r\nlate");
+	expect_end(fd);
+	fd = connect_to(f->path);
+	send_text(fd, "GET /later HTTP/1.1\r\n\r\n");
+	await_owed(other);
+	close(fd);
+	send_text(other, "GET /answer HTTP/1.1\r\n\r\n");
+	expect_answer(other, "GET /answer []");
+	close(other);
 }
 
 static void impossible_socket_paths(void **state)
@@ -589,11 +656,11 @@ static void socket_file_is_removed_only_when_ours(void **state)
 
 	assert_int_equal(loop_create(&loop), 0);
 	snprintf(path, sizeof(path), "%s/second", f->dir);
-	assert_int_equal(listen_at(loop, path, &server, &err), 0);
+	assert_int_equal(listen_at(loop, path, NULL, &server, &err), 0);
 	http_destroy(server);
 	assert_int_equal(access(path, F_OK), -1);
 
-	assert_int_equal(listen_at(loop, path, &server, &err), 0);
+	assert_int_equal(listen_at(loop, path, NULL, &server, &err), 0);
 	assert_int_equal(unlink(path), 0);
 	close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
 	http_destroy(server);
@@ -623,6 +690,7 @@ int main(void)
 		WITH_SERVER(slow_clients_stop_only_themselves),
 		WITH_SERVER(eleventh_client_gets_503),
 		WITH_SERVER(client_is_turned_away_without_descriptors),
+		WITH_SERVER(answers_may_come_later),
 		WITH_SERVER(impossible_socket_paths),
 		WITH_SERVER(socket_file_is_removed_only_when_ours),
 	};

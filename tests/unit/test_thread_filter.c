@@ -11,6 +11,7 @@
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -145,7 +146,7 @@ static const struct call calls[] = {
 	CALL(tkill, NONE, 1, 0),
 	CALL(tgkill, NONE, 1, 1, SIGKILL),
 	CALL(rt_sigqueueinfo, NONE, 1),
-	CALL(pidfd_open, NONE, 1),
+	CALL(pidfd_open, BLANK, 1),
 	CALL(pidfd_send_signal, NONE, 999),
 	CALL(pidfd_getfd, NONE, 999),
 	CALL(ptrace, NONE, 0),
@@ -172,7 +173,12 @@ static const struct call calls[] = {
 	CALL(capset, NONE, 0),
 	CALL(bpf, NONE, 0),
 	CALL(perf_event_open, NONE, 0),
-	CALL(userfaultfd, NONE, 0),
+	CALL(userfaultfd, MAINS, 0), /* fails: only the device gives one */
+	CALL(ioctl, MAINS, 999, USERFAULTFD_IOC_NEW),
+	CALL(ioctl, MAINS, 999, UFFDIO_REGISTER),
+	CALL(ioctl, MAINS | WORKER, 999, UFFDIO_WRITEPROTECT),
+	CALL(ioctl, NONE, 999, UFFDIO_COPY),
+	CALL(setsockopt, BLANK, 999, SOL_SOCKET, SO_SNDTIMEO),
 	CALL(keyctl, NONE, 0),
 	CALL(add_key, NONE, 0),
 	CALL(init_module, NONE, 0),

@@ -12,7 +12,7 @@
  * would bring the file's bytes back, which the guest has long overwritten: fresh
  * anonymous memory is put in their place.
  *
- * System calls once the machine runs: madvise, fallocate, mmap.
+ * System calls once the machine runs: madvise, mmap.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +37,8 @@ struct file_range {
 struct gmem {
 	enum gmem_backing backing;
 	int fd;
+	bool served; /* by a userfaultfd's handler */
+	bool held;   /* nothing is given back; written by the main thread, read by any */
 	unsigned count;
 	struct gmem_region region[GMEM_MAX_REGIONS];
 	struct reservation reserved[GMEM_MAX_REGIONS];
@@ -171,6 +173,31 @@ const struct gmem_region *gmem_regions(const struct gmem *m, unsigned *count)
 {
 	*count = m->count;
 	return m->region;
+}
+
+size_t gmem_page_bytes(const struct gmem *m)
+{
+	return backing_page(m->backing);
+}
+
+void gmem_set_served(struct gmem *m)
+{
+	m->served = true;
+}
+
+bool gmem_is_served(const struct gmem *m)
+{
+	return m->served;
+}
+
+void gmem_hold(struct gmem *m, bool on)
+{
+	__atomic_store_n(&m->held, on, __ATOMIC_RELEASE);
+}
+
+bool gmem_is_private(const struct gmem *m)
+{
+	return m->fd < 0;
 }
 
 uint64_t gmem_size(const struct gmem *m)
@@ -332,21 +359,7 @@ static bool shows_file(const struct gmem *m, uint64_t start, uint64_t end)
 
 bool gmem_shows_file(const struct gmem *m, gpa_t at, size_t len)
 {
-	return shows_file(m, at.v, at.v + len);
-}
-
-static int punch_hole(const struct gmem *m, gpa_t at, size_t len)
-{
-	const struct gmem_region *r = &m->region[0];
-	uint64_t off;
-
-	while (at.v - r->base.v >= r->len)
-		r++;
-	off = r->fd_offset + (at.v - r->base.v);
-	if (fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) <
-	    0)
-		return -errno;
-	return 0;
+	return m->served || shows_file(m, at.v, at.v + len);
 }
 
 /* One step for the guest: a vCPU that touches the range meanwhile waits for it. */
@@ -376,10 +389,13 @@ int gmem_discard(const struct gmem *m, gpa_t at, size_t len)
 
 	if (!host)
 		return discard_in_windows(m, at, len);
+	if (__atomic_load_n(&m->held, __ATOMIC_ACQUIRE))
+		return -EBUSY;
 	if (((at.v | len) & (backing_page(m->backing) - 1)) != 0)
 		return -EINVAL;
+	/* Not fallocate(), of which a handler would not hear. */
 	if (m->fd >= 0)
-		return punch_hole(m, at, len);
+		return madvise(host, len, MADV_REMOVE) < 0 ? -errno : 0;
 	if (shows_file(m, at.v, at.v + len))
 		return replace_pages(host, len);
 	return madvise(host, len, MADV_DONTNEED) < 0 ? -errno : 0;

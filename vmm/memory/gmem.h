@@ -40,8 +40,8 @@ struct gmem_region {
 	gpa_t base;
 	size_t len;
 	void *host;
-	int fd; /* memfd behind it, or -1; owned by the gmem */
-	uint64_t fd_offset;
+	int fd;		    /* memfd behind it, or -1; owned by the gmem */
+	uint64_t fd_offset; /* in it, and in memory files: what is below it of RAM */
 };
 
 enum { GMEM_MAX_REGIONS = 2, GMEM_MAX_WINDOWS = 256 /* withdrawn ones count */ };
@@ -90,18 +90,33 @@ int gmem_zero(const struct gmem *m, gpa_t at, size_t len);
  * -EFAULT outside RAM. Before the machine starts only. */
 int gmem_map_file(struct gmem *m, gpa_t at, int fd, off_t off, size_t len);
 
+/* What a page of RAM is: 4 KiB, or 2 MiB with GMEM_HUGE_2M. */
+size_t gmem_page_bytes(const struct gmem *m);
+
+/* Whether RAM is this process's alone, and not a file in memory. */
+bool gmem_is_private(const struct gmem *m);
+
+/* From now on what is not there of RAM is not zero: a userfaultfd's handler has it. Before
+ * the machine starts only. */
+void gmem_set_served(struct gmem *m);
+bool gmem_is_served(const struct gmem *m);
+
 /* Whether a file was mapped over any of [at, at + len): what was not written there shows
- * the file's bytes. */
+ * the file's bytes. Of memory that is served: always. */
 bool gmem_shows_file(const struct gmem *m, gpa_t at, size_t len);
 
 enum { GMEM_MAX_FILES = 16, GMEM_FILE_RUN_BYTES = 256 * 1024 };
+
+/* While it is held nothing is given back (gmem_discard): every page has to be read. Main
+ * thread. */
+void gmem_hold(struct gmem *m, bool on);
 
 /* Gives the memory behind [at, at + len) back to the host; the guest reads zeros
  * there and may go on using it. All or nothing: -EFAULT outside RAM; -EINVAL when
  * at or len is no multiple of the backing's page size; -EBUSY for less than
  * GMEM_FILE_RUN_BYTES of memory that a file was mapped over (each such piece costs
- * the VMM a mapping, and the guest must not run it out of them); or what the host
- * said. Safe while the guest runs. Any thread. */
+ * the VMM a mapping, and the guest must not run it out of them), or while memory is
+ * held; or what the host said. Safe while the guest runs. Any thread. */
 int gmem_discard(const struct gmem *m, gpa_t at, size_t len);
 
 #endif

@@ -16,7 +16,7 @@
 #include "vmm/snapshot/snapshot_syscalls.h"
 #include "vmm/vcpu_syscalls.h"
 
-enum { ROLE_LISTS = 14 };
+enum { ROLE_LISTS = 16 };
 
 /* clang-format off */
 /* A thread that is started later inherits its parent's filter and needs the parent to
@@ -35,6 +35,7 @@ static const struct role {
 	} },
 	{ THREAD_WORKER, {
 		SYSCALL_LIST(worker_syscalls),
+		SYSCALL_LIST(snapshot_thread_syscalls),
 		SYSCALL_LIST(base_syscalls),
 		SYSCALL_LIST(sanitizer_syscalls),
 	} },
@@ -46,6 +47,7 @@ static const struct role {
 		SYSCALL_LIST(machine_syscalls),
 		SYSCALL_LIST(kick_syscalls),
 		SYSCALL_LIST(snapshot_syscalls),
+		SYSCALL_LIST(snapshot_thread_syscalls),
 		SYSCALL_LIST(thread_syscalls),
 		SYSCALL_LIST(worker_syscalls),
 		SYSCALL_LIST(sanitizer_syscalls),
@@ -59,6 +61,7 @@ static const struct role {
 		SYSCALL_LIST(machine_syscalls),
 		SYSCALL_LIST(kick_syscalls),
 		SYSCALL_LIST(snapshot_syscalls),
+		SYSCALL_LIST(snapshot_thread_syscalls),
 		SYSCALL_LIST(thread_syscalls),
 		SYSCALL_LIST(worker_syscalls),
 		SYSCALL_LIST(sanitizer_syscalls),
@@ -72,6 +75,7 @@ static const struct role {
 		SYSCALL_LIST(machine_syscalls),
 		SYSCALL_LIST(kick_syscalls),
 		SYSCALL_LIST(snapshot_syscalls),
+		SYSCALL_LIST(snapshot_thread_syscalls),
 		SYSCALL_LIST(restart_syscalls),
 		SYSCALL_LIST(vcpu_syscalls),
 		SYSCALL_LIST(thread_syscalls),
@@ -87,6 +91,7 @@ static const struct role {
 		SYSCALL_LIST(machine_syscalls),
 		SYSCALL_LIST(kick_syscalls),
 		SYSCALL_LIST(snapshot_syscalls),
+		SYSCALL_LIST(snapshot_thread_syscalls),
 		SYSCALL_LIST(restart_syscalls),
 		SYSCALL_LIST(load_syscalls),
 		SYSCALL_LIST(vcpu_syscalls),

@@ -60,10 +60,10 @@ bool snapshot_id_equals(const struct snapshot_id *a, const struct snapshot_id *b
 
 /* --- writing --- */
 
-/* A run through RAM. */
-struct writer {
+struct memory_writer {
+	const struct gmem *mem;
 	int fd, pagemap;
-	bool changes; /* only what was written since */
+	bool changes; /* only what was written since, in the range in hand */
 	uint64_t bytes;
 	uint64_t entry[CHUNK_PAGES]; /* of the chunk in hand */
 };
@@ -74,7 +74,7 @@ static bool is_zero(const char *page)
 }
 
 /* Without an answer from the kernel, every page may be anything. */
-static void look_up(struct writer *w, const char *host, size_t pages)
+static void look_up(struct memory_writer *w, const char *host, size_t pages)
 {
 	size_t len = pages * sizeof(w->entry[0]);
 	off_t at = (off_t)((uintptr_t)host / PAGE * sizeof(w->entry[0]));
@@ -83,7 +83,7 @@ static void look_up(struct writer *w, const char *host, size_t pages)
 		memset(w->entry, 0xff, len);
 }
 
-static bool must_write(const struct writer *w, size_t i, const char *page, bool shows_file)
+static bool must_write(const struct memory_writer *w, size_t i, const char *page, bool shows_file)
 {
 	uint64_t e = w->entry[i];
 	bool has_page = e & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED);
@@ -97,7 +97,7 @@ static bool must_write(const struct writer *w, size_t i, const char *page, bool 
 }
 
 /* At most CHUNK_PAGES pages, which go to offset `at`. */
-static int write_chunk(struct writer *w, const char *host, size_t pages, uint64_t at,
+static int write_chunk(struct memory_writer *w, const char *host, size_t pages, uint64_t at,
 		       bool shows_file)
 {
 	size_t i = 0;
@@ -125,21 +125,6 @@ static bool is_anonymous(const struct gmem *mem, const struct gmem_region *r, si
 	return r->fd < 0 && !gmem_shows_file(mem, gpa(r->base.v + off), len);
 }
 
-static int write_region(struct writer *w, const struct gmem *mem, const struct gmem_region *r,
-			uint64_t at)
-{
-	const char *host = r->host;
-	int error = 0;
-
-	for (size_t off = 0; off < r->len && error == 0; off += CHUNK) {
-		size_t len = r->len - off < CHUNK ? r->len - off : CHUNK;
-
-		error = write_chunk(w, host + off, len / PAGE, at + off,
-				    !is_anonymous(mem, r, off, len));
-	}
-	return error;
-}
-
 static int write_label(int fd, uint64_t at, const struct memory_label *label)
 {
 	char page[MEMORY_LABEL_BYTES] = { 0 };
@@ -155,40 +140,89 @@ static int write_label(int fd, uint64_t at, const struct memory_label *label)
 	return fd_pwrite_all(fd, page, sizeof(page), (off_t)at);
 }
 
-static int write_all(struct writer *w, const struct gmem *mem, const struct memory_label *label)
+static int cannot_write(int r, struct error *err)
 {
-	uint64_t at = 0;
-	unsigned count;
-	const struct gmem_region *r = gmem_regions(mem, &count);
+	return error_set(err, r, "mem_file_path", "is there room on its disk?",
+			 "The memory file cannot be written: %s", strerror(-r));
+}
+
+int memory_writer_begin(int fd, const struct gmem *mem, struct memory_writer **ret,
+			struct error *err)
+{
+	struct memory_writer *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	w->mem = mem;
+	w->fd = fd;
+	w->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (ftruncate(fd, (off_t)(gmem_size(mem) + MEMORY_LABEL_BYTES)) < 0) {
+		int r = cannot_write(-errno, err);
+
+		memory_writer_end(w);
+		return r;
+	}
+	*ret = w;
+	return 0;
+}
+
+int memory_writer_put(struct memory_writer *w, const struct gmem_region *r, size_t off, size_t len,
+		      bool changes)
+{
+	const char *host = r->host;
 	int error = 0;
 
-	if (ftruncate(w->fd, (off_t)(gmem_size(mem) + MEMORY_LABEL_BYTES)) < 0)
-		return -errno;
-	for (unsigned i = 0; i < count && error == 0; i++) {
-		error = write_region(w, mem, &r[i], at);
-		at += r[i].len;
+	w->changes = changes;
+	for (size_t end = off + len; off < end && error == 0; off += CHUNK) {
+		size_t n = end - off < CHUNK ? end - off : CHUNK;
+
+		error = write_chunk(w, host + off, n / PAGE, r->fd_offset + off,
+				    !is_anonymous(w->mem, r, off, n));
 	}
-	return error < 0 ? error : write_label(w->fd, at, label);
+	return error;
+}
+
+int memory_writer_label(struct memory_writer *w, const struct memory_label *label)
+{
+	return write_label(w->fd, gmem_size(w->mem), label);
+}
+
+uint64_t memory_writer_bytes(const struct memory_writer *w)
+{
+	return w->bytes;
+}
+
+void memory_writer_end(struct memory_writer *w)
+{
+	if (!w)
+		return;
+	fd_close(w->pagemap);
+	free(w);
+}
+
+static int write_all(struct memory_writer *w, const struct memory_label *label, bool changes)
+{
+	unsigned count;
+	const struct gmem_region *r = gmem_regions(w->mem, &count);
+	int error = 0;
+
+	for (unsigned i = 0; i < count && error == 0; i++)
+		error = memory_writer_put(w, &r[i], 0, r[i].len, changes);
+	return error < 0 ? error : memory_writer_label(w, label);
 }
 
 static int write_file(int fd, const struct gmem *mem, const struct memory_label *label,
 		      bool changes, uint64_t *ret_bytes, struct error *err)
 {
-	struct writer *w = calloc(1, sizeof(*w));
-	int r;
+	struct memory_writer *w = NULL;
+	int r = memory_writer_begin(fd, mem, &w, err);
 
-	if (!w)
-		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
-	w->fd = fd;
-	w->changes = changes;
-	w->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	r = write_all(w, mem, label);
+	if (r < 0 || !w)
+		return r;
+	r = write_all(w, label, changes);
 	*ret_bytes = w->bytes;
-	fd_close(w->pagemap);
-	free(w);
-	return r < 0 ? error_set(err, r, "mem_file_path", "is there room on its disk?",
-				 "The memory file cannot be written: %s", strerror(-r))
-		     : 0;
+	memory_writer_end(w);
+	return r < 0 ? cannot_write(r, err) : 0;
 }
 
 int memory_file_write(int fd, const struct gmem *mem, const struct memory_label *label,

@@ -35,6 +35,18 @@ struct memory_label {
 int memory_file_write(int fd, const struct gmem *mem, const struct memory_label *label,
 		      struct error *err);
 
+/* The same piece by piece, each of whole pages at off of a region; a piece may be written
+ * again. changes: only what this process has written there itself, not what a file that
+ * was mapped there still shows. Any thread, one at a time. */
+struct memory_writer;
+int memory_writer_begin(int fd, const struct gmem *mem, struct memory_writer **ret,
+			struct error *err);
+int memory_writer_put(struct memory_writer *w, const struct gmem_region *r, size_t off, size_t len,
+		      bool changes);
+int memory_writer_label(struct memory_writer *w, const struct memory_label *label);
+uint64_t memory_writer_bytes(const struct memory_writer *w);
+void memory_writer_end(struct memory_writer *w); /* accepts NULL */
+
 /* What may have been written since RAM was mapped from a file, or since the machine was
  * made, into fd: an empty file or the base's. *ret_bytes of data. */
 int memory_file_write_changes(int fd, const struct gmem *mem, const struct memory_label *label,

@@ -1,0 +1,275 @@
+/* test_live.c - machines that are saved while they run: what was saved is one moment, and
+ * who was saved loses nothing. Tiny guests that store as fast as they can on the KVM of this
+ * machine (tests/guests/dirty.S), real ones in the test host.
+ *
+ *   test_live [CASE]    only the named case
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/api_client.h"
+#include "tests/integration/fixture.h"
+#include "tests/integration/saved.h"
+
+enum {
+	SKIPPED = 77,
+	SCRIPT_BYTES = 8192,
+	MIB = 1024 * 1024,
+	PAGE = 4096,
+	DIRTY_MIB = 16, /* from DIRTY_AT on */
+	DIRTY_AT = 2 * MIB,
+	GENERATIONS = 3,
+};
+
+static const char *dirty_config(const char *extra)
+{
+	static char args[64];
+	struct fixture_config c = {
+		.kernel = fixture_guest("dirty"),
+		.boot_args = args,
+		.vcpus = 1,
+		.mem_mib = 64,
+		.extra = extra,
+	};
+
+	if (!fixture_has_kvm()) {
+		print_message("no /dev/kvm here\n");
+		skip();
+	}
+	snprintf(args, sizeof(args), "wisp.mib=%d wisp.fill=16", DIRTY_MIB);
+	return fixture_config("dirty.json", &c);
+}
+
+static void create_live(const struct machine *m, const char *state, const char *memory)
+{
+	struct api_reply reply;
+
+	api_call(m->socket, "PUT", "/snapshot/create",
+		 saved_create_body(state, memory, ", \"live\": true"), &reply);
+	if (reply.status != 200)
+		fail_msg("not saved: %d %s\n%s", reply.status, reply.body, session_output(m->wisp));
+	assert_non_null(strstr(reply.body, "pause_us"));
+}
+
+static void expect_refused(const struct machine *m, const char *says)
+{
+	struct api_reply reply;
+
+	api_call(m->socket, "PUT", "/snapshot/create",
+		 saved_create_body("state", "memory", ", \"live\": true"), &reply);
+	if (reply.status != 400 || !strstr(reply.body, says))
+		fail_msg("not refused with \"%s\": %d %s", says, reply.status, reply.body);
+}
+
+/* A whole round is over that began after this. */
+static void expect_rounds(const struct machine *m)
+{
+	for (int i = 0; i < 2; i++) {
+		session_send(m->wisp, ".");
+		session_expect(m->wisp, "round.", SAVED_LIMIT_S);
+	}
+}
+
+/* The words that were stored, in the order of storing: one step down, by one, at most. */
+static void check_moment(const char *memory)
+{
+	int fd = open(fixture_path(memory), O_RDONLY | O_CLOEXEC);
+	uint32_t before = 0;
+	unsigned steps = 0;
+
+	assert_true(fd >= 0);
+	for (off_t at = DIRTY_AT; at < DIRTY_AT + (off_t)DIRTY_MIB * MIB; at += PAGE) {
+		uint32_t word[2];
+
+		assert_int_equal(pread(fd, &word[0], 4, at), 4);
+		assert_int_equal(pread(fd, &word[1], 4, at + PAGE - 4), 4);
+		for (int i = 0; i < 2; i++) {
+			if (at > DIRTY_AT || i > 0) {
+				assert_true(word[i] == before || word[i] + 1 == before);
+				steps += word[i] != before;
+			}
+			before = word[i];
+		}
+	}
+	close(fd);
+	assert_true(steps <= 1);
+}
+
+/* Saved again and again while it stores; then each copy goes on. */
+static void test_moment(void **state)
+{
+	struct machine m = saved_start("dirty.sock", dirty_config(NULL), NULL);
+
+	(void)state;
+	session_expect(m.wisp, "begun.", SAVED_LIMIT_S);
+	expect_rounds(&m);
+	for (int i = 0; i < GENERATIONS; i++) {
+		create_live(&m, "state", "memory");
+		check_moment("memory");
+		expect_rounds(&m);
+		create_live(&m, "state2", "memory2");
+		check_moment("memory2");
+		saved_quit(&m);
+		/* A clone, whose memory is a file's where it has not stored. */
+		m = saved_start("dirty.sock", NULL, NULL);
+		saved_load(&m, "state2", "memory2", ", \"resume_vm\": true");
+		expect_rounds(&m);
+	}
+	saved_quit(&m);
+}
+
+/* One that was paused stays so, whoever it was that did it; and may go on meanwhile. */
+static void test_paused(void **state)
+{
+	struct machine m = saved_start("dirty.sock", dirty_config(NULL), NULL);
+	struct api_reply reply;
+
+	(void)state;
+	session_expect(m.wisp, "begun.", SAVED_LIMIT_S);
+	saved_pause(&m);
+	create_live(&m, "state", "memory");
+	api_call(m.socket, "GET", "/", NULL, &reply);
+	assert_non_null(strstr(reply.body, "Paused"));
+	saved_resume(&m);
+	expect_rounds(&m);
+	saved_kill(&m);
+	m = saved_start("dirty.sock", NULL, NULL);
+	saved_load(&m, "state", "memory", ", \"resume_vm\": true");
+	expect_rounds(&m);
+	saved_quit(&m);
+}
+
+/* What cannot be saved so says why, and goes on; a failure leaves what was there. */
+static void test_refused(void **state)
+{
+	char extra[512];
+	struct machine m;
+
+	(void)state;
+	snprintf(extra, sizeof(extra),
+		 ", \"drives\": [{\"drive_id\": \"d\", \"path_on_host\": \"%s\","
+		 " \"is_root_device\": false}]",
+		 fixture_disk("disk", "", MIB));
+	m = saved_start("dirty.sock", dirty_config(extra), NULL);
+	session_expect(m.wisp, "begun.", SAVED_LIMIT_S);
+	expect_refused(&m, "may write to drive \\\"d\\\"");
+	saved_pause(&m);
+	create_live(&m, "state", "memory");
+	saved_resume(&m);
+	expect_rounds(&m);
+	saved_quit(&m);
+}
+
+/* The machine's end in the middle of it is also its own. */
+static void test_ended(void **state)
+{
+	struct machine m = saved_start("dirty.sock", dirty_config(NULL), NULL);
+	int client;
+
+	(void)state;
+	session_expect(m.wisp, "begun.", SAVED_LIMIT_S);
+	client = api_send(m.socket, "PUT", "/snapshot/create",
+			  saved_create_body("state", "memory", ", \"live\": true"));
+	saved_quit(&m);
+	close(client);
+	assert_int_equal(access(fixture_path("memory.new"), F_OK), -1);
+}
+
+/* --- real guests --- */
+
+/* Both processors store into files in memory all the time, and know what should be there. */
+#define WORK                                                                                   \
+	"mkdir -p /m; mount -t tmpfs none /m; cd /m\n"                                         \
+	"for f in 1 2 3 4; do dd if=/dev/urandom of=$f bs=64k count=16 2>/dev/null; done\n"    \
+	"md5sum 1 2 3 4 > sums\n"                                                              \
+	"(while :; do cp 3 a; cmp 3 a || echo WRONG; cp 4 a; cmp 4 a || echo WRONG; done) &\n" \
+	"i=0\n"                                                                                \
+	"while [ $i -lt 10 ]; do\n"                                                            \
+	"	i=$((i + 1)); md5sum -c sums > /dev/null || exit 3\n"                                \
+	"	cp 1 b; cmp 1 b || exit 4; cp 2 b; cmp 2 b || exit 5\n"                              \
+	"	echo round $i.\n"                                                                    \
+	"done\n"
+
+static const char *linux_config(void)
+{
+	static char extra[1024];
+	struct fixture_config config = {
+		.kernel = saved_image("vmlinux-minimal"),
+		.initrd = saved_image("initramfs.cpio"),
+		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- "
+			     "sh /dev/vda",
+		.mem_mib = 256,
+		.vcpus = 2,
+		.extra = extra,
+	};
+
+	snprintf(extra, sizeof(extra),
+		 ", \"entropy\": {}, \"balloon\": {\"amount_mib\": 0, \"deflate_on_oom\": true,"
+		 " \"free_page_reporting\": true, \"stats_polling_interval_s\": 1},"
+		 " \"drives\": [{\"drive_id\": \"script\", \"path_on_host\": \"%s\","
+		 " \"is_root_device\": false, \"is_read_only\": true}]",
+		 fixture_disk("script", WORK, SCRIPT_BYTES));
+	return fixture_config("linux.json", &config);
+}
+
+static void see_through(struct machine *m)
+{
+	int got;
+
+	session_expect(m->wisp, "round 10.", SAVED_LIMIT_S);
+	got = session_wait(m->wisp, SAVED_LIMIT_S);
+	if (got != 0 || strstr(session_output(m->wisp), "WRONG"))
+		fail_msg("ended with %d:\n%s", got, session_output(m->wisp));
+	session_end(m->wisp);
+}
+
+/* The source, its copy, and a copy of the copy. */
+static void test_linux(void **state)
+{
+	struct machine m = saved_start("linux.sock", linux_config(), NULL), copy;
+
+	(void)state;
+	session_expect(m.wisp, "round 2.", SAVED_LIMIT_S);
+	create_live(&m, "state", "memory");
+	session_expect(m.wisp, "round 3.", SAVED_LIMIT_S);
+	copy = saved_start("copy.sock", NULL, NULL);
+	saved_load(&copy, "state", "memory", ", \"resume_vm\": true");
+	see_through(&m);
+	session_expect(copy.wisp, "round 5.", SAVED_LIMIT_S);
+	create_live(&copy, "state2", "memory2");
+	saved_kill(&copy);
+	m = saved_start("linux.sock", NULL, NULL);
+	saved_load(&m, "state2", "memory2", ", \"resume_vm\": true");
+	see_through(&m);
+}
+
+int main(int argc, char *argv[])
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_moment),
+		cmocka_unit_test(test_paused),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_ended),
+	};
+	const struct CMUnitTest boots[] = {
+		cmocka_unit_test(test_linux),
+	};
+
+	if (argc > 1) {
+		cmocka_set_test_filter(argv[1]);
+		return cmocka_run_group_tests(boots, NULL, NULL);
+	}
+	if (!fixture_has_kvm()) {
+		print_message("no /dev/kvm here\n");
+		return SKIPPED;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,283 @@
+/* test_paging.c - machines whose memory another process brings (wisp-pager), page by page:
+ * tiny guests on the KVM of this machine, real ones in the test host.
+ *
+ *   test_paging [CASE]    only the named case
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/api_client.h"
+#include "tests/integration/fixture.h"
+#include "tests/integration/saved.h"
+
+enum { SKIPPED = 77, SCRIPT_BYTES = 8192 };
+
+/* A pager that serves the named memory file at p.sock. */
+static struct session *start_pager(const char *memory)
+{
+	const char *const argv[] = { fixture_program("wisp-pager"), fixture_path("p.sock"),
+				     fixture_path(memory), NULL };
+	struct session *s;
+
+	unlink(fixture_path("p.sock"));
+	s = session_start(argv);
+	api_wait(fixture_path("p.sock"), SAVED_LIMIT_S);
+	return s;
+}
+
+static void end_pager(struct session *s)
+{
+	session_kill(s, SIGTERM);
+	assert_int_equal(session_wait(s, SAVED_LIMIT_S), 0);
+	session_end(s);
+}
+
+static const char *uffd_body(const char *state, const char *more)
+{
+	static char body[1024];
+
+	snprintf(body, sizeof(body),
+		 "{\"snapshot_path\": \"%s\", \"mem_backend\": {\"backend_type\": \"Uffd\","
+		 " \"backend_path\": \"%s\"}%s}",
+		 fixture_path(state), fixture_path("p.sock"), more);
+	return body;
+}
+
+static void load_served(const struct machine *m, const char *more)
+{
+	saved_call(m, "PUT", "/snapshot/load", uffd_body("state", more));
+}
+
+/* state and memory of a tiny guest that was asked something. */
+static void make_snapshot(void)
+{
+	struct machine m = saved_start("tiny.sock", saved_tiny_config(NULL), NULL);
+
+	saved_say(&m, "one");
+	saved_pause(&m);
+	saved_create(&m, "state", "memory", "Full");
+	saved_kill(&m);
+}
+
+/* Served machines share one pager, are saved in either way, and are whole then: what had
+ * not been brought is brought to be written. */
+static void test_served(void **state)
+{
+	struct machine m, n;
+	struct session *pager;
+
+	(void)state;
+	make_snapshot();
+	pager = start_pager("memory");
+	n = saved_start("other.sock", NULL, NULL);
+	load_served(&n, ", \"resume_vm\": true");
+	m = saved_start("tiny.sock", NULL, NULL);
+	load_served(&m, ", \"resume_vm\": true");
+	saved_say(&m, "two");
+	saved_say(&n, "other");
+	saved_pause(&m);
+	saved_create(&m, "state-full", "memory-full", "Full");
+	saved_create(&m, "state-diff", "memory-full", "Diff");
+	saved_kill(&m);
+	saved_quit(&n);
+	end_pager(pager);
+	m = saved_start("tiny.sock", NULL, NULL);
+	saved_load(&m, "state-diff", "memory-full", ", \"resume_vm\": true");
+	saved_say(&m, "three");
+	saved_quit(&m);
+}
+
+/* A handler that is gone is missed when a page is. */
+static void test_dead(void **state)
+{
+	struct machine m;
+	struct session *pager;
+	int client;
+
+	(void)state;
+	make_snapshot();
+	pager = start_pager("memory");
+	m = saved_start("tiny.sock", NULL, NULL);
+	load_served(&m, ", \"resume_vm\": true");
+	saved_say(&m, "two");
+	session_kill(pager, SIGKILL);
+	session_wait(pager, SAVED_LIMIT_S);
+	session_end(pager);
+	session_expect(m.wisp, "p.sock is gone", SAVED_LIMIT_S);
+	/* What it has it keeps. */
+	saved_say(&m, "three");
+	saved_pause(&m);
+	client = api_send(m.socket, "PUT", "/snapshot/create",
+			  saved_create_body("state2", "memory2", ""));
+	session_expect(m.wisp, "is gone, and a page is missing", SAVED_LIMIT_S);
+	assert_int_equal(session_wait(m.wisp, SAVED_LIMIT_S), 1);
+	close(client);
+	session_end(m.wisp);
+}
+
+/* Whoever listens at p.sock takes the memory and does nothing. */
+static int listen_only(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	strcpy(address.sun_path, fixture_path("p.sock"));
+	unlink(address.sun_path);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	return fd;
+}
+
+static void test_stuck(void **state)
+{
+	struct machine m;
+	int fd, client;
+
+	(void)state;
+	make_snapshot();
+	fd = listen_only();
+	m = saved_start("tiny.sock", NULL, NULL);
+	client = api_send(m.socket, "PUT", "/snapshot/load",
+			  uffd_body("state", ", \"resume_vm\": true"));
+	session_expect(m.wisp, "takes no page fault", SAVED_LIMIT_S);
+	assert_int_equal(session_wait(m.wisp, SAVED_LIMIT_S), 1);
+	close(client);
+	close(fd);
+	session_end(m.wisp);
+}
+
+/* The process that could not load can load something else. */
+static void test_absent(void **state)
+{
+	struct api_reply reply;
+	struct machine m;
+
+	(void)state;
+	make_snapshot();
+	unlink(fixture_path("p.sock"));
+	m = saved_start("tiny.sock", NULL, NULL);
+	api_call(m.socket, "PUT", "/snapshot/load", uffd_body("state", ""), &reply);
+	assert_int_equal(reply.status, 400);
+	assert_non_null(strstr(reply.body, "p.sock cannot be reached"));
+	saved_load(&m, "state", "memory", ", \"resume_vm\": true");
+	saved_say(&m, "two");
+	saved_quit(&m);
+}
+
+/* --- real guests --- */
+
+/* Sums of files in memory, which fill a good part of it and must stay what they are. */
+#define WORK                                                                                     \
+	"mkdir -p /m; mount -t tmpfs none /m\n"                                                  \
+	"for f in 1 2 3 4 5 6 7 8; do dd if=/dev/urandom of=/m/$f bs=64k count=16 2>/dev/null; " \
+	"done\n"                                                                                 \
+	"cd /m; md5sum 1 2 3 4 5 6 7 8 > sums\n"                                                 \
+	"echo filled.\n"                                                                         \
+	"i=0\n"                                                                                  \
+	"while [ $i -lt 12 ]; do\n"                                                              \
+	"	i=$((i + 1)); md5sum -c sums > /dev/null || exit 3\n"                                  \
+	"	cp 1 9; cmp 1 9 || exit 4; rm 9\n"                                                     \
+	"	echo round $i.\n"                                                                      \
+	"done\n"
+
+static const char *linux_config(const char *machine_extra)
+{
+	static char extra[1024];
+	struct fixture_config config = {
+		.kernel = saved_image("vmlinux-minimal"),
+		.initrd = saved_image("initramfs.cpio"),
+		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- "
+			     "sh /dev/vda",
+		.mem_mib = 256,
+		.vcpus = 2,
+		.machine_extra = machine_extra,
+		.extra = extra,
+	};
+
+	snprintf(extra, sizeof(extra),
+		 ", \"balloon\": {\"amount_mib\": 0, \"deflate_on_oom\": true,"
+		 " \"stats_polling_interval_s\": 1},"
+		 " \"drives\": [{\"drive_id\": \"script\", \"path_on_host\": \"%s\","
+		 " \"is_root_device\": false, \"is_read_only\": true}]",
+		 fixture_disk("script", WORK, SCRIPT_BYTES));
+	return fixture_config("linux.json", &config);
+}
+
+static void see_through(struct machine *m)
+{
+	int got;
+
+	session_expect(m->wisp, "round 12.", SAVED_LIMIT_S);
+	got = session_wait(m->wisp, SAVED_LIMIT_S);
+	if (got != 0)
+		fail_msg("ended with %d:\n%s", got, session_output(m->wisp));
+	session_end(m->wisp);
+}
+
+/* A balloon that is blown up takes pages, which come back as zeros; then the machine is
+ * saved while half of it is not there, and goes on from that. */
+static void work(const char *machine_extra, const char *more)
+{
+	struct machine m = saved_start("linux.sock", linux_config(machine_extra), NULL);
+	struct session *pager;
+
+	session_expect(m.wisp, "filled.", SAVED_LIMIT_S);
+	session_expect(m.wisp, "round 2.", SAVED_LIMIT_S);
+	saved_pause(&m);
+	saved_create(&m, "state", "memory", "Full");
+	saved_kill(&m);
+	pager = start_pager("memory");
+	m = saved_start("linux.sock", NULL, NULL);
+	load_served(&m, more);
+	session_expect(m.wisp, "round 4.", SAVED_LIMIT_S);
+	saved_call(&m, "PATCH", "/balloon", "{\"amount_mib\": 100}");
+	session_expect(m.wisp, "round 6.", SAVED_LIMIT_S);
+	saved_call(&m, "PATCH", "/balloon", "{\"amount_mib\": 0}");
+	session_expect(m.wisp, "round 8.", SAVED_LIMIT_S);
+	saved_pause(&m);
+	saved_create(&m, "state2", "memory2", "Full");
+	saved_kill(&m);
+	end_pager(pager);
+	m = saved_start("linux.sock", NULL, NULL);
+	saved_load(&m, "state2", "memory2", ", \"resume_vm\": true");
+	see_through(&m);
+}
+
+static void test_linux(void **state)
+{
+	(void)state;
+	work(NULL, ", \"resume_vm\": true");
+}
+
+int main(int argc, char *argv[])
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_served),
+		cmocka_unit_test(test_dead),
+		cmocka_unit_test(test_stuck),
+		cmocka_unit_test(test_absent),
+	};
+	const struct CMUnitTest boots[] = {
+		cmocka_unit_test(test_linux),
+	};
+
+	if (argc > 1) {
+		cmocka_set_test_filter(argv[1]);
+		return cmocka_run_group_tests(boots, NULL, NULL);
+	}
+	if (!fixture_has_kvm()) {
+		print_message("no /dev/kvm here\n");
+		return SKIPPED;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
