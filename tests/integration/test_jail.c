@@ -24,7 +24,6 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/jail_kit.h"
 #include "tests/integration/session.h"
-#include "vmm/base/landlock.h"
 
 enum { LEAKED_FD = 77 };
 
@@ -302,73 +301,6 @@ static void test_hardened(void **state)
 	assert_int_equal(jail_clean_up("hardened", NULL), 0);
 }
 
-static void pass(const char *path, int flags, int number)
-{
-	int fd = open(path, flags | O_CLOEXEC, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(dup2(fd, number), number);
-	close(fd);
-}
-
-/* A jail in which there is nothing but the VMM and /dev/kvm, and of which Landlock lets it
- * open nothing once the guest runs: the guest has its kernel and its disk. */
-static void test_descriptors(void **state)
-{
-	const struct fixture_config config = {
-		.kernel = "fd:81", .boot_args = "", .disk = "fd:82", .disk_not_root = true
-	};
-	static const char *const more[] = {
-		"--read-only-root", "--user-ns",    "--device=kvm", "--device=null",
-		"--pass-fd=80",	    "--pass-fd=81", "--pass-fd=82", NULL,
-	};
-	static const char *const rest[] = {
-		"--no-api", "--config-file=fd:80", "--debug-exit-port=0xf4", "--level=Debug", NULL,
-	};
-	struct session *s;
-	int status;
-
-	(void)state;
-	pass(fixture_config("passed.json", &config), O_RDONLY, 80);
-	pass(fixture_guest("virtio-evil"), O_RDONLY, 81);
-	pass(fixture_disk("passed.raw", "WISPDISK", 1 << 20), O_RDWR, 82);
-	s = jail_start("passed", more, rest);
-	for (int fd = 80; fd <= 82; fd++)
-		close(fd);
-	status = session_wait(s, JAIL_LIMIT_S);
-	if (status != 0)
-		fail_msg("%d: %s", status, session_output(s));
-	if (landlock_abi() > 0)
-		expect_in(session_output(s), "Landlock: 0 rules");
-	session_end(s);
-	jail_shell("test \"$(ls -A %s)\" = \"$(printf 'dev\nrun\nwisp\nwisp.pid')\"",
-		   jail_path("passed", "root"));
-}
-
-/* A way out, or nothing. */
-static void test_not_passed(void **state)
-{
-	static const struct {
-		const char *path; /* NULL: nothing is open there */
-		int flags;
-	} rows[] = { { "/", O_RDONLY }, { "/", O_PATH }, { "/dev/null", O_PATH }, { NULL, 0 } };
-	static const char *const more[] = { "--pass-fd", "80", NULL };
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct session *s;
-
-		if (rows[i].path)
-			pass(rows[i].path, rows[i].flags, 80);
-		s = start_jail("not-passed", more);
-		close(80);
-		assert_int_equal(session_wait(s, JAIL_LIMIT_S), 1);
-		expect_in(session_output(s), "Descriptor 80 ");
-		session_end(s);
-		assert_int_equal(access(jail_path("not-passed", ""), F_OK), -1);
-	}
-}
-
 /* With the devices that Firecracker's jailer makes. */
 static void test_nodes(void **state)
 {
@@ -526,7 +458,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_boots),	      cmocka_unit_test(test_nodes),
 		cmocka_unit_test(test_confinement),   cmocka_unit_test(test_hardened),
-		cmocka_unit_test(test_descriptors),   cmocka_unit_test(test_not_passed),
 		cmocka_unit_test(test_jailer_killed), cmocka_unit_test(test_daemonize),
 		cmocka_unit_test(test_cleanup),	      cmocka_unit_test(test_netns),
 		cmocka_unit_test(test_cgroup),
