@@ -9,8 +9,8 @@
 #include "supervisor/api.h"
 #include "supervisor/api_areas.h"
 
-const struct api_area *const api_areas[] = { &api_instances, &api_images, &api_tenants, &api_host,
-					     NULL };
+const struct api_area *const api_areas[] = { &api_instances, &api_images, &api_tenants,
+					     &api_billing,   &api_host,	  NULL };
 
 static const char *const role_names[] = {
 	[ROLE_NONE] = "nobody",

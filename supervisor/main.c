@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "supervisor/config.h"
+#include "supervisor/heartbeat.h"
 #include "supervisor/ledger.h"
 #include "supervisor/lifecycle.h"
 #include "supervisor/recover.h"
@@ -133,6 +134,8 @@ static int build(struct wispd *d, struct error *err)
 	if (r == 0)
 		r = recover(d, err);
 	if (r == 0)
+		r = heartbeat_create(d, &d->heartbeat, err);
+	if (r == 0)
 		r = server_create(d, &d->server, err);
 	return r;
 }
@@ -141,6 +144,7 @@ static void take_down(struct wispd *d)
 {
 	server_destroy(d->server);
 	d->server = NULL;
+	heartbeat_destroy(d->heartbeat);
 	lifecycle_end(d->lifecycle);
 	workers_destroy(d->workers);
 	lifecycle_destroy(d->lifecycle);

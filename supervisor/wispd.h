@@ -10,6 +10,7 @@
 #include "vmm/base/error.h"
 
 struct lifecycle;
+struct heartbeat;
 struct sd_event;
 struct server;
 struct workers;
@@ -20,6 +21,7 @@ struct wispd {
 	struct sd_event *loop;
 	struct workers *workers;
 	struct lifecycle *lifecycle;
+	struct heartbeat *heartbeat;
 	struct server *server; /* NULL: nobody listens yet */
 };
 

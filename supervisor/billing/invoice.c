@@ -26,7 +26,7 @@ static int no_memory(struct error *err)
 /* --- lines --- */
 
 static int add_line(struct draft *d, const struct usage_row *row, int64_t quantity,
-		    const struct tier *tier, int64_t per)
+		    const struct tier *tier, uint64_t per)
 {
 	int64_t amount, remainder;
 	json_t *line;
@@ -49,16 +49,16 @@ static int add_line(struct draft *d, const struct usage_row *row, int64_t quanti
 static int add_row(void *ctx, const struct usage_row *row)
 {
 	static const struct tier nothing = { 0, 0 };
-	const struct price *p = row->plan ? &row->plan->prices[row->meter] : NULL;
+	const struct price *p = row->plan ? plan_price(row->plan, row->meter) : NULL;
 	struct draft *d = ctx;
 	int r = 0;
 
-	if (!p || !p->per)
+	if (!p)
 		return add_line(d, row, row->quantity, &nothing, 1);
 	d->currency = row->plan->currency;
 	for (unsigned i = 0; r == 0 && i < p->tier_count; i++) {
-		int64_t from = p->tiers[i].from;
-		int64_t to = i + 1 < p->tier_count ? p->tiers[i + 1].from : INT64_MAX;
+		int64_t from = (int64_t)p->tiers[i].from;
+		int64_t to = i + 1 < p->tier_count ? (int64_t)p->tiers[i + 1].from : INT64_MAX;
 
 		if (row->quantity <= from)
 			break;
@@ -179,12 +179,28 @@ static int head_seq(struct truth *t, int64_t *seq, struct error *err)
 	return ledger_head(t->ledger, seq, hex, err);
 }
 
+/* The event up to which a closed period's invoice was made; 0: it is open. */
+static int closing_seq(struct truth *t, const char *tenant, const char *period, int64_t *seq,
+		       struct error *err)
+{
+	return store_number(
+		t->store, seq, err,
+		"SELECT ifnull(max(body ->> 'seq'), 0) FROM event"
+		" WHERE type = 'period.closed' AND tenant = ? AND body ->> 'period' = ?",
+		"ss", tenant, period);
+}
+
 int invoice_make(struct truth *t, const char *tenant, int period, int64_t seq, char **ret,
 		 struct error *err)
 {
+	char text[PERIOD_TEXT_BYTES];
 	struct outcome outcome;
-	int r = seq ? 0 : head_seq(t, &seq, err);
+	int r = 0;
 
+	if (!seq)
+		r = closing_seq(t, tenant, period_text(period, text), &seq, err);
+	if (r == 0 && !seq)
+		r = head_seq(t, &seq, err);
 	return r < 0 ? r : make(t, tenant, period, seq, ret, &outcome, err);
 }
 
@@ -346,27 +362,26 @@ static int find_plan(struct truth *t, const char *name, int64_t version, struct 
 	if (r == 0)
 		return error_set(err, -ENOENT, "plan", "publish it first",
 				 "There is no version %" PRId64 " of plan %s", version, name);
+	*ret = (struct plan){ 0 };
 	if (r > 0)
-		r = plan_parse(body, ret, err);
+		r = body_read(&plan_table, body, 0, ret, err);
 	json_decref(body);
-	return r;
+	return r < 0 ? r : 0;
 }
 
-int invoice_publish_plan(struct truth *t, const json_t *plan, const char *actor, struct error *err)
+int invoice_publish_plan(struct truth *t, const struct plan *p, const char *actor,
+			 struct error *err)
 {
-	struct plan p, known;
-	int r = plan_parse(plan, &p, err);
+	struct plan known;
+	int r = find_plan(t, p->name, (int64_t)p->version, &known, err);
 
-	if (r < 0)
-		return r;
-	r = find_plan(t, p.name, p.version, &known, err);
 	if (r == 0)
 		return error_set(err, -EEXIST, "version", "give it a new version",
-				 "Version %" PRId64 " of plan %s is published, and stays as it is",
-				 p.version, p.name);
+				 "Version %" PRIu64 " of plan %s is published, and stays as it is",
+				 p->version, p->name);
 	if (r != -ENOENT)
 		return r;
-	return append(t, "plan.published", NULL, actor, json_deep_copy(plan), err);
+	return append(t, "plan.published", NULL, actor, body_write(&plan_table, p), err);
 }
 
 /* The currency of the plan that the tenant has, "" for none. */

@@ -9,15 +9,15 @@
 #ifndef SUPERVISOR_BILLING_INVOICE_H
 #define SUPERVISOR_BILLING_INVOICE_H
 
-#include <jansson.h>
 #include <stdint.h>
 
+#include "supervisor/billing/plan.h"
 #include "supervisor/ledger.h"
 #include "supervisor/truth.h"
 #include "vmm/base/error.h"
 
-/* The invoice of a tenant's period by the events up to seq (0: all), as canonical JSON, which
- * the caller frees:
+/* The invoice of a tenant's period by the events up to seq, as canonical JSON, which the
+ * caller frees. seq 0: all of them, or, for a closed period, those that it was closed by.
  *
  *   {"tenant", "period", "host", "seq", "currency",
  *    "lines": [{"plan", "version", "meter", "unit", "adjustment", "quantity", "from",
@@ -44,8 +44,9 @@ struct invoice_report {
 /* Makes every closed invoice again. 0 when all could be made, whatever came out. */
 int invoice_verify(struct truth *t, struct invoice_report *ret, struct error *err);
 
-/* (T) Makes a plan known. -EEXIST: this version is; -EINVAL: plan.h. */
-int invoice_publish_plan(struct truth *t, const json_t *plan, const char *actor, struct error *err);
+/* (T) Makes a plan known. -EEXIST: this version is. */
+int invoice_publish_plan(struct truth *t, const struct plan *p, const char *actor,
+			 struct error *err);
 
 /* (T) From now on the tenant pays by this plan. -ENOENT: it was not published; -EINVAL: it is
  * in another currency than the tenant's. */

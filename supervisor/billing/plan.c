@@ -1,4 +1,4 @@
-/* plan.c - a price plan, read from JSON, and the two roundings there are. */
+/* plan.c - the fields of a price plan, and the two roundings there are. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -8,130 +8,126 @@
 enum { NS_PER_MS = 1000000, MAX_ROUNDING_MS = 24 * 60 * 60 * 1000 };
 
 const struct meter_info meters[METERS_COUNT] = {
-	[METER_STARTS] = { "starts", "1", "starts of instances" },
-	[METER_VCPU_TIME] = { "vcpu_time", "vCPU-us", "time that vCPUs were allocated" },
-	[METER_MEMORY_TIME] = { "memory_time", "MiB-ms", "time that memory was allocated" },
+	[METER_STARTS] = { "starts", "1" },
+	[METER_VCPU_TIME] = { "vcpu_time", "vCPU-us" },
+	[METER_MEMORY_TIME] = { "memory_time", "MiB-ms" },
 };
 
-/* --- reading --- */
-
-static int refused(struct error *err, const char *field, const char *hint)
-{
-	return error_set(err, -EINVAL, field, hint, "The plan's %s is missing or wrong", field);
-}
-
-static bool number(const json_t *j, const char *name, int64_t least, int64_t most, int64_t *ret)
-{
-	const json_t *n = json_object_get(j, name);
-
-	if (!json_is_integer(n) || json_integer_value(n) < least || json_integer_value(n) > most)
-		return false;
-	*ret = json_integer_value(n);
-	return true;
-}
-
-static bool text(const json_t *j, const char *name, char *buf, size_t size)
-{
-	const char *s = json_string_value(json_object_get(j, name));
-
-	if (!s || !*s || strlen(s) >= size)
-		return false;
-	strcpy(buf, s);
-	return true;
-}
-
-static bool read_tiers(const json_t *j, struct price *ret)
-{
-	const json_t *tiers = json_object_get(j, "tiers");
-	size_t count = json_array_size(tiers);
-
-	if (count == 0 || count > PLAN_MAX_TIERS)
-		return false;
-	for (size_t i = 0; i < count; i++) {
-		const json_t *one = json_array_get(tiers, i);
-		struct tier *t = &ret->tiers[i];
-
-		if (json_object_size(one) != 2 || !number(one, "from", 0, INT64_MAX, &t->from) ||
-		    !number(one, "price_nano", 0, INT64_MAX, &t->price_nano))
-			return false;
-		if (i == 0 ? t->from != 0 : t->from <= ret->tiers[i - 1].from)
-			return false;
+#define PLACE(type, member) \
+	.offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
+#define NUMBER(of, member, least, greatest)                                           \
+	{                                                                             \
+		.name = #member, .type = BODY_U64, PLACE(of, member), .min = (least), \
+		.max = (greatest), .required = true                                   \
 	}
-	ret->tier_count = (unsigned)count;
-	return true;
-}
 
-static int meter_find(const char *name)
+static const char *const meter_names[] = { "starts", "vcpu_time", "memory_time", NULL };
+
+_Static_assert(sizeof(meter_names) / sizeof(meter_names[0]) == METERS_COUNT + 1,
+	       "a name for each meter, in their order");
+
+static const struct body_field tier_fields[] = {
+	NUMBER(tier, from, 0, INT64_MAX),
+	NUMBER(tier, price_nano, 0, INT64_MAX),
+};
+
+static const struct body_table tier_table = {
+	.size = sizeof(struct tier),
+	.fields = tier_fields,
+	.nfields = sizeof(tier_fields) / sizeof(tier_fields[0]),
+};
+
+static const struct body_field price_fields[] = {
+	{ .name = "meter",
+	  .type = BODY_ENUM,
+	  PLACE(price, meter),
+	  .names = meter_names,
+	  .required = true },
+	NUMBER(price, per, 1, INT64_MAX),
+	{ .name = "tiers",
+	  .type = BODY_ARRAY,
+	  PLACE(price, tiers),
+	  .mark = offsetof(struct price, tier_count),
+	  .max = PLAN_MAX_TIERS,
+	  .table = &tier_table,
+	  .required = true },
+};
+
+static int check_price(void *config, struct error *err)
 {
-	for (int i = 0; name && i < METERS_COUNT; i++) {
-		if (strcmp(meters[i].name, name) == 0)
-			return i;
+	const struct price *p = config;
+
+	for (unsigned i = 0; i < p->tier_count; i++) {
+		if (i == 0 ? p->tiers[i].from != 0 : p->tiers[i].from <= p->tiers[i - 1].from)
+			return error_set(err, -EINVAL, "tiers", "the first from 0, each higher",
+					 "Tier %u begins at %" PRIu64, i, p->tiers[i].from);
 	}
-	return -1;
-}
-
-static int read_price(const json_t *j, struct plan *p, struct error *err)
-{
-	int meter = meter_find(json_string_value(json_object_get(j, "meter")));
-
-	if (meter < 0)
-		return refused(err, "prices.meter", "starts, vcpu_time or memory_time");
-	if (p->prices[meter].per)
-		return refused(err, "prices.meter", "one price for each meter");
-	if (json_object_size(j) != 3 || !read_tiers(j, &p->prices[meter]))
-		return refused(err, "prices.tiers",
-			       "1 to 16 of {from, price_nano}, the first from 0, each higher");
-	if (!number(j, "per", 1, INT64_MAX, &p->prices[meter].per))
-		return refused(err, "prices.per", "how many units the price is for, from 1");
+	if (p->tier_count == 0)
+		return error_set(err, -EINVAL, "tiers", "one from 0 at least", "There is no tier");
 	return 0;
 }
 
-static int read_prices(const json_t *j, struct plan *p, struct error *err)
-{
-	const json_t *prices = json_object_get(j, "prices");
-	int r = 0;
+static const struct body_table price_table = {
+	.size = sizeof(struct price),
+	.fields = price_fields,
+	.nfields = sizeof(price_fields) / sizeof(price_fields[0]),
+	.check = check_price,
+};
 
-	if (!json_is_array(prices))
-		return refused(err, "prices", "an array");
-	for (size_t i = 0; r == 0 && i < json_array_size(prices); i++)
-		r = read_price(json_array_get(prices, i), p, err);
-	return r;
+static const struct body_field fields[] = {
+	{ .name = "name", .type = BODY_STRING, PLACE(plan, name), .min = 1, .required = true },
+	NUMBER(plan, version, 1, INT32_MAX),
+	{ .name = "currency",
+	  .type = BODY_STRING,
+	  PLACE(plan, currency),
+	  .min = PLAN_CURRENCY_BYTES - 1,
+	  .required = true },
+	NUMBER(plan, rounding_ms, 1, MAX_ROUNDING_MS),
+	NUMBER(plan, minimum_ms, 0, MAX_ROUNDING_MS),
+	{ .name = "bill_boot", .type = BODY_BOOL, PLACE(plan, bill_boot), .required = true },
+	{ .name = "prices",
+	  .type = BODY_ARRAY,
+	  PLACE(plan, prices),
+	  .mark = offsetof(struct plan, price_count),
+	  .max = METERS_COUNT,
+	  .table = &price_table,
+	  .required = true },
+};
+
+static int check_plan(void *config, struct error *err)
+{
+	const struct plan *p = config;
+
+	for (unsigned i = 0; i < p->price_count; i++) {
+		if (plan_price(p, (enum meter)p->prices[i].meter) != &p->prices[i])
+			return error_set(err, -EINVAL, "prices", "one price for each meter",
+					 "%s has two prices", meter_names[p->prices[i].meter]);
+	}
+	return 0;
 }
 
-int plan_parse(const json_t *j, struct plan *ret, struct error *err)
-{
-	struct plan p = { 0 };
-	int r;
+const struct body_table plan_table = {
+	.size = sizeof(struct plan),
+	.fields = fields,
+	.nfields = sizeof(fields) / sizeof(fields[0]),
+	.check = check_plan,
+};
 
-	if (!text(j, "name", p.name, sizeof(p.name)))
-		return refused(err, "name", "1 to 63 characters");
-	if (!number(j, "version", 1, INT32_MAX, &p.version))
-		return refused(err, "version", "a number from 1");
-	if (!text(j, "currency", p.currency, sizeof(p.currency)) || strlen(p.currency) != 3)
-		return refused(err, "currency", "three letters, as ISO 4217 has them");
-	if (!number(j, "rounding_ms", 1, MAX_ROUNDING_MS, &p.rounding_ms))
-		return refused(err, "rounding_ms", "1 to 86400000");
-	if (!number(j, "minimum_ms", 0, MAX_ROUNDING_MS, &p.minimum_ms))
-		return refused(err, "minimum_ms", "0 to 86400000");
-	if (!json_is_boolean(json_object_get(j, "bill_boot")))
-		return refused(err, "bill_boot", "true or false");
-	p.bill_boot = json_is_true(json_object_get(j, "bill_boot"));
-	if (json_object_size(j) != 7)
-		return error_set(
-			err, -EINVAL, NULL,
-			"name, version, currency, rounding_ms, minimum_ms, bill_boot, prices",
-			"The plan has a field that is not known");
-	r = read_prices(j, &p, err);
-	if (r == 0)
-		*ret = p;
-	return r;
+const struct price *plan_price(const struct plan *p, enum meter meter)
+{
+	for (unsigned i = 0; i < p->price_count; i++) {
+		if (p->prices[i].meter == (uint32_t)meter)
+			return &p->prices[i];
+	}
+	return NULL;
 }
 
 /* --- the two roundings --- */
 
 int64_t plan_billed_ns(const struct plan *p, int64_t ns)
 {
-	int64_t unit = p->rounding_ms * NS_PER_MS, least = p->minimum_ms * NS_PER_MS;
+	int64_t unit = (int64_t)p->rounding_ms * NS_PER_MS;
+	int64_t least = (int64_t)p->minimum_ms * NS_PER_MS;
 	int64_t units = ns / unit + (ns % unit != 0);
 
 	if (ns <= 0)
@@ -139,17 +135,18 @@ int64_t plan_billed_ns(const struct plan *p, int64_t ns)
 	return units * unit > least ? units * unit : (least + unit - 1) / unit * unit;
 }
 
-bool plan_amount(int64_t quantity, int64_t price_nano, int64_t per, int64_t *amount_nano,
+bool plan_amount(int64_t quantity, uint64_t price_nano, uint64_t per, int64_t *amount_nano,
 		 int64_t *remainder)
 {
-	__int128 exact = (__int128)quantity * price_nano, amount = exact / per, rest = exact % per;
+	__int128 exact = (__int128)quantity * (int64_t)price_nano;
+	__int128 amount = exact / (int64_t)per, rest = exact % (int64_t)per;
 
-	if (2 * rest > per || (2 * rest == per && (amount & 1)))
+	if (2 * rest > (int64_t)per || (2 * rest == (int64_t)per && (amount & 1)))
 		amount++;
 	if (amount > INT64_MAX)
 		return false;
 	*amount_nano = (int64_t)amount;
 	if (remainder)
-		*remainder = (int64_t)(exact - amount * per);
+		*remainder = (int64_t)(exact - amount * (int64_t)per);
 	return true;
 }

@@ -20,16 +20,15 @@
 #ifndef SUPERVISOR_BILLING_PLAN_H
 #define SUPERVISOR_BILLING_PLAN_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/base/error.h"
+#include "api/body.h"
 
 enum meter { METER_STARTS, METER_VCPU_TIME, METER_MEMORY_TIME, METERS_COUNT };
 
 struct meter_info {
-	const char *name, *unit, *meaning;
+	const char *name, *unit;
 };
 
 extern const struct meter_info meters[METERS_COUNT];
@@ -37,26 +36,30 @@ extern const struct meter_info meters[METERS_COUNT];
 enum { PLAN_NAME_BYTES = 64, PLAN_CURRENCY_BYTES = 4, PLAN_MAX_TIERS = 16 };
 
 struct tier {
-	int64_t from, price_nano;
+	uint64_t from, price_nano;
 };
 
 struct price {
-	int64_t per; /* 0: this meter has no price */
+	uint32_t meter; /* enum meter */
+	uint64_t per;
 	struct tier tiers[PLAN_MAX_TIERS];
-	unsigned tier_count;
+	uint32_t tier_count;
 };
 
 struct plan {
 	char name[PLAN_NAME_BYTES];
-	int64_t version;
+	uint64_t version;
 	char currency[PLAN_CURRENCY_BYTES];
-	int64_t rounding_ms, minimum_ms;
+	uint64_t rounding_ms, minimum_ms;
 	bool bill_boot;
 	struct price prices[METERS_COUNT];
+	uint32_t price_count;
 };
 
-/* -EINVAL: field, value and remedy are told. */
-int plan_parse(const json_t *j, struct plan *ret, struct error *err);
+extern const struct body_table plan_table; /* of struct plan */
+
+/* What a meter costs by the plan; NULL: nothing. */
+const struct price *plan_price(const struct plan *p, enum meter meter);
 
 /* What a start that lasted so long is billed as: grows with ns, so that the parts of a
  * start in different periods add up to the whole. */
@@ -65,7 +68,7 @@ int64_t plan_billed_ns(const struct plan *p, int64_t ns);
 /* What a quantity of a tier costs: rounded to the nearest nano-unit, halves to even. The
  * part of a nano-unit that rounding took or gave, in 1/per, is *remainder, which may be
  * NULL. False: it does not fit, and nothing is set. */
-bool plan_amount(int64_t quantity, int64_t price_nano, int64_t per, int64_t *amount_nano,
+bool plan_amount(int64_t quantity, uint64_t price_nano, uint64_t per, int64_t *amount_nano,
 		 int64_t *remainder);
 
 #endif

@@ -202,9 +202,10 @@ static int on_confirmed(struct usage *u, const struct event *e)
 
 static int on_published(struct usage *u, const struct event *e)
 {
-	struct plan p;
+	struct plan p = { 0 };
 
-	if (plan_parse(e->body, &p, NULL) < 0 || book_plan(u->book, p.name, p.version))
+	if (body_read(&plan_table, e->body, 0, &p, NULL) < 0 ||
+	    book_plan(u->book, p.name, (int64_t)p.version))
 		return -EUCLEAN;
 	return book_add_plan(u->book, &p) ? 0 : -ENOMEM;
 }

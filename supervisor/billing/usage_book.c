@@ -73,7 +73,7 @@ static int compare_plans(const struct plan *a, const struct plan *b)
 	if (!a || !b)
 		return (a != NULL) - (b != NULL);
 	r = strcmp(a->name, b->name);
-	return r ? r : order(a->version, b->version);
+	return r ? r : order((int64_t)a->version, (int64_t)b->version);
 }
 
 static int compare_quantities(const void *left, const void *right)
@@ -211,7 +211,7 @@ const struct plan *book_add_plan(struct book *b, const struct plan *p)
 const struct plan *book_plan(const struct book *b, const char *name, int64_t version)
 {
 	for (const struct kept_plan *p = b->plans; p; p = p->next) {
-		if (p->plan.version == version && strcmp(p->plan.name, name) == 0)
+		if ((int64_t)p->plan.version == version && strcmp(p->plan.name, name) == 0)
 			return &p->plan;
 	}
 	return NULL;

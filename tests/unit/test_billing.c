@@ -436,6 +436,10 @@ static void test_close(void **state)
 	assert_int_equal(invoice_verify(&b->truth, &report, &err), 0);
 	assert_int_equal(report.checked, 1);
 	assert_int_equal(report.bad_seq, 0);
+	j = invoice(b, "2025-03"); /* which is the one that was closed */
+	assert_int_equal(figure(j, "seq"), b->seq);
+	assert_int_equal(figure(j, "total_nano"), 0);
+	json_decref(j);
 	j = invoice(b, "2025-04"); /* the credit is used up but for what March left */
 	assert_int_equal(figure(j, "total_nano"), 0);
 	json_decref(j);
@@ -453,26 +457,27 @@ static void test_plans_are_published_once(void **state)
 {
 	struct books *b = *state;
 	struct error err;
-	json_t *vm = json_loads(per_second, 0, NULL), *dollars = json_deep_copy(vm);
+	struct plan vm = { 0 }, dollars;
 
-	json_object_set_new(dollars, "name", json_string("usd"));
-	json_object_set_new(dollars, "currency", json_string("USD"));
+	assert_true(body_read_text(&plan_table, per_second, strlen(per_second), 0, &vm, &err) >= 0);
+	dollars = vm;
+	strcpy(dollars.name, "usd");
+	strcpy(dollars.currency, "USD");
 	assert_int_equal(store_begin(b->truth.store, &err), 0);
 	assert_int_equal(invoice_assign_plan(&b->truth, "acme", "vm", 1, "test", &err), -ENOENT);
-	assert_int_equal(invoice_publish_plan(&b->truth, vm, "test", &err), 0);
-	assert_int_equal(invoice_publish_plan(&b->truth, vm, "test", &err), -EEXIST);
-	assert_int_equal(invoice_publish_plan(&b->truth, dollars, "test", &err), 0);
+	assert_int_equal(invoice_publish_plan(&b->truth, &vm, "test", &err), 0);
+	assert_int_equal(invoice_publish_plan(&b->truth, &vm, "test", &err), -EEXIST);
+	assert_int_equal(invoice_publish_plan(&b->truth, &dollars, "test", &err), 0);
 	assert_int_equal(invoice_assign_plan(&b->truth, "acme", "vm", 1, "test", &err), 0);
 	assert_int_equal(invoice_assign_plan(&b->truth, "acme", "usd", 1, "test", &err), -EINVAL);
 	assert_int_equal(invoice_credit(&b->truth, "acme", 0, "none", "test", &err), -EINVAL);
 	assert_int_equal(invoice_credit(&b->truth, "acme", 5, "some", "test", &err), 0);
 	assert_int_equal(store_commit(b->truth.store, &err), 0);
-	json_decref(vm);
-	json_decref(dollars);
 }
 
 static void test_bad_plans(void **state)
 {
+#define PRICE(per, tier) "[{\"meter\": \"starts\", \"per\": " per ", \"tiers\": [" tier "]}]"
 	static const struct {
 		const char *name, *value, *field;
 	} cases[] = {
@@ -484,33 +489,28 @@ static void test_bad_plans(void **state)
 		{ "minimum_ms", "-1", "minimum_ms" },
 		{ "bill_boot", "1", "bill_boot" },
 		{ "prices", "{}", "prices" },
-		{ "prices", "[{\"meter\": \"air\"}]", "prices.meter" },
-		{ "prices",
-		  "[{\"meter\": \"starts\", \"per\": 0, \"tiers\": [{\"from\": 0, \"price_nano\": 1}]}]",
-		  "prices.per" },
-		{ "prices", "[{\"meter\": \"starts\", \"per\": 1, \"tiers\": []}]",
-		  "prices.tiers" },
-		{ "prices",
-		  "[{\"meter\": \"starts\", \"per\": 1, \"tiers\": [{\"from\": 1, \"price_nano\": 1}]}]",
-		  "prices.tiers" },
-		{ "prices",
-		  "[{\"meter\": \"starts\", \"per\": 1, \"tiers\": [{\"from\": 0, \"price_nano\": -1}]}]",
-		  "prices.tiers" },
-		{ "extra", "1", "" },
+		{ "prices", "[{\"meter\": \"air\"}]", "prices[0].meter" },
+		{ "prices", PRICE("0", "{\"from\": 0, \"price_nano\": 1}"), "prices[0].per" },
+		{ "prices", PRICE("1", ""), "prices[0].tiers" },
+		{ "prices", PRICE("1", "{\"from\": 1, \"price_nano\": 1}"), "prices[0].tiers" },
+		{ "prices", PRICE("1", "{\"from\": 0, \"price_nano\": -1}"),
+		  "prices[0].tiers[0].price_nano" },
+		{ "extra", "1", "extra" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		json_t *j = json_loads(per_second, 0, NULL);
+		struct plan p = { 0 };
 		struct error err;
-		struct plan p;
 
 		json_object_set_new(j, cases[i].name,
 				    json_loads(cases[i].value, JSON_DECODE_ANY, NULL));
-		assert_int_equal(plan_parse(j, &p, &err), -EINVAL);
+		assert_true(body_read(&plan_table, j, 0, &p, &err) < 0);
 		assert_string_equal(err.field, cases[i].field);
 		json_decref(j);
 	}
+#undef PRICE
 }
 
 static void test_periods(void **state)

@@ -132,7 +132,11 @@ static int tear_down(void **state)
 	return 0;
 }
 
-#define ONE "{\"image\": \"image\", \"name\": \"one\"}"
+#define PLAN                                                                            \
+	"{\"name\": \"p\", \"version\": 1, \"currency\": \"EUR\", \"rounding_ms\": 1, " \
+	"\"minimum_ms\": 0, \"bill_boot\": false, \"prices\": []}"
+#define CREDIT "{\"amount_nano\": 5, \"reason\": \"outage\"}"
+#define ONE    "{\"image\": \"image\", \"name\": \"one\"}"
 
 static const struct {
 	const struct caller *who;
@@ -187,6 +191,30 @@ static const struct {
 	{ &alice, "GET", "/ledger/head", NULL, 200, "" },
 	{ &admin, "GET", "/ledger/verify", NULL, 200, "" },
 	{ &admin, "GET", "/doctor", NULL, 200, "" },
+	{ &alice, "GET", "/usage", NULL, 200, "" },
+	{ &alice, "GET", "/invoices", NULL, 200, "" },
+	{ &alice, "GET", "/invoices/2025-03", NULL, 200, "" },
+	{ &alice, "GET", "/invoices/2025-13", NULL, 400, "bad_request" },
+	{ &alice, "GET", "/plans", NULL, 200, "" },
+	{ &alice, "GET", "/invoices/verify", NULL, 403, "forbidden" },
+	{ &alice, "POST", "/plans", PLAN, 403, "forbidden" },
+	{ &alice, "POST", "/invoices/2025-03/close", NULL, 403, "forbidden" },
+	{ &alice, "POST", "/tenants/a/credits", CREDIT, 403, "forbidden" },
+	{ &admin, "PUT", "/tenants/a/plan", "{\"plan\": \"p\", \"version\": 1}", 404, "not_found" },
+	{ &admin, "POST", "/plans", "{\"name\": \"p\"}", 400, "bad_request" },
+	{ &admin, "POST", "/plans", PLAN, 201, "" },
+	{ &admin, "POST", "/plans", PLAN, 409, "exists" },
+	{ &admin, "PUT", "/tenants/c/plan", "{\"plan\": \"p\", \"version\": 1}", 404, "not_found" },
+	{ &admin, "PUT", "/tenants/a/plan", "{\"plan\": \"p\", \"version\": 1}", 200, "" },
+	{ &admin, "POST", "/tenants/a/credits", CREDIT, 201, "" },
+	{ &admin, "POST", "/tenants/c/credits", CREDIT, 404, "not_found" },
+	{ &admin, "POST", "/tenants/a/credits", "{\"amount_nano\": 0, \"reason\": \"x\"}", 400,
+	  "bad_request" },
+	{ &admin, "POST", "/invoices/2999-01/close", NULL, 400, "bad_request" },
+	{ &admin, "POST", "/invoices/2200-01/close", NULL, 409, "illegal_move" },
+	{ &admin, "POST", "/invoices/2025-03/close", NULL, 200, "" },
+	{ &admin, "POST", "/invoices/2025-03/close", NULL, 409, "exists" },
+	{ &admin, "GET", "/invoices/verify", NULL, 200, "" },
 	{ &alice, "POST", "/instances", ONE, 202, "" },
 	{ &alice, "GET", "/instances/one", NULL, 200, "" },
 	{ &alice, "POST", "/instances", ONE, 409, "exists" },
