@@ -219,6 +219,7 @@ static bool blk_begin(struct virtio_blk *blk, struct virtq *q)
 		slot_begin(blk, r);
 		left = served == BLK_BURST || bytes >= BLK_BURST_BYTES || r->waits;
 	}
+	loop_moved(blk->dev.events->loop, bytes, now_us);
 	return left;
 }
 

@@ -193,6 +193,7 @@ static bool rx_turn(struct net_pair *p)
 		left = frames == NET_BURST || bytes >= NET_BURST_BYTES;
 	}
 	virtq_publish(rx_queue(p));
+	loop_moved(net->dev.events->loop, bytes, now_us);
 	return left;
 }
 
@@ -286,6 +287,7 @@ static bool tx_turn(struct net_pair *p)
 		left = frames == NET_BURST || bytes >= NET_BURST_BYTES;
 	}
 	virtq_publish(q);
+	loop_moved(net->dev.events->loop, bytes, now_us);
 	return left;
 }
 

@@ -154,7 +154,10 @@ static const struct call calls[] = {
 	CALL(process_vm_writev, NONE, 1),
 	CALL(kcmp, NONE, 1),
 	CALL(setpriority, NONE, 0),
-	CALL(sched_setscheduler, NONE, 0),
+	CALL(sched_setscheduler, MAINS, 0, SCHED_OTHER, 0),
+	CALL(sched_setscheduler, MAINS, 0, SCHED_BATCH, 0),
+	CALL(sched_setscheduler, NONE, 0, SCHED_FIFO, 0),
+	CALL(sched_setscheduler, NONE, 1, SCHED_BATCH, 0),
 	CALL(prlimit64, NONE, 0),
 
 	/* The system: not from here. */

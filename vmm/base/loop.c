@@ -13,6 +13,7 @@
 
 #include "vmm/base/fd.h"
 #include "vmm/base/loop.h"
+#include "vmm/base/pace.h"
 
 enum { EVENTS_PER_ROUND = 32 };
 
@@ -32,6 +33,7 @@ struct loop {
 	unsigned deferred, dead;
 	bool stopping;
 	int value;
+	struct pace pace; /* of the thread, while it runs */
 };
 
 int loop_create(struct loop **ret)
@@ -117,6 +119,11 @@ void loop_source_defer(struct loop_source *s)
 	s->loop->deferred++;
 }
 
+void loop_moved(struct loop *l, size_t bytes, uint64_t now_us)
+{
+	pace_moved(&l->pace, bytes, now_us);
+}
+
 void loop_source_remove(struct loop_source *s)
 {
 	if (!s || s->dead)
@@ -161,26 +168,34 @@ static void run_deferred(struct loop *l)
 	}
 }
 
-int loop_run(struct loop *l)
+/* 0 or a negative errno. */
+static int run_round(struct loop *l)
 {
 	struct epoll_event events[EVENTS_PER_ROUND];
+	int n = epoll_wait(l->epfd, events, EVENTS_PER_ROUND, l->deferred ? 0 : -1);
+
+	if (n < 0 && errno != EINTR)
+		return -errno;
+	for (int i = 0; i < n && !l->stopping; i++) {
+		struct loop_source *s = events[i].data.ptr;
+
+		if (!s->dead)
+			s->fn(s->arg, events[i].events);
+	}
+	run_deferred(l);
+	sweep_dead(l);
+	return 0;
+}
+
+int loop_run(struct loop *l)
+{
+	int r = 0;
 
 	l->stopping = false;
-	while (!l->stopping) {
-		int n = epoll_wait(l->epfd, events, EVENTS_PER_ROUND, l->deferred ? 0 : -1);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		for (int i = 0; i < n && !l->stopping; i++) {
-			struct loop_source *s = events[i].data.ptr;
-
-			if (!s->dead)
-				s->fn(s->arg, events[i].events);
-		}
-		run_deferred(l);
-		sweep_dead(l);
-	}
-	return l->value;
+	while (!l->stopping && r == 0)
+		r = run_round(l);
+	pace_rest(&l->pace); /* threads that are started now are not to inherit it */
+	return r < 0 ? r : l->value;
 }
 
 void loop_stop(struct loop *l, int value)

@@ -10,6 +10,7 @@
 #ifndef VMM_BASE_LOOP_H
 #define VMM_BASE_LOOP_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct loop;
@@ -35,6 +36,10 @@ int loop_source_set(struct loop_source *s, uint32_t events);
 
 /* Asks for one more call of the source's callback, after the others' turns. */
 void loop_source_defer(struct loop_source *s);
+
+/* A callback has moved so many bytes up to now (clock_now_us()): in bulk, the thread does
+ * not cut in on others (pace.h). */
+void loop_moved(struct loop *l, size_t bytes, uint64_t now_us);
 
 /* Accepts NULL. Safe inside any callback, the source's own included. */
 void loop_source_remove(struct loop_source *s);

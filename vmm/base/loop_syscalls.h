@@ -7,6 +7,7 @@
 #define VMM_BASE_LOOP_SYSCALLS_H
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 
 #include "vmm/seccomp/rule.h"
@@ -26,6 +27,9 @@ static const struct syscall_rule loop_syscalls[] = {
 	ALLOW(signalfd4),		/* watched after a start from a configuration file */
 	ALLOW(clock_nanosleep),		/* between two attempts to reach a back end */
 	ALLOW(getrandom),
+	ALLOW(sched_getscheduler),	/* pace.c */
+	ALLOW_IF(sched_setscheduler, IS(0, 0), IS(1, SCHED_BATCH)),
+	ALLOW_IF(sched_setscheduler, IS(0, 0), IS(1, SCHED_OTHER)),
 	ALLOW(sysinfo),			/* glibc's qsort() asks how much memory there is */
 
 	ALLOW_IF(fcntl, IS(1, F_GETFL)),
