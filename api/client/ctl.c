@@ -2,8 +2,10 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "api/client/fork.h"
 #include "api/client/libwisp.h"
 
 enum { EXIT_REFUSED = 1, EXIT_UNREACHABLE = 2, EXIT_USAGE = 153 };
@@ -11,9 +13,12 @@ enum { EXIT_REFUSED = 1, EXIT_UNREACHABLE = 2, EXIT_USAGE = 153 };
 static const char usage_text[] =
 	"Usage: wisp-ctl SOCKET GET|PUT|PATCH|DELETE PATH [BODY]\n"
 	"       wisp-ctl SOCKET start|pause|resume\n"
-	"       wisp-ctl SOCKET events\n\n"
+	"       wisp-ctl SOCKET events\n"
+	"       wisp-ctl SOCKET fork DIR COUNT [LOAD]\n\n"
 	"Prints what the machine answers. events prints them as they come, a name and a line\n"
-	"of JSON each, until the machine is gone.\n"
+	"of JSON each, until the machine is gone. fork saves the machine in DIR while it runs, and\n"
+	"starts COUNT copies of it; LOAD: an object with more for their PUT /snapshot/load, in\n"
+	"which {n} is the copy's number.\n"
 	"Exit status: 0; 1 when the machine refused, and why is said; 2 when it cannot be reached.\n";
 
 static const struct {
@@ -43,9 +48,27 @@ static int call(struct wisp *w, int count, char **args)
 	return r;
 }
 
+/* fork DIR COUNT [LOAD] */
+static int run_fork(struct wisp *w, int count, char **args, bool *known)
+{
+	char reason[FORK_REASON_BYTES], *end;
+	unsigned long copies = strtoul(args[2], &end, 10);
+	int r;
+
+	*known = *end == '\0' && copies > 0 && copies <= FORK_MAX;
+	if (!*known)
+		return 0;
+	r = fork_machine(w, args[1], (unsigned)copies, count > 3 ? args[3] : NULL, reason);
+	if (r < 0)
+		fprintf(stderr, "wisp-ctl: %s\n", reason);
+	return r;
+}
+
 /* *known: it is a command. */
 static int run(struct wisp *w, int count, char **args, bool *known)
 {
+	if ((count == 3 || count == 4) && strcmp(args[0], "fork") == 0)
+		return run_fork(w, count, args, known);
 	*known = true;
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (count == 1 && strcmp(words[i].name, args[0]) == 0)
@@ -79,7 +102,7 @@ int main(int argc, char **argv)
 	r = run(w, argc - 2, argv + 2, &known);
 	if (!known)
 		fputs(usage_text, stderr);
-	else if (r < 0)
+	else if (r < 0 && strcmp(argv[2], "fork") != 0)
 		fprintf(stderr, "wisp-ctl: %s\n", wisp_error(w));
 	wisp_close(w);
 	if (!known)

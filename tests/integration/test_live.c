@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -183,6 +184,97 @@ static void test_ended(void **state)
 	assert_int_equal(access(fixture_path("memory.new"), F_OK), -1);
 }
 
+/* --- forks --- */
+
+enum { COPIES = 4 };
+
+static const char *copy_path(const char *what, int i)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s-%d.sock", what, i);
+	return fixture_path(name);
+}
+
+/* wisp-ctl fork, which ends well; the copies' processes. load: for each, or NULL. */
+static void fork_copies(const struct machine *m, const char *load, pid_t pid[COPIES])
+{
+	const char *const argv[] = {
+		fixture_program("wisp-ctl"), m->socket, "fork", fixture_dir(), "4", load, NULL,
+	};
+	struct session *s = session_start(argv);
+	int status = session_wait(s, SAVED_LIMIT_S);
+	const char *at = session_output(s);
+
+	if (status != 0)
+		fail_msg("wisp-ctl fork: %d: %s", status, at);
+	for (int i = 0; i < COPIES; i++) {
+		at = strstr(at, "\"pid\": ");
+		assert_non_null(at);
+		at += strlen("\"pid\": ");
+		pid[i] = (pid_t)strtol(at, NULL, 10);
+	}
+	session_end(s);
+}
+
+static void end_copies(const pid_t pid[COPIES])
+{
+	for (int i = 0; i < COPIES; i++) {
+		assert_int_equal(kill(pid[i], SIGKILL), 0);
+		unlink(copy_path("clone", i));
+	}
+}
+
+/* Copies run, and so does what was copied; what one does is nothing to the others. */
+static void test_fork(void **state)
+{
+	struct machine m = saved_start("dirty.sock", dirty_config(NULL), NULL);
+	struct api_reply reply;
+	pid_t pid[COPIES];
+
+	(void)state;
+	session_expect(m.wisp, "begun.", SAVED_LIMIT_S);
+	fork_copies(&m, NULL, pid);
+	for (int i = 0; i < COPIES; i++) {
+		struct machine copy = { 0 };
+
+		snprintf(copy.socket, sizeof(copy.socket), "%s", copy_path("clone", i));
+		api_call(copy.socket, "GET", "/", NULL, &reply);
+		assert_non_null(strstr(reply.body, "Running"));
+		create_live(&copy, "state2", "memory2");
+		check_moment("memory2");
+	}
+	expect_rounds(&m);
+	end_copies(pid);
+	saved_quit(&m);
+}
+
+/* One that cannot be copied leaves no copy behind. */
+static void test_fork_refused(void **state)
+{
+	struct machine m = saved_start("dirty.sock", dirty_config(NULL), NULL);
+	const char *const argv[] = {
+		fixture_program("wisp-ctl"),
+		m.socket,
+		"fork",
+		fixture_dir(),
+		"2",
+		"{\"vsock_override\": {\"uds_path\": \"v{n}\"}}",
+		NULL,
+	};
+	struct session *s;
+
+	(void)state;
+	session_expect(m.wisp, "begun.", SAVED_LIMIT_S);
+	s = session_start(argv);
+	assert_int_equal(session_wait(s, SAVED_LIMIT_S), 1);
+	assert_non_null(strstr(session_output(s), "has no vsock device"));
+	session_end(s);
+	assert_int_equal(access(copy_path("clone", 0), F_OK), -1);
+	expect_rounds(&m);
+	saved_quit(&m);
+}
+
 /* --- real guests --- */
 
 /* Both processors store into files in memory all the time, and know what should be there. */
@@ -251,16 +343,72 @@ static void test_linux(void **state)
 	see_through(&m);
 }
 
+/* wisp-guest to the agent at socket: what the command said. */
+static void in_guest(const char *socket, const char *line, char *said, size_t size)
+{
+	const char *const argv[] = {
+		fixture_program("wisp-guest"), socket, "exec", "sh", "-c", line, NULL
+	};
+	struct session *s = session_start(argv);
+	int status = session_wait(s, SAVED_LIMIT_S);
+
+	snprintf(said, size, "%s", session_output(s));
+	session_end(s);
+	if (status != 0)
+		fail_msg("in the guest: %s: %d: %s", line, status, said);
+}
+
+enum { SAID = 128 };
+
+/* One running guest becomes five, of which each is itself: random numbers, a file that it
+ * alone has, and what all of them have had. */
+static void test_fork_linux(void **state)
+{
+	static const char load[] = "{\"clock_realtime\": true, \"vsock_override\": {\"uds_path\": "
+				   "\"%s/v-{n}.sock\"}}";
+	static char extra[256], with[512], random[COPIES + 1][SAID];
+	struct fixture_config c = {
+		.kernel = saved_image("vmlinuz-6.12"),
+		.initrd = saved_image("initrd-6.12"),
+		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.agent",
+		.mem_mib = 256,
+		.extra = extra,
+	};
+	struct machine m;
+	pid_t pid[COPIES];
+	char said[SAID];
+
+	(void)state;
+	snprintf(extra, sizeof(extra), ", \"vsock\": {\"guest_cid\": 3, \"uds_path\": \"%s\"}",
+		 fixture_path("v.sock"));
+	snprintf(with, sizeof(with), load, fixture_dir());
+	m = saved_start("fork.sock", fixture_config("fork.json", &c), NULL);
+	session_expect(m.wisp, "agent on port", SAVED_LIMIT_S);
+	in_guest(fixture_path("v.sock"), "echo before > /run/mark", said, sizeof(said));
+	fork_copies(&m, with, pid);
+	for (int i = 0; i <= COPIES; i++) {
+		const char *socket = i < COPIES ? copy_path("v", i) : fixture_path("v.sock");
+
+		in_guest(socket, "cat /run/mark; echo mine >> /run/mark", said, sizeof(said));
+		assert_string_equal(said, "before\n");
+		in_guest(socket, "head -c 16 /dev/urandom | md5sum", random[i], sizeof(random[i]));
+		for (int k = 0; k < i; k++)
+			assert_string_not_equal(random[k], random[i]);
+	}
+	end_copies(pid);
+	saved_kill(&m);
+}
+
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_moment),
-		cmocka_unit_test(test_paused),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_ended),
+		cmocka_unit_test(test_moment),	cmocka_unit_test(test_paused),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_ended),
+		cmocka_unit_test(test_fork),	cmocka_unit_test(test_fork_refused),
 	};
 	const struct CMUnitTest boots[] = {
 		cmocka_unit_test(test_linux),
+		cmocka_unit_test(test_fork_linux),
 	};
 
 	if (argc > 1) {

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -259,6 +260,16 @@ static void test_linux(void **state)
 	work(NULL, ", \"resume_vm\": true");
 }
 
+/* With pages of 2 MiB from beginning to end: booted on them, copied into them from a file
+ * at the end, brought in them between. */
+static void test_huge(void **state)
+{
+	(void)state;
+	if (system("echo 280 > /proc/sys/vm/nr_hugepages") != 0)
+		fail_msg("no huge pages can be set aside");
+	work(", \"huge_pages\": \"2M\"", ", \"resume_vm\": true");
+}
+
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +280,7 @@ int main(int argc, char *argv[])
 	};
 	const struct CMUnitTest boots[] = {
 		cmocka_unit_test(test_linux),
+		cmocka_unit_test(test_huge),
 	};
 
 	if (argc > 1) {
