@@ -113,7 +113,7 @@ static void restart_paused(const char *option)
 	assert_non_null(f);
 	report[fread(report, 1, sizeof(report) - 1, f)] = '\0';
 	fclose(f);
-	snprintf(words, sizeof(words), "\"restarts\": %u,", ROUNDS);
+	snprintf(words, sizeof(words), "\"restarts\": %d,", ROUNDS);
 	assert_non_null(strstr(report, words));
 }
 
