@@ -46,10 +46,8 @@ int wisp_open(const char *socket_path, struct wisp **ret)
 		return -ENOMEM;
 	w->curl = curl_easy_init();
 	w->socket_path = strdup(socket_path);
-	/* No "Expect: 100-continue", which costs a turn. */
-	w->headers = curl_slist_append(NULL, "Expect:");
 	w->timeout_ms = WISP_TIMEOUT_MS;
-	if (!w->curl || !w->socket_path || !w->headers) {
+	if (!w->curl || !w->socket_path || wisp_set_header(w, NULL) < 0) {
 		wisp_close(w);
 		return -ENOMEM;
 	}
@@ -71,6 +69,21 @@ void wisp_close(struct wisp *w)
 void wisp_set_timeout(struct wisp *w, unsigned ms)
 {
 	w->timeout_ms = ms;
+}
+
+int wisp_set_header(struct wisp *w, const char *header)
+{
+	/* No "Expect: 100-continue", which costs a turn. */
+	struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+	struct curl_slist *both = headers && header ? curl_slist_append(headers, header) : headers;
+
+	if (!both) {
+		curl_slist_free_all(headers);
+		return -ENOMEM;
+	}
+	curl_slist_free_all(w->headers);
+	w->headers = both;
+	return 0;
 }
 
 const char *wisp_error(const struct wisp *w)

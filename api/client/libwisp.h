@@ -39,13 +39,17 @@ WISP_PUBLIC void wisp_close(struct wisp *w);
 
 WISP_PUBLIC void wisp_set_timeout(struct wisp *w, unsigned ms);
 
+/* A header, "Name: value", of each request from now on; NULL: none. -ENOMEM: the one
+ * before stays. */
+WISP_PUBLIC int wisp_set_header(struct wisp *w, const char *header);
+
 struct wisp_reply {
 	int status; /* of HTTP: 200 with a body, 204 without */
 	char *body; /* NUL-terminated, "" for none */
 	size_t len;
 };
 
-/* One request: verb "GET", "PUT", "PATCH" or "DELETE"; body: JSON, or NULL for none.
+/* One request: verb "GET", "PUT", "PATCH", "POST" or "DELETE"; body: JSON, or NULL for none.
  *
  * 0 with *ret, whose body is the caller's to clear. -EPROTO: the machine refused, and
  * wisp_error() is its reason ("fault_message"); *ret is filled, too. -ENOENT or
