@@ -170,10 +170,21 @@ static int list(struct api_call *call)
 
 static int get(struct api_call *call)
 {
+	struct incarnation last = { 0 };
 	struct instance i;
+	json_t *reply;
 	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
 
-	return r < 0 ? r : api_reply(call, instance_describe(&i));
+	if (r == 0)
+		r = instance_incarnation(&call->d->truth, &i, &last, &call->err);
+	if (r < 0)
+		return r;
+	reply = instance_describe(&i);
+	if (reply)
+		json_object_set_new(
+			reply, "last_exit",
+			json_pack("{s:s, s:i}", "kind", last.exit_kind, "code", last.exit_code));
+	return api_reply(call, reply);
 }
 
 static int get_logs(struct api_call *call)
@@ -390,7 +401,7 @@ static const struct api_route routes[] = {
 	  .what = "Makes an instance of an image; with `start`, runs it; with `remove`, deletes it once "
 		  "it has ended." },
 	{ "GET",    "/instances/{id}",        ROLE_VIEWER,   false, 200, NULL,          get,
-	  .what = "One instance, by id or name." },
+	  .what = "One instance, by id or name, and how its last VMM ended." },
 	{ "PATCH",  "/instances/{id}",        ROLE_OPERATOR, true,  200, &update_table, update,
 	  .what = "Renames, labels, or sets the time to live anew (0: for ever)." },
 	{ "DELETE", "/instances/{id}",        ROLE_OPERATOR, true,  202, &verb_table,   remove_verb,

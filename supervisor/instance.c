@@ -119,7 +119,8 @@ int instance_incarnation(struct truth *t, const struct instance *i, struct incar
 {
 	struct rows rows;
 	int r = store_select(t->store, &rows, err,
-			     "SELECT boot_id, pid, pid_start, ended_seq FROM incarnation"
+			     "SELECT boot_id, pid, pid_start, ended_seq, exit_kind, exit_code"
+			     " FROM incarnation"
 			     " WHERE instance = ? AND n = ?",
 			     "si", i->id, i->incarnation);
 
@@ -131,6 +132,8 @@ int instance_incarnation(struct truth *t, const struct instance *i, struct incar
 		ret->pid = (pid_t)rows_int(&rows, 1);
 		ret->pid_start = rows_int(&rows, 2);
 		ret->ended = !rows_is_null(&rows, 3);
+		rows_text(&rows, 4, ret->exit_kind, sizeof(ret->exit_kind));
+		ret->exit_code = (int)rows_int(&rows, 5);
 	}
 	rows_end(&rows);
 	return r;

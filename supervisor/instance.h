@@ -60,6 +60,8 @@ struct incarnation {
 	pid_t pid;
 	int64_t pid_start; /* field 22 of /proc/PID/stat: with the pid, one process for ever */
 	bool ended;
+	char exit_kind[12]; /* as in struct move; "": it has not ended, or had no VMM */
+	int exit_code;
 };
 
 struct move {

@@ -79,6 +79,20 @@ static int make_folder(const char *path, mode_t mode, const char *field, struct 
 	return 0;
 }
 
+/* The last folder on the way to the socket. */
+static int make_socket_folder(const char *socket, struct error *err)
+{
+	char path[sizeof(((struct config *)NULL)->socket)];
+	char *slash;
+
+	snprintf(path, sizeof(path), "%s", socket);
+	slash = strrchr(path, '/');
+	if (!slash || slash == path)
+		return 0;
+	*slash = '\0';
+	return make_folder(path, 0755, "socket", err);
+}
+
 static int open_books(struct wispd *d, struct error *err)
 {
 	char path[PATH_MAX + 16];
@@ -125,6 +139,8 @@ static int build(struct wispd *d, struct error *err)
 {
 	int r = make_folder(d->config.jail_dir, 0755, "jail_dir", err);
 
+	if (r == 0)
+		r = make_socket_folder(d->config.socket, err);
 	if (r == 0)
 		r = open_books(d, err);
 	if (r == 0)

@@ -10,12 +10,15 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <systemd/sd-event.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "supervisor/api.h"
 #include "supervisor/principals.h"
@@ -319,6 +322,20 @@ static int before_sleep(sd_event_source *source, void *arg)
 
 /* --- life --- */
 
+/* A wispd that was killed leaves its socket's file: one at which nobody listens goes. */
+static void remove_left_over(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct stat st;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if (fd >= 0 && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 && errno == ECONNREFUSED)
+		unlink(path);
+	fd_close(fd);
+}
+
 /* Who may call is decided by who he is, not by who can reach the socket. */
 static int open_socket(struct server *s, struct error *err)
 {
@@ -328,6 +345,7 @@ static int open_socket(struct server *s, struct error *err)
 		return fd;
 	if (fd > 0)
 		return listener_adopt(&s->listener, fd, &socket_name, err);
+	remove_left_over(s->d->config.socket);
 	r = listener_open(&s->listener, s->d->config.socket, 0, SOMAXCONN, &socket_name, err);
 	if (r == 0 && chmod(s->d->config.socket, 0666) < 0)
 		r = error_errno(err, "socket", NULL, "Cannot open %s to others",
