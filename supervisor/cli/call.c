@@ -1,0 +1,180 @@
+/* call.c - requests of wispctl, and printing what comes. */
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "supervisor/cli/cli.h"
+
+enum { KEY_BYTES = 64, ATTEMPTS = 3, WAIT_MS = 5000, COLUMNS_MAX = 16, NUMBER_BYTES = 32 };
+
+/* --- requests --- */
+
+static void set_key(struct cli *cli, bool writes)
+{
+	uint64_t random[2] = { 0 };
+	char header[KEY_BYTES];
+
+	if (!writes || getrandom(random, sizeof(random), 0) != sizeof(random)) {
+		wisp_set_header(cli->client, NULL);
+		return;
+	}
+	snprintf(header, sizeof(header), "Idempotency-Key: %016" PRIx64 "%016" PRIx64, random[0],
+		 random[1]);
+	wisp_set_header(cli->client, header);
+}
+
+/* The answer may have been lost, not the request: the key makes it one. */
+static int call_often(struct cli *cli, const char *verb, const char *path, const char *body,
+		      struct wisp_reply *reply)
+{
+	int r = -EIO;
+
+	for (unsigned i = 0; i < ATTEMPTS && (r == -EIO || r == -ETIMEDOUT); i++)
+		r = wisp_call(cli->client, verb, path, body, reply);
+	return r;
+}
+
+/* The message, and what is said to do about it. */
+static int complain(const struct cli *cli, const struct wisp_reply *reply, int r)
+{
+	json_t *j = reply->body ? json_loads(reply->body, 0, NULL) : NULL;
+	const char *hint = json_string_value(json_object_get(j, "hint"));
+
+	if (cli->json && j)
+		cli_print_json(cli, j);
+	if (hint && *hint)
+		fprintf(stderr, "wispctl: %s (%s)\n", wisp_error(cli->client), hint);
+	else
+		fprintf(stderr, "wispctl: %s\n", wisp_error(cli->client));
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		fputs("wispctl: is wispd running? systemctl status wispd; --socket PATH, if it "
+		      "listens elsewhere\n",
+		      stderr);
+	json_decref(j);
+	return r == -EPROTO ? EXIT_REFUSED : EXIT_UNREACHABLE;
+}
+
+int cli_call(struct cli *cli, const char *verb, const char *path, json_t *body, json_t **ret)
+{
+	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	struct wisp_reply reply = { 0 };
+	char full[2 * CLI_PATH_BYTES];
+	int r;
+
+	json_decref(body);
+	snprintf(full, sizeof(full), "%s%s%s", path,
+		 !cli->tenant	     ? ""
+		 : strchr(path, '?') ? "&tenant="
+				     : "?tenant=",
+		 cli->tenant ? cli->tenant : "");
+	set_key(cli, strcmp(verb, "GET") != 0);
+	r = call_often(cli, verb, full, text, &reply);
+	free(text);
+	if (r < 0)
+		r = complain(cli, &reply, r);
+	else if (ret)
+		*ret = json_loads(reply.body, 0, NULL);
+	wisp_reply_clear(&reply);
+	return r;
+}
+
+int cli_wait(struct cli *cli, const json_t *reply)
+{
+	const char *id = json_string_value(json_object_get(reply, "operation"));
+	char path[CLI_PATH_BYTES];
+	int status = 0;
+
+	snprintf(path, sizeof(path), "/operations/%s?wait_ms=%d", id ? id : "", WAIT_MS);
+	for (bool active = true; active && status == 0;) {
+		json_t *j = NULL;
+		const char *state;
+
+		status = cli_call(cli, "GET", path, NULL, &j);
+		state = json_string_value(json_object_get(j, "state"));
+		active = state && strcmp(state, "active") == 0;
+		if (state && strcmp(state, "failed") == 0) {
+			fprintf(stderr, "wispctl: %s: %s\n",
+				json_string_value(json_object_get(j, "code")),
+				json_string_value(json_object_get(j, "message")));
+			status = EXIT_REFUSED;
+		}
+		json_decref(j);
+	}
+	return status;
+}
+
+/* --- printing --- */
+
+bool cli_print_json(const struct cli *cli, const json_t *j)
+{
+	if (!cli->json)
+		return false;
+	json_dumpf(j, stdout, JSON_INDENT(2));
+	putchar('\n');
+	return true;
+}
+
+const char *cli_text(const json_t *object, const char *member, char *buf, size_t size)
+{
+	const json_t *v = json_object_get(object, member);
+
+	buf[0] = '\0';
+	if (json_is_string(v))
+		return json_string_value(v);
+	if (json_is_integer(v))
+		snprintf(buf, size, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+	else if (json_is_boolean(v))
+		snprintf(buf, size, "%s", json_is_true(v) ? "yes" : "no");
+	return buf;
+}
+
+/* What a terminal would obey does not come through. */
+static void put_cell(const char *text, int width)
+{
+	int n = 0;
+
+	for (; *text; text++, n++)
+		putchar(iscntrl((unsigned char)*text) ? '?' : *text);
+	printf("%*s", width > n ? width - n : 0, "");
+}
+
+static void put_heading(const char *const members[], const int widths[])
+{
+	for (unsigned c = 0; members[c]; c++) {
+		for (const char *p = members[c]; *p; p++)
+			putchar(toupper((unsigned char)*p));
+		printf("%*s", members[c + 1] ? widths[c] - (int)strlen(members[c]) + 2 : 0, "");
+	}
+	putchar('\n');
+}
+
+void cli_print_table(const json_t *list, const char *const members[])
+{
+	int widths[COLUMNS_MAX] = { 0 };
+	char buf[NUMBER_BYTES];
+	json_t *row;
+	size_t i;
+
+	for (unsigned c = 0; members[c]; c++)
+		widths[c] = (int)strlen(members[c]);
+	json_array_foreach(list, i, row)
+	{
+		for (unsigned c = 0; members[c]; c++) {
+			int len = (int)strlen(cli_text(row, members[c], buf, sizeof(buf)));
+
+			widths[c] = len > widths[c] ? len : widths[c];
+		}
+	}
+	put_heading(members, widths);
+	json_array_foreach(list, i, row)
+	{
+		for (unsigned c = 0; members[c]; c++)
+			put_cell(cli_text(row, members[c], buf, sizeof(buf)),
+				 members[c + 1] ? widths[c] + 2 : 0);
+		putchar('\n');
+	}
+}

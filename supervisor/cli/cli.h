@@ -1,0 +1,82 @@
+/* cli.h - wispctl: commands in tables, and what they have in common.
+ *
+ * A command is a function and a row in the table of its area (command_AREA.c); areas are
+ * listed in main.c. Options are rows, too: the parser and the help read them.
+ */
+#ifndef SUPERVISOR_CLI_CLI_H
+#define SUPERVISOR_CLI_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/client/libwisp.h"
+
+enum {
+	CLI_OPTIONS_MAX = 16,
+	CLI_OPERANDS_MAX = 32,
+	CLI_PATH_BYTES = 512,
+	EXIT_REFUSED = 1,
+	EXIT_UNREACHABLE = 2,
+	EXIT_USAGE = 153,
+};
+
+struct cli {
+	struct wisp *client;
+	const char *tenant; /* NULL: not said */
+	bool json;	    /* print what came, rather than a table */
+};
+
+struct cli_option {
+	const char *name;  /* without "--" */
+	const char *value; /* what stands for it in the help; NULL: a flag */
+	const char *what;
+};
+
+/* What stood on the command line. option[i] belongs to the row i of the command's; a flag
+ * that was given is "". One that is given again replaces the first, but for the row
+ * `many` of the command, whose values are in many[]. */
+struct cli_arguments {
+	const char *option[CLI_OPTIONS_MAX];
+	const char *operand[CLI_OPERANDS_MAX];
+	const char *many[CLI_OPERANDS_MAX];
+	unsigned operands, many_count;
+};
+
+struct cli_command {
+	const char *name;     /* one or two words */
+	const char *operands; /* for the help: "INSTANCE..." */
+	const char *what;
+	const struct cli_option *options; /* ended by a row without a name; NULL: none */
+	int many;			  /* the row that may be given often; below 0: none */
+	unsigned least, most;		  /* operands */
+	int (*run)(struct cli *cli, const struct cli_arguments *a); /* an exit status */
+};
+
+struct cli_area {
+	const char *title;
+	const struct cli_command *commands; /* ended by a row without a name */
+};
+
+extern const struct cli_area cli_instances, cli_images, cli_host;
+
+/* One request; body: stolen, NULL: none. An exit status: 0 and *ret, which is the caller's
+ * (ret may be NULL), or why it failed has been said. What changes something carries a key
+ * of its own, and is sent again when the answer got lost. path: below the tenant's query;
+ * it may have one itself. */
+int cli_call(struct cli *cli, const char *verb, const char *path, json_t *body, json_t **ret);
+
+/* Waits for the operation that a reply names; an exit status. */
+int cli_wait(struct cli *cli, const json_t *reply);
+
+/* What was got, as it is, where --json says so: true. */
+bool cli_print_json(const struct cli *cli, const json_t *j);
+
+/* A member of an object as text; "" when it has none. buf: for numbers. */
+const char *cli_text(const json_t *object, const char *member, char *buf, size_t size);
+
+/* A table: a row an object of the list, a column a member; NULL-ended. */
+void cli_print_table(const json_t *list, const char *const members[]);
+
+#endif

@@ -1,0 +1,87 @@
+/* command_images.c - wispctl's commands about images. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "supervisor/cli/cli.h"
+
+enum { ADD_KERNEL, ADD_INITRD, ADD_ROOTFS, ADD_READ_ONLY, ADD_CMDLINE };
+
+static const struct cli_option add_options[] = {
+	[ADD_KERNEL] = { "kernel", "FILE", "ELF or bzImage; it is needed" },
+	[ADD_INITRD] = { "initrd", "FILE", "" },
+	[ADD_ROOTFS] = { "rootfs", "FILE", "a raw disk; each instance gets a copy" },
+	[ADD_READ_ONLY] = { "read-only", NULL,
+			    "all instances use the disk itself, and cannot write" },
+	[ADD_CMDLINE] = { "cmdline", "TEXT", "of the kernel" },
+	{ 0 },
+};
+
+/* wispd has another current folder. */
+static void add_path(json_t *body, const char *name, const char *file)
+{
+	char path[PATH_MAX];
+
+	if (file)
+		json_object_set_new(body, name, json_string(realpath(file, path) ? path : file));
+}
+
+static int add(struct cli *cli, const struct cli_arguments *a)
+{
+	json_t *body = json_pack("{s:s, s:b}", "name", a->operand[0], "rootfs_read_only",
+				 a->option[ADD_READ_ONLY] != NULL);
+	json_t *reply = NULL;
+	int status;
+
+	add_path(body, "kernel", a->option[ADD_KERNEL]);
+	add_path(body, "initrd", a->option[ADD_INITRD]);
+	add_path(body, "rootfs", a->option[ADD_ROOTFS]);
+	if (a->option[ADD_CMDLINE])
+		json_object_set_new(body, "cmdline", json_string(a->option[ADD_CMDLINE]));
+	status = cli_call(cli, "POST", "/images", body, &reply);
+	if (status == 0)
+		status = cli_wait(cli, reply);
+	if (status == 0)
+		puts(a->operand[0]);
+	json_decref(reply);
+	return status;
+}
+
+static int ls(struct cli *cli, const struct cli_arguments *a)
+{
+	static const char *const members[] = { "name", "bytes", "digest", "cmdline", NULL };
+	json_t *j = NULL;
+	int status = cli_call(cli, "GET", "/images", NULL, &j);
+
+	(void)a;
+	if (status == 0 && !cli_print_json(cli, j))
+		cli_print_table(json_object_get(j, "images"), members);
+	json_decref(j);
+	return status;
+}
+
+static int rm(struct cli *cli, const struct cli_arguments *a)
+{
+	int first = 0;
+
+	for (unsigned i = 0; i < a->operands; i++) {
+		char path[CLI_PATH_BYTES];
+		int status;
+
+		snprintf(path, sizeof(path), "/images/%s", a->operand[i]);
+		status = cli_call(cli, "DELETE", path, NULL, NULL);
+		if (status == 0)
+			puts(a->operand[i]);
+		first = first ? first : status;
+	}
+	return first;
+}
+
+static const struct cli_command commands[] = {
+	{ "image add", "NAME", "make an image of files", add_options, -1, 1, 1, add },
+	{ "image ls", "", "list images", NULL, -1, 0, 0, ls },
+	{ "image rm", "IMAGE...", "remove images", NULL, -1, 1, CLI_OPERANDS_MAX, rm },
+	{ 0 },
+};
+
+const struct cli_area cli_images = { "Images", commands };

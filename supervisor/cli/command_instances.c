@@ -1,0 +1,328 @@
+/* command_instances.c - wispctl's commands about instances. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "supervisor/cli/cli.h"
+
+enum { LOG_POLL_MS = 100, BUF_BYTES = 32 };
+
+/* --- creating --- */
+
+enum { RUN_NAME, RUN_SHAPE, RUN_CMDLINE, RUN_LABEL, RUN_TTL, RUN_RUNTIME, RUN_RM, RUN_FOLLOW };
+
+static const struct cli_option create_options[] = {
+	[RUN_NAME] = { "name", "NAME", "by default its id" },
+	[RUN_SHAPE] = { "shape", "SHAPE", "by default small" },
+	[RUN_CMDLINE] = { "cmdline", "TEXT", "added to the kernel's command line" },
+	[RUN_LABEL] = { "label", "KEY=VALUE", "may be repeated" },
+	[RUN_TTL] = { "ttl", "SECONDS", "delete it then" },
+	[RUN_RUNTIME] = { "runtime", "NAME", "by default wisp" },
+	[RUN_RM] = { "rm", NULL, "delete it when it has ended" },
+	{ 0 },
+};
+
+static const struct cli_option run_options[] = {
+	[RUN_NAME] = { "name", "NAME", "by default its id" },
+	[RUN_SHAPE] = { "shape", "SHAPE", "by default small" },
+	[RUN_CMDLINE] = { "cmdline", "TEXT", "added to the kernel's command line" },
+	[RUN_LABEL] = { "label", "KEY=VALUE", "may be repeated" },
+	[RUN_TTL] = { "ttl", "SECONDS", "delete it then" },
+	[RUN_RUNTIME] = { "runtime", "NAME", "by default wisp" },
+	[RUN_RM] = { "rm", NULL, "delete it when it has ended" },
+	[RUN_FOLLOW] = { "follow", NULL,
+			 "print its console until it ends; its VMM's status is mine" },
+	{ 0 },
+};
+
+static void add_text(json_t *body, const char *name, const char *text)
+{
+	if (text)
+		json_object_set_new(body, name, json_string(text));
+}
+
+static json_t *create_body(const struct cli_arguments *a, bool start)
+{
+	json_t *labels = json_object();
+	json_t *body = json_pack("{s:s, s:b, s:b}", "image", a->operand[0], "start", start,
+				 "remove", a->option[RUN_RM] != NULL);
+
+	add_text(body, "name", a->option[RUN_NAME]);
+	add_text(body, "shape", a->option[RUN_SHAPE]);
+	add_text(body, "cmdline", a->option[RUN_CMDLINE]);
+	add_text(body, "runtime", a->option[RUN_RUNTIME]);
+	if (a->option[RUN_TTL])
+		json_object_set_new(body, "ttl_s",
+				    json_integer(strtoll(a->option[RUN_TTL], NULL, 10)));
+	for (unsigned i = 0; i < a->many_count; i++) {
+		size_t len = strcspn(a->many[i], "=");
+		char key[256];
+
+		snprintf(key, sizeof(key), "%.*s", (int)len, a->many[i]);
+		json_object_set_new(labels, key,
+				    json_string(a->many[i] + len + (a->many[i][len] == '=')));
+	}
+	json_object_set_new(body, "labels", labels);
+	return body;
+}
+
+/* Begun and, unless it is followed, done. *id: to be freed. */
+static int make(struct cli *cli, const struct cli_arguments *a, bool start, bool follow, char **id)
+{
+	json_t *reply = NULL, *instance;
+	int status = cli_call(cli, "POST", "/instances", create_body(a, start), &reply);
+
+	instance = json_object_get(reply, "instance");
+	if (status == 0)
+		*id = strdup(json_string_value(json_object_get(instance, "id")));
+	if (status == 0 && !follow)
+		status = cli_wait(cli, reply);
+	json_decref(reply);
+	return status;
+}
+
+static int create(struct cli *cli, const struct cli_arguments *a)
+{
+	char *id = NULL;
+	int status = make(cli, a, false, false, &id);
+
+	if (status == 0)
+		puts(id);
+	free(id);
+	return status;
+}
+
+/* --- logs --- */
+
+static void sleep_ms(unsigned ms)
+{
+	const struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000L };
+
+	nanosleep(&t, NULL);
+}
+
+/* Prints what there is from *from on, and moves it. */
+static int print_logs(struct cli *cli, const char *which, bool vmm, json_int_t *from)
+{
+	char path[CLI_PATH_BYTES];
+	int status = 0;
+	bool more = true;
+
+	while (more && status == 0) {
+		json_t *j = NULL;
+		json_int_t next;
+
+		snprintf(path, sizeof(path), "/instances/%s/logs?from=%lld&of=%s", which,
+			 (long long)*from, vmm ? "vmm" : "console");
+		status = cli_call(cli, "GET", path, NULL, &j);
+		next = json_integer_value(json_object_get(j, "next"));
+		if (status == 0)
+			fputs(json_string_value(json_object_get(j, "text")), stdout);
+		more = next > *from;
+		*from = next > *from ? next : *from;
+		json_decref(j);
+	}
+	fflush(stdout);
+	return status;
+}
+
+/* Whether it is on its way, or runs; *exit_status: its VMM's, once it has ended. */
+static bool is_live(struct cli *cli, const char *which, int *status, int *exit_status)
+{
+	static const char *const ended[] = { "created", "stopped", "failed", "deleted" };
+	char path[CLI_PATH_BYTES];
+	json_t *j = NULL, *last;
+	const char *state, *kind;
+	bool live = true;
+
+	snprintf(path, sizeof(path), "/instances/%s", which);
+	*status = cli_call(cli, "GET", path, NULL, &j);
+	state = json_string_value(json_object_get(j, "state"));
+	for (size_t i = 0; state && i < sizeof(ended) / sizeof(ended[0]); i++)
+		live = live && strcmp(state, ended[i]) != 0;
+	last = json_object_get(j, "last_exit");
+	kind = json_string_value(json_object_get(last, "kind"));
+	*exit_status = (int)json_integer_value(json_object_get(last, "code"));
+	if (kind && strcmp(kind, "signal") == 0)
+		*exit_status += 128;
+	json_decref(j);
+	return *status == 0 && live;
+}
+
+static int follow(struct cli *cli, const char *which, bool vmm, int *exit_status)
+{
+	json_int_t from = 0;
+	int status = 0;
+	bool live = true;
+
+	while (live && status == 0) {
+		/* Asked before: what it says last is not missed. */
+		live = is_live(cli, which, &status, exit_status);
+		if (status == 0)
+			status = print_logs(cli, which, vmm, &from);
+		if (live)
+			sleep_ms(LOG_POLL_MS);
+	}
+	return status;
+}
+
+enum { LOGS_FOLLOW, LOGS_VMM };
+
+static const struct cli_option logs_options[] = {
+	[LOGS_FOLLOW] = { "follow", NULL, "until it ends" },
+	[LOGS_VMM] = { "vmm", NULL, "what its VMM has said, rather than the guest" },
+	{ 0 },
+};
+
+static int logs(struct cli *cli, const struct cli_arguments *a)
+{
+	bool vmm = a->option[LOGS_VMM] != NULL;
+	json_int_t from = 0;
+	int exit_status;
+
+	if (a->option[LOGS_FOLLOW])
+		return follow(cli, a->operand[0], vmm, &exit_status);
+	return print_logs(cli, a->operand[0], vmm, &from);
+}
+
+/* Followed, --rm is done here: its last words are to be read first. */
+static int run(struct cli *cli, const struct cli_arguments *a)
+{
+	bool following = a->option[RUN_FOLLOW] != NULL, remove = a->option[RUN_RM] != NULL;
+	struct cli_arguments kept = *a;
+	int exit_status = 0, status;
+	char path[CLI_PATH_BYTES];
+	char *id = NULL;
+
+	if (following)
+		kept.option[RUN_RM] = NULL;
+	status = make(cli, &kept, true, following, &id);
+	if (status == 0 && !following)
+		puts(id);
+	if (status == 0 && following)
+		status = follow(cli, id, false, &exit_status);
+	if (status == 0 && following && remove) {
+		json_t *reply = NULL;
+
+		snprintf(path, sizeof(path), "/instances/%s", id);
+		status = cli_call(cli, "DELETE", path, NULL, &reply);
+		if (status == 0)
+			status = cli_wait(cli, reply);
+		json_decref(reply);
+	}
+	free(id);
+	return status ? status : exit_status;
+}
+
+/* --- looking --- */
+
+static int ps(struct cli *cli, const struct cli_arguments *a)
+{
+	static const char *const members[] = { "id",	"name",	   "tenant", "state", "shape",
+					       "vcpus", "mem_mib", "cause",  NULL };
+	json_t *j = NULL;
+	int status = cli_call(cli, "GET", "/instances", NULL, &j);
+
+	(void)a;
+	if (status == 0 && !cli_print_json(cli, j))
+		cli_print_table(json_object_get(j, "instances"), members);
+	json_decref(j);
+	return status;
+}
+
+static int inspect(struct cli *cli, const struct cli_arguments *a)
+{
+	const struct cli in_json = { .json = true };
+	char path[CLI_PATH_BYTES];
+	json_t *j = NULL;
+	int status;
+
+	snprintf(path, sizeof(path), "/instances/%s", a->operand[0]);
+	status = cli_call(cli, "GET", path, NULL, &j);
+	if (status == 0)
+		cli_print_json(&in_json, j);
+	json_decref(j);
+	return status;
+}
+
+/* --- verbs --- */
+
+/* On each operand; the first failure is the status, but all are tried. */
+static int verb(struct cli *cli, const struct cli_arguments *a, const char *method,
+		const char *suffix, const json_t *body)
+{
+	int first = 0;
+
+	for (unsigned i = 0; i < a->operands; i++) {
+		char path[CLI_PATH_BYTES];
+		json_t *reply = NULL;
+		int status;
+
+		snprintf(path, sizeof(path), "/instances/%s%s", a->operand[i], suffix);
+		status = cli_call(cli, method, path, json_deep_copy(body), &reply);
+		if (status == 0)
+			status = cli_wait(cli, reply);
+		if (status == 0)
+			puts(a->operand[i]);
+		first = first ? first : status;
+		json_decref(reply);
+	}
+	return first;
+}
+
+static int start(struct cli *cli, const struct cli_arguments *a)
+{
+	return verb(cli, a, "POST", "/start", NULL);
+}
+
+static int pause_command(struct cli *cli, const struct cli_arguments *a)
+{
+	return verb(cli, a, "POST", "/pause", NULL);
+}
+
+static int resume(struct cli *cli, const struct cli_arguments *a)
+{
+	return verb(cli, a, "POST", "/resume", NULL);
+}
+
+static int rm(struct cli *cli, const struct cli_arguments *a)
+{
+	return verb(cli, a, "DELETE", "", NULL);
+}
+
+static const struct cli_option stop_options[] = {
+	{ "timeout", "SECONDS", "how long it has to power off before it is killed" },
+	{ 0 },
+};
+
+static int stop(struct cli *cli, const struct cli_arguments *a)
+{
+	json_t *body = NULL;
+	int status;
+
+	if (a->option[0])
+		body = json_pack("{s:I}", "timeout_ms",
+				 (json_int_t)strtoll(a->option[0], NULL, 10) * 1000);
+	status = verb(cli, a, "POST", "/stop", body);
+	json_decref(body);
+	return status;
+}
+
+/* clang-format off */
+static const struct cli_command commands[] = {
+	{ "run",     "IMAGE",       "make an instance of an image and start it", run_options, RUN_LABEL, 1, 1, run },
+	{ "create",  "IMAGE",       "make an instance of an image",     create_options, RUN_LABEL, 1, 1, create },
+	{ "ps",      "",            "list instances",                   NULL, -1, 0, 0, ps },
+	{ "inspect", "INSTANCE",    "show all there is about one",      NULL, -1, 1, 1, inspect },
+	{ "logs",    "INSTANCE",    "print what its console has said",  logs_options, -1, 1, 1, logs },
+	{ "start",   "INSTANCE...", "start them",                       NULL, -1, 1, CLI_OPERANDS_MAX, start },
+	{ "stop",    "INSTANCE...", "have them power off, or kill them", stop_options, -1, 1, CLI_OPERANDS_MAX, stop },
+	{ "pause",   "INSTANCE...", "stop their processors",            NULL, -1, 1, CLI_OPERANDS_MAX, pause_command },
+	{ "resume",  "INSTANCE...", "let them go on",                   NULL, -1, 1, CLI_OPERANDS_MAX, resume },
+	{ "rm",      "INSTANCE...", "end and delete them",              NULL, -1, 1, CLI_OPERANDS_MAX, rm },
+	{ 0 },
+};
+/* clang-format on */
+
+const struct cli_area cli_instances = { "Instances", commands };

@@ -1,0 +1,184 @@
+/* main.c - wispctl, the command line to wispd: finds the command, reads its options. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "supervisor/cli/cli.h"
+
+#define SOCKET "/run/wisp/wispd.sock"
+
+enum { CALL_TIMEOUT_MS = 30000, NAME_WIDTH = 16, OPTION_WIDTH = 22 };
+
+static const struct cli_area *const areas[] = { &cli_instances, &cli_images, &cli_host, NULL };
+
+static const char usage_text[] =
+	"Usage: wispctl [--socket PATH] [--tenant NAME] [--json] COMMAND [OPTION]... [OPERAND]...\n\n"
+	"  --socket PATH   where wispd listens, by default $WISPD_SOCKET or " SOCKET "\n"
+	"  --tenant NAME   whose things are meant (for an admin)\n"
+	"  --json          print what wispd answers\n"
+	"  --version       print the version, and exit\n"
+	"  --help          print this, or with a command its options, and exit\n";
+
+/* --- help --- */
+
+static void print_usage(FILE *out)
+{
+	fputs(usage_text, out);
+	for (const struct cli_area *const *area = areas; *area; area++) {
+		fprintf(out, "\n%s\n", (*area)->title);
+		for (const struct cli_command *c = (*area)->commands; c->name; c++)
+			fprintf(out, "  %-*s %s\n", NAME_WIDTH, c->name, c->what);
+	}
+}
+
+static void print_command(const struct cli_command *c, FILE *out)
+{
+	fprintf(out, "Usage: wispctl %s%s %s\n\n%s\n", c->name, c->options ? " [OPTION]..." : "",
+		c->operands, c->what);
+	for (const struct cli_option *o = c->options; o && o->name; o++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "--%s%s%s", o->name, o->value ? " " : "",
+			 o->value ? o->value : "");
+		fprintf(out, "  %-*s %s\n", OPTION_WIDTH, text, o->what);
+	}
+}
+
+/* --- finding --- */
+
+/* The command that the first one or two words name; *words: how many. */
+static const struct cli_command *find(int count, char **args, int *words)
+{
+	for (const struct cli_area *const *area = areas; *area; area++) {
+		for (const struct cli_command *c = (*area)->commands; c->name; c++) {
+			const char *space = strchr(c->name, ' ');
+			size_t first = space ? (size_t)(space - c->name) : strlen(c->name);
+
+			if (strlen(args[0]) != first || strncmp(args[0], c->name, first) != 0)
+				continue;
+			if (space && (count < 2 || strcmp(args[1], space + 1) != 0))
+				continue;
+			*words = space ? 2 : 1;
+			return c;
+		}
+	}
+	return NULL;
+}
+
+/* --- options --- */
+
+static int find_option(const struct cli_command *c, const char *arg, size_t len)
+{
+	for (int i = 0; c->options && c->options[i].name; i++)
+		if (strlen(c->options[i].name) == len && strncmp(c->options[i].name, arg, len) == 0)
+			return i;
+	return -1;
+}
+
+/* "--name", "--name value" or "--name=value"; how many arguments it took, 0: wrong. */
+static int read_option(const struct cli_command *c, int count, char **args, struct cli_arguments *a)
+{
+	const char *name = args[0] + 2, *equals = strchr(name, '=');
+	int row = find_option(c, name, equals ? (size_t)(equals - name) : strlen(name));
+	const char *value = equals ? equals + 1 : NULL;
+	int took = 1;
+
+	if (row < 0 || (!c->options[row].value && equals))
+		return 0;
+	if (c->options[row].value && !value) {
+		if (count < 2)
+			return 0;
+		value = args[1];
+		took = 2;
+	}
+	a->option[row] = value ? value : "";
+	if (row == c->many && a->many_count < CLI_OPERANDS_MAX)
+		a->many[a->many_count++] = a->option[row];
+	return took;
+}
+
+static bool read_arguments(const struct cli_command *c, int count, char **args,
+			   struct cli_arguments *a)
+{
+	bool only_operands = false;
+
+	while (count > 0) {
+		int took = 1;
+
+		if (!only_operands && strcmp(args[0], "--") == 0)
+			only_operands = true;
+		else if (!only_operands && strncmp(args[0], "--", 2) == 0)
+			took = read_option(c, count, args, a);
+		else if (a->operands < CLI_OPERANDS_MAX)
+			a->operand[a->operands++] = args[0];
+		else
+			took = 0;
+		if (!took) {
+			fprintf(stderr, "wispctl: %s: not understood\n", args[0]);
+			return false;
+		}
+		args += took;
+		count -= took;
+	}
+	return a->operands >= c->least && a->operands <= c->most;
+}
+
+static int run(struct cli *cli, const char *socket, int count, char **args)
+{
+	struct cli_arguments a = { 0 };
+	const struct cli_command *c;
+	int words = 0, status;
+
+	c = find(count, args, &words);
+	if (!c) {
+		fprintf(stderr, "wispctl: there is no command %s; wispctl --help lists them\n",
+			args[0]);
+		return EXIT_USAGE;
+	}
+	if (count > words && strcmp(args[words], "--help") == 0) {
+		print_command(c, stdout);
+		return 0;
+	}
+	if (!read_arguments(c, count - words, args + words, &a)) {
+		print_command(c, stderr);
+		return EXIT_USAGE;
+	}
+	if (wisp_open(socket, &cli->client) < 0) {
+		fputs("wispctl: out of memory\n", stderr);
+		return EXIT_UNREACHABLE;
+	}
+	wisp_set_timeout(cli->client, CALL_TIMEOUT_MS);
+	status = c->run(cli, &a);
+	wisp_close(cli->client);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	const char *socket = getenv("WISPD_SOCKET");
+	struct cli cli = { 0 };
+	int at = 1;
+
+	for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
+		if (strcmp(argv[at], "--json") == 0) {
+			cli.json = true;
+		} else if (strcmp(argv[at], "--socket") == 0 && at + 1 < argc) {
+			socket = argv[++at];
+		} else if (strcmp(argv[at], "--tenant") == 0 && at + 1 < argc) {
+			cli.tenant = argv[++at];
+		} else if (strcmp(argv[at], "--version") == 0) {
+			printf("wispctl v%s\n", WISP_VERSION);
+			return 0;
+		} else {
+			bool help = strcmp(argv[at], "--help") == 0;
+
+			print_usage(help ? stdout : stderr);
+			return help ? 0 : EXIT_USAGE;
+		}
+	}
+	if (at == argc) {
+		print_usage(stderr);
+		return EXIT_USAGE;
+	}
+	return run(&cli, socket ? socket : SOCKET, argc - at, argv + at);
+}
