@@ -1,0 +1,223 @@
+/* test_wispd_crash.c - wispd is killed before everything that it does, one after the other.
+ *
+ * One life of an instance is the scenario: made, started, paused, resumed, stopped, started
+ * again, deleted. For each N wispd is killed before the N-th thing that it does (crash_at.c),
+ * wherever in the scenario that is; another one is started, and when it has come to rest:
+ *
+ *   - the ledger is whole, and no resource is held by nobody (the doctor's checks);
+ *   - every instance is in a state of rest, and there is a VMM if, and only if, the state
+ *     says so; there is a jail for each instance and for nothing else;
+ *   - what is held is what the instances that there are need, not more, not less;
+ *   - everything can be deleted, and then nothing is left.
+ *
+ * WISPD_CRASH_STEP=1 tries every N; by default it is each seventh.
+ */
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/fixture.h"
+#include "tests/integration/wispd_host.h"
+
+enum { SKIPPED = 77, REST_LIMIT_MS = 60000, POLL_MS = 5, N_MAX = 5000, STEP = 7 };
+
+#define SHAPE "{\"vcpus\": 1, \"mem_mib\": 32}"
+#define VM    "{\"image\": \"hlt-loop\", \"name\": \"vm\", \"shape\": \"test\", \"start\": true}"
+
+/* Whether it came to its end: wispd did not die on the way. */
+static bool play(struct wispd_host *h)
+{
+	static const struct {
+		const char *verb, *path, *body;
+	} steps[] = {
+		{ "POST", "/instances", VM },
+		{ "POST", "/instances/vm/pause", NULL },
+		{ "POST", "/instances/vm/resume", NULL },
+		{ "POST", "/instances/vm/stop", "{\"timeout_ms\": 0}" },
+		{ "POST", "/instances/vm/start", NULL },
+		{ "DELETE", "/instances/vm", NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+		if (strcmp(wispd_host_do(h, steps[i].verb, steps[i].path, steps[i].body), "done") !=
+		    0)
+			return false;
+	return true;
+}
+
+static const char *state_of(const json_t *instance)
+{
+	return json_string_value(json_object_get(instance, "state"));
+}
+
+static bool is_one_of(const char *state, const char *const names[])
+{
+	for (; *names; names++)
+		if (strcmp(state, *names) == 0)
+			return true;
+	return false;
+}
+
+/* All instances, once none is on its way any more. */
+static json_t *at_rest(struct wispd_host *h, long n)
+{
+	static const char *const resting[] = { "created", "running", "paused",
+					       "stopped", "failed",  NULL };
+
+	for (int waited = 0; waited < REST_LIMIT_MS; waited += POLL_MS) {
+		json_t *j = NULL, *list, *i;
+		bool rest = true;
+		size_t at;
+
+		assert_int_equal(wispd_host_call(h, "GET", "/instances", NULL, &j), 200);
+		list = json_object_get(j, "instances");
+		/* One that is to start as soon as it is made does not rest as "created". */
+		json_array_foreach(list, at, i) rest = rest && is_one_of(state_of(i), resting) &&
+						       strcmp(state_of(i), "created") != 0;
+		if (rest) {
+			json_incref(list);
+			json_decref(j);
+			return list;
+		}
+		json_decref(j);
+		poll(NULL, 0, POLL_MS);
+	}
+	fail_msg("N = %ld: the instances do not come to rest", n);
+	return NULL;
+}
+
+static json_int_t held(struct wispd_host *h, const char *resource)
+{
+	json_t *j = NULL, *tenant;
+	json_int_t used;
+
+	assert_int_equal(wispd_host_call(h, "GET", "/tenants", NULL, &j), 200);
+	tenant = json_array_get(json_object_get(j, "tenants"), 0);
+	used = json_integer_value(json_object_get(
+		json_object_get(json_object_get(tenant, "quota"), resource), "used"));
+	json_decref(j);
+	return used;
+}
+
+static void check_health(struct wispd_host *h, long n)
+{
+	json_t *j = NULL;
+
+	assert_int_equal(wispd_host_call(h, "GET", "/doctor", NULL, &j), 200);
+	if (!json_is_true(json_object_get(j, "healthy")))
+		fail_msg("N = %ld: %s", n, json_dumps(j, 0));
+	json_decref(j);
+}
+
+/* The books and the host say the same. */
+static void check_truth(struct wispd_host *h, const json_t *instances, long n)
+{
+	static const char *const alive[] = { "running", "paused", NULL };
+	unsigned live = 0;
+	json_t *i;
+	size_t at;
+
+	json_array_foreach(instances, at, i)
+	{
+		const char *id = json_string_value(json_object_get(i, "id"));
+		unsigned wanted = is_one_of(state_of(i), alive);
+
+		if (wispd_host_jailers(h, id) != wanted)
+			fail_msg("N = %ld: %s is %s, and has %u VMMs", n, id, state_of(i),
+				 wispd_host_jailers(h, id));
+		live += wanted;
+	}
+	if (wispd_host_jailers(h, NULL) != live)
+		fail_msg("N = %ld: %u VMMs, %u in the books", n, wispd_host_jailers(h, NULL), live);
+	assert_int_equal(wispd_host_jails(h), json_array_size(instances));
+	assert_int_equal(held(h, "instances"), json_array_size(instances));
+	assert_int_equal(held(h, "vcpus"), live);
+	assert_int_equal(held(h, "memory_mib"), live * 32);
+}
+
+static void delete_all(struct wispd_host *h, const json_t *instances, long n)
+{
+	json_t *i;
+	size_t at;
+
+	json_array_foreach(instances, at, i)
+	{
+		char path[96];
+
+		snprintf(path, sizeof(path), "/instances/%s",
+			 json_string_value(json_object_get(i, "id")));
+		if (strcmp(wispd_host_do(h, "DELETE", path, NULL), "done") != 0)
+			fail_msg("N = %ld: %s cannot be deleted", n, path);
+	}
+	assert_int_equal(wispd_host_jailers(h, NULL), 0);
+	assert_int_equal(wispd_host_jails(h), 0);
+	assert_int_equal(held(h, "instances"), 0);
+}
+
+/* Whether wispd was still alive at the end of the scenario. */
+static bool crash_once(struct wispd_host *h, long n)
+{
+	bool survived = wispd_host_start(h, n) && play(h);
+	json_t *instances;
+
+	wispd_host_stop(h, SIGKILL);
+	if (!wispd_host_start(h, 0))
+		fail_msg("N = %ld: wispd does not come back: %s", n, wispd_host_log(h));
+	instances = at_rest(h, n);
+	check_truth(h, instances, n);
+	check_health(h, n);
+	delete_all(h, instances, n);
+	json_decref(instances);
+	wispd_host_stop(h, SIGTERM);
+	return survived;
+}
+
+static long step(void)
+{
+	const char *text = getenv("WISPD_CRASH_STEP");
+	long n = text ? strtol(text, NULL, 10) : 0;
+
+	return n > 0 ? n : STEP;
+}
+
+static void test_every_instant(void **state)
+{
+	struct wispd_host *h = wispd_host_make("");
+	long n = 1, tried = 0;
+
+	(void)state;
+	assert_true(wispd_host_start(h, 0));
+	wispd_host_add_image(h, "hlt-loop");
+	assert_int_equal(wispd_host_call(h, "PUT", "/shapes/test", SHAPE, NULL), 200);
+	wispd_host_stop(h, SIGTERM);
+	while (n < N_MAX && !crash_once(h, n)) {
+		n += step();
+		tried++;
+	}
+	assert_true(tried > 10);
+	assert_true(n < N_MAX);
+	printf("killed at %ld instants of %ld\n", tried, n);
+	wispd_host_end(h);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_instant),
+	};
+
+	if (!fixture_has_kvm() || geteuid() != 0) {
+		fprintf(stderr, "test_wispd_crash needs /dev/kvm and root\n");
+		return SKIPPED;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

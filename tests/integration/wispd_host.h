@@ -1,0 +1,42 @@
+/* wispd_host.h - a wispd of a test's own, with its folders, and what it left on the host. */
+#ifndef TESTS_INTEGRATION_WISPD_HOST_H
+#define TESTS_INTEGRATION_WISPD_HOST_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+struct wisp;
+struct wispd_host;
+
+/* Folders and a configuration; more: members of it, "" or ", ...". Fails the test when it
+ * cannot. */
+struct wispd_host *wispd_host_make(const char *more);
+/* Ends what is left of wispd and its VMMs, and frees. */
+void wispd_host_end(struct wispd_host *h);
+
+/* Starts wispd; crash_at: see crash_at.c, 0: never. false: it ended before it listened. */
+bool wispd_host_start(struct wispd_host *h, long crash_at);
+/* By a signal, and waits for the end. */
+void wispd_host_stop(struct wispd_host *h, int signal);
+bool wispd_host_runs(struct wispd_host *h);
+
+/* One request; the status of HTTP, 0: no answer. *ret may be NULL. */
+int wispd_host_call(struct wispd_host *h, const char *verb, const char *path, const char *body,
+		    json_t **ret);
+/* One that begins an operation, and its end: "done", "failed", or "" for anything else. */
+const char *wispd_host_do(struct wispd_host *h, const char *verb, const char *path,
+			  const char *body);
+
+/* An image of a tiny guest. */
+void wispd_host_add_image(struct wispd_host *h, const char *guest);
+
+/* How many processes of jailers, and folders of jails, there are; of one instance, NULL: all. */
+unsigned wispd_host_jailers(struct wispd_host *h, const char *id);
+unsigned wispd_host_jails(struct wispd_host *h);
+
+/* The end of what wispd has logged. Static storage. */
+const char *wispd_host_log(const struct wispd_host *h);
+const char *wispd_host_socket(const struct wispd_host *h);
+const char *wispd_host_path(const struct wispd_host *h, const char *name);
+
+#endif
