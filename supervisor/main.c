@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -52,9 +51,10 @@ int wispd_commit(struct wispd *d, struct error *err)
 
 /* --- the parts --- */
 
-/* The lock is this process's until its end, however that comes. */
+/* The lock is this process's until its end, however that comes, and no child's. */
 static int lock_state(const char *dir, struct error *err)
 {
+	const struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char path[PATH_MAX + 8];
 	int fd;
 
@@ -65,7 +65,7 @@ static int lock_state(const char *dir, struct error *err)
 	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_errno(err, "state_dir", NULL, "Cannot open %s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+	if (fcntl(fd, F_SETLK, &whole) == 0)
 		return fd;
 	fd_close(fd);
 	return error_set(err, -EBUSY, "state_dir", "end that one, or use another folder",

@@ -19,7 +19,7 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
-enum { STAT_START_FIELD = 22, LINE_BYTES = 400, EXIT_NOT_STARTED = 127 };
+enum { GATE_FD = 3, STAT_START_FIELD = 22, LINE_BYTES = 400, EXIT_NOT_STARTED = 127 };
 
 static int open_pidfd(pid_t pid)
 {
@@ -62,7 +62,9 @@ static void be_program(const char *const argv[], int in, int out, int gate)
 	if (setsid() < 0 || dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
 	    dup2(out, STDERR_FILENO) < 0)
 		_exit(EXIT_NOT_STARTED);
-	if (gate >= 0 && read(gate, &byte, 1) != 1)
+	/* While it waits it keeps nothing of ours open: not a gate, not a socket. */
+	if (gate >= 0 && (dup2(gate, GATE_FD) < 0 || close_range(GATE_FD + 1, ~0U, 0) < 0 ||
+			  read(GATE_FD, &byte, 1) != 1 || close(GATE_FD) < 0))
 		_exit(EXIT_NOT_STARTED);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execv(argv[0], (char *const *)argv);

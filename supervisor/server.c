@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,8 @@ enum {
 	IDLE_TIMEOUT_S = 60,
 	WAIT_MAX_MS = 60000,
 	ACCURACY_US = 1000,
+	LISTEN_ATTEMPTS = 40,
+	LISTEN_RETRY_MS = 50,
 };
 
 struct exchange {
@@ -336,6 +339,21 @@ static void remove_left_over(const char *path)
 	fd_close(fd);
 }
 
+/* For a moment a child of the one that was killed may hold its socket (process.h). */
+static int listen_at(struct server *s, const char *path, struct error *err)
+{
+	int r = -EADDRINUSE;
+
+	for (unsigned i = 0; i < LISTEN_ATTEMPTS && r == -EADDRINUSE; i++) {
+		if (i > 0)
+			poll(NULL, 0, LISTEN_RETRY_MS);
+		listener_close(&s->listener);
+		remove_left_over(path);
+		r = listener_open(&s->listener, path, 0, SOMAXCONN, &socket_name, err);
+	}
+	return r;
+}
+
 /* Who may call is decided by who he is, not by who can reach the socket. */
 static int open_socket(struct server *s, struct error *err)
 {
@@ -345,8 +363,7 @@ static int open_socket(struct server *s, struct error *err)
 		return fd;
 	if (fd > 0)
 		return listener_adopt(&s->listener, fd, &socket_name, err);
-	remove_left_over(s->d->config.socket);
-	r = listener_open(&s->listener, s->d->config.socket, 0, SOMAXCONN, &socket_name, err);
+	r = listen_at(s, s->d->config.socket, err);
 	if (r == 0 && chmod(s->d->config.socket, 0666) < 0)
 		r = error_errno(err, "socket", NULL, "Cannot open %s to others",
 				s->d->config.socket);
