@@ -9,6 +9,7 @@
  * A load that fails leaves a machine that was never configured.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -303,5 +304,7 @@ int snapshot_load(struct api_call *call)
 		tell(call->vm, "loaded", METRIC_LOAD_US, start_us);
 	state_destroy(state);
 	free(d);
+	/* A machine lives long, and what its load needed was for once. */
+	malloc_trim(0);
 	return r;
 }

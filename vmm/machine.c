@@ -38,6 +38,8 @@ struct machine {
 	struct devices *devices;
 	struct virtio_dev *device[VM_MAX_DEVICES]; /* from [added] on not in devices yet */
 	unsigned device_count, added;
+	bool is_loaded; /* and its interrupts are not routed before machine_start() */
+	bool was_blank; /* the main thread is confined already, less strictly */
 
 	struct loop *loop;
 	struct timeline *timeline;
@@ -290,30 +292,22 @@ int machine_save(struct machine *m, struct state *s, struct error *err)
 	return parts_state(m, false, s, err);
 }
 
-/* What the guest is told comes when its interrupts can reach it. */
-static int tell_guest(struct machine *m, struct error *err)
-{
-	int r = arch_platform_renew(m->platform);
-
-	devices_wake(m->devices);
-	for (unsigned i = 0; i < m->frame->vcpu_count; i++)
-		arch_vcpu_forgive(vcpus_fd(m->frame->vcpus, i));
-	return r < 0 ? error_set(err, r, NULL, NULL, "cannot give the guest a new generation ID")
-		     : 0;
-}
-
-/* With one change of KVM's interrupt routes for all of it. */
+/* The guest finds that it is a copy as soon as it runs. Its interrupts' routes come
+ * when it does: see start_interrupts(). */
 static int load_state(struct machine *m, const struct machine_spec *spec, struct error *err)
 {
-	int r, routes;
+	struct frame *f = m->frame;
+	int r;
 
 	gsi_table_hold(m->gsi);
 	r = parts_state(m, spec->saved->catch_up, spec->saved->state, err);
-	routes = gsi_table_release(m->gsi);
-	if (r == 0 && routes < 0)
-		r = error_set(err, routes, NULL, NULL, "KVM refused the interrupt routes: %s",
-			      strerror(-routes));
-	return r < 0 ? r : tell_guest(m, err);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < f->vcpu_count; i++)
+		arch_vcpu_forgive(vcpus_fd(f->vcpus, i));
+	r = arch_platform_renew(m->platform);
+	return r < 0 ? error_set(err, r, NULL, NULL, "cannot give the guest a new generation ID")
+		     : 0;
 }
 
 static int build(struct machine *m, const struct machine_spec *spec, struct error *err)
@@ -353,6 +347,8 @@ int machine_create(const struct machine_spec *spec, struct machine **ret, struct
 		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	}
 	m->frame = spec->frame;
+	m->was_blank = spec->frame != NULL;
+	m->is_loaded = spec->saved != NULL;
 	m->loop = spec->loop;
 	m->timeline = spec->timeline;
 	m->filters = spec->filters;
@@ -381,15 +377,36 @@ static int confine(const struct machine *m, struct error *err)
 		     : 0;
 }
 
+/* KVM takes all interrupt routes of a loaded machine in one call, which may have to wait
+ * for another processor. The guest does not: until the main thread comes back from here,
+ * nothing sends an interrupt that has a route. */
+static int start_interrupts(struct machine *m, struct error *err)
+{
+	int r = gsi_table_release(m->gsi);
+
+	if (r < 0)
+		return error_set(err, r, NULL, NULL, "KVM refused the interrupt routes: %s",
+				 strerror(-r));
+	arch_platform_wake(m->platform);
+	devices_wake(m->devices);
+	return 0;
+}
+
+/* The vCPUs confine themselves, and the main thread has its filter before they are
+ * released: in a process that waited for its snapshot one that allows the load, so that
+ * the stricter one can wait until they run. Nothing that they do reaches the main thread
+ * before it is through here. */
 int machine_start(struct machine *m, struct error *err)
 {
 	int r = frame_start(m->frame, err);
 
-	if (r == 0)
+	if (r == 0 && !m->was_blank)
 		r = confine(m, err);
 	if (r == 0)
 		r = vcpus_release(m->frame->vcpus, err);
-	return r;
+	if (r == 0 && m->is_loaded)
+		r = start_interrupts(m, err);
+	return r < 0 || !m->was_blank ? r : confine(m, err);
 }
 
 void machine_destroy(struct machine *m)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "vmm/base/log.h"
+#include "vmm/base/prefault.h"
 #include "vmm/base/thread_filter.h"
 #include "vmm/config_check.h"
 #include "vmm/frame.h"
@@ -57,6 +58,7 @@ int vm_make_blank(struct vm *vm, unsigned vcpus, uint64_t mem_size_mib, struct e
 		r = make_frame(vm, err);
 	if (r < 0)
 		return r;
+	prefault_process();
 	r = thread_filter_install(vm->options.filters, THREAD_MAIN_BLANK);
 	return r < 0 ? error_set(err, r, "seccomp-filter", "does the kernel have seccomp?",
 				 "cannot confine the main thread: %s", strerror(-r))

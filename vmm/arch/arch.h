@@ -82,10 +82,13 @@ int arch_platform_connect(struct arch_platform *p, struct error *err);
  * before the guest runs. */
 void arch_platform_state(struct arch_platform *p, struct state *s);
 
-/* Tells the guest that it is a copy of another one, and its drivers to look at their
- * devices: with its state and all interrupt routes in place, before it runs. 0 or a
- * negative errno. */
+/* Tells the guest that it is a copy of another one: with its state in place, before it
+ * runs. 0 or a negative errno. */
 int arch_platform_renew(struct arch_platform *p);
+
+/* Tells its drivers to look at their devices, with all interrupt routes in place; it may
+ * run already. */
+void arch_platform_wake(struct arch_platform *p);
 
 /* The first serial port, for the console. Owned by the platform. */
 struct serial *arch_platform_serial(struct arch_platform *p);

@@ -1,6 +1,13 @@
-/* crc.c - CRC-32C, four bits at a time: a state has some hundred kilobytes, and this is
- * fast enough for them.
+/* crc.c - CRC-32C, by the processor's own instruction where it has one (SSE 4.2): a load
+ * waits for it. Otherwise four bits at a time.
  */
+#include <stdbool.h>
+#include <string.h>
+
+#ifdef __x86_64__
+#include <nmmintrin.h>
+#endif
+
 #include "vmm/snapshot/crc.h"
 
 /* What each value of the low four bits adds, for the reversed polynomial 0x82f63b78. */
@@ -10,15 +17,50 @@ static const uint32_t by_nibble[16] = {
 	0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
 };
 
-uint32_t crc32c(uint32_t before, const void *data, size_t len)
+#ifdef __x86_64__
+static bool has_instruction(void)
 {
-	const uint8_t *at = data;
-	uint32_t crc = ~before;
+	return __builtin_cpu_supports("sse4.2");
+}
 
+__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, const uint8_t *at,
+								 size_t len)
+{
+	for (; len >= sizeof(uint64_t); at += sizeof(uint64_t), len -= sizeof(uint64_t)) {
+		uint64_t eight;
+
+		memcpy(&eight, at, sizeof(eight));
+		crc = (uint32_t)_mm_crc32_u64(crc, eight);
+	}
+	for (; len > 0; at++, len--)
+		crc = _mm_crc32_u8(crc, *at);
+	return crc;
+}
+#else
+static bool has_instruction(void)
+{
+	return false;
+}
+
+static uint32_t by_instruction(uint32_t crc, const uint8_t *at, size_t len)
+{
+	(void)at;
+	(void)len;
+	return crc;
+}
+#endif
+
+static uint32_t by_table(uint32_t crc, const uint8_t *at, size_t len)
+{
 	for (size_t i = 0; i < len; i++) {
 		crc ^= at[i];
 		crc = crc >> 4 ^ by_nibble[crc & 0xf];
 		crc = crc >> 4 ^ by_nibble[crc & 0xf];
 	}
-	return ~crc;
+	return crc;
+}
+
+uint32_t crc32c(uint32_t before, const void *data, size_t len)
+{
+	return ~(has_instruction() ? by_instruction : by_table)(~before, data, len);
 }

@@ -82,20 +82,21 @@ const struct cpuid_table *cpus_supported(const struct arch_cpus *cpus)
 	return &cpus->supported;
 }
 
-bool cpus_has_identity(const struct arch_cpus *cpus, unsigned i, const struct cpuid_table *t)
+/* KVM is asked: it may show less, or more, than it was told. */
+bool cpus_has_identity(const struct arch_cpus *cpus, int vcpu_fd, unsigned i,
+		       const struct cpuid_table *t)
 {
-	struct cpuid_table *own;
+	struct cpuid_table *now;
 	bool same;
 
 	if (i >= cpus->identified)
 		return false;
-	own = malloc(sizeof(*own));
-	if (!own)
+	now = malloc(sizeof(*now));
+	if (!now)
 		return false;
-	*own = cpus->cpuid;
-	cpuid_identify(own, &cpus->topology, i);
-	same = cpuid_same(own, t);
-	free(own);
+	now->head.nent = CPUID_MAX_ENTRIES;
+	same = ioctl(vcpu_fd, KVM_GET_CPUID2, now) == 0 && cpuid_same(now, t);
+	free(now);
 	return same;
 }
 

@@ -8,7 +8,8 @@
 /* What KVM supports on this host; valid as long as cpus. */
 const struct cpuid_table *cpus_supported(const struct arch_cpus *cpus);
 
-/* Whether arch_vcpu_identify() has given vCPU i what *t says. */
-bool cpus_has_identity(const struct arch_cpus *cpus, unsigned i, const struct cpuid_table *t);
+/* Whether arch_vcpu_identify() has given vCPU i what *t, of a saved one, says. */
+bool cpus_has_identity(const struct arch_cpus *cpus, int vcpu_fd, unsigned i,
+		       const struct cpuid_table *t);
 
 #endif

@@ -234,10 +234,15 @@ void arch_platform_state(struct arch_platform *p, struct state *s)
 
 int arch_platform_renew(struct arch_platform *p)
 {
-	/* An edge that was on its way when the state was saved may be lost. */
+	return generation_renew(p->generation);
+}
+
+/* An edge that was on its way when the state was saved, or that came before its route
+ * was there, is lost. */
+void arch_platform_wake(struct arch_platform *p)
+{
 	for (unsigned i = 0; i < line_count(p); i++)
 		fd_event_signal(p->line_fd[i]);
-	return generation_renew(p->generation);
 }
 
 struct serial *arch_platform_serial(struct arch_platform *p)

@@ -367,7 +367,7 @@ int arch_vcpu_state(const struct kvm *kvm, const struct arch_cpus *cpus, int vcp
 		vcpu_fields(s, i, v);
 		r = state_error(s, err);
 	}
-	if (r == 0 && state_loading(s) && !cpus_has_identity(cpus, i, &v->cpuid))
+	if (r == 0 && state_loading(s) && !cpus_has_identity(cpus, vcpu_fd, i, &v->cpuid))
 		r = set_cpuid(vcpu_fd, v, err);
 	advance_tsc(v, passed_ns);
 	if (r == 0 && state_loading(s))
