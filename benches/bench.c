@@ -21,9 +21,19 @@ enum {
 };
 
 const struct bench_row *const bench_all[] = {
-	&bench_startup,	    &bench_boot,	&bench_net,	    &bench_vsock,
-	&bench_blk,	    &bench_blk_backend, &bench_net_backend, &bench_vsock_backend,
-	&bench_rng_backend, &bench_api,		&bench_jail,	    NULL,
+	&bench_startup,
+	&bench_boot,
+	&bench_net,
+	&bench_vsock,
+	&bench_blk,
+	&bench_blk_backend,
+	&bench_net_backend,
+	&bench_vsock_backend,
+	&bench_rng_backend,
+	&bench_api,
+	&bench_jail,
+	&bench_restore,
+	NULL,
 };
 
 #define QEMU_MACHINE                                                                \
@@ -120,13 +130,17 @@ static int find_vmms(struct bench *b, struct error *err)
 
 /* ---- Life ---------------------------------------------------------------------- */
 
-/* The harness reads a console and takes times while the guest it measures may want
+/* Whoever is prompt already, and wants the children to be, is left alone.
+ *
+ * The harness reads a console and takes times while the guest it measures may want
  * the same processor (the test host has one): a reader that sleeps nearly always
  * but runs at once takes the truer times. Children do not inherit this. */
 static void be_prompt(void)
 {
 	struct sched_param param = { .sched_priority = 1 };
 
+	if (sched_getscheduler(0) == SCHED_FIFO)
+		return;
 	sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param);
 }
 

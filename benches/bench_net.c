@@ -12,7 +12,6 @@
  * less a boot without any.
  */
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -219,39 +218,12 @@ static int find_images(const struct options *o, struct net *net, struct error *e
 	return r < 0 ? r : find_image(o->disk, "../images/debian.ext4", net->disk, &m->disk, err);
 }
 
-/* Starts a shell's command. *ret is to be given to spawn_end() in any case. */
-static int start_shell(const char *text, struct spawn *ret, struct error *err)
-{
-	struct argv argv = { 0 };
-	int r;
-
-	argv_add_words(&argv, (const char *const[]){ "/bin/sh", "-c", text, NULL });
-	r = argv.error ? argv.error : spawn_create(argv.v, ret, err);
-	if (r == 0)
-		r = spawn_release(ret);
-	argv_free(&argv);
-	return r;
-}
-
-static int make_tap(struct error *err)
-{
-	struct spawn shell = SPAWN_NONE;
-	int r = start_shell(MAKE_TAP, &shell, err);
-	struct pollfd ended = { .fd = shell.pidfd, .events = POLLIN };
-
-	if (r == 0 && (poll(&ended, 1, -1) != 1 || spawn_reap(&shell) != 0))
-		r = error_set(err, -EIO, NULL, "install iproute2, and load the module tun",
-			      "cannot make a tap");
-	spawn_end(&shell);
-	return r;
-}
-
 static int make_network(struct error *err)
 {
 	if (unshare(CLONE_NEWNET) < 0)
 		return error_errno(err, NULL, "run as root, or use --testhost",
 				   "cannot make a network namespace");
-	return make_tap(err);
+	return spawn_shell(MAKE_TAP, "install iproute2, and load the module tun", err);
 }
 
 static int net_init(struct bench *b, struct net *net, struct error *err)
@@ -263,7 +235,7 @@ static int net_init(struct bench *b, struct net *net, struct error *err)
 		net->machine.huge_pages = "Transparent";
 	if (r == 0)
 		r = make_network(err);
-	return r < 0 ? r : start_shell(SERVER, &net->server, err);
+	return r < 0 ? r : spawn_shell_start(SERVER, &net->server, err);
 }
 
 static int net_run(struct bench *b, struct error *err)

@@ -1,6 +1,7 @@
 /* spawn.c - a child process that is held just before its exec. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
@@ -9,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "benches/argv.h"
 #include "benches/spawn.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
@@ -186,4 +188,29 @@ void spawn_end(struct spawn *s)
 	if (s->shared)
 		munmap(s->shared, sizeof(*s->shared));
 	s->shared = NULL;
+}
+
+int spawn_shell_start(const char *command, struct spawn *ret, struct error *err)
+{
+	struct argv argv = { 0 };
+	int r;
+
+	argv_add_words(&argv, (const char *const[]){ "/bin/sh", "-c", command, NULL });
+	r = argv.error ? argv.error : spawn_create(argv.v, ret, err);
+	if (r == 0)
+		r = spawn_release(ret);
+	argv_free(&argv);
+	return r;
+}
+
+int spawn_shell(const char *command, const char *hint, struct error *err)
+{
+	struct spawn shell = SPAWN_NONE;
+	int r = spawn_shell_start(command, &shell, err);
+	struct pollfd ended = { .fd = shell.pidfd, .events = POLLIN };
+
+	if (r == 0 && (poll(&ended, 1, -1) != 1 || spawn_reap(&shell) != 0))
+		r = error_set(err, -EIO, NULL, hint, "a command failed: %.100s", command);
+	spawn_end(&shell);
+	return r;
 }

@@ -38,6 +38,12 @@ struct spawn {
  * given to spawn_end), or a negative errno and *err. */
 int spawn_create(char *const *argv, struct spawn *ret, struct error *err);
 
+/* A shell's command, started. *ret as above. */
+int spawn_shell_start(const char *command, struct spawn *ret, struct error *err);
+
+/* The same, run to its end, which must be a good one; hint: what to do otherwise. */
+int spawn_shell(const char *command, const char *hint, struct error *err);
+
 /* Lets the child exec. 0 or a negative errno. */
 int spawn_release(struct spawn *s);
 

@@ -1,0 +1,282 @@
+/* clones.c - a machine of wisp's that is saved, and others that go on from it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "benches/clones.h"
+#include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
+
+#define READY  "ready\n" /* as in guests/clone.S */
+#define COPIED "c\n"
+
+enum {
+	DISK_BYTES = 1 << 20,
+	LIMIT_MS = 20000,
+	RETRY_US = 50,
+	TEXT_BYTES = 4096,
+	BODY_BYTES = CLONE_REQUEST_BYTES - 256
+};
+
+/* --- processes and their API --- */
+
+static int connect_api(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		fd_close(fd);
+		return -ENAMETOOLONG;
+	}
+	strcpy(address.sun_path, path);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	fd_close(fd);
+	return -ENOENT;
+}
+
+/* Until somebody listens. */
+static int await_api(const char *path, struct error *err)
+{
+	uint64_t end_us = clock_now_us() + LIMIT_MS * UINT64_C(1000);
+	int fd;
+
+	while ((fd = connect_api(path)) == -ENOENT && clock_now_us() < end_us)
+		usleep(RETRY_US);
+	return fd < 0 ? error_set(err, fd, NULL, NULL, "nobody listens on %s", path) : fd;
+}
+
+static int send_all(int fd, const char *text, size_t len, struct error *err)
+{
+	if (send(fd, text, len, MSG_NOSIGNAL) == (ssize_t)len)
+		return 0;
+	return error_errno(err, NULL, NULL, "a request cannot be sent");
+}
+
+/* What comes from fd until it holds `wanted`. */
+static int await_text(int fd, const char *wanted, char text[static TEXT_BYTES], struct error *err)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	size_t len = 0;
+	ssize_t n;
+
+	text[0] = '\0';
+	while (!strstr(text, wanted)) {
+		n = poll(&p, 1, LIMIT_MS) == 1 ? read(fd, text + len, TEXT_BYTES - 1 - len) : 0;
+		if (n <= 0)
+			return error_set(err, -EIO, NULL, NULL,
+					 "waited in vain for \"%.8s\": %.300s", wanted, text);
+		len += (size_t)n;
+		text[len] = '\0';
+	}
+	return 0;
+}
+
+static int await_answer(int fd, struct error *err)
+{
+	char text[TEXT_BYTES];
+	int r = await_text(fd, "\r\n\r\n", text, err);
+
+	if (r < 0 || strncmp(text, "HTTP/1.1 20", strlen("HTTP/1.1 20")) == 0)
+		return r;
+	return error_set(err, -EPROTO, NULL, NULL, "wisp refused: %.300s", text);
+}
+
+static size_t format_request(char *to, size_t size, const char *verb, const char *path,
+			     const char *body)
+{
+	return (size_t)snprintf(
+		to, size, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
+		verb, path, strlen(body), body);
+}
+
+static int call(int fd, const char *verb, const char *path, const char *body, struct error *err)
+{
+	char request[CLONE_REQUEST_BYTES];
+	size_t len = format_request(request, sizeof(request), verb, path, body);
+	int r = send_all(fd, request, len, err);
+
+	return r < 0 ? r : await_answer(fd, err);
+}
+
+/* --- the source --- */
+
+static int make_disk(const char *path, struct error *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), r = 0;
+
+	if (fd < 0 || ftruncate(fd, DISK_BYTES) < 0)
+		r = error_errno(err, NULL, NULL, "cannot make the disk %s", path);
+	fd_close(fd);
+	return r;
+}
+
+static int configure(const struct clone_source *s, int api, const char *vsock, const char *tap,
+		     struct error *err)
+{
+	char body[BODY_BYTES];
+	int r;
+
+	snprintf(body, sizeof(body), "{\"vcpu_count\": 1, \"mem_size_mib\": %u}", s->mem_mib);
+	r = call(api, "PUT", "/machine-config", body, err);
+	snprintf(body, sizeof(body), "{\"kernel_image_path\": \"%s\"}", s->guest);
+	if (r == 0)
+		r = call(api, "PUT", "/boot-source", body, err);
+	snprintf(body, sizeof(body),
+		 "{\"drive_id\": \"d\", \"path_on_host\": \"%s\", \"is_root_device\": false,"
+		 " \"is_read_only\": true}",
+		 s->disk);
+	if (r == 0)
+		r = call(api, "PUT", "/drives/d", body, err);
+	snprintf(body, sizeof(body), "{\"guest_cid\": 3, \"uds_path\": \"%s\"}", vsock);
+	if (r == 0)
+		r = call(api, "PUT", "/vsock", body, err);
+	snprintf(body, sizeof(body), "{\"iface_id\": \"n\", \"host_dev_name\": \"%s\"}",
+		 tap ? tap : "");
+	if (r == 0 && tap)
+		r = call(api, "PUT", "/network-interfaces/n", body, err);
+	return r;
+}
+
+static int save(const struct clone_source *s, struct clone *c, struct error *err)
+{
+	char text[TEXT_BYTES], body[3 * PATH_MAX];
+	int r = call(c->api, "PUT", "/actions", "{\"action_type\": \"InstanceStart\"}", err);
+
+	fcntl(c->child.out, F_SETFL, 0);
+	if (r == 0)
+		r = await_text(c->child.out, READY, text, err);
+	if (r == 0)
+		r = call(c->api, "PATCH", "/vm", "{\"state\": \"Paused\"}", err);
+	snprintf(body, sizeof(body), "{\"snapshot_path\": \"%s\", \"mem_file_path\": \"%s\"}",
+		 s->state, s->memory);
+	return r < 0 ? r : call(c->api, "PUT", "/snapshot/create", body, err);
+}
+
+int clone_source_make(const struct bench *b, const char *program, unsigned mem_mib, const char *tap,
+		      struct clone_source *ret, struct error *err)
+{
+	struct clone c = { .child = SPAWN_NONE, .api = -1 };
+	int r = vmm_beside("../share/wisp/bench/clone.elf", ret->guest);
+
+	if (r < 0)
+		return error_set(err, r, NULL, "build or install the whole of wisp-bench",
+				 "the guest of this benchmark is missing: %s", ret->guest);
+	ret->program = program;
+	ret->dir = b->dir;
+	ret->mem_mib = mem_mib;
+	snprintf(ret->state, sizeof(ret->state), "%s/state-%u", b->dir, mem_mib);
+	snprintf(ret->memory, sizeof(ret->memory), "%s/memory-%u", b->dir, mem_mib);
+	snprintf(ret->disk, sizeof(ret->disk), "%s/disk", b->dir);
+	r = make_disk(ret->disk, err);
+	if (r == 0)
+		r = clone_create(ret, CLONE_PLAIN, 0, tap, &c, err);
+	if (r == 0)
+		r = clone_exec(&c, CLONE_PLAIN, err);
+	if (r == 0)
+		r = configure(ret, c.api, c.vsock, tap, err);
+	if (r == 0)
+		r = save(ret, &c, err);
+	clone_end(&c);
+	return r;
+}
+
+void clone_source_drop(const struct clone_source *s)
+{
+	unlink(s->state);
+	unlink(s->memory);
+}
+
+/* --- copies --- */
+
+static void make_request(const struct clone_source *s, const char *tap, struct clone *c)
+{
+	char body[BODY_BYTES], network[128] = "";
+
+	if (tap)
+		snprintf(
+			network, sizeof(network),
+			", \"network_overrides\": [{\"iface_id\": \"n\", \"host_dev_name\": \"%s\"}]",
+			tap);
+	snprintf(body, sizeof(body),
+		 "{\"snapshot_path\": \"%s\", \"mem_backend\": {\"backend_type\": \"File\","
+		 " \"backend_path\": \"%s\"}, \"resume_vm\": true,"
+		 " \"vsock_override\": {\"uds_path\": \"%s\"}%s}",
+		 s->state, s->memory, c->vsock, network);
+	c->request_len =
+		format_request(c->request, sizeof(c->request), "PUT", "/snapshot/load", body);
+}
+
+int clone_create(const struct clone_source *s, enum clone_kind kind, unsigned n, const char *tap,
+		 struct clone *ret, struct error *err)
+{
+	struct argv argv = { 0 };
+	int r;
+
+	snprintf(ret->socket, sizeof(ret->socket), "%s/api-%u", s->dir, n);
+	snprintf(ret->vsock, sizeof(ret->vsock), "%s/vsock-%u", s->dir, n);
+	unlink(ret->socket);
+	unlink(ret->vsock);
+	make_request(s, tap, ret);
+	argv_add_words(&argv, (const char *const[]){ s->program, "--api-sock", ret->socket,
+						     "--level", "Warn", NULL });
+	if (kind == CLONE_BLANK) {
+		argv_add_words(&argv, (const char *const[]){ "--blank", "--blank-mem-mib", NULL });
+		argv_add(&argv, "%u", s->mem_mib);
+	}
+	r = argv.error ? argv.error : spawn_create(argv.v, &ret->child, err);
+	argv_free(&argv);
+	return r;
+}
+
+int clone_exec(struct clone *c, enum clone_kind kind, struct error *err)
+{
+	int r = spawn_release(&c->child);
+
+	if (r < 0)
+		return error_set(err, r, NULL, NULL, "cannot start a copy");
+	c->api = r = await_api(c->socket, err);
+	if (r < 0 || kind != CLONE_BLANK)
+		return r < 0 ? r : 0;
+	/* It answers when it is ready. */
+	r = send_all(c->api, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		     strlen("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), err);
+	return r < 0 ? r : await_answer(c->api, err);
+}
+
+int clone_send(struct clone *c, struct error *err)
+{
+	c->sent_us = clock_now_us();
+	return send_all(c->api, c->request, c->request_len, err);
+}
+
+int clone_await_answer(struct clone *c, struct error *err)
+{
+	return await_answer(c->api, err);
+}
+
+int clone_await_guest(struct clone *c, struct error *err)
+{
+	char text[TEXT_BYTES];
+
+	fcntl(c->child.out, F_SETFL, 0);
+	return await_text(c->child.out, COPIED, text, err);
+}
+
+void clone_end(struct clone *c)
+{
+	spawn_end(&c->child);
+	c->api = fd_close(c->api);
+	if (c->socket[0])
+		unlink(c->socket);
+	if (c->vsock[0])
+		unlink(c->vsock);
+}

@@ -1,0 +1,59 @@
+/* clones.h - a machine of wisp's that is saved, and others that go on from it.
+ *
+ * The guest is guests/clone.S: it has touched 24 MiB, spins, and as a copy says so on its
+ * console and then wakes up once a second. It has a disk, a vsock and, if asked for, a
+ * tap. A request to load is sent as bytes that were made before, on a connection that is
+ * there, so that no client's work is in the times.
+ */
+#ifndef BENCHES_CLONES_H
+#define BENCHES_CLONES_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "benches/bench.h"
+#include "benches/spawn.h"
+
+struct clone_source {
+	const char *program, *dir;
+	unsigned mem_mib;
+	char guest[PATH_MAX];
+	char state[PATH_MAX + 32], memory[PATH_MAX + 32], disk[PATH_MAX + 32];
+};
+
+/* Boots the guest and saves it; tap: a tap's name, or NULL. Files go into b->dir. */
+int clone_source_make(const struct bench *b, const char *program, unsigned mem_mib, const char *tap,
+		      struct clone_source *ret, struct error *err);
+void clone_source_drop(const struct clone_source *s);
+
+enum { CLONE_REQUEST_BYTES = 5 * PATH_MAX };
+
+struct clone {
+	struct spawn child;
+	int api;	  /* the connection */
+	uint64_t sent_us; /* CLOCK_MONOTONIC */
+	char socket[PATH_MAX + 32], vsock[PATH_MAX + 32];
+	char request[CLONE_REQUEST_BYTES];
+	size_t request_len;
+};
+
+enum clone_kind { CLONE_BLANK, CLONE_PLAIN };
+
+/* A process for copy number n, held before its exec; clone_exec() lets it go, and
+ * connects as soon as it listens. A blank then is one. Ended by clone_end() in any case. */
+int clone_create(const struct clone_source *s, enum clone_kind kind, unsigned n, const char *tap,
+		 struct clone *ret, struct error *err);
+int clone_exec(struct clone *c, enum clone_kind kind, struct error *err);
+
+/* Sends the request; reads the answer, which must be that it runs. */
+int clone_send(struct clone *c, struct error *err);
+int clone_await_answer(struct clone *c, struct error *err);
+
+/* Reads the console until the guest has said that it is a copy. */
+int clone_await_guest(struct clone *c, struct error *err);
+
+/* Ends the process and removes its sockets. Accepts one that was never created, but zeroed
+ * with SPAWN_NONE. */
+void clone_end(struct clone *c);
+
+#endif
