@@ -11,7 +11,6 @@
  * One vCPU, a disk, a vsock and a tap of each copy's own. The first instruction is the
  * kernel's event, as in bench_startup.c, of the one thread that the vCPU is.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -42,33 +41,6 @@ struct restore {
 	const char *prefix; /* of the metrics */
 };
 
-/* The thread of the first vCPU, which a blank has. */
-static pid_t vcpu_thread(pid_t pid)
-{
-	char path[64], name[32];
-	pid_t found = -ENOENT;
-	struct dirent *e;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	dir = opendir(path);
-	while (dir && found < 0 && (e = readdir(dir)) != NULL) {
-		FILE *f;
-
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/task/%.12s/comm", (int)pid, e->d_name);
-		f = fopen(path, "re");
-		if (f && fgets(name, sizeof(name), f) && strcmp(name, "vcpu0\n") == 0)
-			found = (pid_t)strtol(e->d_name, NULL, 10);
-		if (f)
-			fclose(f);
-	}
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
 /* A blank's thread is known: the events of other machines on this host are not taken. */
 static int watch_guest(const struct bench *b, const struct restore *r, const struct clone *c,
 		       struct probe **ret, struct error *err)
@@ -77,7 +49,7 @@ static int watch_guest(const struct bench *b, const struct restore *r, const str
 	char filter[32];
 
 	if (r->kind == CLONE_BLANK) {
-		pid_t thread = vcpu_thread(c->child.pid);
+		pid_t thread = clone_vcpu(c);
 
 		if (thread < 0)
 			return error_set(err, (int)thread, NULL, NULL, "a blank has no vCPU");
@@ -227,19 +199,6 @@ static int make_taps(struct error *err)
 	return spawn_shell(command, "install iproute2, and load the module tun", err);
 }
 
-/* wisp's own: what another VMM loads, it has saved itself. */
-static int leave_out_others(struct bench *b, struct error *err)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < b->nvmms; i++) {
-		if (b->vmms[i].ops == &vmm_wisp)
-			b->vmms[n++] = b->vmms[i];
-	}
-	b->nvmms = n;
-	return n ? 0 : error_set(err, -ENOENT, "vmm", "wisp", "this benchmark is wisp's own");
-}
-
 static int measure(struct bench *b, unsigned mem_mib, enum clone_kind kind, const char *prefix,
 		   unsigned runs, struct error *err)
 {
@@ -268,7 +227,7 @@ static int restore_run(struct bench *b, struct error *err)
 	const struct options *o = b->options;
 	unsigned runs = (unsigned)option_or(o->runs, RESTORE_RUNS);
 	unsigned mem_mib = bench_machine(b).mem_mib;
-	int e = leave_out_others(b, err);
+	int e = clones_take_wisp(b, AT_ONCE, err);
 
 	if (e == 0)
 		e = make_taps(err);

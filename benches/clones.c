@@ -1,9 +1,12 @@
 /* clones.c - a machine of wisp's that is saved, and others that go on from it. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -279,4 +282,62 @@ void clone_end(struct clone *c)
 		unlink(c->socket);
 	if (c->vsock[0])
 		unlink(c->vsock);
+}
+
+pid_t clone_vcpu(const struct clone *c)
+{
+	char path[64], name[32];
+	pid_t pid = c->child.pid, found = -ENOENT;
+	struct dirent *e;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	dir = opendir(path);
+	while (dir && found < 0 && (e = readdir(dir)) != NULL) {
+		FILE *f;
+
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%.12s/comm", (int)pid, e->d_name);
+		f = fopen(path, "re");
+		if (f && fgets(name, sizeof(name), f) && strcmp(name, "vcpu0\n") == 0)
+			found = (pid_t)strtol(e->d_name, NULL, 10);
+		if (f)
+			fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* Each has a console, a process's end and an API to be watched. */
+static int allow_descriptors(unsigned copies, struct error *err)
+{
+	enum { EACH = 5, OTHERS = 100 };
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return error_errno(err, NULL, NULL, "cannot read a limit");
+	if (limit.rlim_cur >= copies * EACH + OTHERS)
+		return 0;
+	limit.rlim_cur = limit.rlim_max;
+	if (limit.rlim_max >= copies * EACH + OTHERS && setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return 0;
+	return error_set(err, -EMFILE, NULL, "raise ulimit -Hn, or ask for fewer (--runs)",
+			 "%u copies need more descriptors than the limit of %llu", copies,
+			 (unsigned long long)limit.rlim_max);
+}
+
+int clones_take_wisp(struct bench *b, unsigned copies, struct error *err)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->nvmms; i++) {
+		if (b->vmms[i].ops == &vmm_wisp)
+			b->vmms[n++] = b->vmms[i];
+	}
+	b->nvmms = n;
+	if (n == 0)
+		return error_set(err, -ENOENT, "vmm", "wisp", "this benchmark is wisp's own");
+	return allow_descriptors(copies, err);
 }

@@ -14,6 +14,10 @@
 #include "benches/bench.h"
 #include "benches/spawn.h"
 
+/* Of the VMMs wisp alone, since others load what they have saved themselves; and
+ * descriptors for so many copies. */
+int clones_take_wisp(struct bench *b, unsigned copies, struct error *err);
+
 struct clone_source {
 	const char *program, *dir;
 	unsigned mem_mib;
@@ -51,6 +55,9 @@ int clone_await_answer(struct clone *c, struct error *err);
 
 /* Reads the console until the guest has said that it is a copy. */
 int clone_await_guest(struct clone *c, struct error *err);
+
+/* The thread of the vCPU, or -ENOENT: one that is no blank has none before it loads. */
+pid_t clone_vcpu(const struct clone *c);
 
 /* Ends the process and removes its sockets. Accepts one that was never created, but zeroed
  * with SPAWN_NONE. */
