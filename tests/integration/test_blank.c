@@ -310,8 +310,77 @@ static void test_landlock(void **state)
 	saved_quit(&m);
 }
 
+/* --- a real guest --- */
+
+enum { COPIES = 3 };
+
+static const char *linux_config(void)
+{
+	static char extra[512];
+	const struct fixture_config c = {
+		.kernel = saved_image("vmlinux-minimal"),
+		.initrd = saved_image("initramfs.cpio"),
+		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.agent",
+		.mem_mib = 256,
+		.extra = extra,
+	};
+
+	snprintf(extra, sizeof(extra),
+		 ", \"entropy\": {}, \"vsock\": {\"guest_cid\": 3, \"uds_path\": \"%s\"}",
+		 fixture_path("v.sock"));
+	return fixture_config("linux.json", &c);
+}
+
+/* Of 16 bytes of the guest's kernel, asked through its agent. */
+static void ask_random(const char *vsock, char *ret, size_t size)
+{
+	const char *const argv[] = {
+		fixture_program("wisp-guest"),
+		fixture_path(vsock),
+		"exec",
+		"cat",
+		"/proc/sys/kernel/random/uuid",
+		NULL,
+	};
+	struct session *s = session_start(argv);
+
+	if (session_wait(s, SAVED_LIMIT_S) != 0)
+		fail_msg("the agent did not answer: %s", session_output(s));
+	snprintf(ret, size, "%s", session_output(s));
+	session_end(s);
+}
+
+/* Copies in blanks, side by side: each does what it is asked, and no two draw the same. */
+static void test_linux(void **state)
+{
+	static const char *const shape[] = { "--blank", "--blank-mem-mib", "256", NULL };
+	struct machine m = saved_start("linux.sock", linux_config(), NULL), copy[COPIES];
+	char random[COPIES][64];
+
+	(void)state;
+	session_expect(m.wisp, "agent on port 1024", SAVED_LIMIT_S);
+	save_and_kill(&m);
+	for (int i = 0; i < COPIES; i++) {
+		char socket[16], vsock[16], more[256];
+
+		snprintf(socket, sizeof(socket), "copy-%d", i);
+		snprintf(vsock, sizeof(vsock), "vsock-%d", i);
+		snprintf(more, sizeof(more), RESUME ", \"vsock_override\": {\"uds_path\": \"%s\"}",
+			 fixture_path(vsock));
+		copy[i] = saved_start_with(socket, shape);
+		saved_load(&copy[i], "state", "memory", more);
+		ask_random(vsock, random[i], sizeof(random[i]));
+		expect_anew(&copy[i], false);
+		for (int k = 0; k < i; k++)
+			assert_string_not_equal(random[i], random[k]);
+	}
+	for (int i = 0; i < COPIES; i++)
+		saved_kill(&copy[i]);
+}
+
 int main(int argc, char *argv[])
 {
+	const struct CMUnitTest boots[] = { cmocka_unit_test(test_linux) };
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_load),	   cmocka_unit_test(test_load_pci),
 		cmocka_unit_test(test_paused),	   cmocka_unit_test(test_other_shape),
@@ -320,8 +389,10 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(test_confined),   cmocka_unit_test(test_landlock),
 	};
 
-	if (argc > 1)
+	if (argc > 1) {
 		cmocka_set_test_filter(argv[1]);
+		return cmocka_run_group_tests(boots, NULL, NULL);
+	}
 	if (!fixture_has_kvm()) {
 		print_message("no /dev/kvm here\n");
 		return SKIPPED;

@@ -21,8 +21,10 @@
 
 #include <cmocka.h>
 
+#include "tests/integration/api_client.h"
 #include "tests/integration/fixture.h"
 #include "tests/integration/jail_kit.h"
+#include "tests/integration/saved.h"
 #include "tests/integration/session.h"
 
 enum { LEAKED_FD = 77 };
@@ -301,6 +303,37 @@ static void test_hardened(void **state)
 	assert_int_equal(jail_clean_up("hardened", NULL), 0);
 }
 
+/* A process that waits in its jail for a snapshot, which finds there what it needs. */
+static void test_blank(void **state)
+{
+	static const char *const none[] = { NULL };
+	static const char *const rest[] = {
+		"--blank",
+		"--blank-vcpus=2",
+		"--blank-mem-mib=64",
+		"--api-sock=/api.sock",
+		"--debug-exit-port=0xf4",
+		NULL,
+	};
+	struct machine m = saved_start("tiny.sock", saved_tiny_config(NULL), NULL);
+
+	(void)state;
+	saved_say(&m, "first");
+	saved_pause(&m);
+	saved_create(&m, "state", "memory", "Full");
+	saved_kill(&m);
+	jail_shell("mkdir -p %s && install -m 644 %s %s %s", jail_path("blank", "root"),
+		   fixture_path("state"), fixture_path("memory"), jail_path("blank", "root"));
+	m.wisp = jail_start("blank", none, rest);
+	snprintf(m.socket, sizeof(m.socket), "%s", jail_path("blank", "root/api.sock"));
+	api_wait(m.socket, JAIL_LIMIT_S);
+	saved_call(&m, "PUT", "/snapshot/load",
+		   "{\"snapshot_path\": \"/state\", \"mem_file_path\": \"/memory\","
+		   " \"resume_vm\": true}");
+	saved_say(&m, "second");
+	saved_quit(&m);
+}
+
 /* With the devices that Firecracker's jailer makes. */
 static void test_nodes(void **state)
 {
@@ -460,7 +493,7 @@ int main(void)
 		cmocka_unit_test(test_confinement),   cmocka_unit_test(test_hardened),
 		cmocka_unit_test(test_jailer_killed), cmocka_unit_test(test_daemonize),
 		cmocka_unit_test(test_cleanup),	      cmocka_unit_test(test_netns),
-		cmocka_unit_test(test_cgroup),
+		cmocka_unit_test(test_cgroup),	      cmocka_unit_test(test_blank),
 	};
 	int missing = jail_missing();
 
