@@ -15,8 +15,10 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
-#define READY  "ready\n" /* as in guests/clone.S */
-#define COPIED "c\n"
+#define READY	    "ready\n" /* as in guests/clone.S */
+#define COPIED	    "c\n"
+#define LINUX_READY "agent on port 1024" /* as in wisp-init */
+#define LINUX_ARGS  "console=ttyS0 quiet reboot=k panic=-1 wisp.agent"
 
 enum {
 	DISK_BYTES = 1 << 20,
@@ -130,7 +132,13 @@ static int configure(const struct clone_source *s, int api, const char *vsock, c
 
 	snprintf(body, sizeof(body), "{\"vcpu_count\": 1, \"mem_size_mib\": %u}", s->mem_mib);
 	r = call(api, "PUT", "/machine-config", body, err);
-	snprintf(body, sizeof(body), "{\"kernel_image_path\": \"%s\"}", s->guest);
+	if (s->guest == CLONE_LINUX)
+		snprintf(body, sizeof(body),
+			 "{\"kernel_image_path\": \"%s\", \"initrd_path\": \"%s\","
+			 " \"boot_args\": \"" LINUX_ARGS "\"}",
+			 s->kernel, s->initrd);
+	else
+		snprintf(body, sizeof(body), "{\"kernel_image_path\": \"%s\"}", s->kernel);
 	if (r == 0)
 		r = call(api, "PUT", "/boot-source", body, err);
 	snprintf(body, sizeof(body),
@@ -156,7 +164,8 @@ static int save(const struct clone_source *s, struct clone *c, struct error *err
 
 	fcntl(c->child.out, F_SETFL, 0);
 	if (r == 0)
-		r = await_text(c->child.out, READY, text, err);
+		r = await_text(c->child.out, s->guest == CLONE_LINUX ? LINUX_READY : READY, text,
+			       err);
 	if (r == 0)
 		r = call(c->api, "PATCH", "/vm", "{\"state\": \"Paused\"}", err);
 	snprintf(body, sizeof(body), "{\"snapshot_path\": \"%s\", \"mem_file_path\": \"%s\"}",
@@ -164,16 +173,32 @@ static int save(const struct clone_source *s, struct clone *c, struct error *err
 	return r < 0 ? r : call(c->api, "PUT", "/snapshot/create", body, err);
 }
 
-int clone_source_make(const struct bench *b, const char *program, unsigned mem_mib, const char *tap,
-		      struct clone_source *ret, struct error *err)
+static int find_guest(struct clone_source *s, struct error *err)
 {
-	struct clone c = { .child = SPAWN_NONE, .api = -1 };
-	int r = vmm_beside("../share/wisp/bench/clone.elf", ret->guest);
+	bool is_linux = s->guest == CLONE_LINUX;
+	int r = vmm_beside(is_linux ? "../images/vmlinux-minimal" : "../share/wisp/bench/clone.elf",
+			   s->kernel);
 
 	if (r < 0)
-		return error_set(err, r, NULL, "build or install the whole of wisp-bench",
-				 "the guest of this benchmark is missing: %s", ret->guest);
-	ret->program = program;
+		return error_set(err, r, NULL, "build the guest images, and all of wisp-bench",
+				 "the guest of this benchmark is missing: %s", s->kernel);
+	r = is_linux ? vmm_beside("../images/initramfs.cpio", s->initrd) : 0;
+	return r < 0 ? error_set(err, r, NULL, "build the guest images", "there is no %s",
+				 s->initrd)
+		     : 0;
+}
+
+int clone_source_make(const struct bench *b, enum clone_guest guest, unsigned mem_mib,
+		      const char *tap, struct clone_source *ret, struct error *err)
+{
+	struct clone c = { .child = SPAWN_NONE, .api = -1 };
+	int r;
+
+	ret->guest = guest;
+	r = find_guest(ret, err);
+	if (r < 0)
+		return r;
+	ret->program = b->vmms[0].program;
 	ret->dir = b->dir;
 	ret->mem_mib = mem_mib;
 	snprintf(ret->state, sizeof(ret->state), "%s/state-%u", b->dir, mem_mib);
@@ -282,6 +307,26 @@ void clone_end(struct clone *c)
 		unlink(c->socket);
 	if (c->vsock[0])
 		unlink(c->vsock);
+}
+
+int clone_run_command(const struct clone *c, struct error *err)
+{
+	struct spawn command = SPAWN_NONE;
+	struct argv argv = { 0 };
+	char program[PATH_MAX];
+	int r = vmm_beside("wisp-guest", program);
+
+	if (r < 0)
+		return error_set(err, r, NULL, "build it", "there is no %s", program);
+	argv_add_words(&argv, (const char *const[]){ program, c->vsock, "exec", "true", NULL });
+	r = argv.error ? argv.error : spawn_create(argv.v, &command, err);
+	argv_free(&argv);
+	if (r == 0)
+		r = spawn_release(&command);
+	if (r == 0 && spawn_reap(&command) != 0)
+		r = error_set(err, -EIO, NULL, NULL, "the guest did not run a command");
+	spawn_end(&command);
+	return r;
 }
 
 pid_t clone_vcpu(const struct clone *c)

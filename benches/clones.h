@@ -18,16 +18,20 @@
  * descriptors for so many copies. */
 int clones_take_wisp(struct bench *b, unsigned copies, struct error *err);
 
+/* CLONE_LINUX: the project's minimal kernel and its agent, in place of that guest. */
+enum clone_guest { CLONE_TINY, CLONE_LINUX };
+
 struct clone_source {
 	const char *program, *dir;
 	unsigned mem_mib;
-	char guest[PATH_MAX];
+	enum clone_guest guest;
+	char kernel[PATH_MAX], initrd[PATH_MAX];
 	char state[PATH_MAX + 32], memory[PATH_MAX + 32], disk[PATH_MAX + 32];
 };
 
 /* Boots the guest and saves it; tap: a tap's name, or NULL. Files go into b->dir. */
-int clone_source_make(const struct bench *b, const char *program, unsigned mem_mib, const char *tap,
-		      struct clone_source *ret, struct error *err);
+int clone_source_make(const struct bench *b, enum clone_guest guest, unsigned mem_mib,
+		      const char *tap, struct clone_source *ret, struct error *err);
 void clone_source_drop(const struct clone_source *s);
 
 enum { CLONE_REQUEST_BYTES = 5 * PATH_MAX };
@@ -55,6 +59,9 @@ int clone_await_answer(struct clone *c, struct error *err);
 
 /* Reads the console until the guest has said that it is a copy. */
 int clone_await_guest(struct clone *c, struct error *err);
+
+/* The same of a CLONE_LINUX: it has run a command, and sent its status. */
+int clone_run_command(const struct clone *c, struct error *err);
 
 /* The thread of the vCPU, or -ENOENT: one that is no blank has none before it loads. */
 pid_t clone_vcpu(const struct clone *c);
