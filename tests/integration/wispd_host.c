@@ -69,12 +69,11 @@ struct wispd_host *wispd_host_make(const char *more)
 	assert_non_null(h);
 	snprintf(h->state, sizeof(h->state), "host-%u", made++);
 	assert_int_equal(mkdir(fixture_path(h->state), 0755), 0);
-	snprintf(
-		config, sizeof(config),
-		"{\"state_dir\": \"%s\", \"jail_dir\": \"%s\", \"socket\": \"%s\", \"cgroup\": \"\","
-		" \"start_timeout_ms\": 60000%s}",
-		wispd_host_path(h, "state"), wispd_host_path(h, "jails"), wispd_host_socket(h),
-		more);
+	snprintf(config, sizeof(config),
+		 "{\"state_dir\": \"%s\", \"jail_dir\": \"%s\", \"socket\": \"%s\","
+		 " \"start_timeout_ms\": 60000%s%s}",
+		 wispd_host_path(h, "state"), wispd_host_path(h, "jails"), wispd_host_socket(h),
+		 strstr(more, "\"cgroup\"") ? "" : ", \"cgroup\": \"\"", more);
 	fixture_file("wispd.json", config);
 	assert_int_equal(rename(fixture_path("wispd.json"), wispd_host_path(h, "json")), 0);
 	return h;

@@ -8,8 +8,8 @@
 struct wisp;
 struct wispd_host;
 
-/* Folders and a configuration; more: members of it, "" or ", ...". Fails the test when it
- * cannot. */
+/* Folders and a configuration; more: members of it, "" or ", ...". No control groups, unless
+ * it names one. Fails the test when it cannot. */
 struct wispd_host *wispd_host_make(const char *more);
 /* Ends what is left of wispd and its VMMs, and frees. */
 void wispd_host_end(struct wispd_host *h);
