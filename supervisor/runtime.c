@@ -1,6 +1,5 @@
 /* runtime.c - the list of runtimes, and building a command. */
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "supervisor/runtime.h"
@@ -29,15 +28,11 @@ static int add(struct runtime_command *c, const char *text, struct error *err)
 	return 0;
 }
 
-int runtime_command_add(struct runtime_command *c, struct error *err, ...)
+int runtime_command_add(struct runtime_command *c, const char *const texts[], struct error *err)
 {
-	const char *text;
-	va_list texts;
 	int r = 0;
 
-	va_start(texts, err);
-	while (r == 0 && (text = va_arg(texts, const char *)) != NULL)
-		r = add(c, text, err);
-	va_end(texts);
+	for (; *texts && r == 0; texts++)
+		r = add(c, *texts, err);
 	return r;
 }

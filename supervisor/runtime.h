@@ -57,8 +57,7 @@ extern const struct runtime *const runtimes[]; /* NULL-ended */
 /* By name; NULL: there is none. */
 const struct runtime *runtime_find(const char *name);
 
-/* Copies of the arguments, the last of which is NULL, to the end. -E2BIG. */
-int runtime_command_add(struct runtime_command *c, struct error *err, ...)
-	__attribute__((sentinel));
+/* Copies of these texts, ended by NULL, to the end. -E2BIG. */
+int runtime_command_add(struct runtime_command *c, const char *const texts[], struct error *err);
 
 #endif

@@ -45,7 +45,7 @@ enum {
 
 #define VMM	  "wisp"
 #define SOCKET	  "api.sock"
-#define SOCKET_IN "/run/" SOCKET
+#define SOCKET_IN "/run/api.sock"
 #define CONSOLE	  "console.log"
 
 /* --- folders --- */
@@ -182,33 +182,44 @@ static int add_groups(const struct launch *l, struct runtime_command *ret, struc
 {
 	char memory[64], tasks[32];
 	const char *file = one_hierarchy() ? "memory.max" : "memory.limit_in_bytes";
+	const char *const texts[] = {
+		"--parent-cgroup", l->config->cgroup, "--cgroup", memory, "--cgroup", tasks, NULL
+	};
 
-	if (!l->config->cgroup[0])
-		return 0;
 	snprintf(memory, sizeof(memory), "%s=%lld", file,
 		 (long long)(l->mem_mib + OVERHEAD_MIB) << 20);
 	snprintf(tasks, sizeof(tasks), "pids.max=%d", TASKS_MAX);
-	return runtime_command_add(ret, err, "--parent-cgroup", l->config->cgroup, "--cgroup",
-				   memory, "--cgroup", tasks, NULL);
+	return runtime_command_add(ret, texts, err);
 }
 
 static int command(const struct launch *l, struct runtime_command *ret, struct error *err)
 {
+	static const char *const own[] = { "--", "--api-sock", SOCKET_IN, "--level", "Warn", NULL };
 	char uid[16];
+	const char *const jail[] = {
+		l->config->wisp_jailer,
+		"--id",
+		l->id,
+		"--exec-file",
+		l->config->wisp,
+		"--uid",
+		uid,
+		"--gid",
+		uid,
+		"--chroot-base-dir",
+		l->config->jail_dir,
+		NULL,
+	};
+	const char *const netns[] = { "--netns", l->netns, NULL };
 	int r;
 
 	snprintf(uid, sizeof(uid), "%u", (unsigned)l->uid);
-	r = runtime_command_add(ret, err, l->config->wisp_jailer, "--id", l->id, "--exec-file",
-				l->config->wisp, "--uid", uid, "--gid", uid, "--chroot-base-dir",
-				l->config->jail_dir, NULL);
+	r = runtime_command_add(ret, jail, err);
 	if (r == 0 && l->netns[0])
-		r = runtime_command_add(ret, err, "--netns", l->netns, NULL);
-	if (r == 0)
+		r = runtime_command_add(ret, netns, err);
+	if (r == 0 && l->config->cgroup[0])
 		r = add_groups(l, ret, err);
-	if (r == 0)
-		r = runtime_command_add(ret, err, "--", "--api-sock", SOCKET_IN, "--level", "Warn",
-					NULL);
-	return r;
+	return r < 0 ? r : runtime_command_add(ret, own, err);
 }
 
 /* --- the machine's API --- */

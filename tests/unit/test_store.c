@@ -96,7 +96,7 @@ static void test_values(void **state)
 	size_t len;
 
 	assert_int_equal(store_select(s, &rows, &err, sql, "sibs", "abcdef", INT64_MIN, "\0x",
-				      (size_t)2, NULL),
+				      (size_t)2, (const char *)NULL),
 			 0);
 	assert_int_equal(rows_next(&rows, &err), 1);
 	rows_text(&rows, 0, text, sizeof(text));
