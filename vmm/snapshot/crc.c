@@ -1,7 +1,6 @@
-/* crc.c - CRC-32C, by the processor's own instruction where it has one (SSE 4.2): a load
- * waits for it. Otherwise four bits at a time.
+/* crc.c - CRC-32C, by the processor's own instruction where it has one (SSE 4.2), since a
+ * load waits for it; what is left, or all of it elsewhere, four bits at a time.
  */
-#include <stdbool.h>
 #include <string.h>
 
 #ifdef __x86_64__
@@ -17,50 +16,45 @@ static const uint32_t by_nibble[16] = {
 	0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
 };
 
+/* Takes as many bytes as it can, eight at a time, and returns how many. */
 #ifdef __x86_64__
-static bool has_instruction(void)
+__attribute__((target("sse4.2"))) static size_t by_eights(uint32_t *crc, const uint8_t *at,
+							  size_t len)
 {
-	return __builtin_cpu_supports("sse4.2");
-}
+	size_t done = 0;
 
-__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, const uint8_t *at,
-								 size_t len)
-{
-	for (; len >= sizeof(uint64_t); at += sizeof(uint64_t), len -= sizeof(uint64_t)) {
+	for (; len - done >= sizeof(uint64_t); done += sizeof(uint64_t)) {
 		uint64_t eight;
 
-		memcpy(&eight, at, sizeof(eight));
-		crc = (uint32_t)_mm_crc32_u64(crc, eight);
+		memcpy(&eight, at + done, sizeof(eight));
+		*crc = (uint32_t)_mm_crc32_u64(*crc, eight);
 	}
-	for (; len > 0; at++, len--)
-		crc = _mm_crc32_u8(crc, *at);
-	return crc;
-}
-#else
-static bool has_instruction(void)
-{
-	return false;
+	return done;
 }
 
-static uint32_t by_instruction(uint32_t crc, const uint8_t *at, size_t len)
+static size_t by_instruction(uint32_t *crc, const uint8_t *at, size_t len)
 {
+	return __builtin_cpu_supports("sse4.2") ? by_eights(crc, at, len) : 0;
+}
+#else
+static size_t by_instruction(uint32_t *crc, const uint8_t *at, size_t len)
+{
+	(void)crc;
 	(void)at;
 	(void)len;
-	return crc;
+	return 0;
 }
 #endif
 
-static uint32_t by_table(uint32_t crc, const uint8_t *at, size_t len)
+uint32_t crc32c(uint32_t before, const void *data, size_t len)
 {
-	for (size_t i = 0; i < len; i++) {
+	const uint8_t *at = data;
+	uint32_t crc = ~before;
+
+	for (size_t i = by_instruction(&crc, at, len); i < len; i++) {
 		crc ^= at[i];
 		crc = crc >> 4 ^ by_nibble[crc & 0xf];
 		crc = crc >> 4 ^ by_nibble[crc & 0xf];
 	}
-	return crc;
-}
-
-uint32_t crc32c(uint32_t before, const void *data, size_t len)
-{
-	return ~(has_instruction() ? by_instruction : by_table)(~before, data, len);
+	return ~crc;
 }
