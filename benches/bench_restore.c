@@ -198,7 +198,7 @@ static int make_taps(struct error *err)
 	if (unshare(CLONE_NEWNET) < 0)
 		return error_errno(err, NULL, "run as root, or use --testhost",
 				   "cannot make a network namespace");
-	snprintf(command, sizeof(command), MAKE_TAPS, AT_ONCE);
+	snprintf(command, sizeof(command), MAKE_TAPS, (unsigned)AT_ONCE);
 	return spawn_shell(command, "install iproute2, and load the module tun", err);
 }
 
