@@ -173,12 +173,53 @@ static void test_full_table(void **state)
 	assert_true(cpuid_describe(&table, &topology, false) < 0);
 }
 
+/* What a guest's own registers change does not count, all else does. */
+static void test_same(void **state)
+{
+	static const struct {
+		uint32_t leaf, index;
+		struct kvm_cpuid_entry2 change; /* bits of its registers */
+		bool same;
+	} rows[] = {
+		{ 1, 0, { .eax = 0 }, true },
+		{ 1, 0, { .eax = 1 }, false },
+		{ 1, 0, { .ebx = 1u << 24 }, false },
+		{ 1, 0, { .ecx = 1u << 27 }, true }, /* OSXSAVE */
+		{ 1, 0, { .ecx = 1u << 26 }, false },
+		{ 1, 0, { .edx = 1u << 9 }, true }, /* APIC */
+		{ 1, 0, { .edx = 1u << 8 }, false },
+		{ 4, 1, { .edx = 1u << 9 }, false },
+		{ 0x8000001d, 3, { .ecx = 1u << 27 }, false },
+	};
+	static struct cpuid_table other;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kvm_cpuid_entry2 *e;
+
+		describe(2, 1);
+		other = table;
+		e = &other.entry[leaf(rows[i].leaf, rows[i].index) - table.entry];
+		e->eax ^= rows[i].change.eax;
+		e->ebx ^= rows[i].change.ebx;
+		e->ecx ^= rows[i].change.ecx;
+		e->edx ^= rows[i].change.edx;
+		if (cpuid_same(&table, &other) != rows[i].same)
+			fail_msg("row %zu", i);
+	}
+	describe(2, 1);
+	other = table;
+	other.head.nent--;
+	assert_false(cpuid_same(&table, &other));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_features),   cmocka_unit_test(test_topology),
 		cmocka_unit_test(test_identity),   cmocka_unit_test(test_masks),
 		cmocka_unit_test(test_full_table), cmocka_unit_test(test_amd_topology),
+		cmocka_unit_test(test_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
