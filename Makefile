@@ -26,7 +26,7 @@ test:
 	@packaging/install-packages build test testhost images lint
 	@tests/run
 
-## make bench     wisp beside QEMU: start-up on real KVM, boots in the test host
+## make bench     wisp beside QEMU: start-up, boots, disk, network; back ends alone
 bench: build
 	@packaging/install-packages build testhost images bench
 	@benches/run
