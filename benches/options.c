@@ -65,7 +65,7 @@ static const struct option table[] = {
 	{ "firecracker", OPT_INPUT, AT(firecracker), 0, 0, false, "PATH",
 	  "Firecracker (default: $FIRECRACKER)" },
 	{ "huge-pages", OPT_TEXT, AT(huge_pages), 0, 0, false, "TEXT",
-	  "wisp's huge_pages: None, Transparent, 2M (default: Transparent for boot,\n"
+	  "wisp's huge_pages: None, Transparent, 2M (default: Transparent for boot, blk, net,\n"
 	  "                           as QEMU asks for them too; None for startup)" },
 	{ "qemu-machine", OPT_TEXT, AT(qemu_machine), 0, 0, false, "TEXT", "QEMU's -M" },
 	{ "qemu-cpu", OPT_TEXT, AT(qemu_cpu), 0, 0, false, "TEXT", "QEMU's -cpu" },
