@@ -159,6 +159,34 @@ static void test_huge_pages(void **state)
 	saved_quit(&m);
 }
 
+/* Memory that another process brings comes into what is ready, too. */
+static void test_served(void **state)
+{
+	const char *const argv[] = { fixture_program("wisp-pager"), fixture_path("p.sock"),
+				     fixture_path("memory"), NULL };
+	struct session *pager;
+	struct machine m;
+	char body[512];
+
+	(void)state;
+	make_snapshot(NULL, NULL);
+	pager = session_start(argv);
+	api_wait(fixture_path("p.sock"), SAVED_LIMIT_S);
+	m = start_blank();
+	snprintf(body, sizeof(body),
+		 "{\"snapshot_path\": \"%s\", \"mem_backend\": {\"backend_type\": \"Uffd\","
+		 " \"backend_path\": \"%s\"}" RESUME "}",
+		 fixture_path("state"), fixture_path("p.sock"));
+	saved_call(&m, "PUT", "/snapshot/load", body);
+	saved_say(&m, "two");
+	expect_anew(&m, false);
+	saved_quit(&m);
+	session_kill(pager, SIGTERM);
+	assert_int_equal(session_wait(pager, SAVED_LIMIT_S), 0);
+	session_end(pager);
+	unlink(fixture_path("p.sock"));
+}
+
 /* Whoever boots a guest in one gets it. */
 static void test_boot(void **state)
 {
@@ -395,9 +423,10 @@ int main(int argc, char *argv[])
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_load),	   cmocka_unit_test(test_load_pci),
 		cmocka_unit_test(test_paused),	   cmocka_unit_test(test_other_shape),
-		cmocka_unit_test(test_huge_pages), cmocka_unit_test(test_boot),
-		cmocka_unit_test(test_failed),	   cmocka_unit_test(test_ended),
-		cmocka_unit_test(test_confined),   cmocka_unit_test(test_landlock),
+		cmocka_unit_test(test_huge_pages), cmocka_unit_test(test_served),
+		cmocka_unit_test(test_boot),	   cmocka_unit_test(test_failed),
+		cmocka_unit_test(test_ended),	   cmocka_unit_test(test_confined),
+		cmocka_unit_test(test_landlock),
 	};
 
 	if (argc > 1) {
