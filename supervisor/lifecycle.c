@@ -11,7 +11,7 @@
  *
  * A machine has at most one piece of work at a time, and while it has, no step is taken.
  * Work gets a copy of all that it needs (launch.h). What fails because the books cannot be
- * written (a full disk) is tried again, every second, and until then nothing goes on.
+ * written (a full disk) is tried again, in the end every second, and until then nothing goes on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +39,8 @@
 
 enum { ACCURACY_US = 1000, TRIM_INTERVAL_US = 5000000 };
 
-static const int64_t RETRY_NS = 1000000000;
+/* The second is reached by doubling: what is busy now is often free in a moment. */
+static const int64_t RETRY_FIRST_NS = 20000000, RETRY_LAST_NS = 1280000000;
 static const char actor[] = "wispd";
 
 enum task {
@@ -74,6 +75,7 @@ struct machine {
 	int result;	/* of that */
 	struct error err;
 
+	int64_t retry_ns;     /* how long the last failure made it wait; 0: it did not fail */
 	int64_t wake_boot_ns; /* when to look again; 0: when something happens */
 };
 
@@ -171,8 +173,12 @@ static void wake_at(struct machine *m, int64_t boot_ns)
 
 static void try_again(struct machine *m, const struct error *err)
 {
-	log_warn("%s: %s; trying again", m->id, err->text);
-	wake_at(m, ledger_boot_ns() + RETRY_NS);
+	m->retry_ns = m->retry_ns ? 2 * m->retry_ns : RETRY_FIRST_NS;
+	if (m->retry_ns >= RETRY_LAST_NS) {
+		m->retry_ns = RETRY_LAST_NS;
+		log_warn("%s: %s; trying again", m->id, err->text);
+	}
+	wake_at(m, ledger_boot_ns() + m->retry_ns);
 }
 
 /* --- work --- */
@@ -326,6 +332,7 @@ static void go(struct machine *m, struct instance *i, enum state to, const struc
 	}
 	log_info("%s is %s: %s", i->id, states[to].name, i->cause);
 	m->task = TASK_NONE;
+	m->retry_ns = 0;
 	if (!states[to].alive)
 		m->over = false;
 	look(m);
