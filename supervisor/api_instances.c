@@ -153,7 +153,7 @@ static const struct body_table stop_table = {
 
 static int add_one(void *ctx, const struct instance *i)
 {
-	return json_array_append_new(ctx, instance_describe(i));
+	return json_array_append_new(ctx, instance_summarize(i));
 }
 
 static int list(struct api_call *call)
@@ -396,7 +396,7 @@ static int remove_verb(struct api_call *call)
 /* clang-format off */
 static const struct api_route routes[] = {
 	{ "GET",    "/instances",             ROLE_VIEWER,   false, 200, NULL,          list,
-	  .what = "All instances." },
+	  .what = "All instances, in short." },
 	{ "POST",   "/instances",             ROLE_OPERATOR, true,  202, &create_table, create,
 	  .what = "Makes an instance of an image; with `start`, runs it; with `remove`, deletes it once "
 		  "it has ended." },

@@ -408,3 +408,16 @@ json_t *instance_describe(const struct instance *i)
 			 (json_int_t)i->expires_wall_ns, "created_wall_ns",
 			 (json_int_t)i->created_wall_ns, "changed_seq", (json_int_t)i->changed_seq);
 }
+
+/* Of a thousand, only what one looks for. */
+json_t *instance_summarize(const struct instance *i)
+{
+	bool labelled = strcmp(i->labels, "{}") != 0;
+	json_t *labels = labelled ? json_loads(i->labels, 0, NULL) : NULL;
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "id", i->id, "name",
+			 i->name, "tenant", i->tenant, "state", states[i->state].name, "cause",
+			 i->cause, "shape", i->shape, "vcpus", (json_int_t)i->vcpus, "mem_mib",
+			 (json_int_t)i->mem_mib, "generation", (json_int_t)i->generation, "labels",
+			 labels ? labels : json_object());
+}

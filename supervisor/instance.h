@@ -102,8 +102,9 @@ typedef int (*instance_fn)(void *ctx, const struct instance *i);
 int instance_each(struct truth *t, const char *tenant, instance_fn fn, void *ctx,
 		  struct error *err);
 
-/* As the API shows it; the caller owns the reference. */
+/* As the API shows it, and as it lists it; the caller owns the reference. */
 json_t *instance_describe(const struct instance *i);
+json_t *instance_summarize(const struct instance *i);
 
 /* Lower-case letters, digits, dots and hyphens, beginning with a letter or digit. */
 bool instance_name_ok(const char *name);

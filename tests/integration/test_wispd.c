@@ -387,8 +387,8 @@ static const char pressed[] =
 
 static void test_linux(void **state)
 {
-	const char *kernel = fixture_image("vmlinux-minimal");
-	const char *initrd = fixture_image("initramfs.cpio");
+	const char *kernel = fixture_image("vmlinuz-cloud");
+	const char *initrd = fixture_image("initrd-cloud");
 	struct wispd_host *h;
 	const char *output = "";
 	char cause[256];
@@ -399,10 +399,10 @@ static void test_linux(void **state)
 		return;
 	}
 	h = make_host(", \"cgroup\": \"wispd-test\", \"stop_timeout_ms\": 200000");
-	assert_int_equal(ctl(h, NULL, "image", "add", "minimal", "--kernel", kernel, "--initrd",
+	assert_int_equal(ctl(h, NULL, "image", "add", "cloud", "--kernel", kernel, "--initrd",
 			     initrd, "--cmdline", pressed),
 			 0);
-	assert_int_equal(ctl(h, NULL, "run", "minimal", "--name", "vm", "--shape", "tiny"), 0);
+	assert_int_equal(ctl(h, NULL, "run", "cloud", "--name", "vm", "--shape", "small"), 0);
 	for (int waited = 0; !strstr(output, "armed") && waited < LINUX_LIMIT_S; waited++) {
 		assert_int_equal(ctl(h, &output, "logs", "vm"), 0);
 		sleep(1);
