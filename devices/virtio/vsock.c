@@ -33,7 +33,6 @@
 #include "devices/virtio/life.h"
 #include "devices/virtio/vsock.h"
 #include "devices/virtio/vsock_device.h"
-#include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
 enum { QUEUE_SIZE = 256 };
@@ -43,15 +42,9 @@ static struct virtio_vsock *to_vsock(struct virtio_dev *d)
 	return container_of(d, struct virtio_vsock, dev);
 }
 
-static uint64_t moved_bytes(const struct virtio_vsock *v)
-{
-	return v->dev.counters.read_bytes + v->dev.counters.write_bytes;
-}
-
 /* Both directions, since room for resets is what packets of the guest may wait for. */
 static void serve(struct virtio_vsock *v)
 {
-	uint64_t before = moved_bytes(v);
 	bool more, full;
 
 	if (v->stale)
@@ -62,7 +55,6 @@ static void serve(struct virtio_vsock *v)
 	more |= vsock_tx_serve(v);
 	full = v->strays == VSOCK_MAX_RESETS;
 	more |= vsock_rx_serve(v);
-	loop_moved(v->dev.events->loop, moved_bytes(v) - before, clock_now_us());
 	if (more || (full && v->strays < VSOCK_MAX_RESETS))
 		fd_event_signal(v->wake);
 }
