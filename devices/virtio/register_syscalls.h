@@ -17,7 +17,6 @@
 static const struct syscall_rule register_syscalls[] = {
 	/* Interrupts' routes (the IOAPIC, MSI-X); descriptors of a PCI device that moves */
 	ALLOW_IF(ioctl, IS(1, KVM_SET_GSI_ROUTING)),
-	ALLOW_IF(ioctl, IS(1, KVM_IRQFD)),
 	ALLOW_IF(ioctl, IS(1, KVM_IOEVENTFD)),
 
 	ALLOW(epoll_ctl),			/* watch.c: what to wait for from now on */

@@ -78,7 +78,7 @@ static const struct call calls[] = {
 	CALL(ioctl, BUILDERS, 999, KVM_CREATE_VCPU),
 	CALL(ioctl, BLANK, 999, KVM_SET_XSAVE),
 	CALL(ioctl, BLANK, 999, KVM_SET_CLOCK),
-	CALL(ioctl, MAINS | VCPU, 999, KVM_IRQFD),
+	CALL(ioctl, MAINS, 999, KVM_IRQFD),
 	CALL(ioctl, PCI | BUILDERS, 999, TUNGETIFF),
 	CALL(ioctl, NONE, 999, TIOCSTI),
 	CALL(ioctl, NONE, 999, 0),
