@@ -129,9 +129,12 @@ static struct heard *exec_heard(const char *const texts[])
 {
 	static struct heard h;
 	struct peer p = peer_start();
+	int r;
 
 	request(&p, texts);
-	assert_int_equal(channel_send(p.channel, FRAME_INPUT, NULL, 0), 0);
+	/* Who refuses may be gone by now; its answer can still be read. */
+	r = channel_send(p.channel, FRAME_INPUT, NULL, 0);
+	assert_true(r == 0 || r == -EPIPE);
 	hear(&p, &h);
 	/* Its strings live in the channel. */
 	static char kept[FRAME_MAX + 1];
