@@ -34,8 +34,6 @@ struct thread_filters {
 	} role[THREAD_ROLES];
 };
 
-/* NULL, none, under AddressSanitizer: its leak check stops all threads from a process
- * that it clones, and waits for ever under a filter. */
 const struct thread_filters *thread_filters_builtin(void);
 
 /* Filters of a file (docs/jail.md has the format) instead of the built-in ones. *ret is
