@@ -40,6 +40,8 @@ static const struct vhost_user_kind blk_kind = {
 	.min_queues = 1,
 	.config_len = offsetof(struct virtio_blk_config, max_secure_erase_sectors),
 	.fit_config = fit_config,
+	.section = STATE_VHOST_BLK,
+	.same_config_len = sizeof(((struct virtio_blk_config *)NULL)->capacity),
 };
 
 int vhost_blk_create(const char *socket, bool writeback, struct virtio_dev **ret, struct error *err)

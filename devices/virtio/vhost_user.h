@@ -24,6 +24,11 @@ struct vhost_user_kind {
 	/* Makes the back end's configuration space what the driver may see, for a device
 	 * of this many queues. NULL: as it is. */
 	void (*fit_config)(void *config, unsigned queues);
+	/* Of a saved machine, when its back ends keep nothing but what is in the queues, so
+	 * that any other one can go on; then also how much of the configuration space it
+	 * must have alike. STATE_NO_SECTION: a machine with one cannot be saved. */
+	enum state_section section;
+	size_t same_config_len;
 };
 
 struct vhost_user_options {

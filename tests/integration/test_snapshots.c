@@ -428,12 +428,33 @@ static void make_disk(const char *name)
 }
 
 struct linux_case {
-	const char *kernel, *initrd, *option, *engine;
+	const char *kernel, *initrd, *option, *engine; /* engine NULL: a back end's disk */
 };
+
+/* qemu-storage-daemon, which has the disk "work" for whoever connects to work.sock. */
+static struct session *serve_disk(void)
+{
+	char blockdev[512], export[512];
+	const char *const argv[] = {
+		"qemu-storage-daemon", "--blockdev", blockdev, "--export", export, NULL
+	};
+	struct session *s;
+
+	snprintf(blockdev, sizeof(blockdev), "driver=file,node-name=d,filename=%s",
+		 fixture_path("work"));
+	snprintf(export, sizeof(export),
+		 "vhost-user-blk,id=e,node-name=d,addr.type=unix,addr.path=%s,writable=on",
+		 fixture_path("work.sock"));
+	s = session_start(argv);
+	while (access(fixture_path("work.sock"), F_OK) < 0)
+		assert_false(session_sees(s, "qemu-storage-daemon:", 1));
+	return s;
+}
 
 static const char *linux_config(const struct linux_case *c)
 {
 	static char extra[2048];
+	char disk[512];
 	struct fixture_config config = {
 		.kernel = saved_image(c->kernel),
 		.initrd = saved_image(c->initrd),
@@ -445,17 +466,20 @@ static const char *linux_config(const struct linux_case *c)
 	};
 
 	make_disk("work");
+	if (c->engine)
+		snprintf(disk, sizeof(disk), "\"path_on_host\": \"%s\", \"io_engine\": \"%s\"",
+			 fixture_path("work"), c->engine);
+	else
+		snprintf(disk, sizeof(disk), "\"socket\": \"%s\"", fixture_path("work.sock"));
 	snprintf(extra, sizeof(extra),
 		 ", \"entropy\": {}, \"balloon\": {\"amount_mib\": 0, \"deflate_on_oom\": true,"
 		 " \"stats_polling_interval_s\": 1},"
 		 " \"vsock\": {\"guest_cid\": 3, \"uds_path\": \"%s\"},"
 		 " \"drives\": [{\"drive_id\": \"script\", \"path_on_host\": \"%s\","
 		 " \"is_root_device\": false, \"is_read_only\": true},"
-		 " {\"drive_id\": \"work\", \"path_on_host\": \"%s\","
-		 " \"is_root_device\": false, \"cache_type\": \"Writeback\","
-		 " \"io_engine\": \"%s\"}]",
-		 fixture_path("v.sock"), fixture_disk("script", WORK, SCRIPT_BYTES),
-		 fixture_path("work"), c->engine);
+		 " {\"drive_id\": \"work\", \"is_root_device\": false,"
+		 " \"cache_type\": \"Writeback\", %s}]",
+		 fixture_path("v.sock"), fixture_disk("script", WORK, SCRIPT_BYTES), disk);
 	return fixture_config("linux.json", &config);
 }
 
@@ -470,7 +494,9 @@ static void save_and_kill(struct machine *m)
 static void work(const struct linux_case *c)
 {
 	static const char *const after[] = { "round 10.", "round 20.", "round 30." };
-	struct machine m = saved_start("linux.sock", linux_config(c), c->option);
+	const char *config = linux_config(c);
+	struct session *back_end = c->engine ? NULL : serve_disk();
+	struct machine m = saved_start("linux.sock", config, c->option);
 	int got;
 
 	for (unsigned i = 0; i < sizeof(after) / sizeof(after[0]); i++) {
@@ -485,6 +511,7 @@ static void work(const struct linux_case *c)
 	if (got != 0)
 		fail_msg("ended with %d:\n%s", got, session_output(m.wisp));
 	session_end(m.wisp);
+	session_end(back_end);
 }
 
 static void test_linux(void **state)
@@ -504,6 +531,23 @@ static void test_linux_pci(void **state)
 	work(&c);
 }
 
+/* The kernel finishes a killed process's requests when it likes. */
+static void test_linux_async(void **state)
+{
+	static const struct linux_case c = { "vmlinux-minimal", "initramfs.cpio", NULL, "Async" };
+
+	(void)state;
+	work(&c);
+}
+
+static void test_linux_back_end(void **state)
+{
+	static const struct linux_case c = { "vmlinux-minimal", "initramfs.cpio", NULL, NULL };
+
+	(void)state;
+	work(&c);
+}
+
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
@@ -516,6 +560,8 @@ int main(int argc, char *argv[])
 	const struct CMUnitTest boots[] = {
 		cmocka_unit_test(test_linux),
 		cmocka_unit_test(test_linux_pci),
+		cmocka_unit_test(test_linux_async),
+		cmocka_unit_test(test_linux_back_end),
 	};
 
 	if (argc > 1) {

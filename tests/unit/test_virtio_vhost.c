@@ -417,6 +417,115 @@ static void test_direct_pause(void **state)
 	teardown(&s);
 }
 
+/* --- saved and loaded --- */
+
+static void exchange(struct driver *d, struct state *s)
+{
+	state_begin(s, STATE_TRANSPORT, 0);
+	virtio_transport_state(d->transport, s);
+	state_end(s);
+	if (!state_failed(s))
+		assert_true(virtio_transport_device_state(d->transport, s, 0));
+}
+
+/* Into *to, which is set up, as a machine and its memory move. What the load came to. */
+static int move(struct setup *to, struct setup *from)
+{
+	struct state *saved, *loaded;
+	unsigned count;
+	const struct gmem_region *a = gmem_regions(from->d.mem, &count);
+	const struct gmem_region *b = gmem_regions(to->d.mem, &count);
+	size_t len;
+	int r;
+
+	assert_int_equal(state_create(&saved), 0);
+	exchange(&from->d, saved);
+
+	const void *bytes = state_seal(saved, &len);
+
+	assert_non_null(bytes);
+	assert_int_equal(state_parse(bytes, len, &loaded, NULL), 0);
+	for (unsigned i = 0; i < count; i++)
+		memcpy(b[i].host, a[i].host, a[i].len);
+	to->d.size = from->d.size;
+	to->d.avail_idx = from->d.avail_idx;
+	to->d.used_idx = from->d.used_idx;
+	exchange(&to->d, loaded);
+	r = state_error(loaded, NULL);
+	state_destroy(loaded);
+	state_destroy(saved);
+	return r;
+}
+
+/* Another back end goes on with the queue, from a request that nobody has taken. */
+static void go_on_elsewhere(struct setup *to, struct setup *from)
+{
+	static const uint16_t heads[] = { 0, 1 };
+
+	start(from);
+	offer(from, 0);
+	until(from, used_to, 1);
+	virtio_transport_pause(from->d.transport);
+	offer(from, 1);
+	assert_int_equal(move(to, from), 0);
+	virtio_transport_wake(to->d.transport);
+	until(to, used_to, 2);
+	expect_used(to, heads, 2);
+	assert_true(driver_interrupts(&to->d) > 0);
+	assert_int_equal(from->peer.connections, 1);
+}
+
+static void test_saved(void **state)
+{
+	struct setup from, to;
+
+	(void)state;
+	setup(&from);
+	setup(&to);
+	go_on_elsewhere(&to, &from);
+	assert_int_equal(to.peer.started_at[0], 0);
+	teardown(&to);
+	teardown(&from);
+}
+
+static void test_direct_saved(void **state)
+{
+	struct setup from, to;
+
+	(void)state;
+	setup_direct(&from);
+	setup_direct(&to);
+	go_on_elsewhere(&to, &from);
+	assert_int_equal(to.peer.started_at[0], 1);
+	teardown(&to);
+	teardown(&from);
+}
+
+/* A back end with other habits, or another disk; one that has the queues still. */
+static void test_not_saved(void **state)
+{
+	struct setup from, direct, larger;
+	struct state *s;
+
+	(void)state;
+	setup(&from);
+	start(&from);
+	assert_int_equal(state_create(&s), 0);
+	exchange(&from.d, s);
+	assert_int_equal(state_error(s, NULL), -EBADMSG);
+	state_destroy(s);
+	virtio_transport_pause(from.d.transport);
+	setup_direct(&direct);
+	assert_int_equal(move(&direct, &from), -EBADMSG);
+	teardown(&direct);
+	peer_create(&larger.peer);
+	larger.peer.rules.config[1] ^= 1;
+	setup_device(&larger);
+	assert_int_equal(move(&larger, &from), -EBADMSG);
+	teardown(&larger);
+	teardown(&from);
+}
+
 /* One queue is taken away, the other goes on. */
 static void test_disabled_queue(void **state)
 {
@@ -1004,6 +1113,9 @@ int main(void)
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_direct_pause),
+		cmocka_unit_test(test_saved),
+		cmocka_unit_test(test_direct_saved),
+		cmocka_unit_test(test_not_saved),
 		cmocka_unit_test(test_disabled_queue),
 		cmocka_unit_test(test_death),
 		cmocka_unit_test(test_death_and_reset),

@@ -28,6 +28,7 @@ const struct state_kind state_kinds[] = {
 	{ STATE_PMEM, 1, PLACES, KIB, "pmem" },
 	{ STATE_RNG, 1, PLACES, KIB, "rng" },
 	{ STATE_VSOCK, 1, PLACES, KIB, "vsock" },
+	{ STATE_VHOST_BLK, 1, PLACES, KIB, "vhost-blk" },
 	{ STATE_FIELDS, 1, 1, 512 * KIB, "fields" },
 };
 const size_t state_kinds_count = sizeof(state_kinds) / sizeof(state_kinds[0]);

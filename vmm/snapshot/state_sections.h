@@ -31,6 +31,7 @@ enum state_section {
 	STATE_PMEM = 69,
 	STATE_RNG = 70,
 	STATE_VSOCK = 71,
+	STATE_VHOST_BLK = 72,
 	STATE_FIELDS = 255, /* what the fields of all others are called */
 };
 
