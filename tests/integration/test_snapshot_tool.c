@@ -318,7 +318,7 @@ static void test_damaged(void **state)
 /* --- for the test host --- */
 
 /* Made by earlier versions, on the processor that the test host has. */
-static const char *const golden[] = { "snapshot-1.0.wsnap" };
+static const char *const golden[] = { "snapshot-1.0.wsnap", "snapshot-1.1.wsnap" };
 
 static void go_on_from(const char *name)
 {
