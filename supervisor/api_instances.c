@@ -248,11 +248,21 @@ static int check_tenant(struct api_call *call)
 			 "There is no tenant %.64s", call->tenant);
 }
 
+static int check_room(struct api_call *call)
+{
+	if (wispd_has_room(call->d))
+		return 0;
+	return error_set(&call->err, -ENOSPC, NULL, "make room on the disk of state_dir",
+			 "The disk is full: nothing new can begin");
+}
+
 static int describe_plan(struct api_call *call, const struct create_body *b, struct instance *i)
 {
 	struct image image;
-	int r = check_tenant(call);
+	int r = check_room(call);
 
+	if (r == 0)
+		r = check_tenant(call);
 	if (r == 0)
 		r = image_find(&call->d->truth, b->image, &image, &call->err);
 	if (r == 0)
@@ -367,7 +377,9 @@ static int run_verb(struct api_call *call, const char *verb, enum state goal, in
 
 static int start(struct api_call *call)
 {
-	return run_verb(call, "start", STATE_RUNNING, 0);
+	int r = check_room(call);
+
+	return r < 0 ? r : run_verb(call, "start", STATE_RUNNING, 0);
 }
 
 static int stop(struct api_call *call)

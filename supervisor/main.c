@@ -22,6 +22,7 @@
 #include "supervisor/ledger.h"
 #include "supervisor/lifecycle.h"
 #include "supervisor/recover.h"
+#include "supervisor/reserve.h"
 #include "supervisor/server.h"
 #include "supervisor/store.h"
 #include "supervisor/wispd.h"
@@ -46,7 +47,22 @@ int wispd_commit(struct wispd *d, struct error *err)
 
 	if (r == 0)
 		server_wake(d->server);
+	if (r == -ENOSPC && !d->no_room) {
+		d->no_room = true;
+		log_error("the disk is full; nothing new begins%s",
+			  reserve_give_up(d->config.state_dir) ? ", and the reserve is for ends"
+							       : "");
+	}
 	return r;
+}
+
+bool wispd_has_room(struct wispd *d)
+{
+	if (d->no_room && reserve_make(d->config.state_dir)) {
+		d->no_room = false;
+		log_warn("there is room on the disk again");
+	}
+	return !d->no_room;
 }
 
 /* --- the parts --- */
@@ -167,6 +183,7 @@ static void take_down(struct wispd *d)
 	sd_event_unref(d->loop);
 	ledger_close(d->truth.ledger);
 	store_close(d->truth.store);
+	*d = (struct wispd){ .config = d->config };
 }
 
 static int run(struct wispd *d, struct error *err)
@@ -208,6 +225,21 @@ static void set_up_log(const struct config *c)
 	log_setup(&log);
 }
 
+/* Books that cannot be opened for want of room are opened with what was kept for that. */
+static int run_in_any_case(struct wispd *d, struct error *err)
+{
+	int r;
+
+	d->no_room = !reserve_make(d->config.state_dir);
+	r = run(d, err);
+	if (r != -ENOSPC || !reserve_give_up(d->config.state_dir))
+		return r;
+	log_error("the disk is full; the reserve is for ends, and nothing new begins");
+	d->no_room = true;
+	*err = (struct error){ 0 };
+	return run(d, err);
+}
+
 static int supervise(const char *config_file)
 {
 	struct wispd *d = calloc(1, sizeof(*d));
@@ -221,7 +253,7 @@ static int supervise(const char *config_file)
 	} else {
 		set_up_log(&d->config);
 		lock = lock_state(d->config.state_dir, &err);
-		if (lock >= 0 && run(d, &err) >= 0)
+		if (lock >= 0 && run_in_any_case(d, &err) >= 0)
 			status = EXIT_SUCCESS;
 	}
 	fd_close(lock);

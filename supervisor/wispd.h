@@ -5,6 +5,8 @@
 #ifndef SUPERVISOR_WISPD_H
 #define SUPERVISOR_WISPD_H
 
+#include <stdbool.h>
+
 #include "supervisor/config.h"
 #include "supervisor/truth.h"
 #include "vmm/base/error.h"
@@ -23,7 +25,11 @@ struct wispd {
 	struct lifecycle *lifecycle;
 	struct heartbeat *heartbeat;
 	struct server *server; /* NULL: nobody listens yet */
+	bool no_room;	       /* the reserve (reserve.h) had to be given up */
 };
+
+/* Whether something new may begin: there is room on the disk for its end, too. */
+bool wispd_has_room(struct wispd *d);
 
 /* Commits and tells those who wait for news. 0 or a negative errno, rolled back. */
 int wispd_commit(struct wispd *d, struct error *err);

@@ -39,6 +39,11 @@ int wispd_commit(struct wispd *d, struct error *err)
 	return store_commit(d->truth.store, err);
 }
 
+bool wispd_has_room(struct wispd *d)
+{
+	return !d->no_room;
+}
+
 /* The query is a text, "name=value", of one member. */
 static const char *query(void *connection, const char *name)
 {
@@ -345,6 +350,19 @@ static void test_quota(void **state)
 	}
 }
 
+/* Without room nothing begins, and everything can end. */
+static void test_no_room(void **state)
+{
+	struct stage *s = *state;
+
+	assert_int_equal(ask(s, &alice, "POST", "/instances", ONE), 202);
+	s->d.no_room = true;
+	assert_int_equal(ask(s, &alice, "POST", "/instances", "{\"image\": \"image\"}"), 507);
+	assert_string_equal(said(s, "code"), "no_space");
+	assert_int_equal(ask(s, &alice, "POST", "/instances/one/start", NULL), 507);
+	assert_int_equal(ask(s, &alice, "DELETE", "/instances/one", NULL), 202);
+}
+
 /* A wait that has not ended is told apart from an answer. */
 static void test_waits(void **state)
 {
@@ -417,13 +435,10 @@ static int write_reference(const char *path)
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
-		STAGE_TEST(test_rows),
-		STAGE_TEST(test_tenants),
-		STAGE_TEST(test_idempotency),
-		STAGE_TEST(test_quota),
-		STAGE_TEST(test_waits),
-		cmocka_unit_test(test_openapi),
-		cmocka_unit_test(test_reference),
+		STAGE_TEST(test_rows),		STAGE_TEST(test_tenants),
+		STAGE_TEST(test_idempotency),	STAGE_TEST(test_quota),
+		STAGE_TEST(test_no_room),	STAGE_TEST(test_waits),
+		cmocka_unit_test(test_openapi), cmocka_unit_test(test_reference),
 	};
 
 	if (argc == 2)
