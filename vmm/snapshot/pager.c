@@ -7,9 +7,9 @@
  * loses its pager and nobody else's.
  *
  * A fault is answered by the page of the file and some that follow it, or by zeros for
- * what the machine has given back since (UFFD_EVENT_REMOVE), a bit a page. While the kernel has such
- * an event that was not read it refuses to fill pages (EAGAIN); then the fault is sent
- * round again, and comes back behind the event.
+ * what the machine has given back since (UFFD_EVENT_REMOVE), which is kept in a bit a page.
+ * While the kernel has such an event that was not read it refuses to fill pages (EAGAIN);
+ * then the fault is sent round again, and comes back behind the event.
  */
 #include <errno.h>
 #include <fcntl.h>
