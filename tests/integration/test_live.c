@@ -280,7 +280,7 @@ static void test_fork_refused(void **state)
 /* Both processors store into files in memory all the time, and know what should be there. */
 #define WORK                                                                                   \
 	"mkdir -p /m; mount -t tmpfs none /m; cd /m\n"                                         \
-	"for f in 1 2 3 4; do dd if=/dev/urandom of=$f bs=64k count=16 2>/dev/null; done\n"    \
+	"for f in 1 2 3 4; do dd if=/dev/urandom of=$f bs=64k count=8 2>/dev/null; done\n"     \
 	"md5sum 1 2 3 4 > sums\n"                                                              \
 	"(while :; do cp 3 a; cmp 3 a || echo WRONG; cp 4 a; cmp 4 a || echo WRONG; done) &\n" \
 	"i=0\n"                                                                                \
