@@ -72,6 +72,17 @@ const char *fixture_image(const char *name)
 	return access(found, R_OK) == 0 ? found : NULL;
 }
 
+const char *fixture_need_image(const char *name)
+{
+	const char *path = fixture_image(name);
+
+	if (!path) {
+		print_message("image %s was not built: guest-images/build all\n", name);
+		skip();
+	}
+	return path;
+}
+
 static char own_dir[] = "/tmp/wisp-test-XXXXXX";
 static bool have_dir;
 

@@ -9,8 +9,9 @@
 const char *fixture_program(const char *name);
 const char *fixture_guest(const char *name);
 
-/* A guest image; NULL when it was not built. */
+/* A guest image; NULL when it was not built. The second skips the test then. */
 const char *fixture_image(const char *name);
+const char *fixture_need_image(const char *name);
 
 /* A folder of this test's own; removed with all that is in it at exit. */
 const char *fixture_dir(void);

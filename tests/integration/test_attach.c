@@ -35,17 +35,6 @@ struct terminal {
 	size_t len, seen;
 };
 
-static const char *need_image(const char *name)
-{
-	const char *path = fixture_image(name);
-
-	if (!path) {
-		print_message("image %s was not built: guest-images/build all\n", name);
-		skip();
-	}
-	return path;
-}
-
 static struct session *boot(const struct fixture_config *c)
 {
 	const char *const argv[] = {
@@ -60,8 +49,8 @@ static struct session *boot(const struct fixture_config *c)
 static struct session *boot_small(const char *boot_args, const char *extra)
 {
 	struct fixture_config c = {
-		.kernel = need_image("vmlinux-minimal"),
-		.initrd = need_image("initramfs.cpio"),
+		.kernel = fixture_need_image("vmlinux-minimal"),
+		.initrd = fixture_need_image("initramfs.cpio"),
 		.boot_args = boot_args,
 		.mem_mib = 128,
 		.extra = extra,
@@ -159,8 +148,8 @@ static void test_login(void **state)
 	static struct terminal t;
 	char command[1024], extra[256];
 	struct fixture_config c = {
-		.kernel = need_image("vmlinuz-cloud"),
-		.initrd = need_image("initrd-cloud"),
+		.kernel = fixture_need_image("vmlinuz-cloud"),
+		.initrd = fixture_need_image("initrd-cloud"),
 		.boot_args = CONSOLES,
 		.vcpus = 2,
 		.mem_mib = 512,
@@ -171,7 +160,7 @@ static void test_login(void **state)
 
 	(void)state;
 	snprintf(command, sizeof(command), "cp --sparse=always --reflink=auto %s %s",
-		 need_image("debian.ext4"), disk);
+		 fixture_need_image("debian.ext4"), disk);
 	assert_int_equal(system(command), 0);
 	snprintf(extra, sizeof(extra), ", \"console\": {\"uds_path\": \"%s\"}", socket);
 	s = boot(&c);

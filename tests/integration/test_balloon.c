@@ -48,24 +48,13 @@ struct guest {
 	const char *socket;
 };
 
-static const char *need_image(const char *name)
-{
-	const char *path = fixture_image(name);
-
-	if (!path) {
-		print_message("image %s was not built: guest-images/build all\n", name);
-		skip();
-	}
-	return path;
-}
-
 /* The guest reads its script from its disk: a kernel takes few words for init. */
 static struct guest boot(const char *kernel, const char *initrd, const char *script,
 			 const char *balloon)
 {
 	struct fixture_config c = {
-		.kernel = need_image(kernel),
-		.initrd = need_image(initrd),
+		.kernel = fixture_need_image(kernel),
+		.initrd = fixture_need_image(initrd),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- "
 			     "sh /dev/vda",
 		.disk = fixture_disk("script", script, SCRIPT_BYTES),

@@ -25,17 +25,6 @@ enum { LIMIT_S = 240, SKIPPED = 77 };
 
 #define CONSOLE "console=ttyS0 reboot=k panic=-1 "
 
-static const char *need_image(const char *name)
-{
-	const char *path = fixture_image(name);
-
-	if (!path) {
-		print_message("image %s was not built: guest-images/build all\n", name);
-		skip();
-	}
-	return path;
-}
-
 static struct session *boot(const struct fixture_config *c)
 {
 	const char *const argv[] = {
@@ -67,8 +56,8 @@ static void expect_end(struct session *s, int status)
 static void test_minimal(void **state)
 {
 	struct fixture_config c = {
-		.kernel = need_image("vmlinux-minimal"),
-		.initrd = need_image("initramfs.cpio"),
+		.kernel = fixture_need_image("vmlinux-minimal"),
+		.initrd = fixture_need_image("initramfs.cpio"),
 		.boot_args = CONSOLE "quiet wisp.boot_timer wisp.exit_port=0xf4 -- "
 				     "grep -c ^processor /proc/cpuinfo; uname -r; exit 42",
 		.vcpus = 2,
@@ -86,8 +75,8 @@ static void test_minimal(void **state)
 static void test_minimal_devices(void **state)
 {
 	struct fixture_config c = {
-		.kernel = need_image("vmlinux-minimal"),
-		.initrd = need_image("initramfs.cpio"),
+		.kernel = fixture_need_image("vmlinux-minimal"),
+		.initrd = fixture_need_image("initramfs.cpio"),
 		.boot_args = CONSOLE "quiet wisp.exit_port=0xf4 -- "
 				     "dd if=/dev/vda bs=8 count=1 2>/dev/null; echo; "
 				     "cat /sys/block/vda/ro; cat /sys/block/vda/serial; echo; "
@@ -114,8 +103,8 @@ static void test_minimal_devices(void **state)
 static void test_bzimage(void **state)
 {
 	struct fixture_config c = {
-		.kernel = need_image("bzImage-minimal"),
-		.initrd = need_image("initramfs.cpio"),
+		.kernel = fixture_need_image("bzImage-minimal"),
+		.initrd = fixture_need_image("initramfs.cpio"),
 		.boot_args = CONSOLE "quiet wisp.exit_port=0xf4 -- echo bzimage-$((40+2)); exit 3",
 	};
 	struct session *s;
@@ -131,8 +120,8 @@ static void test_bzimage(void **state)
 static void test_large_memory(void **state)
 {
 	struct fixture_config c = {
-		.kernel = need_image("vmlinux-minimal"),
-		.initrd = need_image("initramfs.cpio"),
+		.kernel = fixture_need_image("vmlinux-minimal"),
+		.initrd = fixture_need_image("initramfs.cpio"),
 		.boot_args = CONSOLE "quiet wisp.exit_port=0xf4 -- "
 				     "[ $(sed -n 's/MemTotal: *\\\\([0-9]*\\\\) kB/\\\\1/p' "
 				     "/proc/meminfo) -gt 3900000 ]",
@@ -146,8 +135,8 @@ static void test_large_memory(void **state)
 static void boot_stock_kernel(const char *kernel, const char *initrd, const char *release)
 {
 	struct fixture_config c = {
-		.kernel = need_image(kernel),
-		.initrd = need_image(initrd),
+		.kernel = fixture_need_image(kernel),
+		.initrd = fixture_need_image(initrd),
 		.boot_args = CONSOLE "quiet -- uname -r; "
 				     "grep -c ^processor /proc/cpuinfo | sed s/^/cpus-/; "
 				     "ls /sys/bus/virtio/devices | wc -l | sed s/^/virtio-/",
@@ -183,8 +172,8 @@ static void test_kernel_6_12(void **state)
 static void test_generation(void **state)
 {
 	struct fixture_config c = {
-		.kernel = need_image("vmlinuz-stock"),
-		.initrd = need_image("initrd-stock"),
+		.kernel = fixture_need_image("vmlinuz-stock"),
+		.initrd = fixture_need_image("initrd-stock"),
 		.boot_args = CONSOLE "quiet",
 		.mem_mib = 256,
 	};
@@ -210,8 +199,8 @@ static void test_reboot(void **state)
 {
 	static const char *const ways[] = { "kbd", "acpi", "triple" };
 	struct fixture_config c = {
-		.kernel = need_image("vmlinuz-cloud"),
-		.initrd = need_image("initrd-cloud"),
+		.kernel = fixture_need_image("vmlinuz-cloud"),
+		.initrd = fixture_need_image("initrd-cloud"),
 		.boot_args = CONSOLE "quiet",
 		.mem_mib = 256,
 		.disk = fixture_disk("reboot.raw", "none", 1024 * 1024),
@@ -252,8 +241,8 @@ static void test_reboot(void **state)
 static struct session *boot_and_press(const char *command, const char *action)
 {
 	struct fixture_config c = {
-		.kernel = need_image("vmlinuz-cloud"),
-		.initrd = need_image("initrd-cloud"),
+		.kernel = fixture_need_image("vmlinuz-cloud"),
+		.initrd = fixture_need_image("initrd-cloud"),
 		.boot_args = command,
 		.mem_mib = 256,
 	};
@@ -325,8 +314,8 @@ static const char *without_pvh(const char *kernel)
 static void test_elf64(void **state)
 {
 	struct fixture_config c = {
-		.kernel = without_pvh(need_image("vmlinux-minimal")),
-		.initrd = need_image("initramfs.cpio"),
+		.kernel = without_pvh(fixture_need_image("vmlinux-minimal")),
+		.initrd = fixture_need_image("initramfs.cpio"),
 		.boot_args = CONSOLE "quiet wisp.exit_port=0xf4 -- exit 9",
 		.mem_mib = 128,
 	};
@@ -339,8 +328,8 @@ static void test_elf64(void **state)
 static void test_topology(void **state)
 {
 	struct fixture_config c = {
-		.kernel = need_image("vmlinux-minimal"),
-		.initrd = need_image("initramfs.cpio"),
+		.kernel = fixture_need_image("vmlinux-minimal"),
+		.initrd = fixture_need_image("initramfs.cpio"),
 		.boot_args = CONSOLE "quiet wisp.exit_port=0xf4 -- "
 				     "cd /sys/devices/system/cpu; cat online; for i in 0 1 2 3; do "
 				     "cat cpu$i/topology/thread_siblings_list "
@@ -379,8 +368,8 @@ static void test_huge_pages(void **state)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		char extra[64];
 		struct fixture_config c = {
-			.kernel = need_image("vmlinux-minimal"),
-			.initrd = need_image("initramfs.cpio"),
+			.kernel = fixture_need_image("vmlinux-minimal"),
+			.initrd = fixture_need_image("initramfs.cpio"),
 			.boot_args = CONSOLE "quiet wisp.exit_port=0xf4 -- exit 4",
 			.mem_mib = 128,
 			.machine_extra = extra,
@@ -416,8 +405,8 @@ static void boot_debian(bool async)
 
 	const char *disk = fixture_path("debian.ext4");
 	struct fixture_config c = {
-		.kernel = need_image("vmlinuz-cloud"),
-		.initrd = need_image("initrd-cloud"),
+		.kernel = fixture_need_image("vmlinuz-cloud"),
+		.initrd = fixture_need_image("initrd-cloud"),
 		.boot_args = CONSOLE "quiet",
 		.vcpus = 2,
 		.mem_mib = 512,
@@ -427,7 +416,7 @@ static void boot_debian(bool async)
 	struct session *s;
 	long long before;
 
-	copy_disk(need_image("debian.ext4"), disk);
+	copy_disk(fixture_need_image("debian.ext4"), disk);
 	s = boot(&c);
 	session_expect(s, "login:", LIMIT_S);
 	session_send(s, "root\n");

@@ -37,17 +37,6 @@ struct disk {
 
 enum { MAX_DISKS = 4 };
 
-static const char *need_image(const char *name)
-{
-	const char *path = fixture_image(name);
-
-	if (!path) {
-		print_message("image %s was not built: guest-images/build all\n", name);
-		skip();
-	}
-	return path;
-}
-
 /* Runs a command of this machine; what it needs is in packages-test.txt. */
 static void run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static void run(const char *fmt, ...)
@@ -98,8 +87,8 @@ static struct guest boot_with(const char *kernel, const char *initrd, const char
 {
 	char drives[4096];
 	struct fixture_config c = {
-		.kernel = need_image(kernel),
-		.initrd = need_image(initrd),
+		.kernel = fixture_need_image(kernel),
+		.initrd = fixture_need_image(initrd),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- "
 			     "sh /dev/vda",
 		.mem_mib = 256,
@@ -472,7 +461,7 @@ static void test_fio(void **state)
 {
 	static const char script[] = "mkdir /d\n" SCRIPT_FIO "check ext4 vdc; check xfs vdd\n";
 	struct disk disk[MAX_DISKS] = {
-		{ need_image("debian.ext4"), NULL },
+		{ fixture_need_image("debian.ext4"), NULL },
 		{ make_ext4("fio.ext4", 32, "word"), "Sync" },
 		{ fixture_disk("fio.xfs", "", 320LL * MIB), "Async" },
 	};

@@ -25,17 +25,6 @@ struct guest {
 	const char *uds;
 };
 
-static const char *need_image(const char *name)
-{
-	const char *path = fixture_image(name);
-
-	if (!path) {
-		print_message("image %s was not built: guest-images/build all\n", name);
-		skip();
-	}
-	return path;
-}
-
 /* wisp-guest with these arguments, up to NULL; its exit status. *ret: all that it said. */
 static int ask(const struct guest *g, const char *input, const char **ret, const char *const args[])
 {
@@ -93,8 +82,8 @@ static void expect_end(struct guest *g)
 static struct guest boot_initramfs(void)
 {
 	const struct fixture_config c = {
-		.kernel = need_image("vmlinux-minimal"),
-		.initrd = need_image("initramfs.cpio"),
+		.kernel = fixture_need_image("vmlinux-minimal"),
+		.initrd = fixture_need_image("initramfs.cpio"),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.agent",
 		.mem_mib = 256,
 	};
@@ -162,11 +151,11 @@ static void test_copies(void **state)
 static void test_systemd(void **state)
 {
 	const struct fixture_config c = {
-		.kernel = need_image("vmlinuz-cloud"),
-		.initrd = need_image("initrd-cloud"),
+		.kernel = fixture_need_image("vmlinuz-cloud"),
+		.initrd = fixture_need_image("initrd-cloud"),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet root=/dev/vda wisp.agent",
 		.mem_mib = 512,
-		.disk = need_image("debian.ext4"),
+		.disk = fixture_need_image("debian.ext4"),
 		.disk_read_only = true,
 	};
 	struct guest g = boot(&c);
@@ -186,12 +175,12 @@ static void test_systemd(void **state)
 static void test_stay(void **state)
 {
 	const struct fixture_config c = {
-		.kernel = need_image("vmlinuz-cloud"),
-		.initrd = need_image("initrd-cloud"),
+		.kernel = fixture_need_image("vmlinuz-cloud"),
+		.initrd = fixture_need_image("initrd-cloud"),
 		.boot_args =
 			"console=ttyS0 reboot=k panic=-1 quiet root=/dev/vda wisp.agent=99 wisp.stay",
 		.mem_mib = 512,
-		.disk = need_image("debian.ext4"),
+		.disk = fixture_need_image("debian.ext4"),
 		.disk_read_only = true,
 	};
 	struct guest g = boot(&c);

@@ -48,17 +48,6 @@ enum {
 #define ON_TAP	   INTERFACE "\"host_dev_name\": \"" TAP "\"}]"
 #define FETCH_FILE "/dev/tcp/10.0.0.1/5000"
 
-static const char *need_image(const char *name)
-{
-	const char *path = fixture_image(name);
-
-	if (!path) {
-		print_message("image %s was not built: guest-images/build all\n", name);
-		skip();
-	}
-	return path;
-}
-
 __attribute__((format(printf, 1, 2))) static void command(const char *fmt, ...)
 {
 	char line[1024];
@@ -191,10 +180,10 @@ static void patch(const char *socket, const char *path, const char *body)
 static void test_tap(void **state)
 {
 	struct fixture_config c = {
-		.kernel = need_image("vmlinux-minimal"),
+		.kernel = fixture_need_image("vmlinux-minimal"),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet init=/bin/bash",
 		.mem_mib = 256,
-		.disk = need_image("debian.ext4"),
+		.disk = fixture_need_image("debian.ext4"),
 		.disk_read_only = true,
 		.extra = ON_TAP,
 	};
@@ -230,12 +219,12 @@ static void test_tap(void **state)
 static void test_queues(void **state)
 {
 	struct fixture_config c = {
-		.kernel = need_image("vmlinuz-cloud"),
-		.initrd = need_image("initrd-cloud"),
+		.kernel = fixture_need_image("vmlinuz-cloud"),
+		.initrd = fixture_need_image("initrd-cloud"),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet init=/bin/bash",
 		.vcpus = 2,
 		.mem_mib = 256,
-		.disk = need_image("debian.ext4"),
+		.disk = fixture_need_image("debian.ext4"),
 		.disk_read_only = true,
 		.extra = ON_TAP,
 	};
@@ -296,8 +285,8 @@ static const char *machine_behind_passt(const char *sock, const char *then)
 	const char *dir = fixture_path("open");
 	char extra[512], sum[SUM_CHARS + 1], script[2048];
 	struct fixture_config c = {
-		.kernel = need_image("vmlinux-minimal"),
-		.initrd = need_image("initramfs.cpio"),
+		.kernel = fixture_need_image("vmlinux-minimal"),
+		.initrd = fixture_need_image("initramfs.cpio"),
 		.boot_args = TO_SCRIPT,
 		.mem_mib = 128,
 		.disk_not_root = true,
@@ -436,8 +425,8 @@ static void test_descriptors(void **state)
 		 "echo fetched\nexit 0\n",
 		 PORT, sum);
 	pass(fixture_config("passed.json", &c), 80);
-	pass(need_image("vmlinux-minimal"), 81);
-	pass(need_image("initramfs.cpio"), 82);
+	pass(fixture_need_image("vmlinux-minimal"), 81);
+	pass(fixture_need_image("initramfs.cpio"), 82);
 	pass(fixture_disk("script", script, 4096), 83);
 	pass_tap(84);
 	expect_success(start_as_user(argv), "Landlock: 0 rules");
@@ -489,10 +478,10 @@ static struct session *boot_with_service(struct fixture_config *c, const char *s
 static void test_mmds(void **state)
 {
 	struct fixture_config c = {
-		.kernel = need_image("vmlinux-minimal"),
+		.kernel = fixture_need_image("vmlinux-minimal"),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet init=/bin/bash",
 		.mem_mib = 256,
-		.disk = need_image("debian.ext4"),
+		.disk = fixture_need_image("debian.ext4"),
 		.disk_read_only = true,
 	};
 	const char *socket = fixture_path("net.sock"), *lines = fixture_path("metrics");
@@ -537,12 +526,12 @@ static void test_mmds(void **state)
 static void test_mmds_v2(void **state)
 {
 	struct fixture_config c = {
-		.kernel = need_image("vmlinuz-cloud"),
-		.initrd = need_image("initrd-cloud"),
+		.kernel = fixture_need_image("vmlinuz-cloud"),
+		.initrd = fixture_need_image("initrd-cloud"),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet init=/bin/bash",
 		.vcpus = 2,
 		.mem_mib = 256,
-		.disk = need_image("debian.ext4"),
+		.disk = fixture_need_image("debian.ext4"),
 		.disk_read_only = true,
 		.extra = MMDS(", \"version\": \"V2\""),
 	};

@@ -40,17 +40,6 @@ struct guest {
 	const char *socket;
 };
 
-static const char *need_image(const char *name)
-{
-	const char *path = fixture_image(name);
-
-	if (!path) {
-		print_message("image %s was not built: guest-images/build all\n", name);
-		skip();
-	}
-	return path;
-}
-
 static struct guest boot(const struct fixture_config *c)
 {
 	struct guest g = { .socket = fixture_path("pci.sock") };
@@ -73,8 +62,8 @@ static struct guest boot_script(const char *kernel, const char *initrd, const ch
 				const char *extra)
 {
 	struct fixture_config c = {
-		.kernel = need_image(kernel),
-		.initrd = need_image(initrd),
+		.kernel = fixture_need_image(kernel),
+		.initrd = fixture_need_image(initrd),
 		.boot_args = CONSOLE "-- sh /dev/vda",
 		.disk = fixture_disk("script", script, SCRIPT_BYTES),
 		.disk_not_root = true,
@@ -157,8 +146,8 @@ static void test_debian(void **state)
 {
 	const char *disk = fixture_path("debian.ext4");
 	struct fixture_config c = {
-		.kernel = need_image("vmlinuz-cloud"),
-		.initrd = need_image("initrd-cloud"),
+		.kernel = fixture_need_image("vmlinuz-cloud"),
+		.initrd = fixture_need_image("initrd-cloud"),
 		.boot_args = CONSOLE,
 		.vcpus = 2,
 		.mem_mib = 512,
@@ -170,7 +159,7 @@ static void test_debian(void **state)
 
 	(void)state;
 	snprintf(command, sizeof(command), "cp --sparse=always --reflink=auto %s %s",
-		 need_image("debian.ext4"), disk);
+		 fixture_need_image("debian.ext4"), disk);
 	assert_int_equal(system(command), 0);
 	g = boot(&c);
 	session_expect(g.wisp, "login:", LIMIT_S);

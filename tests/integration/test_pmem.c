@@ -19,17 +19,6 @@
 
 enum { LIMIT_S = 240, SKIPPED = 77, SCRIPT_BYTES = 65536 };
 
-static const char *need_image(const char *name)
-{
-	const char *path = fixture_image(name);
-
-	if (!path) {
-		print_message("image %s was not built: guest-images/build all\n", name);
-		skip();
-	}
-	return path;
-}
-
 /* Runs a command of this machine; what it needs is in packages-test.txt. */
 static void run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static void run(const char *fmt, ...)
@@ -83,8 +72,8 @@ static struct session *boot_script(const char *script, const char *pmem, bool re
 	const char *tool = fixture_path("tool");
 	char members[4096];
 	struct fixture_config c = {
-		.kernel = need_image("vmlinuz-cloud"),
-		.initrd = need_image("initrd-cloud"),
+		.kernel = fixture_need_image("vmlinuz-cloud"),
+		.initrd = fixture_need_image("initrd-cloud"),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet -- sh /dev/vda",
 		.mem_mib = 256,
 		.extra = members,
@@ -170,8 +159,8 @@ static void boot_root(bool read_only)
 	const char *tree = fixture_path("root");
 	char members[2048];
 	struct fixture_config c = {
-		.kernel = need_image("vmlinuz-cloud"),
-		.initrd = need_image("initrd-cloud"),
+		.kernel = fixture_need_image("vmlinuz-cloud"),
+		.initrd = fixture_need_image("initrd-cloud"),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet rootflags=dax=always",
 		.mem_mib = 256,
 		.extra = members,
@@ -180,7 +169,7 @@ static void boot_root(bool read_only)
 	struct session *s;
 
 	run("mkdir -p %s && cd %s && cpio -idm --quiet <%s && rm -f init && mkdir -p sbin proc",
-	    tree, tree, need_image("initramfs.cpio"));
+	    tree, tree, fixture_need_image("initramfs.cpio"));
 	run("rm -f %s/sbin/init && printf '%%s\\n' '#!/bin/sh' 'mount -t proc p /proc' "
 	    "'grep \" / ext4\" /proc/mounts | cut -c1-20' 'touch /new; echo touch-$?' 'sync' "
 	    "'echo o >/proc/sysrq-trigger; sleep 100' >%s/sbin/init && chmod 755 %s/sbin/init",

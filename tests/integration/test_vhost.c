@@ -38,17 +38,6 @@ enum {
 #define VIRTIOFSD "/usr/lib/qemu/virtiofsd"
 #define CONSOLE	  "console=ttyS0 reboot=k panic=-1 quiet "
 
-static const char *need_image(const char *name)
-{
-	const char *path = fixture_image(name);
-
-	if (!path) {
-		print_message("image %s was not built: guest-images/build all\n", name);
-		skip();
-	}
-	return path;
-}
-
 static void host(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* A command of the host's that must succeed. */
@@ -132,8 +121,8 @@ static void expect_end(struct session *s)
 static struct fixture_config script_guest(const char *script)
 {
 	return (struct fixture_config){
-		.kernel = need_image("vmlinuz-cloud"),
-		.initrd = need_image("initrd-cloud"),
+		.kernel = fixture_need_image("vmlinuz-cloud"),
+		.initrd = fixture_need_image("initrd-cloud"),
 		.boot_args = CONSOLE "wisp.exit_port=0xf4 -- sh /dev/vda",
 		.disk = fixture_disk("script", script, SCRIPT_BYTES),
 		.disk_not_root = true,
@@ -238,8 +227,8 @@ static void test_qcow2(void **state)
 	const char *debian = fixture_path("debian.ext4");
 	char blockdev[256], drive[256];
 	struct fixture_config c = {
-		.kernel = need_image("vmlinuz-cloud"),
-		.initrd = need_image("initrd-cloud"),
+		.kernel = fixture_need_image("vmlinuz-cloud"),
+		.initrd = fixture_need_image("initrd-cloud"),
 		.boot_args = CONSOLE,
 		.disk = debian,
 		.more_drives = drive,
@@ -250,7 +239,7 @@ static void test_qcow2(void **state)
 	long long before;
 
 	(void)state;
-	host("cp --sparse=always --reflink=auto %s %s", need_image("debian.ext4"), debian);
+	host("cp --sparse=always --reflink=auto %s %s", fixture_need_image("debian.ext4"), debian);
 	host("qemu-img create -q -f qcow2 -o preallocation=metadata %s %dM", image, DISK_MIB);
 	snprintf(blockdev, sizeof(blockdev),
 		 "driver=qcow2,node-name=d,file.driver=file,file.filename=%s", image);

@@ -42,25 +42,14 @@ struct guest {
 	const char *socket, *uds;
 };
 
-static const char *need_image(const char *name)
-{
-	const char *path = fixture_image(name);
-
-	if (!path) {
-		print_message("image %s was not built: guest-images/build all\n", name);
-		skip();
-	}
-	return path;
-}
-
 /* A shell on the console, and an echo server behind it. */
 static struct guest boot(const char *kernel, const char *initrd)
 {
 	struct guest g = { .socket = fixture_path("api.sock"), .uds = fixture_path("v.sock") };
 	char vsock[512];
 	const struct fixture_config c = {
-		.kernel = need_image(kernel),
-		.initrd = need_image(initrd),
+		.kernel = fixture_need_image(kernel),
+		.initrd = fixture_need_image(initrd),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- sh",
 		.mem_mib = 256,
 		.extra = vsock,

@@ -281,22 +281,11 @@ static void check_complete(const struct walk *w)
 	session_end(s);
 }
 
-static const char *need_image(const char *name)
-{
-	const char *path = fixture_image(name);
-
-	if (!path) {
-		print_message("image %s was not built: guest-images/build all\n", name);
-		skip();
-	}
-	return path;
-}
-
 static void make_files(void)
 {
 	assert_int_equal(chdir(fixture_dir()), 0);
-	assert_int_equal(symlink(need_image("vmlinuz-cloud"), "kernel"), 0);
-	assert_int_equal(symlink(need_image("initrd-cloud"), "initrd"), 0);
+	assert_int_equal(symlink(fixture_need_image("vmlinuz-cloud"), "kernel"), 0);
+	assert_int_equal(symlink(fixture_need_image("initrd-cloud"), "initrd"), 0);
 	fixture_disk("script",
 		     "echo armed; until [ -b /dev/vdb ]; do sleep 0.1; done; echo found\n"
 		     "while :; do sleep 1; done\n",
