@@ -43,7 +43,9 @@ static const char *const *add_seccomp_log(const char *const argv[])
 		return argv;
 	for (; argv[n] && n < ARGS_MAX - 3; n++)
 		longer[n] = argv[n];
-	snprintf(path, sizeof(path), "%s/%d.json", folder, (int)getpid());
+	/* A process of the same number may have been here before. */
+	snprintf(path, sizeof(path), "%s/%d-%llu.json", folder, (int)getpid(),
+		 (unsigned long long)clock_now_us());
 	longer[n++] = "--seccomp-log";
 	longer[n] = path;
 	return longer;
