@@ -38,7 +38,7 @@ struct recorded {
 
 static const struct recorded tiny[] = {
 	{ "test_guests", NULL },   { "test_api", NULL },       { "test_ctl", NULL },
-	{ "test_live", NULL },	   { "test_paging", NULL },    { "test_blank", "test_load*" },
+	{ "test_live", NULL },	   { "test_paging", NULL },    { "test_blank", NULL },
 	{ "test_metadata", NULL }, { "test_snapshots", NULL }, { "test_metric_lines", NULL },
 };
 
@@ -126,10 +126,8 @@ static const struct rare {
 	{ MAIN, "mremap", "", ELSEWHERE, "a buffer of more than 128 KiB grows, as for a large body" },
 	{ MAIN, "restart_syscall", "", ELSEWHERE, "the kernel makes it, after a stop signal" },
 	{ MAIN, "socketpair", "argument 0 = AF_UNIX", ELSEWHERE, "the back channel of a file server: boot.vhost_directories" },
-	{ MAIN, "memfd_create", "", ELSEWHERE, "rings that a back end maps: boot.vhost_qcow2" },
 	{ MAIN, "ioctl", "argument 1 = TUNSETQUEUE", ELSEWHERE, "a driver turns queues on: boot.net_queues" },
 	{ MAIN, "ioctl", "argument 1 = TCSETS", ELSEWHERE, "a terminal is put back as it was: unit.console" },
-	{ MAIN, "madvise", "argument 2 = MADV_HUGEPAGE", ELSEWHERE, "memory that comes, with huge pages: boot.balloon_hotplug" },
 	{ MAIN, "copy_file_range", "", ELSEWHERE, "a Diff over a file system without clones: guest.snapshots on ext4" },
 	{ MAIN, "ioctl", "argument 1 = FICLONE", ELSEWHERE, "a Diff over one with clones, such as xfs" },
 	{ MAIN, "ioctl", "argument 1 = KVM_GET_XSAVE2", ELSEWHERE, "a processor with a state of more than 4 KiB" },
@@ -140,9 +138,6 @@ static const struct rare {
 	{ MAIN, "sched_setscheduler", "argument 0 = 0", ELSEWHERE, "the same" },
 	{ MAIN, "madvise", "argument 2 = MADV_REMOVE", ELSEWHERE, "memory in a file that is given back: boot.balloon_reporting" },
 	{ MAIN, "userfaultfd", "", ELSEWHERE, "hosts without /dev/userfaultfd" },
-	{ BLANK, "pidfd_open", "", ELSEWHERE, "a handler that serves a blank's memory" },
-	{ BLANK, "getsockopt", "argument 1 = SOL_SOCKET", ELSEWHERE, "the same" },
-	{ BLANK, "setsockopt", "argument 1 = SOL_SOCKET", ELSEWHERE, "the same" },
 	{ BLANK, "ioctl", "argument 1 = KVM_SET_TSC_KHZ", ELSEWHERE, "a snapshot of a host with another clock" },
 };
 /* clang-format on */
