@@ -37,7 +37,7 @@ void net_retry_later(struct net_retry *r)
 {
 	struct itimerspec when = { 0 };
 
-	if (r->there_us && clock_now_us() - r->there_us >= LONGEST_MS * US_PER_MS)
+	if (r->there_us && clock_now_us() - r->there_us >= (uint64_t)LONGEST_MS * US_PER_MS)
 		r->wait_ms = FIRST_MS;
 	r->there_us = 0;
 	when.it_value.tv_sec = (time_t)(r->wait_ms / 1000);
