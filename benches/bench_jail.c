@@ -122,9 +122,9 @@ static int clean_up(const struct jails *j, unsigned id, struct error *err)
 
 /* --- some at once --- */
 
-static int measure(struct bench *b, const struct spawn *s, const char *metric, struct error *err)
+static int measure(struct bench *b, struct spawn *s, const char *metric, struct error *err)
 {
-	int64_t us = take_time((struct spawn *)s, err);
+	int64_t us = take_time(s, err);
 
 	if (us < 0)
 		return (int)us;

@@ -41,7 +41,7 @@ static const char *const *add_seccomp_log(const char *const argv[])
 
 	if (!folder || !name || strcmp(name, "/wisp") != 0)
 		return argv;
-	for (; argv[n] && n < ARGS_MAX - 3; n++)
+	for (; n < ARGS_MAX - 3 && argv[n]; n++)
 		longer[n] = argv[n];
 	/* A process of the same number may have been here before. */
 	snprintf(path, sizeof(path), "%s/%d-%llu.json", folder, (int)getpid(),
