@@ -11,6 +11,11 @@
  * guest still runs, who is let through where it stores, and the freeze has only those
  * blocks to protect again.
  *
+ * Between the two lies the moment at which the thread must let nobody through any more: a
+ * fault that it has read may be an old one, of a block that another vCPU had it open already,
+ * and opened again after the freeze that block would be saved as it is later. So the freeze,
+ * which finds all vCPUs paused, has the thread come to rest first, and goes on from there.
+ *
  * The thread never stores into guest memory, so it never waits for itself. It takes no lock
  * that a waiting thread could hold: the stage is an atomic, and the two threads hand each
  * other the writer by it.
@@ -54,7 +59,10 @@ struct live_save {
 	int faults;  /* the userfaultfd, which protects while it is open */
 	int changed; /* eventfds: the stage, for the main thread; */
 	int go;	     /* and one of these, for the other */
-	bool frozen, finished, stopped;
+	bool freezing, frozen, finished, stopped;
+	pthread_mutex_t lock; /* of rests alone */
+	pthread_cond_t rested;
+	bool rests; /* the thread opens no block any more */
 	pthread_t thread;
 	bool started;
 	enum live_stage stage;
@@ -303,6 +311,25 @@ static int prepare(struct live_save *s)
 	return for_runs(s, false, protect_run);
 }
 
+/* Until the main thread says so, which it tells the flag for. */
+static void wait_for(struct live_save *s, const bool *flag)
+{
+	struct pollfd p = { .fd = s->go, .events = POLLIN };
+
+	while (!is_stopped(s) && !__atomic_load_n(flag, __ATOMIC_ACQUIRE)) {
+		if (poll(&p, 1, -1) > 0)
+			fd_event_drain(s->go);
+	}
+}
+
+static void rest(struct live_save *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->rests = true;
+	pthread_cond_signal(&s->rested);
+	pthread_mutex_unlock(&s->lock);
+}
+
 /* Memory is protected when it need not be yet. */
 static int wait_for_freeze(struct live_save *s)
 {
@@ -312,24 +339,22 @@ static int wait_for_freeze(struct live_save *s)
 	};
 	int r = 0;
 
-	while (r == 0 && !is_stopped(s) && !__atomic_load_n(&s->frozen, __ATOMIC_ACQUIRE)) {
+	while (r == 0 && !is_stopped(s) && !__atomic_load_n(&s->freezing, __ATOMIC_ACQUIRE)) {
 		if (poll(p, sizeof(p) / sizeof(p[0]), -1) > 0) {
 			fd_event_drain(s->go);
 			r = serve_faults(s, let_touch);
 		}
 	}
+	rest(s);
 	s->failed_at = "written";
+	if (r == 0)
+		wait_for(s, &s->frozen);
 	return r < 0 || !is_stopped(s) ? r : -ECANCELED;
 }
 
 static int wait_for_state(struct live_save *s)
 {
-	struct pollfd p = { .fd = s->go, .events = POLLIN };
-
-	while (!is_stopped(s) && !__atomic_load_n(&s->finished, __ATOMIC_ACQUIRE)) {
-		if (poll(&p, 1, -1) > 0)
-			fd_event_drain(s->go);
-	}
+	wait_for(s, &s->finished);
 	return is_stopped(s) ? -ECANCELED : 0;
 }
 
@@ -429,6 +454,8 @@ int live_save_create(struct gmem *mem, int memory_fd, int state_fd,
 		.changed = -1,
 		.go = -1,
 	};
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->rested, NULL);
 	gmem_hold(mem, true);
 	r = open_all(s, err);
 	if (r < 0) {
@@ -450,10 +477,21 @@ enum live_stage live_save_stage(struct live_save *s)
 	return __atomic_load_n(&s->stage, __ATOMIC_ACQUIRE);
 }
 
+static void bring_to_rest(struct live_save *s)
+{
+	tell(s, &s->freezing);
+	pthread_mutex_lock(&s->lock);
+	while (!s->rests)
+		pthread_cond_wait(&s->rested, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+}
+
 int live_save_freeze(struct live_save *s, struct error *err)
 {
-	int r = for_runs(s, true, write_changes);
+	int r;
 
+	bring_to_rest(s);
+	r = for_runs(s, true, write_changes);
 	if (r < 0)
 		return error_set(err, r, "mem_file_path", "is there room on its disk?",
 				 "The memory file cannot be written: %s", strerror(-r));
@@ -498,6 +536,8 @@ void live_save_destroy(struct live_save *s)
 	memory_writer_end(s->writer);
 	fd_close(s->changed);
 	fd_close(s->go);
+	pthread_cond_destroy(&s->rested);
+	pthread_mutex_destroy(&s->lock);
 	free(s->block);
 	gmem_hold(s->mem, false);
 	free(s);
