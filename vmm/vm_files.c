@@ -113,19 +113,24 @@ static int allow_blank(struct vm *vm)
 	return r;
 }
 
-/* Of what a live snapshot needs; the folder of its files comes from the command line. */
-static int allow_userfaults(struct vm *vm)
+/* What a live snapshot needs beside the folder of its files: without one that the command
+ * line allows there is none. */
+static int allow_userfaults(struct vm *vm, unsigned given)
 {
+	if (given == 0)
+		return 0;
 	return allow(vm, "/dev/userfaultfd", LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_CONTROL);
 }
 
 int vm_confine_files(struct vm *vm, struct error *err)
 {
 	struct landlock *l = vm->options.landlock;
+	unsigned given;
 	int r;
 
 	if (!l || vm->files_confined)
 		return 0;
+	given = landlock_count(l);
 	r = allow_drives(vm);
 	if (r == 0)
 		r = allow_sockets(vm);
@@ -134,7 +139,7 @@ int vm_confine_files(struct vm *vm, struct error *err)
 	if (r == 0)
 		r = allow_blank(vm);
 	if (r == 0)
-		r = allow_userfaults(vm);
+		r = allow_userfaults(vm, given);
 	if (r == 0)
 		r = landlock_restrict(l);
 	if (r < 0)

@@ -30,7 +30,7 @@ enum { LIMIT_S = 60, SKIPPED = 77, MIB = 1 << 20 };
 enum { CONFIG_FD = 60, KERNEL_FD, DISK_FD, LOG_FD, API_FD, OTHER_FD };
 
 #ifdef __SANITIZE_ADDRESS__
-#define NO_RULES "Landlock: 1 rules" /* for its leak check */
+#define NO_RULES "Landlock: 2 rules" /* for its leak check, and what goes with any */
 #else
 #define NO_RULES "Landlock: 0 rules"
 #endif
