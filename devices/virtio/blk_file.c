@@ -28,7 +28,7 @@
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 
-enum { BLOCK_MAX = 4096, LOCK_WAIT_MS = 300, LOCK_POLL_MS = 5 };
+enum { BLOCK_MAX = 4096, LOCK_WAIT_MS = 1000, LOCK_POLL_MS = 5 };
 
 /* --- opening --- */
 
