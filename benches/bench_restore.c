@@ -153,7 +153,7 @@ static int send_to_all(struct clone *c, unsigned n, struct error *err)
 
 static int prepare_all(const struct restore *r, struct clone *c, unsigned n, struct error *err)
 {
-	char tap[16];
+	char tap[32];
 	int e = 0;
 
 	for (unsigned i = 0; i < n && e == 0; i++) {

@@ -8,7 +8,7 @@
 
 #include "tests/integration/session.h"
 
-enum { SAVED_LIMIT_S = 60 };
+enum { SAVED_LIMIT_S = 240 };
 
 struct machine {
 	struct session *wisp;

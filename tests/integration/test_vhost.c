@@ -366,7 +366,8 @@ static void test_hotplug(void **state)
 		"until mount -t virtiofs second /b 2>/dev/null; do sleep 0.1; done\n"
 		"cat /b/word; seq 50000 >/b/numbers; umount /b; echo let-go\n"
 		"while [ -b /dev/vdb ]; do sleep 0.1; done\n"
-		"mount -t virtiofs second /b 2>/dev/null && exit 3; echo over; exit 0\n");
+		"mount -t virtiofs second /b 2>/dev/null && exit 3; echo over\n"
+		"read line; exit 0\n"); /* what the API tells of the end is to be heard first */
 	const char *const argv[] = {
 		fixture_program("wisp"), "--enable-pci", "--api-sock", api, "--config-file", NULL,
 		"--debug-exit-port",	 "0xf4",	 NULL,
@@ -400,6 +401,8 @@ static void test_hotplug(void **state)
 	session_expect(wisp, "let-go", LIMIT_S);
 	unplug(api, events, "/shared-directories/second");
 	unplug(api, events, "/drives/late");
+	session_expect(wisp, "over", LIMIT_S);
+	session_send(wisp, "\n");
 	expect_end(wisp);
 	close(events);
 	/* In order, so that the image is complete. */

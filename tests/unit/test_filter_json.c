@@ -150,7 +150,7 @@ static uint64_t try_values(const struct program *p, const uint64_t *values, unsi
 			    errno != REFUSED)
 				bits |= 1ull << i;
 		(void)!write(pipes[1], &bits, sizeof(bits));
-		_exit(0);
+		syscall(SYS_exit_group, 0); /* a sanitizer's _exit() would look for leaks */
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
