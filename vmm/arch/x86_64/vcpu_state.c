@@ -230,14 +230,31 @@ static int get_cpuid(int vcpu_fd, struct cpuid_table *t, struct error *err)
 	return 0;
 }
 
+static int get_parts(int vcpu_fd, struct vcpu_image *v, unsigned first, unsigned end,
+		     struct error *err)
+{
+	for (unsigned i = first; i < end; i++) {
+		if (ioctl(vcpu_fd, parts[i].get, (char *)v + parts[i].offset) < 0)
+			return error_errno(err, NULL, NULL, "KVM_GET_%s failed", parts[i].name);
+	}
+	return 0;
+}
+
+/* KVM keeps the address of a page fault that the guest has yet to take (such as its own, for
+ * memory that is not there: "async page fault") beside CR2, and puts it there when it is
+ * asked for the events, as the MP state may change CS and RIP. So these two come first, or
+ * the copy takes its fault at another address. */
 static int get_vcpu(const struct kvm *kvm, int vcpu_fd, struct vcpu_image *v, struct error *err)
 {
 	int r, khz;
 
-	for (unsigned i = 0; i < PARTS; i++) {
-		if (ioctl(vcpu_fd, parts[i].get, (char *)v + parts[i].offset) < 0)
-			return error_errno(err, NULL, NULL, "KVM_GET_%s failed", parts[i].name);
-	}
+	r = get_parts(vcpu_fd, v, 0, 1, err);
+	if (r == 0)
+		r = get_parts(vcpu_fd, v, PARTS - LAST_PARTS, PARTS, err);
+	if (r == 0)
+		r = get_parts(vcpu_fd, v, 1, PARTS - LAST_PARTS, err);
+	if (r < 0)
+		return r;
 	khz = ioctl(vcpu_fd, KVM_GET_TSC_KHZ, 0);
 	v->tsc_khz = khz > 0 ? (uint32_t)khz : 0;
 	r = get_xsave(kvm, vcpu_fd, v, err);
