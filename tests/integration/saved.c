@@ -12,17 +12,6 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/saved.h"
 
-const char *saved_image(const char *name)
-{
-	const char *path = fixture_image(name);
-
-	if (!path) {
-		print_message("image %s was not built: guest-images/build all\n", name);
-		skip();
-	}
-	return path;
-}
-
 enum { MAX_OPTIONS = 8 };
 
 struct machine saved_start_with(const char *socket, const char *const *options)

@@ -15,9 +15,6 @@ struct machine {
 	char socket[108];
 };
 
-/* The image's path; skips the test when it was not built. */
-const char *saved_image(const char *name);
-
 /* config: a file, or NULL for a machine that is not configured. option: one more of the
  * command line, or NULL. Removes what an earlier machine may have left at socket, v.sock
  * and c.sock. */

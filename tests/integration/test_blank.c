@@ -352,8 +352,8 @@ static const char *linux_config(void)
 {
 	static char extra[512];
 	const struct fixture_config c = {
-		.kernel = saved_image("vmlinux-minimal"),
-		.initrd = saved_image("initramfs.cpio"),
+		.kernel = fixture_need_image("vmlinux-minimal"),
+		.initrd = fixture_need_image("initramfs.cpio"),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.agent",
 		.mem_mib = 256,
 		.extra = extra,

@@ -68,8 +68,8 @@ static const char *config(void)
 {
 	static char extra[1024];
 	struct fixture_config c = {
-		.kernel = saved_image("vmlinuz-6.12"),
-		.initrd = saved_image("initrd-6.12"),
+		.kernel = fixture_need_image("vmlinuz-6.12"),
+		.initrd = fixture_need_image("initrd-6.12"),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.agent",
 		.mem_mib = 256,
 		.extra = extra,
@@ -260,8 +260,8 @@ static const char *busy_config(void)
 {
 	static char extra[2048];
 	struct fixture_config c = {
-		.kernel = saved_image("vmlinuz-6.12"),
-		.initrd = saved_image("initrd-6.12"),
+		.kernel = fixture_need_image("vmlinuz-6.12"),
+		.initrd = fixture_need_image("initrd-6.12"),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- "
 			     "sh /dev/vda",
 		.vcpus = 2,

@@ -294,8 +294,8 @@ static const char *linux_config(void)
 {
 	static char extra[1024];
 	struct fixture_config config = {
-		.kernel = saved_image("vmlinux-minimal"),
-		.initrd = saved_image("initramfs.cpio"),
+		.kernel = fixture_need_image("vmlinux-minimal"),
+		.initrd = fixture_need_image("initramfs.cpio"),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- "
 			     "sh /dev/vda",
 		.mem_mib = 256,
@@ -368,8 +368,8 @@ static void test_fork_linux(void **state)
 				   "\"%s/v-{n}.sock\"}}";
 	static char extra[256], with[512], random[COPIES + 1][SAID];
 	struct fixture_config c = {
-		.kernel = saved_image("vmlinuz-6.12"),
-		.initrd = saved_image("initrd-6.12"),
+		.kernel = fixture_need_image("vmlinuz-6.12"),
+		.initrd = fixture_need_image("initrd-6.12"),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.agent",
 		.mem_mib = 256,
 		.extra = extra,

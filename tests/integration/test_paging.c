@@ -195,8 +195,8 @@ static const char *linux_config(const char *machine_extra)
 {
 	static char extra[1024];
 	struct fixture_config config = {
-		.kernel = saved_image("vmlinux-minimal"),
-		.initrd = saved_image("initramfs.cpio"),
+		.kernel = fixture_need_image("vmlinux-minimal"),
+		.initrd = fixture_need_image("initramfs.cpio"),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- "
 			     "sh /dev/vda",
 		.mem_mib = 256,

@@ -456,8 +456,8 @@ static const char *linux_config(const struct linux_case *c)
 	static char extra[2048];
 	char disk[512];
 	struct fixture_config config = {
-		.kernel = saved_image(c->kernel),
-		.initrd = saved_image(c->initrd),
+		.kernel = fixture_need_image(c->kernel),
+		.initrd = fixture_need_image(c->initrd),
 		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- "
 			     "sh /dev/vda",
 		.mem_mib = 256,
