@@ -178,3 +178,14 @@ void cli_print_table(const json_t *list, const char *const members[])
 		putchar('\n');
 	}
 }
+
+int cli_list(struct cli *cli, const char *path, const char *member, const char *const columns[])
+{
+	json_t *j = NULL;
+	int status = cli_call(cli, "GET", path, NULL, &j);
+
+	if (status == 0 && !cli_print_json(cli, j))
+		cli_print_table(json_object_get(j, member), columns);
+	json_decref(j);
+	return status;
+}

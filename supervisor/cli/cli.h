@@ -79,4 +79,8 @@ const char *cli_text(const json_t *object, const char *member, char *buf, size_t
 /* A table: a row an object of the list, a column a member; NULL-ended. */
 void cli_print_table(const json_t *list, const char *const members[]);
 
+/* What a list command does: gets the path, prints the list that this member of the answer
+ * is, as a table of these columns. An exit status. */
+int cli_list(struct cli *cli, const char *path, const char *member, const char *const columns[]);
+
 #endif

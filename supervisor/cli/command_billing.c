@@ -79,14 +79,9 @@ static int invoice_ls(struct cli *cli, const struct cli_arguments *a)
 {
 	static const char *const members[] = { "tenant", "period", "total_nano", "invoice_sha256",
 					       NULL };
-	json_t *j = NULL;
-	int status = cli_call(cli, "GET", "/invoices", NULL, &j);
 
 	(void)a;
-	if (status == 0 && !cli_print_json(cli, j))
-		cli_print_table(json_object_get(j, "invoices"), members);
-	json_decref(j);
-	return status;
+	return cli_list(cli, "/invoices", "invoices", members);
 }
 
 static int invoice_close(struct cli *cli, const struct cli_arguments *a)
@@ -136,14 +131,9 @@ static int plan_ls(struct cli *cli, const struct cli_arguments *a)
 {
 	static const char *const members[] = { "name",	     "version",	  "currency", "rounding_ms",
 					       "minimum_ms", "bill_boot", NULL };
-	json_t *j = NULL;
-	int status = cli_call(cli, "GET", "/plans", NULL, &j);
 
 	(void)a;
-	if (status == 0 && !cli_print_json(cli, j))
-		cli_print_table(json_object_get(j, "plans"), members);
-	json_decref(j);
-	return status;
+	return cli_list(cli, "/plans", "plans", members);
 }
 
 static int tenant_plan(struct cli *cli, const struct cli_arguments *a)

@@ -138,14 +138,9 @@ static int doctor(struct cli *cli, const struct cli_arguments *a)
 static int shape_ls(struct cli *cli, const struct cli_arguments *a)
 {
 	static const char *const members[] = { "name", "version", "vcpus", "mem_mib", NULL };
-	json_t *j = NULL;
-	int status = cli_call(cli, "GET", "/shapes", NULL, &j);
 
 	(void)a;
-	if (status == 0 && !cli_print_json(cli, j))
-		cli_print_table(json_object_get(j, "shapes"), members);
-	json_decref(j);
-	return status;
+	return cli_list(cli, "/shapes", "shapes", members);
 }
 
 static int shape_set(struct cli *cli, const struct cli_arguments *a)

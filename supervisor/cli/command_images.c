@@ -50,14 +50,9 @@ static int add(struct cli *cli, const struct cli_arguments *a)
 static int ls(struct cli *cli, const struct cli_arguments *a)
 {
 	static const char *const members[] = { "name", "bytes", "digest", "cmdline", NULL };
-	json_t *j = NULL;
-	int status = cli_call(cli, "GET", "/images", NULL, &j);
 
 	(void)a;
-	if (status == 0 && !cli_print_json(cli, j))
-		cli_print_table(json_object_get(j, "images"), members);
-	json_decref(j);
-	return status;
+	return cli_list(cli, "/images", "images", members);
 }
 
 static int rm(struct cli *cli, const struct cli_arguments *a)

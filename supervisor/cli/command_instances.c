@@ -221,14 +221,9 @@ static int ps(struct cli *cli, const struct cli_arguments *a)
 {
 	static const char *const members[] = { "id",	"name",	   "tenant", "state", "shape",
 					       "vcpus", "mem_mib", "cause",  NULL };
-	json_t *j = NULL;
-	int status = cli_call(cli, "GET", "/instances", NULL, &j);
 
 	(void)a;
-	if (status == 0 && !cli_print_json(cli, j))
-		cli_print_table(json_object_get(j, "instances"), members);
-	json_decref(j);
-	return status;
+	return cli_list(cli, "/instances", "instances", members);
 }
 
 static int inspect(struct cli *cli, const struct cli_arguments *a)
