@@ -19,6 +19,20 @@
 enum { ROLE_LISTS = 16 };
 
 /* clang-format off */
+/* What the main thread needs whatever the machine is. */
+#define MAIN_SYSCALLS \
+	SYSCALL_LIST(loop_syscalls), \
+	SYSCALL_LIST(base_syscalls), \
+	SYSCALL_LIST(http_syscalls), \
+	SYSCALL_LIST(virtio_syscalls), \
+	SYSCALL_LIST(machine_syscalls), \
+	SYSCALL_LIST(kick_syscalls), \
+	SYSCALL_LIST(snapshot_syscalls), \
+	SYSCALL_LIST(snapshot_thread_syscalls), \
+	SYSCALL_LIST(thread_syscalls), \
+	SYSCALL_LIST(worker_syscalls), \
+	SYSCALL_LIST(sanitizer_syscalls)
+
 /* A thread that is started later inherits its parent's filter and needs the parent to
  * allow all that it does: hence the workers' list in the main thread's, and the vCPUs'
  * where a machine is built a second time; all of their registers' calls it has anyway. */
@@ -39,65 +53,20 @@ static const struct role {
 		SYSCALL_LIST(base_syscalls),
 		SYSCALL_LIST(sanitizer_syscalls),
 	} },
-	{ THREAD_MAIN, {
-		SYSCALL_LIST(loop_syscalls),
-		SYSCALL_LIST(base_syscalls),
-		SYSCALL_LIST(http_syscalls),
-		SYSCALL_LIST(virtio_syscalls),
-		SYSCALL_LIST(machine_syscalls),
-		SYSCALL_LIST(kick_syscalls),
-		SYSCALL_LIST(snapshot_syscalls),
-		SYSCALL_LIST(snapshot_thread_syscalls),
-		SYSCALL_LIST(thread_syscalls),
-		SYSCALL_LIST(worker_syscalls),
-		SYSCALL_LIST(sanitizer_syscalls),
-	} },
-	{ THREAD_MAIN_PCI, {
-		SYSCALL_LIST(loop_syscalls),
-		SYSCALL_LIST(base_syscalls),
-		SYSCALL_LIST(http_syscalls),
-		SYSCALL_LIST(virtio_syscalls),
-		SYSCALL_LIST(attach_syscalls),
-		SYSCALL_LIST(machine_syscalls),
-		SYSCALL_LIST(kick_syscalls),
-		SYSCALL_LIST(snapshot_syscalls),
-		SYSCALL_LIST(snapshot_thread_syscalls),
-		SYSCALL_LIST(thread_syscalls),
-		SYSCALL_LIST(worker_syscalls),
-		SYSCALL_LIST(sanitizer_syscalls),
-	} },
+	{ THREAD_MAIN, { MAIN_SYSCALLS } },
+	{ THREAD_MAIN_PCI, { MAIN_SYSCALLS, SYSCALL_LIST(attach_syscalls) } },
 	{ THREAD_MAIN_RESTART, {
-		SYSCALL_LIST(loop_syscalls),
-		SYSCALL_LIST(base_syscalls),
-		SYSCALL_LIST(http_syscalls),
-		SYSCALL_LIST(virtio_syscalls),
+		MAIN_SYSCALLS,
 		SYSCALL_LIST(attach_syscalls),
-		SYSCALL_LIST(machine_syscalls),
-		SYSCALL_LIST(kick_syscalls),
-		SYSCALL_LIST(snapshot_syscalls),
-		SYSCALL_LIST(snapshot_thread_syscalls),
 		SYSCALL_LIST(restart_syscalls),
 		SYSCALL_LIST(vcpu_syscalls),
-		SYSCALL_LIST(thread_syscalls),
-		SYSCALL_LIST(worker_syscalls),
-		SYSCALL_LIST(sanitizer_syscalls),
 	} },
 	{ THREAD_MAIN_BLANK, {
-		SYSCALL_LIST(loop_syscalls),
-		SYSCALL_LIST(base_syscalls),
-		SYSCALL_LIST(http_syscalls),
-		SYSCALL_LIST(virtio_syscalls),
+		MAIN_SYSCALLS,
 		SYSCALL_LIST(attach_syscalls),
-		SYSCALL_LIST(machine_syscalls),
-		SYSCALL_LIST(kick_syscalls),
-		SYSCALL_LIST(snapshot_syscalls),
-		SYSCALL_LIST(snapshot_thread_syscalls),
 		SYSCALL_LIST(restart_syscalls),
 		SYSCALL_LIST(load_syscalls),
 		SYSCALL_LIST(vcpu_syscalls),
-		SYSCALL_LIST(thread_syscalls),
-		SYSCALL_LIST(worker_syscalls),
-		SYSCALL_LIST(sanitizer_syscalls),
 	} },
 };
 /* clang-format on */
