@@ -50,6 +50,7 @@
 
 #include "devices/virtio/life.h"
 #include "devices/virtio/net.h"
+#include "devices/virtio/net_control.h"
 #include "devices/virtio/net_header.h"
 #include "devices/virtio/net_mmds.h"
 #include "devices/virtio/net_retry.h"
@@ -291,21 +292,13 @@ static bool tx_turn(struct net_pair *p)
 	return left;
 }
 
-/* --- the control queue --- */
-
-static bool is_control(const struct virtio_net *net, unsigned queue)
-{
-	/* 5.1.2: where it is depends on what was negotiated. */
-	bool many = virtio_dev_has(&net->dev, VIRTIO_NET_F_MQ);
-
-	return virtio_dev_has(&net->dev, VIRTIO_NET_F_CTRL_VQ) &&
-	       queue == (many ? 2 * net->backend->pairs : 2);
-}
+/* --- pairs in use --- */
 
 /* The new ones look at their queues and at the back end; what the others have in hand
  * goes back. */
-static int use_pairs(struct virtio_net *net, unsigned n)
+static int use_pairs(struct virtio_dev *d, unsigned n)
 {
+	struct virtio_net *net = to_net(d);
 	struct net_backend *b = net->backend;
 	int r = b->ops->use_pairs ? b->ops->use_pairs(b, n) : 0;
 
@@ -325,55 +318,17 @@ static int use_pairs(struct virtio_net *net, unsigned n)
 	return 0;
 }
 
-/* 5.1.6.5: the one command on offer is how many pairs to use. */
-static uint8_t control(struct virtio_net *net, const struct iov *out)
-{
-	struct {
-		struct virtio_net_ctrl_hdr hdr;
-		struct virtio_net_ctrl_mq mq;
-	} __attribute__((packed)) c;
-
-	if (!virtio_dev_has(&net->dev, VIRTIO_NET_F_MQ) || out->len != sizeof(c))
-		return VIRTIO_NET_ERR;
-	iov_read(out, 0, &c, sizeof(c));
-	if (c.hdr.class != VIRTIO_NET_CTRL_MQ || c.hdr.cmd != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET ||
-	    c.mq.virtqueue_pairs < 1 || c.mq.virtqueue_pairs > net->backend->pairs)
-		return VIRTIO_NET_ERR;
-	return use_pairs(net, c.mq.virtqueue_pairs) < 0 ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
-}
-
-static bool control_turn(struct virtio_net *net, struct virtq *q)
-{
-	struct virtq_req req;
-	int served = 0;
-
-	while (served < NET_BURST && virtq_pop(q, &req) > 0) {
-		if (req.in.len == 0) {
-			virtio_dev_fail(&net->dev, "network command without room for a status");
-			break;
-		}
-
-		uint8_t status = control(net, &req.out);
-
-		iov_write(&req.in, 0, &status, sizeof(status));
-		net->dev.counters.errors += status != VIRTIO_NET_OK;
-		virtq_push(q, &req, sizeof(status));
-		served++;
-	}
-	virtq_publish(q);
-	return served == NET_BURST;
-}
-
 /* --- turns --- */
 
 static bool net_kick(struct virtio_dev *d, unsigned queue)
 {
 	struct virtio_net *net = to_net(d);
+	const struct net_control control = { net->backend->pairs, use_pairs };
 	struct net_pair *p;
 	bool left;
 
-	if (is_control(net, queue))
-		return control_turn(net, d->vq[queue]);
+	if (net_control_is_at(d, control.pairs, queue))
+		return net_control_turn(d, d->vq[queue], &control);
 	if (queue / 2 >= net->active)
 		return false;
 	p = &net->pair[queue / 2];
@@ -564,7 +519,7 @@ static void net_state(struct virtio_dev *d, struct state *s)
 	state_u32(s, &active);
 	if (!state_loading(s) || state_failed(s) || !(d->status & VIRTIO_CONFIG_S_DRIVER_OK))
 		return;
-	if (active < 1 || active > net->backend->pairs || use_pairs(net, active) < 0)
+	if (active < 1 || active > net->backend->pairs || use_pairs(d, active) < 0)
 		state_fail(s, "more pairs of queues than the interface has here");
 }
 
