@@ -51,245 +51,16 @@
 #include "devices/virtio/life.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/net_control.h"
-#include "devices/virtio/net_header.h"
-#include "devices/virtio/net_mmds.h"
-#include "devices/virtio/net_retry.h"
-#include "devices/virtio/net_rx.h"
-#include "devices/virtio/throttle.h"
-#include "vmm/base/clock.h"
+#include "devices/virtio/net_device.h"
 #include "vmm/base/log.h"
 
 #define BIT(n) (UINT64_C(1) << (n))
 
-enum {
-	NET_QUEUE_SIZE = 256,
-	NET_BURST = 64,
-	NET_BURST_BYTES = 1 << 20,
-	NET_ID_LEN = 64,
-};
-
-struct net_pair {
-	struct virtio_net *net;
-	unsigned index;
-	struct virtio_watch *watch; /* of the back end's descriptor; NULL: of none */
-	bool rx_waits;		    /* for a frame */
-	bool tx_waits;		    /* for room */
-	struct net_rx rx;
-	struct iovec tx_spans[1 + VIRTQ_MAX_SIZE]; /* the copied headers, and the rest */
-};
-
-struct virtio_net {
-	struct virtio_dev dev;
-	struct virtio_ops ops; /* with queues of its own number */
-	char id[NET_ID_LEN + 1];
-	struct net_backend *backend;
-	struct net_mmds *mmds;		 /* NULL: no service here */
-	struct virtio_net_config config; /* what the guest reads */
-	bool mac_is_made_up;
-	bool gone;		/* the back end is */
-	struct net_retry retry; /* attached when it may come back */
-	struct throttle rx_throttle, tx_throttle;
-	unsigned active; /* pairs that the driver uses */
-	struct net_pair pair[NET_MAX_PAIRS];
-};
+enum { NET_QUEUE_SIZE = 256 };
 
 static struct virtio_net *to_net(const struct virtio_dev *d)
 {
 	return container_of(d, struct virtio_net, dev);
-}
-
-static struct virtq *rx_queue(const struct net_pair *p)
-{
-	return p->net->dev.vq[(size_t)p->index * 2];
-}
-
-static struct virtq *tx_queue(const struct net_pair *p)
-{
-	return p->net->dev.vq[(size_t)p->index * 2 + 1];
-}
-
-/* Waits for what the pair needs of the back end. */
-static void pair_watch(struct net_pair *p)
-{
-	const struct net_backend *b = p->net->backend;
-	bool out = p->tx_waits || (p->index == 0 && b->left_over);
-	uint32_t events = (p->rx_waits ? EPOLLIN : 0u) | (out ? EPOLLOUT : 0u);
-
-	if (p->watch)
-		virtio_watch_set(p->watch, p->net->gone ? 0 : events);
-}
-
-static void backend_gone(struct virtio_net *net, int why)
-{
-	if (net->gone)
-		return;
-	net->gone = true;
-	net->config.status = 0;
-	log_guest_at(LOG_WARN, "network interface '%s': the link is down: %s", net->id,
-		     strerror(-why));
-	virtio_dev_config_changed(&net->dev);
-	if (net->backend->ops->reconnect)
-		net_retry_later(&net->retry);
-}
-
-/* --- to the guest --- */
-
-/* Reads a frame into the buffers in hand; one that does not fit is dropped. False: no
- * frame is there, or no room for one. */
-static bool rx_read(struct net_pair *p)
-{
-	struct virtio_net *net = p->net;
-	struct net_rx *rx = &p->rx;
-	bool merge = virtio_dev_has(&net->dev, VIRTIO_NET_F_MRG_RXBUF);
-
-	if (!net_rx_gather(rx, rx_queue(p), merge,
-			   net_header_longest(net->dev.accepted, net->config.mtu)))
-		return false;
-
-	struct iov into = net_rx_spans(rx);
-	ssize_t n = net_mmds_give(net->mmds, &into);
-
-	if (n == 0)
-		n = net->backend->ops->receive(net->backend, p->index, &into);
-	p->rx_waits = n == -EAGAIN;
-	if (n < 0) {
-		if (n != -EAGAIN)
-			backend_gone(net, (int)n);
-		return false;
-	}
-	if (n >= NET_HEADER_BYTES && (size_t)n <= rx->len)
-		rx->frame = (size_t)n;
-	else
-		net->dev.counters.errors++;
-	return true;
-}
-
-/* Gives the frame in hand to the driver. Its length; 0: not yet. */
-static size_t rx_give(struct net_pair *p, uint64_t now_us)
-{
-	struct virtio_net *net = p->net;
-	size_t len = p->rx.frame;
-
-	if (!throttle_admit(&net->rx_throttle, len - NET_HEADER_BYTES, now_us))
-		return 0;
-	net_rx_deliver(&p->rx, rx_queue(p));
-	net->dev.counters.read_bytes += len - NET_HEADER_BYTES;
-	return len;
-}
-
-/* True when the budget ran out before the frames did. */
-static bool rx_turn(struct net_pair *p)
-{
-	struct virtio_net *net = p->net;
-	uint64_t now_us = clock_now_us();
-	size_t bytes = 0;
-	bool left = false;
-
-	p->rx_waits = false;
-	for (int frames = 1; !left && !net->gone && !net->rx_throttle.waiting; frames++) {
-		if (p->rx.frame == 0 && !rx_read(p))
-			break;
-		if (p->rx.frame > 0)
-			bytes += rx_give(p, now_us);
-		left = frames == NET_BURST || bytes >= NET_BURST_BYTES;
-	}
-	virtq_publish(rx_queue(p));
-	loop_moved(net->dev.events->loop, bytes, now_us);
-	return left;
-}
-
-/* --- from the guest --- */
-
-/* Copies the head of a frame and checks it. */
-static bool head_valid(struct virtio_net *net, const struct iov *frame, struct net_head *head)
-{
-	if (frame->len > NET_FRAME_MAX || iov_read(frame, 0, head, sizeof(*head)) < 0)
-		return false;
-	if (memcmp(head->ethernet.h_source, net->config.mac, ETH_ALEN) != 0) {
-		log_guest("network interface '%s': frame from a foreign MAC address dropped",
-			  net->id);
-		return false;
-	}
-	return net_header_clean(&head->virtio, net->dev.accepted, frame->len - NET_HEADER_BYTES);
-}
-
-/* Sends the frame with our copy of its head, which takes the place of what was copied:
- * the array has room for it. 0 or a negative errno. */
-static int tx_send(struct net_pair *p, struct iov *frame, struct net_head *head)
-{
-	struct net_backend *b = p->net->backend;
-
-	iov_skip(frame, sizeof(*head));
-	*--frame->vec = (struct iovec){ head, sizeof(*head) };
-	frame->count++;
-	frame->len += sizeof(*head);
-	return b->ops->send(b, p->index, frame);
-}
-
-/* Serves one request. False: it is back in its queue. */
-static bool tx_serve(struct net_pair *p, struct virtq_req *req, uint64_t now_us)
-{
-	struct virtio_net *net = p->net;
-	struct virtio_counters *c = &net->dev.counters;
-	size_t payload = req->out.len - NET_HEADER_BYTES;
-	struct net_head head;
-	int r;
-
-	if (!head_valid(net, &req->out, &head)) {
-		c->errors++;
-		return true;
-	}
-	if (!throttle_admit(&net->tx_throttle, payload, now_us))
-		return false;
-	if (net_mmds_take(net->mmds, &head, &req->out))
-		r = 0;
-	else
-		r = net->gone ? -ENOTCONN : tx_send(p, &req->out, &head);
-	p->tx_waits = r == -EAGAIN;
-	if (r == -EAGAIN)
-		return false;
-	if (r < 0)
-		c->errors++;
-	else
-		c->write_bytes += payload;
-	return true;
-}
-
-static bool tx_pop(struct net_pair *p, struct virtq_req *req)
-{
-	if (virtq_pop_into(tx_queue(p), req, p->tx_spans + 1) <= 0)
-		return false;
-	if (req->in.len == 0 && req->out.len >= NET_HEADER_BYTES)
-		return true;
-	virtio_dev_fail(&p->net->dev, "network frame without a header, or in a writable buffer");
-	return false;
-}
-
-/* True when the budget ran out before the frames did. */
-static bool tx_turn(struct net_pair *p)
-{
-	struct virtio_net *net = p->net;
-	struct virtq *q = tx_queue(p);
-	uint64_t now_us = clock_now_us();
-	size_t bytes = 0;
-	struct virtq_req req;
-	bool left = false;
-
-	p->tx_waits = false;
-	for (int frames = 1; !left && !net->tx_throttle.waiting && tx_pop(p, &req); frames++) {
-		size_t len = req.out.len;
-
-		if (!tx_serve(p, &req, now_us)) {
-			virtq_unpop(q);
-			break;
-		}
-		virtq_push(q, &req, 0);
-		bytes += len;
-		left = frames == NET_BURST || bytes >= NET_BURST_BYTES;
-	}
-	virtq_publish(q);
-	loop_moved(net->dev.events->loop, bytes, now_us);
-	return left;
 }
 
 /* --- pairs in use --- */
@@ -311,8 +82,8 @@ static int use_pairs(struct virtio_dev *d, unsigned n)
 		p->rx_waits = fresh || (p->rx_waits && i < n);
 		p->tx_waits = fresh || (p->tx_waits && i < n);
 		if (i >= n)
-			net_rx_give_back(&p->rx, rx_queue(p));
-		pair_watch(p);
+			net_rx_give_back(&p->rx, net_pair_rx(p));
+		net_pair_watch(p);
 	}
 	net->active = n;
 	return 0;
@@ -332,8 +103,8 @@ static bool net_kick(struct virtio_dev *d, unsigned queue)
 	if (queue / 2 >= net->active)
 		return false;
 	p = &net->pair[queue / 2];
-	left = queue % 2 ? tx_turn(p) : rx_turn(p);
-	pair_watch(p);
+	left = queue % 2 ? net_pair_transmit(p) : net_pair_receive(p);
+	net_pair_watch(p);
 	return left;
 }
 
@@ -352,7 +123,7 @@ static bool pair_turn(struct net_pair *p, bool rx, bool tx)
 		p->rx_waits = false;
 		left = virtio_dev_kick(d, 2 * p->index) || left;
 	}
-	pair_watch(p);
+	net_pair_watch(p);
 	return left;
 }
 
@@ -489,7 +260,7 @@ static void net_drain(struct virtio_dev *d)
 	struct virtio_net *net = to_net(d);
 
 	for (unsigned i = 0; i < net->active; i++)
-		net_rx_give_back(&net->pair[i].rx, rx_queue(&net->pair[i]));
+		net_rx_give_back(&net->pair[i].rx, net_pair_rx(&net->pair[i]));
 }
 
 /* The watches find out by themselves that there is nothing to wait for. */
