@@ -262,6 +262,11 @@ static int get_memory(struct api_call *call)
 					  (json_int_t)status.requested_mib));
 }
 
+static int put_working_set(struct api_call *call)
+{
+	return vm_save_working_set(call->vm, call->config, &call->err);
+}
+
 static int put_vsock(struct api_call *call)
 {
 	return vm_put_vsock(call->vm, call->config, &call->err);
@@ -489,6 +494,7 @@ const struct route routes[] = {
 	  .run = snapshot_create },
 	{ VERB_PUT,   "/snapshot/load",  VM_NOT_STARTED, &body_snapshot_load, .run = snapshot_load,
 	  .deprecated = "mem_file_path" },
+	{ VERB_PUT,   "/snapshot/working-set", VM_LIVE,  &body_working_set, .run = put_working_set },
 	{ VERB_PATCH, "/vm",             VM_LIVE,        &body_vm_state,    .run = patch_vm },
 };
 /* clang-format on */

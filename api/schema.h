@@ -98,5 +98,6 @@ extern const struct body_table body_shared_directory; /* struct shared_directory
 /* In snapshot_schema.c. */
 extern const struct body_table body_snapshot_create; /* struct snapshot_create_config */
 extern const struct body_table body_snapshot_load;   /* struct snapshot_load_config */
+extern const struct body_table body_working_set;     /* struct working_set_config */
 
 #endif

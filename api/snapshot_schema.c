@@ -202,6 +202,10 @@ static const struct body_field load_fields[] = {
 	{ .name = "allow_changed_disks",
 	  .type = BODY_BOOL,
 	  PLACE(snapshot_load_config, allow_changed_disks) },
+	{ .name = "working_set_path",
+	  .type = BODY_STRING,
+	  PLACE(snapshot_load_config, working_set_path),
+	  .min = 1 },
 };
 
 static int check_load(void *config, struct error *err)
@@ -217,10 +221,25 @@ static int check_load(void *config, struct error *err)
 		return error_set(
 			err, -EINVAL, "mem_backend", "give it",
 			"missing field: either `mem_backend` or `mem_file_path` is required");
+	if (c->working_set_path[0] && c->has_memory &&
+	    c->memory.backend_type == MEMORY_BACKEND_UFFD)
+		return error_set(err, -EINVAL, "working_set_path", "leave it out",
+				 "What is brought before it is asked for, the handler decides");
 	return 0;
 }
 
 const struct body_table body_snapshot_load = {
 	TABLE(snapshot_load_config, load_fields),
 	.check = check_load,
+};
+
+static const struct body_field working_set_fields[] = {
+	{ .name = "working_set_path",
+	  .type = BODY_STRING,
+	  PLACE(working_set_config, working_set_path),
+	  .required = true,
+	  .min = 1 },
+};
+const struct body_table body_working_set = {
+	TABLE(working_set_config, working_set_fields),
 };

@@ -249,6 +249,11 @@ struct console_override {
 	char uds_path[PATH_MAX];
 };
 
+/* wisp's own: where the pages that a loaded machine has touched are listed. */
+struct working_set_config {
+	char working_set_path[PATH_MAX];
+};
+
 /* One of memory and mem_file_path is given. */
 struct snapshot_load_config {
 	char snapshot_path[PATH_MAX];
@@ -256,6 +261,7 @@ struct snapshot_load_config {
 	bool has_memory;
 	struct memory_backend_config memory;
 	bool track_dirty_pages, enable_diff_snapshots; /* the second is deprecated */
+	char working_set_path[PATH_MAX]; /* wisp's own: what to prefetch; "": nothing */
 	bool resume_vm;
 	bool clock_realtime; /* the guest's clock goes on from now */
 	bool has_huge_pages;

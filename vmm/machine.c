@@ -26,10 +26,12 @@
 #include "vmm/placement.h"
 #include "vmm/snapshot/memory_file.h"
 #include "vmm/snapshot/memory_handler.h"
+#include "vmm/snapshot/prefetch.h"
 
 struct machine {
 	struct frame *frame;
 	struct memory_handler *handler; /* NULL: memory is all here */
+	struct prefetch *prefetch;	/* NULL: nothing is brought before it is asked for */
 	struct placement placement;
 	struct arch_platform *platform;
 	struct console *console;
@@ -90,14 +92,27 @@ static int place_windows(struct machine *m, struct error *err)
 	return r;
 }
 
+/* Memory that was copied out of its file is all there. */
+static int prefetch(struct machine *m, const struct machine_spec *spec, struct error *err)
+{
+	const struct machine_saved *saved = spec->saved;
+
+	if (!saved->working_set || !gmem_shows_file(m->frame->mem, gpa(0), 1))
+		return 0;
+	return prefetch_start(saved->working_set, saved->id, m->frame->mem, spec->filters,
+			      &m->prefetch, err);
+}
+
 static int load_memory(struct machine *m, const struct machine_spec *spec, struct error *err)
 {
 	const struct machine_saved *saved = spec->saved;
+	int r;
 
 	if (saved->handler)
 		return memory_handler_start(saved->handler, m->frame->mem, spec->filters,
 					    &m->handler, err);
-	return memory_file_load(saved->memory_fd, m->frame->mem, err);
+	r = memory_file_load(saved->memory_fd, m->frame->mem, err);
+	return r < 0 ? r : prefetch(m, spec, err);
 }
 
 static int create_frame(struct machine *m, const struct machine_spec *spec, struct error *err)
@@ -422,6 +437,7 @@ void machine_destroy(struct machine *m)
 	arch_platform_destroy(m->platform);
 	pci_bus_destroy(m->pci);
 	gsi_table_destroy(m->gsi);
+	prefetch_destroy(m->prefetch);
 	memory_handler_destroy(m->handler);
 	frame_destroy(m->frame);
 	free(m);

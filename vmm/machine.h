@@ -14,6 +14,7 @@
 #include "vmm/console.h"
 #include "vmm/devices.h"
 #include "vmm/loader/cmdline.h"
+#include "vmm/snapshot/memory_file.h"
 #include "vmm/snapshot/state.h"
 #include "vmm/timeline.h"
 #include "vmm/vcpu.h"
@@ -24,9 +25,11 @@ struct machine;
 /* What a machine goes on from, in place of a kernel's start. */
 struct machine_saved {
 	struct state *state;
-	int memory_fd;	     /* checked against the state */
-	const char *handler; /* the socket of who has the memory instead; or NULL */
-	bool catch_up;	     /* the guest's clock goes on from now, not from when it was saved */
+	int memory_fd;		      /* checked against the state */
+	const char *handler;	      /* the socket of who has the memory instead; or NULL */
+	const char *working_set;      /* the file of what is to be prefetched; or NULL */
+	const struct snapshot_id *id; /* which it must be of */
+	bool catch_up; /* the guest's clock goes on from now, not from when it was saved */
 	unsigned place[VM_MAX_DEVICES]; /* of each device of the specification */
 };
 

@@ -132,6 +132,10 @@ struct live_sink {
 int vm_save_live(struct vm *vm, const struct snapshot_create_config *c, const char *manifest,
 		 const struct live_sink *sink, struct error *err);
 
+/* Which pages a machine that was loaded from a memory file has touched since, into a file:
+ * for loads of the same snapshot (snapshot_load_config). Running or paused. */
+int vm_save_working_set(struct vm *vm, const struct working_set_config *c, struct error *err);
+
 /* Whether a state may be loaded: nothing was configured that is in one. */
 int vm_check_blank(const struct vm *vm, struct error *err);
 

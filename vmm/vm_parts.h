@@ -1,5 +1,5 @@
 /* vm_parts.h - what a microVM consists of, for vm.c, vm_blank.c, vm_config.c, vm_files.c,
- * vm_live.c, vm_mmds.c and vm_snapshot.c.
+ * vm_live.c, vm_mmds.c, vm_snapshot.c and vm_working_set.c.
  *
  * For these alone. Main thread.
  */
@@ -45,6 +45,8 @@ struct vm {
 	 * difference goes over. */
 	bool has_base;
 	struct snapshot_id base;
+	bool has_origin; /* it was loaded, from this one */
+	struct snapshot_id origin;
 	struct live_snapshot *live; /* that is being made; or NULL */
 
 	bool files_confined; /* by Landlock, from the first start on */

@@ -312,6 +312,7 @@ int vm_load(struct vm *vm, const struct snapshot_load_config *c, struct state *s
 		.state = state,
 		.memory_fd = -1,
 		.catch_up = c->clock_realtime,
+		.working_set = c->working_set_path[0] ? c->working_set_path : NULL,
 	};
 	struct overview o = { 0 };
 	int r = vm_check_not_started(vm, err);
@@ -320,6 +321,7 @@ int vm_load(struct vm *vm, const struct snapshot_load_config *c, struct state *s
 		return r;
 	timeline_mark(&vm->timeline, TIMELINE_START);
 	vm->timeline.start_cpu_us = clock_cpu_us();
+	saved.id = &o.id;
 	overview_state(&o, state);
 	r = state_error(state, err);
 	if (r == 0)
@@ -330,8 +332,8 @@ int vm_load(struct vm *vm, const struct snapshot_load_config *c, struct state *s
 		r = vm_set_going(vm, c->resume_vm ? VM_RUNNING : VM_PAUSED, err);
 	if (r < 0)
 		return vm_explain_refusal(vm, r, err);
-	vm->base = o.id;
-	vm->has_base = true;
+	vm->base = vm->origin = o.id;
+	vm->has_base = vm->has_origin = true;
 	return 0;
 }
 

@@ -617,6 +617,13 @@ int vm_save(struct vm *vm, const struct snapshot_create_config *c, const char *m
 	return record(vm, "save", err);
 }
 
+int vm_save_working_set(struct vm *vm, const struct working_set_config *c, struct error *err)
+{
+	if (!c->working_set_path[0])
+		abort();
+	return record(vm, "save_working_set", err);
+}
+
 int vm_save_live(struct vm *vm, const struct snapshot_create_config *c, const char *manifest,
 		 const struct live_sink *sink, struct error *err)
 {

@@ -10,7 +10,6 @@
  * snapshot's id, the base's id, u32 CRC-32C of all that; zeros fill up the page.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -20,15 +19,11 @@
 #include "vmm/base/fd.h"
 #include "vmm/snapshot/crc.h"
 #include "vmm/snapshot/memory_file.h"
+#include "vmm/snapshot/page_map.h"
 
 enum { PAGE = 4096, CHUNK_PAGES = 512 };
 
 #define CHUNK ((size_t)CHUNK_PAGES * PAGE)
-
-/* Documentation/admin-guide/mm/pagemap.rst */
-#define PAGEMAP_PRESENT	 (UINT64_C(1) << 63)
-#define PAGEMAP_SWAPPED	 (UINT64_C(1) << 62)
-#define PAGEMAP_IS_FILES (UINT64_C(1) << 61)
 
 enum label_kind { LABEL_FULL = 1, LABEL_DIFFERENCE = 2 };
 
@@ -76,21 +71,18 @@ static bool is_zero(const char *page)
 /* Without an answer from the kernel, every page may be anything. */
 static void look_up(struct memory_writer *w, const char *host, size_t pages)
 {
-	size_t len = pages * sizeof(w->entry[0]);
-	off_t at = (off_t)((uintptr_t)host / PAGE * sizeof(w->entry[0]));
-
-	if (w->pagemap < 0 || fd_pread_all(w->pagemap, w->entry, len, at) < 0)
-		memset(w->entry, 0xff, len);
+	if (w->pagemap < 0 || page_map_read(w->pagemap, host, pages, w->entry) < 0)
+		memset(w->entry, 0xff, pages * sizeof(w->entry[0]));
 }
 
 static bool must_write(const struct memory_writer *w, size_t i, const char *page, bool shows_file)
 {
 	uint64_t e = w->entry[i];
-	bool has_page = e & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED);
+	bool has_page = e & (PAGE_MAP_PRESENT | PAGE_MAP_SWAPPED);
 	bool known = w->pagemap >= 0 && e != UINT64_MAX;
 
 	if (w->changes)
-		return !known || (has_page && !(e & PAGEMAP_IS_FILES));
+		return !known || (has_page && !(e & PAGE_MAP_IS_FILE));
 	if (known && !has_page && !shows_file)
 		return false;
 	return !is_zero(page);
@@ -155,7 +147,7 @@ int memory_writer_begin(int fd, const struct gmem *mem, struct memory_writer **r
 		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	w->mem = mem;
 	w->fd = fd;
-	w->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	w->pagemap = page_map_open();
 	if (ftruncate(fd, (off_t)(gmem_size(mem) + MEMORY_LABEL_BYTES)) < 0) {
 		int r = cannot_write(-errno, err);
 
@@ -356,6 +348,22 @@ static int load_region(int fd, struct gmem *mem, const struct gmem_region *r, ui
 	int error = gmem_map_file(mem, r->base, fd, (off_t)at, r->len);
 
 	return error == -EINVAL ? copy_region(fd, r, at) : error;
+}
+
+size_t memory_file_piece(const struct gmem *mem, uint64_t at, uint64_t len, gpa_t *ret)
+{
+	unsigned count;
+	const struct gmem_region *r = gmem_regions(mem, &count);
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t off = at - r[i].fd_offset;
+
+		if (at >= r[i].fd_offset && off < r[i].len) {
+			*ret = gpa(r[i].base.v + off);
+			return len < r[i].len - off ? (size_t)len : r[i].len - (size_t)off;
+		}
+	}
+	return 0;
 }
 
 int memory_file_load(int fd, struct gmem *mem, struct error *err)

@@ -61,6 +61,10 @@ int memory_file_label(int fd, uint64_t ram_bytes, struct memory_label *ret, stru
 int memory_file_merge(int to, int difference, uint64_t ram_bytes, const struct memory_label *label,
 		      struct error *err);
 
+/* Where [at, at + len) of the file lies in RAM: *ret, and how much of it is one piece there.
+ * 0 behind the last byte of RAM. Any thread. */
+size_t memory_file_piece(const struct gmem *mem, uint64_t at, uint64_t len, gpa_t *ret);
+
 /* Makes the file RAM's contents: mapped, private and copy-on-write, where the backing can
  * do that; otherwise copied. Before the machine runs. 0 or a negative errno and *err. */
 int memory_file_load(int fd, struct gmem *mem, struct error *err);

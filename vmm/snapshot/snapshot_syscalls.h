@@ -12,12 +12,13 @@
 #include <linux/fs.h>
 #include <linux/kvm.h>
 #include <linux/userfaultfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "vmm/seccomp/rule.h"
 
-/* linux/mman.h's MADV_POPULATE_READ, which libc's headers need not have. */
-enum { POPULATE_READ = 22 };
+/* linux/mman.h's MADV_POPULATE_READ and _WRITE, which libc's headers need not have. */
+enum { POPULATE_READ = 22, POPULATE_WRITE = 23 };
 
 static const struct syscall_rule snapshot_syscalls[] = {
 	ALLOW(pread64),
@@ -65,7 +66,7 @@ static const struct syscall_rule load_syscalls[] = {
 	ALLOW_IF(setsockopt, IS(1, SOL_SOCKET), IS(2, SO_SNDTIMEO)),
 };
 
-/* Threads beside it: memory_handler.c, live_save.c. */
+/* Threads beside it: memory_handler.c, live_save.c, prefetch.c. */
 static const struct syscall_rule snapshot_thread_syscalls[] = {
 	ALLOW(poll),
 	ALLOW(getrusage),
@@ -73,6 +74,8 @@ static const struct syscall_rule snapshot_thread_syscalls[] = {
 	ALLOW_IF(ioctl, IS(1, UFFDIO_WAKE)),
 	ALLOW_IF(ioctl, IS(1, UFFDIO_WRITEPROTECT)),
 	ALLOW_IF(madvise, IS(2, POPULATE_READ)),
+	ALLOW_IF(madvise, IS(2, POPULATE_WRITE)),
+	ALLOW_IF(madvise, IS(2, MADV_WILLNEED)),
 	ALLOW(read),
 	ALLOW(pread64),
 	ALLOW(pwrite64),

@@ -1,5 +1,5 @@
 /* tool.c - wisp-snapshot: looks at snapshots of any origin, compares and edits them, packs
- * them up, and puts differences together.
+ * them up, puts differences together, and working sets with their pages.
  *
  * Reads by the functions that a load uses, so what it finds good a load finds good, as
  * far as the files go: whether this host can run the guest, only a load tells.
@@ -20,12 +20,15 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, MIB = 1024 * 1024 };
 
 static const char usage[] =
 	"usage: wisp-snapshot info STATE            what a state consists of, as JSON\n"
-	"       wisp-snapshot verify STATE [MEMORY] whether the files are whole, and one snapshot's\n"
+	"       wisp-snapshot verify STATE [MEMORY [WORKING-SET]]\n"
+	"                                           whether the files are whole, and one snapshot's\n"
 	"       wisp-snapshot diff STATE STATE [MEMORY MEMORY]\n"
 	"                                           what differs between two snapshots\n"
 	"       wisp-snapshot edit STATE NEW-STATE SETTING=VALUE...\n"
 	"                                           what the host gives: files, taps, sockets\n"
 	"       wisp-snapshot rebase BASE DIFF      lay a Diff's memory file over the one before\n"
+	"       wisp-snapshot optimise MEMORY WORKING-SET NEW-WORKING-SET\n"
+	"                                           lay the pages of a working set out together\n"
 	"       wisp-snapshot export STATE MEMORY FILE\n"
 	"                                           pack both files up in one; -: standard output\n"
 	"       wisp-snapshot import FILE STATE MEMORY\n"
@@ -126,13 +129,17 @@ int tool_check_memory(int fd, const struct overview *o, struct memory_label *ret
 	return r;
 }
 
-static int verify_memory(const char *path, const struct overview *o, struct error *err)
+/* set: the path of its working set, or NULL. */
+static int verify_memory(const char *path, const char *set, const struct overview *o,
+			 struct error *err)
 {
 	struct memory_label label = { 0 };
 	int fd, r = tool_open(path, "MEMORY", &fd, err);
 
 	if (r == 0)
 		r = tool_check_memory(fd, o, &label, err);
+	if (r == 0 && set)
+		r = tool_check_working_set(set, fd, err);
 	fd_close(fd);
 	if (r == 0 && label.is_difference)
 		puts("a difference: to be laid over the memory file of the snapshot before");
@@ -151,7 +158,7 @@ static int run_verify(char *const argv[], struct error *err)
 	if (r == 0)
 		r = tool_overview(s, &o, err);
 	if (r == 0 && argv[1])
-		r = verify_memory(argv[1], &o, err);
+		r = verify_memory(argv[1], argv[2], &o, err);
 	if (r == 0)
 		puts("good");
 	json_decref(manifest);
@@ -234,10 +241,10 @@ static const struct command {
 	int min, max; /* arguments */
 	int (*run)(char *const argv[], struct error *err);
 } commands[] = {
-	{ "info", 1, 1, run_info },	 { "verify", 1, 2, run_verify },
+	{ "info", 1, 1, run_info },	 { "verify", 1, 3, run_verify },
 	{ "diff", 2, 4, tool_diff },	 { "edit", 3, ANY_NUMBER, tool_edit },
 	{ "rebase", 2, 2, run_rebase },	 { "export", 3, 3, tool_export },
-	{ "import", 3, 3, tool_import },
+	{ "import", 3, 3, tool_import }, { "optimise", 3, 3, tool_optimise },
 };
 
 static int run(const struct command *c, char *const argv[])

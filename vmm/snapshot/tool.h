@@ -18,6 +18,7 @@ int tool_diff(char *const argv[], struct error *err);
 int tool_edit(char *const argv[], struct error *err);
 int tool_export(char *const argv[], struct error *err);
 int tool_import(char *const argv[], struct error *err);
+int tool_optimise(char *const argv[], struct error *err);
 
 /* Prints a value of a section or a page, if it is another one: tool_sections.c. */
 int tool_diff_sections(struct state *a, struct state *b, bool *differ, struct error *err);
@@ -33,5 +34,8 @@ int tool_overview(struct state *s, struct overview *o, struct error *err);
 /* That the memory file is as long as the state's memory, and belongs to that state. */
 int tool_check_memory(int fd, const struct overview *o, struct memory_label *ret,
 		      struct error *err);
+
+/* That the working set is of this memory file, and what it has of it is the same. */
+int tool_check_working_set(const char *path, int memory, struct error *err);
 
 #endif

@@ -1,0 +1,21 @@
+/* page_map.c - what the kernel knows of this process's pages. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "vmm/base/fd.h"
+#include "vmm/snapshot/page_map.h"
+
+enum { PAGE = 4096 };
+
+int page_map_open(void)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int page_map_read(int fd, const void *host, size_t pages, uint64_t entry[])
+{
+	return fd_pread_all(fd, entry, pages * sizeof(entry[0]),
+			    (off_t)((uintptr_t)host / PAGE * sizeof(entry[0])));
+}
