@@ -9,41 +9,25 @@
 #include <cmocka.h>
 
 #include "supervisor/instance.h"
-#include "supervisor/ledger.h"
 #include "supervisor/operation.h"
 #include "supervisor/quota.h"
-#include "supervisor/store.h"
-#include "tests/unit/scratch.h"
-
-struct books {
-	void *dir;
-	struct truth truth;
-};
+#include "tests/unit/books.h"
 
 static int open_books(void **state)
 {
 	struct books *b = calloc(1, sizeof(*b));
-	struct error err;
 
 	*state = b;
 	b->truth.capacity[RESOURCE_INSTANCES] = 100;
 	b->truth.capacity[RESOURCE_VCPUS] = 8;
 	b->truth.capacity[RESOURCE_MEMORY_MIB] = 1024;
-	if (scratch_make(&b->dir) < 0)
-		return -1;
-	if (store_open(scratch_path(b->dir, "db"), &b->truth.store, &err) < 0)
-		return -1;
-	return ledger_open(b->truth.store, &b->truth.ledger, &err);
+	return books_open(b);
 }
 
 static int close_books(void **state)
 {
-	struct books *b = *state;
-
-	ledger_close(b->truth.ledger);
-	store_close(b->truth.store);
-	scratch_remove(&b->dir);
-	free(b);
+	books_close(*state);
+	free(*state);
 	return 0;
 }
 
