@@ -1,8 +1,4 @@
-/* test_billing.c - ledgers of chosen times, and what they cost.
- *
- * Events are written into the table as the ledger would have written them then: only the
- * chain's hashes are made up, which nothing here reads.
- */
+/* test_billing.c - ledgers of chosen times, and what they cost. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,11 +14,7 @@
 #include "supervisor/billing/period.h"
 #include "supervisor/billing/plan.h"
 #include "supervisor/billing/usage.h"
-#include "tests/unit/scratch.h"
-
-#define S     INT64_C(1000000000)
-#define HOUR  (3600 * S)
-#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
+#include "tests/unit/past.h"
 
 static const char per_second[] =
 	"{\"name\": \"vm\", \"version\": 1, \"currency\": \"EUR\", \"rounding_ms\": 1000,"
@@ -37,324 +29,175 @@ static const char per_ms[] =
 	"{\"meter\": \"vcpu_time\", \"per\": 1000, \"tiers\": [{\"from\": 0, \"price_nano\": 0},"
 	" {\"from\": 5000000, \"price_nano\": 2}, {\"from\": 9000000, \"price_nano\": 1}]}]}";
 
-struct books {
-	void *dir;
-	struct truth truth;
-	int64_t seq, wall_ns, boot_ns; /* of the next event */
-	unsigned boot;
-};
-
-static int open_books(void **state)
-{
-	struct books *b = calloc(1, sizeof(*b));
-	struct error err;
-
-	*state = b;
-	b->wall_ns = period_start_ns(period_parse("2025-03")) + HOUR;
-	b->boot_ns = 50 * S;
-	if (scratch_make(&b->dir) < 0)
-		return -1;
-	if (store_open(scratch_path(b->dir, "db"), &b->truth.store, &err) < 0)
-		return -1;
-	return ledger_open(b->truth.store, &b->truth.ledger, &err);
-}
-
-static int close_books(void **state)
-{
-	struct books *b = *state;
-
-	ledger_close(b->truth.ledger);
-	store_close(b->truth.store);
-	scratch_remove(&b->dir);
-	free(b);
-	return 0;
-}
-
-/* --- writing the past --- */
-
-static void event(struct books *b, const char *type, const char *tenant, const char *instance,
-		  const char *body)
-{
-	static const uint8_t no_hash[LEDGER_HASH_BYTES];
-	char head[128], boot[16];
-	struct error err;
-	int64_t id = ++b->seq;
-
-	snprintf(boot, sizeof(boot), "boot-%u", b->boot);
-	snprintf(head, sizeof(head), "%lld " ZEROS, (long long)id);
-	assert_int_equal(store_begin(b->truth.store, &err), 0);
-	if (store_run(b->truth.store, &err,
-		      "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 'test', ?, ?)",
-		      "ibisiissssb", id, &id, sizeof(id), id, boot, b->boot_ns, b->wall_ns, type,
-		      tenant, instance, body, no_hash, sizeof(no_hash)) < 0)
-		fail_msg("%s", err.text);
-	assert_true(store_run(b->truth.store, &err,
-			      "INSERT INTO meta VALUES ('ledger_head', ?)"
-			      " ON CONFLICT DO UPDATE SET value = excluded.value",
-			      "s", head) >= 0);
-	assert_int_equal(store_commit(b->truth.store, &err), 0);
-}
-
-static void pass(struct books *b, int64_t ns)
-{
-	b->boot_ns += ns;
-	b->wall_ns += ns;
-}
-
-static void moves(struct books *b, const char *instance, const char *to)
-{
-	char type[32], body[128];
-
-	snprintf(type, sizeof(type), "instance.%s", to);
-	snprintf(body, sizeof(body), "{\"to\": \"%s\", \"vcpus\": 2, \"mem_mib\": 512}", to);
-	event(b, type, "acme", instance, body);
-}
-
-static void dies_unseen(struct books *b, const char *instance)
-{
-	event(b, "instance.failed", "acme", instance,
-	      "{\"to\": \"failed\", \"vcpus\": 2, \"mem_mib\": 512, \"exit_kind\": \"unknown\"}");
-}
-
-static void confirmed(struct books *b)
-{
-	event(b, "meter.confirmed", "", "", "{}");
-}
-
-static void has_plan(struct books *b, const char *json, const char *name)
-{
-	char body[64];
-
-	event(b, "plan.published", "", "", json);
-	snprintf(body, sizeof(body), "{\"plan\": \"%s\", \"version\": 1}", name);
-	event(b, "tenant.plan", "acme", "", body);
-}
-
-/* --- reading what came of it --- */
-
-struct sum {
-	enum meter meter;
-	bool adjustment;
-	int64_t quantity;
-};
-
-static int add_up(void *ctx, const struct usage_row *row)
-{
-	struct sum *s = ctx;
-
-	if (row->meter == s->meter && row->adjustment == s->adjustment)
-		s->quantity += row->quantity;
-	return 0;
-}
-
-static int64_t used_as(struct books *b, const char *period, enum meter meter, bool adjustment)
-{
-	struct sum s = { meter, adjustment, 0 };
-	struct usage *u;
-	struct error err;
-
-	if (usage_replay(b->truth.store, 0, &u, &err) < 0)
-		fail_msg("%s", err.text);
-	assert_int_equal(usage_settle(u, "acme", period_parse(period), &err), 0);
-	assert_int_equal(usage_each(u, "acme", period_parse(period), add_up, &s), 0);
-	usage_free(u);
-	return s.quantity;
-}
-
-static int64_t used(struct books *b, const char *period, enum meter meter)
-{
-	return used_as(b, period, meter, false);
-}
-
-static json_t *invoice(struct books *b, const char *period)
-{
-	struct error err;
-	char *text;
-	json_t *j;
-
-	if (invoice_make(&b->truth, "acme", period_parse(period), 0, &text, &err) < 0)
-		fail_msg("%s", err.text);
-	j = json_loads(text, 0, NULL);
-	assert_non_null(j);
-	free(text);
-	return j;
-}
-
-static int64_t figure(const json_t *j, const char *name)
-{
-	assert_true(json_is_integer(json_object_get(j, name)));
-	return json_integer_value(json_object_get(j, name));
-}
-
 /* --- time --- */
 
 static void test_a_run(void **state)
 {
-	struct books *b = *state;
+	struct past *b = *state;
 
-	has_plan(b, per_second, "vm");
-	moves(b, "vm-1", "creating");
-	pass(b, HOUR); /* which nobody pays */
-	moves(b, "vm-1", "starting");
-	pass(b, S / 2);
-	moves(b, "vm-1", "running");
-	pass(b, 90 * S + 1);
-	moves(b, "vm-1", "stopped");
-	pass(b, HOUR);
-	assert_int_equal(used(b, "2025-03", METER_STARTS), 1);
-	assert_int_equal(used(b, "2025-03", METER_VCPU_TIME), 91 * 1000000 * 2);
-	assert_int_equal(used(b, "2025-03", METER_MEMORY_TIME), 91 * 1000 * 512);
-	assert_int_equal(used(b, "2025-04", METER_VCPU_TIME), 0);
+	past_has_plan(b, per_second, "vm");
+	past_moves(b, "vm-1", "creating");
+	past_pass(b, HOUR); /* which nobody pays */
+	past_moves(b, "vm-1", "starting");
+	past_pass(b, S / 2);
+	past_moves(b, "vm-1", "running");
+	past_pass(b, 90 * S + 1);
+	past_moves(b, "vm-1", "stopped");
+	past_pass(b, HOUR);
+	assert_int_equal(past_used(b, "2025-03", METER_STARTS), 1);
+	assert_int_equal(past_used(b, "2025-03", METER_VCPU_TIME), 91 * 1000000 * 2);
+	assert_int_equal(past_used(b, "2025-03", METER_MEMORY_TIME), 91 * 1000 * 512);
+	assert_int_equal(past_used(b, "2025-04", METER_VCPU_TIME), 0);
 }
 
 static void test_minimum_for_each_start(void **state)
 {
-	struct books *b = *state;
+	struct past *b = *state;
 
-	has_plan(b, per_second, "vm");
+	past_has_plan(b, per_second, "vm");
 	for (int i = 0; i < 3; i++) {
-		moves(b, "vm-1", "starting");
-		pass(b, S / 10);
-		moves(b, "vm-1", "running");
-		pass(b, S / 10);
-		moves(b, "vm-1", "stopped");
+		past_moves(b, "vm-1", "starting");
+		past_pass(b, S / 10);
+		past_moves(b, "vm-1", "running");
+		past_pass(b, S / 10);
+		past_moves(b, "vm-1", "stopped");
 	}
-	assert_int_equal(used(b, "2025-03", METER_STARTS), 3);
-	assert_int_equal(used(b, "2025-03", METER_VCPU_TIME), 3 * 60 * 1000000 * 2);
+	assert_int_equal(past_used(b, "2025-03", METER_STARTS), 3);
+	assert_int_equal(past_used(b, "2025-03", METER_VCPU_TIME), 3 * 60 * 1000000 * 2);
 }
 
 static void test_paused_costs_memory(void **state)
 {
-	struct books *b = *state;
+	struct past *b = *state;
 
-	has_plan(b, per_ms, "faas");
-	moves(b, "vm-1", "starting");
-	pass(b, 7 * S); /* this plan has no price for it */
-	moves(b, "vm-1", "running");
-	pass(b, S);
-	moves(b, "vm-1", "pausing");
-	pass(b, S);
-	moves(b, "vm-1", "paused");
-	pass(b, 10 * S);
-	moves(b, "vm-1", "resuming");
-	pass(b, S);
-	moves(b, "vm-1", "running");
-	pass(b, S + 1); /* rounded up once, not at each change of state */
-	moves(b, "vm-1", "stopped");
-	assert_int_equal(used(b, "2025-03", METER_VCPU_TIME), 3001 * 1000 * 2);
-	assert_int_equal(used(b, "2025-03", METER_MEMORY_TIME), 14001 * 512);
+	past_has_plan(b, per_ms, "faas");
+	past_moves(b, "vm-1", "starting");
+	past_pass(b, 7 * S); /* this plan has no price for it */
+	past_moves(b, "vm-1", "running");
+	past_pass(b, S);
+	past_moves(b, "vm-1", "pausing");
+	past_pass(b, S);
+	past_moves(b, "vm-1", "paused");
+	past_pass(b, 10 * S);
+	past_moves(b, "vm-1", "resuming");
+	past_pass(b, S);
+	past_moves(b, "vm-1", "running");
+	past_pass(b, S + 1); /* rounded up once, not at each change of state */
+	past_moves(b, "vm-1", "stopped");
+	assert_int_equal(past_used(b, "2025-03", METER_VCPU_TIME), 3001 * 1000 * 2);
+	assert_int_equal(past_used(b, "2025-03", METER_MEMORY_TIME), 14001 * 512);
 }
 
 static void test_unseen_is_a_gap(void **state)
 {
-	struct books *b = *state;
+	struct past *b = *state;
 	json_t *j, *gap;
 
-	has_plan(b, per_ms, "faas");
-	moves(b, "vm-1", "running");
-	moves(b, "vm-2", "running");
-	pass(b, 10 * S);
-	confirmed(b);
-	pass(b, 100 * S);
-	dies_unseen(b, "vm-1");
+	past_has_plan(b, per_ms, "faas");
+	past_moves(b, "vm-1", "running");
+	past_moves(b, "vm-2", "running");
+	past_pass(b, 10 * S);
+	past_confirmed(b);
+	past_pass(b, 100 * S);
+	past_dies_unseen(b, "vm-1");
 	b->boot++; /* the host restarts */
 	b->boot_ns = 3 * S;
 	b->wall_ns += 400 * S;
-	moves(b, "vm-2", "stopped");
-	assert_int_equal(used(b, "2025-03", METER_VCPU_TIME), 2 * 10 * 1000000 * 2);
-	j = invoice(b, "2025-03");
+	past_moves(b, "vm-2", "stopped");
+	assert_int_equal(past_used(b, "2025-03", METER_VCPU_TIME), 2 * 10 * 1000000 * 2);
+	j = past_invoice(b, "2025-03");
 	assert_int_equal(json_array_size(json_object_get(j, "gaps")), 2);
 	gap = json_array_get(json_object_get(j, "gaps"), 0);
-	assert_int_equal(figure(gap, "lost_ns"), 100 * S);
+	assert_int_equal(past_figure(gap, "lost_ns"), 100 * S);
 	gap = json_array_get(json_object_get(j, "gaps"), 1);
-	assert_int_equal(figure(gap, "lost_ns"), -1);
+	assert_int_equal(past_figure(gap, "lost_ns"), -1);
 	json_decref(j);
 }
 
 /* What still runs counts as far as it is confirmed. */
 static void test_open_run(void **state)
 {
-	struct books *b = *state;
+	struct past *b = *state;
 
-	has_plan(b, per_ms, "faas");
-	moves(b, "vm-1", "running");
-	pass(b, 5 * S);
-	confirmed(b);
-	pass(b, 5 * S);
-	assert_int_equal(used(b, "2025-03", METER_VCPU_TIME), 5 * 1000000 * 2);
+	past_has_plan(b, per_ms, "faas");
+	past_moves(b, "vm-1", "running");
+	past_pass(b, 5 * S);
+	past_confirmed(b);
+	past_pass(b, 5 * S);
+	assert_int_equal(past_used(b, "2025-03", METER_VCPU_TIME), 5 * 1000000 * 2);
 }
 
 static void test_clock_steps_do_not_matter(void **state)
 {
-	struct books *b = *state;
+	struct past *b = *state;
 
-	has_plan(b, per_ms, "faas");
-	moves(b, "vm-1", "running");
+	past_has_plan(b, per_ms, "faas");
+	past_moves(b, "vm-1", "running");
 	b->wall_ns -= HOUR;
-	pass(b, 10 * S);
-	moves(b, "vm-1", "paused");
+	past_pass(b, 10 * S);
+	past_moves(b, "vm-1", "paused");
 	b->wall_ns += 5 * HOUR;
-	moves(b, "vm-1", "running");
-	pass(b, 10 * S);
-	moves(b, "vm-1", "stopped");
-	assert_int_equal(used(b, "2025-03", METER_VCPU_TIME), 20 * 1000000 * 2);
+	past_moves(b, "vm-1", "running");
+	past_pass(b, 10 * S);
+	past_moves(b, "vm-1", "stopped");
+	assert_int_equal(past_used(b, "2025-03", METER_VCPU_TIME), 20 * 1000000 * 2);
 }
 
 /* --- periods and plans --- */
 
 static void test_over_the_end_of_a_month(void **state)
 {
-	struct books *b = *state;
+	struct past *b = *state;
 
-	has_plan(b, per_second, "vm");
+	past_has_plan(b, per_second, "vm");
 	b->wall_ns = period_start_ns(period_parse("2025-04")) - 10 * S - S / 4;
-	moves(b, "vm-1", "starting");
-	moves(b, "vm-1", "running");
-	pass(b, 100 * S);
-	moves(b, "vm-1", "stopped");
+	past_moves(b, "vm-1", "starting");
+	past_moves(b, "vm-1", "running");
+	past_pass(b, 100 * S);
+	past_moves(b, "vm-1", "stopped");
 	/* The minimum falls into the first month; the two add up to 100 s. */
-	assert_int_equal(used(b, "2025-03", METER_VCPU_TIME), 60 * 1000000 * 2);
-	assert_int_equal(used(b, "2025-04", METER_VCPU_TIME), 40 * 1000000 * 2);
+	assert_int_equal(past_used(b, "2025-03", METER_VCPU_TIME), 60 * 1000000 * 2);
+	assert_int_equal(past_used(b, "2025-04", METER_VCPU_TIME), 40 * 1000000 * 2);
 }
 
 static void test_plan_changes_meanwhile(void **state)
 {
-	struct books *b = *state;
+	struct past *b = *state;
 	json_t *j;
 
-	has_plan(b, per_second, "vm");
-	moves(b, "vm-1", "starting");
-	moves(b, "vm-1", "running");
-	pass(b, 100 * S + 1);
-	has_plan(b, per_ms, "faas");
-	pass(b, 10 * S);
-	moves(b, "vm-1", "stopped");
+	past_has_plan(b, per_second, "vm");
+	past_moves(b, "vm-1", "starting");
+	past_moves(b, "vm-1", "running");
+	past_pass(b, 100 * S + 1);
+	past_has_plan(b, per_ms, "faas");
+	past_pass(b, 10 * S);
+	past_moves(b, "vm-1", "stopped");
 	/* The start keeps its rounding: 111 s in all, 101 of them at the old price. */
-	assert_int_equal(used(b, "2025-03", METER_VCPU_TIME), 111 * 1000000 * 2);
-	j = invoice(b, "2025-03");
+	assert_int_equal(past_used(b, "2025-03", METER_VCPU_TIME), 111 * 1000000 * 2);
+	j = past_invoice(b, "2025-03");
 	/* faas, three tiers of 5, 4 and 11 million us: 0, 8 and 11; vm: 202 s at 11. */
-	assert_int_equal(figure(j, "sum_nano"), 0 + 8000 + 11000 + 202 * 11 +
-							(101 * 1000 * 512 * 3 + 512000) / 1024000 +
-							5);
+	assert_int_equal(past_figure(j, "sum_nano"),
+			 0 + 8000 + 11000 + 202 * 11 + (101 * 1000 * 512 * 3 + 512000) / 1024000 +
+				 5);
 	json_decref(j);
 }
 
 static void test_late_knowledge_is_an_adjustment(void **state)
 {
-	struct books *b = *state;
+	struct past *b = *state;
 
-	has_plan(b, per_ms, "faas");
+	past_has_plan(b, per_ms, "faas");
 	b->wall_ns = period_start_ns(period_parse("2025-04")) - 100 * S;
-	moves(b, "vm-1", "running");
-	pass(b, 40 * S);
-	confirmed(b);
-	pass(b, 80 * S);
-	event(b, "period.closed", "acme", "", "{\"period\": \"2025-03\", \"credit_nano\": 0}");
-	pass(b, 10 * S);
-	moves(b, "vm-1", "stopped");
-	assert_int_equal(used(b, "2025-03", METER_VCPU_TIME), 40 * 1000000 * 2);
-	assert_int_equal(used_as(b, "2025-04", METER_VCPU_TIME, true), 60 * 1000000 * 2);
-	assert_int_equal(used(b, "2025-04", METER_VCPU_TIME), 30 * 1000000 * 2);
+	past_moves(b, "vm-1", "running");
+	past_pass(b, 40 * S);
+	past_confirmed(b);
+	past_pass(b, 80 * S);
+	past_event(b, "period.closed", "acme", "", "{\"period\": \"2025-03\", \"credit_nano\": 0}");
+	past_pass(b, 10 * S);
+	past_moves(b, "vm-1", "stopped");
+	assert_int_equal(past_used(b, "2025-03", METER_VCPU_TIME), 40 * 1000000 * 2);
+	assert_int_equal(past_used_as(b, "2025-04", METER_VCPU_TIME, true), 60 * 1000000 * 2);
+	assert_int_equal(past_used(b, "2025-04", METER_VCPU_TIME), 30 * 1000000 * 2);
 }
 
 /* --- money --- */
@@ -390,72 +233,75 @@ static void test_amounts(void **state)
 
 static void test_lines_add_up(void **state)
 {
-	struct books *b = *state;
+	struct past *b = *state;
 	int64_t sum = 0;
 	size_t i;
 	json_t *j, *line;
 
-	has_plan(b, per_second, "vm");
-	event(b, "tenant.credit", "acme", "", "{\"amount_nano\": 1000, \"reason\": \"outage\"}");
-	moves(b, "vm-1", "running");
-	pass(b, 1000 * S);
-	moves(b, "vm-1", "stopped");
-	j = invoice(b, "2025-03");
-	json_array_foreach(json_object_get(j, "lines"), i, line) sum += figure(line, "amount_nano");
+	past_has_plan(b, per_second, "vm");
+	past_event(b, "tenant.credit", "acme", "",
+		   "{\"amount_nano\": 1000, \"reason\": \"outage\"}");
+	past_moves(b, "vm-1", "running");
+	past_pass(b, 1000 * S);
+	past_moves(b, "vm-1", "stopped");
+	j = past_invoice(b, "2025-03");
+	json_array_foreach(json_object_get(j, "lines"), i, line) sum +=
+		past_figure(line, "amount_nano");
 	assert_int_equal(sum, 2000 * 11 + 1500);
-	assert_int_equal(figure(j, "sum_nano"), sum);
-	assert_int_equal(figure(j, "credit_nano"), 1000);
-	assert_int_equal(figure(j, "total_nano"), sum - 1000);
+	assert_int_equal(past_figure(j, "sum_nano"), sum);
+	assert_int_equal(past_figure(j, "credit_nano"), 1000);
+	assert_int_equal(past_figure(j, "total_nano"), sum - 1000);
 	json_decref(j);
 }
 
 /* Closing, through the ledger itself, and what may not be closed. */
 static void test_close(void **state)
 {
-	struct books *b = *state;
+	struct past *b = *state;
 	struct invoice_report report;
 	struct error err;
 	json_t *j;
 	const int march = period_parse("2025-03");
 
-	has_plan(b, per_second, "vm");
-	event(b, "tenant.credit", "acme", "", "{\"amount_nano\": 1000, \"reason\": \"outage\"}");
-	moves(b, "vm-1", "running");
-	pass(b, 10 * S);
-	moves(b, "vm-1", "stopped");
-	assert_int_equal(store_begin(b->truth.store, &err), 0);
+	past_has_plan(b, per_second, "vm");
+	past_event(b, "tenant.credit", "acme", "",
+		   "{\"amount_nano\": 1000, \"reason\": \"outage\"}");
+	past_moves(b, "vm-1", "running");
+	past_pass(b, 10 * S);
+	past_moves(b, "vm-1", "stopped");
+	assert_int_equal(store_begin(b->books.truth.store, &err), 0);
 	assert_int_equal(
-		invoice_close(&b->truth, "acme", period_of(ledger_wall_ns()), "test", &err),
+		invoice_close(&b->books.truth, "acme", period_of(ledger_wall_ns()), "test", &err),
 		-EPERM);
-	if (invoice_close(&b->truth, "acme", march, "test", &err) < 0)
+	if (invoice_close(&b->books.truth, "acme", march, "test", &err) < 0)
 		fail_msg("%s", err.text);
-	assert_int_equal(invoice_close(&b->truth, "acme", march, "test", &err), -EEXIST);
-	assert_int_equal(invoice_close(&b->truth, "acme", march - 1, "test", &err), -EEXIST);
-	assert_int_equal(store_commit(b->truth.store, &err), 0);
+	assert_int_equal(invoice_close(&b->books.truth, "acme", march, "test", &err), -EEXIST);
+	assert_int_equal(invoice_close(&b->books.truth, "acme", march - 1, "test", &err), -EEXIST);
+	assert_int_equal(store_commit(b->books.truth.store, &err), 0);
 
-	assert_int_equal(invoice_verify(&b->truth, &report, &err), 0);
+	assert_int_equal(invoice_verify(&b->books.truth, &report, &err), 0);
 	assert_int_equal(report.checked, 1);
 	assert_int_equal(report.bad_seq, 0);
-	j = invoice(b, "2025-03"); /* which is the one that was closed */
-	assert_int_equal(figure(j, "seq"), b->seq);
-	assert_int_equal(figure(j, "total_nano"), 0);
+	j = past_invoice(b, "2025-03"); /* which is the one that was closed */
+	assert_int_equal(past_figure(j, "seq"), b->seq);
+	assert_int_equal(past_figure(j, "total_nano"), 0);
 	json_decref(j);
-	j = invoice(b, "2025-04"); /* the credit is used up but for what March left */
-	assert_int_equal(figure(j, "total_nano"), 0);
+	j = past_invoice(b, "2025-04"); /* the credit is used up but for what March left */
+	assert_int_equal(past_figure(j, "total_nano"), 0);
 	json_decref(j);
-	assert_true(store_run(b->truth.store, &err, "DROP TRIGGER event_no_update", "") >= 0);
-	assert_true(store_run(b->truth.store, &err,
+	assert_true(store_run(b->books.truth.store, &err, "DROP TRIGGER event_no_update", "") >= 0);
+	assert_true(store_run(b->books.truth.store, &err,
 			      "UPDATE event SET boot_ns = boot_ns + 70000000000"
 			      " WHERE type = 'instance.stopped'",
 			      "") >= 0);
-	assert_int_equal(invoice_verify(&b->truth, &report, &err), 0);
+	assert_int_equal(invoice_verify(&b->books.truth, &report, &err), 0);
 	assert_int_equal(report.checked, 0);
 	assert_true(report.bad_seq > 0);
 }
 
 static void test_plans_are_published_once(void **state)
 {
-	struct books *b = *state;
+	struct past *b = *state;
 	struct error err;
 	struct plan vm = { 0 }, dollars;
 
@@ -463,16 +309,18 @@ static void test_plans_are_published_once(void **state)
 	dollars = vm;
 	strcpy(dollars.name, "usd");
 	strcpy(dollars.currency, "USD");
-	assert_int_equal(store_begin(b->truth.store, &err), 0);
-	assert_int_equal(invoice_assign_plan(&b->truth, "acme", "vm", 1, "test", &err), -ENOENT);
-	assert_int_equal(invoice_publish_plan(&b->truth, &vm, "test", &err), 0);
-	assert_int_equal(invoice_publish_plan(&b->truth, &vm, "test", &err), -EEXIST);
-	assert_int_equal(invoice_publish_plan(&b->truth, &dollars, "test", &err), 0);
-	assert_int_equal(invoice_assign_plan(&b->truth, "acme", "vm", 1, "test", &err), 0);
-	assert_int_equal(invoice_assign_plan(&b->truth, "acme", "usd", 1, "test", &err), -EINVAL);
-	assert_int_equal(invoice_credit(&b->truth, "acme", 0, "none", "test", &err), -EINVAL);
-	assert_int_equal(invoice_credit(&b->truth, "acme", 5, "some", "test", &err), 0);
-	assert_int_equal(store_commit(b->truth.store, &err), 0);
+	assert_int_equal(store_begin(b->books.truth.store, &err), 0);
+	assert_int_equal(invoice_assign_plan(&b->books.truth, "acme", "vm", 1, "test", &err),
+			 -ENOENT);
+	assert_int_equal(invoice_publish_plan(&b->books.truth, &vm, "test", &err), 0);
+	assert_int_equal(invoice_publish_plan(&b->books.truth, &vm, "test", &err), -EEXIST);
+	assert_int_equal(invoice_publish_plan(&b->books.truth, &dollars, "test", &err), 0);
+	assert_int_equal(invoice_assign_plan(&b->books.truth, "acme", "vm", 1, "test", &err), 0);
+	assert_int_equal(invoice_assign_plan(&b->books.truth, "acme", "usd", 1, "test", &err),
+			 -EINVAL);
+	assert_int_equal(invoice_credit(&b->books.truth, "acme", 0, "none", "test", &err), -EINVAL);
+	assert_int_equal(invoice_credit(&b->books.truth, "acme", 5, "some", "test", &err), 0);
+	assert_int_equal(store_commit(b->books.truth.store, &err), 0);
 }
 
 static void test_bad_plans(void **state)
@@ -544,13 +392,13 @@ static void test_a_random_day(void **state)
 {
 	static const char *const next[] = { "starting", "running", "paused", "running", "stopped" };
 	enum { INSTANCES = 8, MOVES = 400 };
-	struct books *b = *state;
+	struct past *b = *state;
 	int64_t counted_ns[INSTANCES] = { 0 }, since_ns[INSTANCES] = { 0 }, expected_us = 0;
 	unsigned place[INSTANCES] = { 0 };
 	uint32_t seed = 42;
 	json_t *first, *second;
 
-	has_plan(b, per_ms, "faas");
+	past_has_plan(b, per_ms, "faas");
 	b->wall_ns = period_start_ns(period_parse("2025-04")) - 5 * HOUR;
 	for (int i = 0; i < MOVES; i++) {
 		unsigned n = random_next(&seed) % INSTANCES;
@@ -558,7 +406,7 @@ static void test_a_random_day(void **state)
 		char id[8];
 
 		snprintf(id, sizeof(id), "vm-%u", n);
-		pass(b, (int64_t)random_next(&seed) * 10000);
+		past_pass(b, (int64_t)random_next(&seed) * 10000);
 		if (place[n] == 2 || place[n] == 4)
 			counted_ns[n] += b->boot_ns - since_ns[n];
 		since_ns[n] = b->boot_ns;
@@ -566,7 +414,7 @@ static void test_a_random_day(void **state)
 			expected_us += (counted_ns[n] + 999999) / 1000000 * 1000 * 2;
 			counted_ns[n] = 0;
 		}
-		moves(b, id, to);
+		past_moves(b, id, to);
 		place[n] = (place[n] + 1) % 5;
 	}
 	for (unsigned n = 0; n < INSTANCES; n++) {
@@ -576,14 +424,15 @@ static void test_a_random_day(void **state)
 		if (place[n] == 2 || place[n] == 4)
 			counted_ns[n] += b->boot_ns - since_ns[n];
 		expected_us += (counted_ns[n] + 999999) / 1000000 * 1000 * 2;
-		moves(b, id, "stopped");
+		past_moves(b, id, "stopped");
 	}
-	assert_true(used(b, "2025-03", METER_VCPU_TIME) > 0);
-	assert_true(used(b, "2025-04", METER_VCPU_TIME) > 0);
-	assert_int_equal(used(b, "2025-03", METER_VCPU_TIME) + used(b, "2025-04", METER_VCPU_TIME),
+	assert_true(past_used(b, "2025-03", METER_VCPU_TIME) > 0);
+	assert_true(past_used(b, "2025-04", METER_VCPU_TIME) > 0);
+	assert_int_equal(past_used(b, "2025-03", METER_VCPU_TIME) +
+				 past_used(b, "2025-04", METER_VCPU_TIME),
 			 expected_us);
-	first = invoice(b, "2025-04");
-	second = invoice(b, "2025-04");
+	first = past_invoice(b, "2025-04");
+	second = past_invoice(b, "2025-04");
 	assert_true(json_equal(first, second));
 	json_decref(first);
 	json_decref(second);
@@ -591,7 +440,7 @@ static void test_a_random_day(void **state)
 
 int main(void)
 {
-#define BOOKS(f) cmocka_unit_test_setup_teardown(f, open_books, close_books)
+#define BOOKS(f) cmocka_unit_test_setup_teardown(f, past_open, past_close)
 	const struct CMUnitTest tests[] = {
 		BOOKS(test_a_run),
 		BOOKS(test_minimum_for_each_start),
