@@ -26,10 +26,11 @@ static void controller_of(const struct jail_cgroup_value *v, char name[CONTROLLE
 	snprintf(name, CONTROLLER_BYTES, "%.*s", (int)strcspn(v->file, "."), v->file);
 }
 
-/* The mount of version 2, or of a controller of version 1. A descriptor or -ENOENT. */
-static int open_mount(unsigned version, const char *controller)
+static const char own_mounts[] = "/proc/self/mounts";
+
+int cgroup_open_mount(const char *mounts, unsigned version, const char *controller)
 {
-	FILE *f = setmntent("/proc/self/mounts", "re");
+	FILE *f = setmntent(mounts, "re");
 	struct mntent m;
 	char line[4096];
 	int fd = -ENOENT;
@@ -45,6 +46,11 @@ static int open_mount(unsigned version, const char *controller)
 	if (f)
 		endmntent(f);
 	return fd;
+}
+
+static int open_mount(unsigned version, const char *controller)
+{
+	return cgroup_open_mount(own_mounts, version, controller);
 }
 
 static int read_value(int group, const char *file, char *value, size_t size)
@@ -201,9 +207,9 @@ int cgroups_join(const struct cgroups *c, bool all, struct error *err)
 	return r < 0 ? cannot("join", "", r, err) : 0;
 }
 
-int cgroups_remove(const struct jail_options *o, const char *parent, struct error *err)
+int cgroups_remove_named(const char *parent, const char *id, struct error *err)
 {
-	FILE *f = setmntent("/proc/self/mounts", "re");
+	FILE *f = setmntent(own_mounts, "re");
 	struct mntent m;
 	char line[4096], path[PATH_MAX];
 	int r = 0;
@@ -211,8 +217,7 @@ int cgroups_remove(const struct jail_options *o, const char *parent, struct erro
 	while (f && getmntent_r(f, &m, line, sizeof(line))) {
 		if (strcmp(m.mnt_type, "cgroup2") != 0 && strcmp(m.mnt_type, "cgroup") != 0)
 			continue;
-		snprintf(path, sizeof(path), "%s/%s/%s", m.mnt_dir,
-			 o->parent_cgroup ? o->parent_cgroup : parent, o->id);
+		snprintf(path, sizeof(path), "%s/%s/%s", m.mnt_dir, parent, id);
 		if (rmdir(path) < 0 && errno != ENOENT)
 			r = error_errno(err, "cleanup", "does the microVM still run?",
 					"Cannot remove %s", path);
@@ -220,4 +225,9 @@ int cgroups_remove(const struct jail_options *o, const char *parent, struct erro
 	if (f)
 		endmntent(f);
 	return r;
+}
+
+int cgroups_remove(const struct jail_options *o, const char *parent, struct error *err)
+{
+	return cgroups_remove_named(o->parent_cgroup ? o->parent_cgroup : parent, o->id, err);
 }

@@ -27,6 +27,14 @@ void cgroups_close(struct cgroups *c);
 /* Moves this process into the groups of version 1, and of version 2 if all is set. */
 int cgroups_join(const struct cgroups *c, bool all, struct error *err);
 
+/* The mount of version 2, or of a controller of version 1, by a file like
+ * /proc/self/mounts. A descriptor, or -ENOENT. Any user. */
+int cgroup_open_mount(const char *mounts, unsigned version, const char *controller);
+
+/* Removes <mount>/<parent>/<id> in all mounts. 0, also when there are none; -EBUSY: a
+ * process is in it. */
+int cgroups_remove_named(const char *parent, const char *id, struct error *err);
+
 /* Removes the groups of a jail that is no more, in all mounts. 0, also when there are
  * none. */
 int cgroups_remove(const struct jail_options *o, const char *parent, struct error *err);
