@@ -115,9 +115,7 @@ static int describe_gap(void *ctx, const struct usage_gap *gap)
 {
 	json_t *gaps = ctx;
 
-	return json_array_append_new(gaps, json_pack("{s:s, s:I, s:I}", "instance", gap->instance,
-						     "from_wall_ns", (json_int_t)gap->from_wall_ns,
-						     "lost_ns", (json_int_t)gap->lost_ns));
+	return json_array_append_new(gaps, usage_describe_gap(gap));
 }
 
 static json_t *describe_usage(struct usage *u, const char *tenant, int period)

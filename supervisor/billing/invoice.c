@@ -71,10 +71,8 @@ static int add_row(void *ctx, const struct usage_row *row)
 static int add_gap(void *ctx, const struct usage_gap *gap)
 {
 	struct draft *d = ctx;
-	json_t *one = json_pack("{s:s, s:I, s:I}", "instance", gap->instance, "from_wall_ns",
-				(json_int_t)gap->from_wall_ns, "lost_ns", (json_int_t)gap->lost_ns);
 
-	return json_array_append_new(d->gaps, one) < 0 ? -ENOMEM : 0;
+	return json_array_append_new(d->gaps, usage_describe_gap(gap)) < 0 ? -ENOMEM : 0;
 }
 
 /* --- an invoice --- */

@@ -8,9 +8,21 @@
 enum { NS_PER_MS = 1000000, MAX_ROUNDING_MS = 24 * 60 * 60 * 1000 };
 
 const struct meter_info meters[METERS_COUNT] = {
-	[METER_STARTS] = { "starts", "1" },
-	[METER_VCPU_TIME] = { "vcpu_time", "vCPU-us" },
-	[METER_MEMORY_TIME] = { "memory_time", "MiB-ms" },
+	[METER_STARTS] = { "starts", "1", METER_OF_STATES },
+	[METER_VCPU_TIME] = { "vcpu_time", "vCPU-us", METER_OF_STATES },
+	[METER_MEMORY_TIME] = { "memory_time", "MiB-ms", METER_OF_STATES },
+	[METER_CPU_USED] = { "cpu_used", "us", METER_COUNTED },
+	[METER_MEMORY_PEAK] = { "memory_peak", "bytes", METER_GREATEST },
+	[METER_DISK_READ] = { "disk_read", "bytes", METER_COUNTED },
+	[METER_DISK_WRITTEN] = { "disk_written", "bytes", METER_COUNTED },
+	[METER_DISK_OPERATIONS] = { "disk_operations", "1", METER_COUNTED },
+	[METER_NET_IN] = { "net_in", "bytes", METER_COUNTED },
+	[METER_NET_OUT] = { "net_out", "bytes", METER_COUNTED },
+	[METER_DISK_SPACE] = { "disk_space", "MiB-ms", METER_HELD },
+	[METER_IMAGE_SPACE] = { "image_space", "MiB-ms", METER_HELD },
+	[METER_SNAPSHOT_SPACE] = { "snapshot_space", "MiB-ms", METER_HELD },
+	[METER_ADDRESS_TIME] = { "address_time", "ms", METER_HELD },
+	[METER_DEVICE_TIME] = { "device_time", "ms", METER_HELD },
 };
 
 #define PLACE(type, member) \
@@ -21,7 +33,12 @@ const struct meter_info meters[METERS_COUNT] = {
 		.max = (greatest), .required = true                                   \
 	}
 
-static const char *const meter_names[] = { "starts", "vcpu_time", "memory_time", NULL };
+static const char *const meter_names[] = {
+	"starts",	  "vcpu_time",	  "memory_time",  "cpu_used",
+	"memory_peak",	  "disk_read",	  "disk_written", "disk_operations",
+	"net_in",	  "net_out",	  "disk_space",	  "image_space",
+	"snapshot_space", "address_time", "device_time",  NULL,
+};
 
 _Static_assert(sizeof(meter_names) / sizeof(meter_names[0]) == METERS_COUNT + 1,
 	       "a name for each meter, in their order");

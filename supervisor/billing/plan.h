@@ -25,10 +25,36 @@
 
 #include "api/body.h"
 
-enum meter { METER_STARTS, METER_VCPU_TIME, METER_MEMORY_TIME, METERS_COUNT };
+/* The order is that of an invoice's lines: new ones come last. */
+enum meter {
+	METER_STARTS,
+	METER_VCPU_TIME,
+	METER_MEMORY_TIME,
+	METER_CPU_USED,
+	METER_MEMORY_PEAK,
+	METER_DISK_READ,
+	METER_DISK_WRITTEN,
+	METER_DISK_OPERATIONS,
+	METER_NET_IN,
+	METER_NET_OUT,
+	METER_DISK_SPACE,
+	METER_IMAGE_SPACE,
+	METER_SNAPSHOT_SPACE,
+	METER_ADDRESS_TIME,
+	METER_DEVICE_TIME,
+	METERS_COUNT
+};
+
+enum meter_kind {
+	METER_OF_STATES, /* follows from the moves of instances */
+	METER_COUNTED,	 /* a counter of a VMM; amounts add up */
+	METER_GREATEST,	 /* the same, but the greatest of the period is what counts */
+	METER_HELD,	 /* an amount that is held, times milliseconds */
+};
 
 struct meter_info {
 	const char *name, *unit;
+	enum meter_kind kind;
 };
 
 extern const struct meter_info meters[METERS_COUNT];

@@ -5,15 +5,9 @@
 #include <string.h>
 
 #include "supervisor/billing/period.h"
-#include "supervisor/billing/usage.h"
-#include "supervisor/billing/usage_book.h"
+#include "supervisor/billing/replay.h"
 
 enum { NS_PER_US = 1000, NS_PER_MS = 1000000 };
-
-struct usage {
-	struct book *book;
-	struct moment confirmed; /* all that should live did then */
-};
 
 /* What is billed in a state. The table that is published: docs/billing.md. */
 enum billed { BILLED_NO, BILLED_BOOT, BILLED_MEMORY, BILLED_ALL };
@@ -27,17 +21,9 @@ static const enum billed billed_in[STATES_COUNT] = {
 /* Of a tenant without a plan: exact to the millisecond, and free. */
 static const struct plan no_plan = { .rounding_ms = 1 };
 
-/* One event, as it was read. */
-struct event {
-	int64_t seq, incarnation;
-	const char *type, *tenant, *instance;
-	struct moment at;
-	const json_t *body;
-};
-
 /* --- time becomes quantities --- */
 
-static int count(struct usage *u, const struct account *a, int period, enum meter meter,
+int replay_count(struct usage *u, const struct account *a, int period, enum meter meter,
 		 int64_t amount)
 {
 	struct quantity key = { .account = a, .period = period, .plan = a->plan, .meter = meter };
@@ -52,6 +38,10 @@ static int count(struct usage *u, const struct account *a, int period, enum mete
 	q = book_quantity(u->book, &key);
 	if (!q)
 		return -ENOMEM;
+	if (meters[meter].kind == METER_GREATEST) {
+		q->amount = amount > q->amount ? amount : q->amount;
+		return 0;
+	}
 	return __builtin_add_overflow(q->amount, amount, &q->amount) ? -ERANGE : 0;
 }
 
@@ -75,11 +65,11 @@ static int count_time(struct usage *u, struct run *r, int period, int64_t ns)
 		billed = r->rounding && r->rounding->bill_boot ? BILLED_ALL : BILLED_NO;
 	if (billed == BILLED_ALL) {
 		us = billed_more(r, &r->vcpu_ns, ns) / NS_PER_US;
-		e = count(u, r->account, period, METER_VCPU_TIME, us * r->vcpus);
+		e = replay_count(u, r->account, period, METER_VCPU_TIME, us * r->vcpus);
 	}
 	if (e == 0 && billed >= BILLED_MEMORY) {
 		ms = billed_more(r, &r->memory_ns, ns) / NS_PER_MS;
-		e = count(u, r->account, period, METER_MEMORY_TIME, ms * r->mem_mib);
+		e = replay_count(u, r->account, period, METER_MEMORY_TIME, ms * r->mem_mib);
 	}
 	return e;
 }
@@ -102,24 +92,34 @@ static int advance(struct usage *u, struct run *r, int64_t until_boot_ns)
 	return e;
 }
 
-static bool same_boot(const struct moment *a, const struct moment *b)
+bool replay_same_boot(const struct moment *a, const struct moment *b)
 {
 	return strcmp(a->boot_id, b->boot_id) == 0;
 }
 
-/* Up to where the run is known to have lasted, by what was confirmed. */
-static int64_t confirmed_until(const struct usage *u, const struct run *r)
+int64_t replay_confirmed(const struct usage *u, const struct moment *since)
 {
-	return same_boot(&u->confirmed, &r->since) && u->confirmed.boot_ns > r->since.boot_ns
+	return replay_same_boot(&u->confirmed, since) && u->confirmed.boot_ns > since->boot_ns
 		       ? u->confirmed.boot_ns
-		       : r->since.boot_ns;
+		       : since->boot_ns;
+}
+
+int64_t replay_until(const struct boundary *b, const struct moment *since)
+{
+	int64_t left = b->end_wall_ns - since->wall_ns;
+	int64_t until = b->event && replay_same_boot(since, &b->event->at)
+				? b->event->at.boot_ns
+				: replay_confirmed(b->usage, since);
+
+	return until - since->boot_ns > left ? since->boot_ns + left : until;
 }
 
 static int note_gap(struct usage *u, const struct run *r, const struct event *e)
 {
 	struct usage_gap gap = {
 		.from_wall_ns = r->since.wall_ns,
-		.lost_ns = same_boot(&r->since, &e->at) ? e->at.boot_ns - r->since.boot_ns : -1,
+		.lost_ns =
+			replay_same_boot(&r->since, &e->at) ? e->at.boot_ns - r->since.boot_ns : -1,
 	};
 
 	strcpy(gap.instance, r->instance);
@@ -130,9 +130,9 @@ static int note_gap(struct usage *u, const struct run *r, const struct event *e)
 static int close_stretch(struct usage *u, struct run *r, const struct event *e)
 {
 	const char *exit_kind = json_string_value(json_object_get(e->body, "exit_kind"));
-	bool seen =
-		same_boot(&r->since, &e->at) && !(exit_kind && strcmp(exit_kind, "unknown") == 0);
-	int fault = advance(u, r, seen ? e->at.boot_ns : confirmed_until(u, r));
+	bool seen = replay_same_boot(&r->since, &e->at) &&
+		    !(exit_kind && strcmp(exit_kind, "unknown") == 0);
+	int fault = advance(u, r, seen ? e->at.boot_ns : replay_confirmed(u, &r->since));
 
 	if (fault == 0 && !seen && billed_in[r->state] != BILLED_NO)
 		fault = note_gap(u, r, e);
@@ -141,7 +141,7 @@ static int close_stretch(struct usage *u, struct run *r, const struct event *e)
 
 /* --- the events --- */
 
-static bool body_number(const struct event *e, const char *name, int64_t *ret)
+bool replay_number(const struct event *e, const char *name, int64_t *ret)
 {
 	const json_t *n = json_object_get(e->body, name);
 
@@ -166,7 +166,7 @@ static int begin_start(struct usage *u, struct run *r, const struct event *e)
 {
 	r->rounding = r->account->plan;
 	r->vcpu_ns = r->memory_ns = 0;
-	return count(u, r->account, period_of(e->at.wall_ns), METER_STARTS, 1);
+	return replay_count(u, r->account, period_of(e->at.wall_ns), METER_STARTS, 1);
 }
 
 /* instance.*; those without a "to" tell no move. */
@@ -186,8 +186,8 @@ static int on_move(struct usage *u, const struct event *e)
 	fault = r->account ? close_stretch(u, r, e) : 0;
 	r->account = a;
 	r->since = e->at;
-	if (!state_named(to, &r->state) || !body_number(e, "vcpus", &r->vcpus) ||
-	    !body_number(e, "mem_mib", &r->mem_mib))
+	if (!state_named(to, &r->state) || !replay_number(e, "vcpus", &r->vcpus) ||
+	    !replay_number(e, "mem_mib", &r->mem_mib))
 		return -EUCLEAN;
 	if (fault == 0 && r->state == STATE_STARTING)
 		fault = begin_start(u, r, e);
@@ -210,25 +210,35 @@ static int on_published(struct usage *u, const struct event *e)
 	return book_add_plan(u->book, &p) ? 0 : -ENOMEM;
 }
 
-struct boundary {
-	struct usage *usage;
-	const struct account *account;
-	const struct event *event; /* count up to it; NULL: up to what is confirmed */
-	int64_t end_wall_ns;	   /* but not beyond this */
-};
-
 static int advance_to(void *ctx, struct run *r)
 {
 	const struct boundary *b = ctx;
-	int64_t until, left = b->end_wall_ns - r->since.wall_ns;
 
-	if (r->account != b->account)
+	return r->account == b->account ? advance(b->usage, r, replay_until(b, &r->since)) : 0;
+}
+
+/* The host slept: nobody's instances ran. */
+static int skip_sleep(void *ctx, struct run *r)
+{
+	const struct boundary *b = ctx;
+	const struct event *e = b->event;
+	int64_t slept, awake;
+	int fault;
+
+	if (!r->account || !replay_same_boot(&r->since, &e->at) ||
+	    !replay_number(e, "suspended_ns", &slept))
 		return 0;
-	until = b->event && same_boot(&r->since, &b->event->at) ? b->event->at.boot_ns
-								: confirmed_until(b->usage, r);
-	if (until - r->since.boot_ns > left)
-		until = r->since.boot_ns + left;
-	return advance(b->usage, r, until);
+	awake = e->at.boot_ns - slept;
+	fault = awake > r->since.boot_ns ? advance(b->usage, r, awake) : 0;
+	r->since = e->at;
+	return fault;
+}
+
+static int on_suspended(struct usage *u, const struct event *e)
+{
+	struct boundary b = { u, NULL, e, INT64_MAX };
+
+	return book_each_run(u->book, skip_sleep, &b);
 }
 
 /* The tenant's instances go on, at other prices. */
@@ -243,12 +253,14 @@ static int on_plan(struct usage *u, const struct event *e)
 
 	if (!a)
 		return -ENOMEM;
-	if (!name || !body_number(e, "version", &version))
+	if (!name || !replay_number(e, "version", &version))
 		return -EUCLEAN;
 	p = book_plan(u->book, name, version);
 	if (!p)
 		return -EUCLEAN;
 	fault = book_each_run(u->book, advance_to, &b);
+	if (fault == 0)
+		fault = replay_advance_holdings(&b);
 	a->plan = p;
 	return fault;
 }
@@ -260,7 +272,7 @@ static int on_credit(struct usage *u, const struct event *e)
 
 	if (!a)
 		return -ENOMEM;
-	if (!body_number(e, "amount_nano", &amount) || amount <= 0 ||
+	if (!replay_number(e, "amount_nano", &amount) || amount <= 0 ||
 	    __builtin_add_overflow(a->credit_nano, amount, &a->credit_nano))
 		return -EUCLEAN;
 	return 0;
@@ -269,8 +281,9 @@ static int on_credit(struct usage *u, const struct event *e)
 static int settle(struct usage *u, struct account *a, int period)
 {
 	struct boundary b = { u, a, NULL, period_start_ns(period + 1) };
+	int fault = book_each_run(u->book, advance_to, &b);
 
-	return book_each_run(u->book, advance_to, &b);
+	return fault < 0 ? fault : replay_advance_holdings(&b);
 }
 
 static int on_closed(struct usage *u, const struct event *e)
@@ -282,7 +295,8 @@ static int on_closed(struct usage *u, const struct event *e)
 
 	if (!a)
 		return -ENOMEM;
-	if (period == PERIOD_NONE || period <= a->closed || !body_number(e, "credit_nano", &credit))
+	if (period == PERIOD_NONE || period <= a->closed ||
+	    !replay_number(e, "credit_nano", &credit))
 		return -EUCLEAN;
 	fault = settle(u, a, period);
 	a->closed = period;
@@ -296,7 +310,9 @@ static const struct {
 } handlers[] = {
 	{ "meter.confirmed", on_confirmed }, { "plan.published", on_published },
 	{ "tenant.plan", on_plan },	     { "tenant.credit", on_credit },
-	{ "period.closed", on_closed },
+	{ "period.closed", on_closed },	     { "host.suspended", on_suspended },
+	{ "meter.counted", replay_counted }, { "meter.gap", replay_gap },
+	{ "meter.held", replay_held },	     { "host.recovered", replay_recovered },
 };
 
 static int on_event(struct usage *u, const struct event *e)
@@ -432,6 +448,18 @@ int usage_gaps(const struct usage *u, const char *tenant, int period, usage_gap_
 	struct gap_choice c = { period, fn, ctx };
 
 	return a ? book_each_gap(u->book, a, choose_gap, &c) : 0;
+}
+
+json_t *usage_describe_gap(const struct usage_gap *gap)
+{
+	json_t *j = json_pack("{s:s, s:I, s:I}", "instance", gap->instance, "from_wall_ns",
+			      (json_int_t)gap->from_wall_ns, "lost_ns", (json_int_t)gap->lost_ns);
+
+	if (j && gap->meter[0]) {
+		json_object_set_new(j, "meter", json_string(gap->meter));
+		json_object_set_new(j, "reason", json_string(gap->reason));
+	}
+	return j;
 }
 
 int64_t usage_credit_nano(const struct usage *u, const char *tenant)

@@ -15,7 +15,12 @@
  * - A period that was closed does not change. What becomes known later about it is an
  *   adjustment in the first open period.
  *
- * Events that it reads: instance.* that tell a move, meter.confirmed, plan.published
+ * - What a VMM's counters say is of the period in which it was read (supervisor/meter.h),
+ *   and of the tenant's plan of then. What is held (an address, space on a disk) is counted
+ *   like time: while the host is up, as far as it is confirmed.
+ *
+ * Events that it reads: instance.* that tell a move, meter.confirmed, meter.counted,
+ * meter.gap, meter.held, host.recovered, host.suspended {suspended_ns}, plan.published
  * (plan.h), tenant.plan {plan, version}, tenant.credit {amount_nano, reason}, and
  * period.closed {period, credit_nano}.
  *
@@ -24,6 +29,7 @@
 #ifndef SUPERVISOR_BILLING_USAGE_H
 #define SUPERVISOR_BILLING_USAGE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -56,6 +62,8 @@ int usage_each(const struct usage *u, const char *tenant, int period, usage_fn f
 
 struct usage_gap {
 	char instance[24];
+	char meter[24];	      /* of which it is not known; "": of the time */
+	char reason[24];      /* "" where meter is */
 	int64_t from_wall_ns; /* the last moment that is known */
 	int64_t lost_ns;      /* up to when it was found; -1: nobody can tell */
 };
@@ -63,6 +71,10 @@ struct usage_gap {
 /* The gaps of a tenant that begin in the period. */
 typedef int (*usage_gap_fn)(void *ctx, const struct usage_gap *gap);
 int usage_gaps(const struct usage *u, const char *tenant, int period, usage_gap_fn fn, void *ctx);
+
+/* {"instance", "from_wall_ns", "lost_ns"}, and "meter" and "reason" where there is one. The
+ * caller owns the reference; NULL when memory is short. */
+json_t *usage_describe_gap(const struct usage_gap *gap);
 
 /* What a tenant has left of its credits. */
 int64_t usage_credit_nano(const struct usage *u, const char *tenant);

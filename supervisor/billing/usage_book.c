@@ -1,5 +1,6 @@
 /* usage_book.c - the C library's trees, and two lists. */
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@ struct kept_gap {
 };
 
 struct book {
-	void *accounts, *runs, *quantities;
+	void *accounts, *runs, *holdings, *quantities;
 	struct kept_plan *plans;
 	struct kept_gap *gaps, **gaps_end;
 };
@@ -38,6 +39,7 @@ void book_free(struct book *b)
 		return;
 	tdestroy(b->accounts, free);
 	tdestroy(b->runs, free);
+	tdestroy(b->holdings, free);
 	tdestroy(b->quantities, free);
 	while (b->plans) {
 		struct kept_plan *p = b->plans;
@@ -132,6 +134,17 @@ struct run *book_run(struct book *b, const char *instance)
 	return find_or_add(&b->runs, &key, sizeof(key), compare_text);
 }
 
+struct holding *book_holding(struct book *b, enum meter meter, const char *tenant,
+			     const char *thing)
+{
+	struct holding key = { .meter = meter };
+	int n = snprintf(key.key, sizeof(key.key), "%s/%s/%s", meters[meter].name, tenant, thing);
+
+	if (n < 0 || n >= HOLDING_KEY_BYTES)
+		return NULL;
+	return find_or_add(&b->holdings, &key, sizeof(key), compare_text);
+}
+
 struct quantity *book_quantity(struct book *b, const struct quantity *key)
 {
 	return find_or_add(&b->quantities, key, sizeof(*key), compare_quantities);
@@ -169,6 +182,27 @@ int book_each_run(const struct book *b, int (*fn)(void *ctx, struct run *r), voi
 	struct walk w = { visit_run, &inner, 0 };
 
 	twalk_r(b->runs, visit, &w);
+	return w.r < 0 ? w.r : 0;
+}
+
+struct holding_walk {
+	int (*fn)(void *ctx, struct holding *h);
+	void *ctx;
+};
+
+static int visit_holding(void *ctx, void *member)
+{
+	struct holding_walk *w = ctx;
+
+	return w->fn(w->ctx, member);
+}
+
+int book_each_holding(const struct book *b, int (*fn)(void *ctx, struct holding *h), void *ctx)
+{
+	struct holding_walk inner = { fn, ctx };
+	struct walk w = { visit_holding, &inner, 0 };
+
+	twalk_r(b->holdings, visit, &w);
 	return w.r < 0 ? w.r : 0;
 }
 

@@ -1,6 +1,6 @@
 /* usage_book.h - what a replay keeps: accounts, runs, quantities, gaps, plans.
  *
- * Private to usage.c. Everything is found by its key, and made when it is not there:
+ * Private to the replay (replay.h). Everything is found by its key, and made when it is not there:
  * functions that return a pointer return NULL when memory is out.
  */
 #ifndef SUPERVISOR_BILLING_USAGE_BOOK_H
@@ -34,6 +34,20 @@ struct run {
 	struct moment since;
 	const struct plan *rounding; /* the account's at the start; NULL: none */
 	int64_t vcpu_ns, memory_ns;  /* counted since the start, not rounded */
+	int64_t incarnation;	     /* of which counted[] is */
+	int64_t counted[METERS_COUNT];
+};
+
+enum { HOLDING_KEY_BYTES = 256 };
+
+/* An amount of something that a tenant has, by METER_HELD meters. */
+struct holding {
+	char key[HOLDING_KEY_BYTES]; /* the key: meter, tenant, thing */
+	struct account *account;
+	enum meter meter;
+	int64_t amount;
+	struct moment since;
+	int64_t counted_ns; /* of this amount, since it is the same */
 };
 
 struct quantity {
@@ -52,6 +66,9 @@ void book_free(struct book *b);
 
 struct account *book_account(struct book *b, const char *tenant);
 struct run *book_run(struct book *b, const char *instance);
+/* The meter's name, the tenant and the thing make the key; NULL also if they are too long. */
+struct holding *book_holding(struct book *b, enum meter meter, const char *tenant,
+			     const char *thing);
 struct quantity *book_quantity(struct book *b, const struct quantity *key);
 
 /* Keeps a copy. */
@@ -62,6 +79,7 @@ bool book_add_gap(struct book *b, const struct account *a, const struct usage_ga
 
 /* In the order of their keys, until fn returns a negative number, which is returned. */
 int book_each_run(const struct book *b, int (*fn)(void *ctx, struct run *r), void *ctx);
+int book_each_holding(const struct book *b, int (*fn)(void *ctx, struct holding *h), void *ctx);
 int book_each_quantity(const struct book *b, int (*fn)(void *ctx, const struct quantity *q),
 		       void *ctx);
 int book_each_gap(const struct book *b, const struct account *a, usage_gap_fn fn, void *ctx);
