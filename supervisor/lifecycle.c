@@ -29,6 +29,7 @@
 #include "supervisor/kind.h"
 #include "supervisor/ledger.h"
 #include "supervisor/lifecycle.h"
+#include "supervisor/meter.h"
 #include "supervisor/process.h"
 #include "supervisor/runtime.h"
 #include "supervisor/store.h"
@@ -41,6 +42,8 @@ enum { ACCURACY_US = 1000, TRIM_INTERVAL_US = 5000000 };
 
 /* The second is reached by doubling: what is busy now is often free in a moment. */
 static const int64_t RETRY_FIRST_NS = 20000000, RETRY_LAST_NS = 1280000000;
+/* How long a VMM may take to write its last line. */
+static const int64_t OBEY_NS = 500000000;
 static const char actor[] = "wispd";
 
 enum task {
@@ -67,6 +70,9 @@ struct machine {
 	bool over; /* its life has ended, or could not begin: things are to be taken down */
 	const char *exit_kind; /* NULL: there was no VMM */
 	int exit_code;
+	bool told_to_end;      /* it was asked to, and is killed next */
+	bool sampled;	       /* its counters were read after its end */
+	struct sample sample;  /* the last one */
 	char why[CAUSE_BYTES]; /* it is over; "": as exit_kind says */
 
 	bool gone;	/* its instance is deleted */
@@ -92,6 +98,7 @@ struct job {
 	enum task task;
 	int result;
 	struct error err;
+	struct sample sample; /* for the tasks that make or take down what is metered */
 	struct launch launch;
 };
 
@@ -99,12 +106,19 @@ static void look(struct machine *m);
 
 /* --- machines --- */
 
-static struct machine *find(struct lifecycle *l, const char *id)
+static struct machine *find(const struct lifecycle *l, const char *id)
 {
 	for (struct machine *m = l->machines; m; m = m->next)
 		if (strcmp(m->id, id) == 0)
 			return m;
 	return NULL;
+}
+
+bool lifecycle_lives(const struct lifecycle *l, const char *id)
+{
+	const struct machine *m = find(l, id);
+
+	return m && m->alive;
 }
 
 static struct machine *make(struct lifecycle *l, const char *id)
@@ -252,11 +266,21 @@ static int (*const tasks[TASKS_COUNT])(struct launch *l, struct error *err) = {
 	[TASK_DETACH] = kinds_detach, [TASK_REMOVE] = do_remove,
 };
 
+static bool takes_down(enum task task)
+{
+	return task == TASK_DETACH || task == TASK_REMOVE;
+}
+
+/* Counters are read before what they are of goes, and space after it was taken. */
 static void job_run(struct work *work)
 {
 	struct job *job = (struct job *)work;
 
+	if (takes_down(job->task))
+		sample_take(&job->launch, job->sample.lines_from, &job->sample);
 	job->result = tasks[job->task](&job->launch, &job->err);
+	if (job->task == TASK_PREPARE)
+		sample_take(&job->launch, 0, &job->sample);
 }
 
 static void job_done(struct work *work)
@@ -268,6 +292,11 @@ static void job_done(struct work *work)
 	m->task = job->task;
 	m->result = job->result;
 	m->err = job->err;
+	/* What is done again finds less than the first time. */
+	if (!m->sampled) {
+		m->sample = job->sample;
+		m->sampled = takes_down(job->task);
+	}
 	fd_close(job->launch.pidfd);
 	free(job);
 	look(m);
@@ -278,7 +307,8 @@ static void begin(struct machine *m, const struct instance *i, enum task task)
 	struct job *job = calloc(1, sizeof(*job));
 	struct error err = { .text = "out of memory" };
 
-	if (!job || lifecycle_load(m->l->d, i, &job->launch, &err) < 0) {
+	if (!job || lifecycle_load(m->l->d, i, &job->launch, &err) < 0 ||
+	    meter_lines(&m->l->d->truth, i, &job->sample.lines_from, &err) < 0) {
 		free(job);
 		try_again(m, &err);
 		return;
@@ -304,12 +334,36 @@ static bool done(struct machine *m, const struct instance *i, enum task task)
 
 /* --- moves --- */
 
+/* A VMM that was killed has not written its last line. */
+static bool ended_whole(const struct machine *m)
+{
+	return m->exit_kind && strcmp(m->exit_kind, "exit") == 0 &&
+	       (m->exit_code == 0 || m->exit_code == 128 + SIGTERM);
+}
+
+/* What the move means for the meters. */
+static int write_meters(struct machine *m, const struct instance *i, enum state to,
+			struct error *err)
+{
+	struct truth *t = &m->l->d->truth;
+	int r = 0;
+
+	if (to == STATE_CREATED && m->sample.disk_mib >= 0)
+		r = meter_hold(t, METER_DISK_SPACE, i->tenant, i->id, i->id, m->sample.disk_mib,
+			       actor, err);
+	if (m->sampled && m->over)
+		r = meter_finish(t, i, &m->sample, ended_whole(m), err);
+	return r == 0 && to == STATE_DELETED ? meter_release(t, i, err) : r;
+}
+
 static int write_move(struct machine *m, struct instance *i, enum state to, const struct move *move,
 		      struct error *err)
 {
 	struct wispd *d = m->l->d;
 	int r = store_begin(d->truth.store, err);
 
+	if (r == 0)
+		r = write_meters(m, i, to, err);
 	if (r == 0)
 		r = instance_move(&d->truth, i, to, move, err);
 	if (r == 0 && to == STATE_DELETED)
@@ -355,10 +409,18 @@ static void give_up(struct machine *m, const char *why)
 	snprintf(m->why, sizeof(m->why), "%.*s", CAUSE_BYTES - 1, why);
 }
 
+/* First it is asked to, so that it says what it did up to its end; one that does not obey
+ * is killed when it is looked at again. */
 static void end_vmm(struct machine *m)
 {
-	if (m->alive && syscall(SYS_pidfd_send_signal, m->process.pidfd, SIGKILL, NULL, 0) < 0)
+	int signal = m->told_to_end ? SIGKILL : SIGTERM;
+
+	if (!m->alive)
+		return;
+	if (syscall(SYS_pidfd_send_signal, m->process.pidfd, signal, NULL, 0) < 0)
 		log_warn("%s: cannot end its VMM: %s", m->id, strerror(errno));
+	m->told_to_end = true;
+	wake_at(m, ledger_boot_ns() + OBEY_NS);
 }
 
 static int on_ended(sd_event_source *source, int fd, uint32_t events, void *arg)
@@ -384,7 +446,7 @@ static int watch(struct machine *m, const struct process *p)
 		return r;
 	m->process = *p;
 	m->alive = true;
-	m->over = false;
+	m->over = m->sampled = m->told_to_end = false;
 	m->why[0] = '\0';
 	return 0;
 }

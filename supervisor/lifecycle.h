@@ -7,6 +7,8 @@
 #ifndef SUPERVISOR_LIFECYCLE_H
 #define SUPERVISOR_LIFECYCLE_H
 
+#include <stdbool.h>
+
 #include "supervisor/instance.h"
 #include "supervisor/launch.h"
 #include "vmm/base/error.h"
@@ -34,6 +36,9 @@ int lifecycle_kick_all(struct lifecycle *l, struct error *err);
  * afterwards. */
 int lifecycle_adopt(struct lifecycle *l, const char *id, const struct process *process,
 		    struct error *err);
+
+/* Whether it has a VMM that lives, as far as is known. */
+bool lifecycle_lives(const struct lifecycle *l, const char *id);
 
 /* What a start or an end of this instance needs to know. */
 int lifecycle_load(struct wispd *d, const struct instance *i, struct launch *ret,

@@ -39,6 +39,10 @@ struct runtime {
 	/* What the guest's console has said; a descriptor to be closed. */
 	int (*open_console)(const struct launch *l, struct error *err);
 
+	/* What the VMM says that it did, as lines of metrics (vmm/metrics.h); a descriptor to be
+	 * closed. NULL: it says nothing. */
+	int (*open_lines)(const struct launch *l, struct error *err);
+
 	/* Clears what the last life left in the way of a start. */
 	int (*clear)(const struct launch *l, struct error *err);
 	int (*command)(const struct launch *l, struct runtime_command *ret, struct error *err);

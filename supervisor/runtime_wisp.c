@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "api/client/libwisp.h"
+#include "jailer/cgroup.h"
 #include "jailer/folder.h"
 #include "supervisor/process.h"
 #include "supervisor/runtime.h"
@@ -47,6 +48,7 @@ enum {
 #define SOCKET	  "api.sock"
 #define SOCKET_IN "/run/api.sock"
 #define CONSOLE	  "console.log"
+#define LINES	  "metrics.log"
 
 /* --- folders --- */
 
@@ -140,21 +142,48 @@ static int open_log(const struct launch *l, struct error *err)
 }
 
 /* The VMM makes it; a FIFO or a device in its place must not hang us. */
-static int open_console(const struct launch *l, struct error *err)
+static int open_written(const struct launch *l, const char *name, struct error *err)
 {
 	int root = open_folder(l, err), fd;
 	struct stat st;
 
 	if (root < 0)
 		return root;
-	fd = openat(root, CONSOLE, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = openat(root, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	fd_close(root);
 	if (fd < 0)
 		return error_errno(err, NULL, NULL, "%s has said nothing yet", l->id);
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
 		return fd;
 	fd_close(fd);
-	return error_set(err, -EINVAL, NULL, NULL, "The console of %s is not a file", l->id);
+	return error_set(err, -EINVAL, NULL, NULL, "The %s of %s is not a file", name, l->id);
+}
+
+static int open_console(const struct launch *l, struct error *err)
+{
+	return open_written(l, CONSOLE, err);
+}
+
+static int open_lines(const struct launch *l, struct error *err)
+{
+	return open_written(l, LINES, err);
+}
+
+/* So that the counters of the next life begin at zero. The last one's process may still be
+ * on its way out. */
+static int clear_groups(const struct launch *l, struct error *err)
+{
+	uint64_t deadline_us = clock_now_us() + CLEANUP_TIMEOUT_MS * UINT64_C(1000);
+	int r = -EBUSY;
+
+	if (!l->config->cgroup[0])
+		return 0;
+	while (r == -EBUSY && clock_now_us() < deadline_us) {
+		r = cgroups_remove_named(l->config->cgroup, l->id, err);
+		if (r == -EBUSY)
+			poll(NULL, 0, SOCKET_POLL_MS);
+	}
+	return r;
 }
 
 static int clear(const struct launch *l, struct error *err)
@@ -164,8 +193,11 @@ static int clear(const struct launch *l, struct error *err)
 	if (root < 0)
 		return root;
 	r = folder_remove(root, "run");
+	if (r == 0)
+		r = folder_remove(root, LINES);
 	fd_close(root);
-	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot clear the jail of %s", l->id) : 0;
+	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot clear the jail of %s", l->id)
+		     : clear_groups(l, err);
 }
 
 /* --- the command --- */
@@ -178,6 +210,19 @@ static bool one_hierarchy(void)
 	return statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
+/* Of version 1 only the groups that a value names are made; nothing but 0 can be written
+ * to this one. */
+static int add_accounting(struct runtime_command *ret, struct error *err)
+{
+	static const char *const texts[] = { "--cgroup", "cpuacct.usage=0", NULL };
+	int mount = cgroup_open_mount("/proc/self/mounts", 1, "cpuacct");
+
+	if (mount < 0)
+		return 0;
+	fd_close(mount);
+	return runtime_command_add(ret, texts, err);
+}
+
 static int add_groups(const struct launch *l, struct runtime_command *ret, struct error *err)
 {
 	char memory[64], tasks[32];
@@ -185,16 +230,19 @@ static int add_groups(const struct launch *l, struct runtime_command *ret, struc
 	const char *const texts[] = {
 		"--parent-cgroup", l->config->cgroup, "--cgroup", memory, "--cgroup", tasks, NULL
 	};
+	int r;
 
 	snprintf(memory, sizeof(memory), "%s=%lld", file,
 		 (long long)(l->mem_mib + OVERHEAD_MIB) << 20);
 	snprintf(tasks, sizeof(tasks), "pids.max=%d", TASKS_MAX);
-	return runtime_command_add(ret, texts, err);
+	r = runtime_command_add(ret, texts, err);
+	return r < 0 || one_hierarchy() ? r : add_accounting(ret, err);
 }
 
 static int command(const struct launch *l, struct runtime_command *ret, struct error *err)
 {
-	static const char *const own[] = { "--", "--api-sock", SOCKET_IN, "--level", "Warn", NULL };
+	static const char *const own[] = { "--",   "--api-sock",     SOCKET_IN, "--level",
+					   "Warn", "--metrics-path", "/" LINES, NULL };
 	char uid[16];
 	const char *const jail[] = {
 		l->config->wisp_jailer,
@@ -513,6 +561,7 @@ const struct runtime runtime_wisp = {
 	.open_folder = open_folder,
 	.open_log = open_log,
 	.open_console = open_console,
+	.open_lines = open_lines,
 	.clear = clear,
 	.command = command,
 	.boot = boot,

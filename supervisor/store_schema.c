@@ -76,5 +76,16 @@ static const char requests[] =
 	"  wall_ns INTEGER NOT NULL, PRIMARY KEY (tenant, key)) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX idempotency_age ON idempotency (wall_ns);";
 
-const char *const store_migrations[] = { ledger, tenants, instances, requests };
+/* Counters of VMMs as they were last read (counters: meter.c), until the event that tells
+ * of a VMM's end; and what is held, by METER_HELD meters (billing/plan.h). */
+static const char metering[] =
+	"CREATE TABLE sample (instance TEXT NOT NULL, incarnation INTEGER NOT NULL,"
+	"  wall_ns INTEGER NOT NULL, lines INTEGER NOT NULL, counters TEXT NOT NULL,"
+	"  PRIMARY KEY (instance, incarnation)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE held (meter TEXT NOT NULL, tenant TEXT NOT NULL, thing TEXT NOT NULL,"
+	"  instance TEXT NOT NULL, amount INTEGER NOT NULL, seq INTEGER NOT NULL,"
+	"  PRIMARY KEY (meter, tenant, thing)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX held_instance ON held (instance);";
+
+const char *const store_migrations[] = { ledger, tenants, instances, requests, metering };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

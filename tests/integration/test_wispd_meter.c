@@ -1,0 +1,289 @@
+/* test_wispd_meter.c - what wispd meters, against what the kernel says: real VMMs in control
+ * groups of either version, tiny guests on KVM.
+ */
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/fixture.h"
+#include "tests/integration/wispd_host.h"
+
+enum { SKIPPED = 77, LIMIT_MS = 120000, POLL_MS = 20, BUSY_US = 300000, DISK_BYTES = 65536 };
+
+#define PARENT "wisp-test-meter"
+#define OFTEN \
+	", \"cgroup\": \"" PARENT "\", \"confirm_interval_ms\": 100, \"count_interval_ms\": 100"
+
+static struct wispd_host *make_host(const char *more)
+{
+	struct wispd_host *h = wispd_host_make(more);
+
+	if (!wispd_host_start(h, 0))
+		fail_msg("%s", wispd_host_log(h));
+	assert_int_equal(
+		wispd_host_call(h, "PUT", "/shapes/test", "{\"vcpus\": 1, \"mem_mib\": 32}", NULL),
+		200);
+	return h;
+}
+
+static void do_it(struct wispd_host *h, const char *verb, const char *path, const char *body)
+{
+	if (strcmp(wispd_host_do(h, verb, path, body), "done") != 0)
+		fail_msg("%s %s: %s", verb, path, wispd_host_log(h));
+}
+
+static json_t *get(struct wispd_host *h, const char *path)
+{
+	json_t *j = NULL;
+
+	assert_int_equal(wispd_host_call(h, "GET", path, NULL, &j), 200);
+	return j;
+}
+
+/* Its quantity this month; -1: it is not there. */
+static int64_t used(struct wispd_host *h, const char *meter)
+{
+	json_t *j = get(h, "/usage"), *row;
+	int64_t quantity = -1;
+	size_t i;
+
+	json_array_foreach(json_object_get(j, "usage"), i, row)
+	{
+		if (strcmp(json_string_value(json_object_get(row, "meter")), meter) == 0)
+			quantity = json_integer_value(json_object_get(row, "quantity"));
+	}
+	json_decref(j);
+	return quantity;
+}
+
+/* How many gaps of a meter there are for a reason. */
+static unsigned gaps(struct wispd_host *h, const char *meter, const char *reason)
+{
+	json_t *j = get(h, "/usage"), *gap;
+	unsigned n = 0;
+	size_t i;
+
+	json_array_foreach(json_object_get(j, "gaps"), i, gap)
+	{
+		const char *m = json_string_value(json_object_get(gap, "meter"));
+		const char *r = json_string_value(json_object_get(gap, "reason"));
+
+		n += m && r && strcmp(m, meter) == 0 && strcmp(r, reason) == 0;
+	}
+	json_decref(j);
+	return n;
+}
+
+static void await_use(struct wispd_host *h, const char *meter, int64_t least)
+{
+	for (int waited = 0; used(h, meter) < least; waited += POLL_MS) {
+		if (waited > LIMIT_MS)
+			fail_msg("%s stays below %lld", meter, (long long)least);
+		poll(NULL, 0, POLL_MS);
+	}
+}
+
+static void id_of(struct wispd_host *h, const char *name, char id[64])
+{
+	char path[96];
+	json_t *j;
+
+	snprintf(path, sizeof(path), "/instances/%s", name);
+	j = get(h, path);
+	snprintf(id, 64, "%s", json_string_value(json_object_get(j, "id")));
+	json_decref(j);
+}
+
+/* By the kernel, whichever version it has; -1: there is no such group. */
+static int64_t group_cpu_us(const char *id)
+{
+	char path[160], line[128];
+	int64_t us = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/cpuacct/" PARENT "/%s/cpuacct.usage", id);
+	f = fopen(path, "re");
+	if (f) {
+		if (fgets(line, sizeof(line), f))
+			us = strtoll(line, NULL, 10) / 1000;
+		fclose(f);
+		return us;
+	}
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/" PARENT "/%s/cpu.stat", id);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (strncmp(line, "usage_usec ", 11) == 0)
+			us = strtoll(line + 11, NULL, 10);
+	if (f)
+		fclose(f);
+	return us;
+}
+
+/* The process that stands for the VMM of an instance. */
+static pid_t jailer_of(struct wispd_host *h, const char *id)
+{
+	json_t *j = get(h, "/events?limit=1000"), *e;
+	pid_t pid = 0;
+	size_t i;
+
+	json_array_foreach(json_object_get(j, "events"), i, e)
+	{
+		if (strcmp(json_string_value(json_object_get(e, "type")), "instance.spawned") ==
+			    0 &&
+		    strcmp(json_string_value(json_object_get(e, "instance")), id) == 0)
+			pid = (pid_t)json_integer_value(
+				json_object_get(json_object_get(e, "body"), "pid"));
+	}
+	json_decref(j);
+	assert_true(pid > 0);
+	return pid;
+}
+
+static void check_whole(struct wispd_host *h)
+{
+	json_t *j = get(h, "/doctor");
+
+	if (!json_is_true(json_object_get(j, "healthy")))
+		fail_msg("%s", json_dumps(j, 0));
+	json_decref(j);
+}
+
+#define RUN(image, name)                                                           \
+	"{\"image\": \"" image "\", \"name\": \"" name "\", \"shape\": \"test\", " \
+	"\"start\": true}"
+#define KILL_STOP "{\"timeout_ms\": 0}"
+
+/* A busy guest, twice: what is metered is what its groups say, to the microsecond. */
+static void test_processor(void **state)
+{
+	struct wispd_host *h = make_host(OFTEN);
+	int64_t first;
+	char id[64];
+
+	(void)state;
+	wispd_host_add_image(h, "spin");
+	do_it(h, "POST", "/instances", RUN("spin", "vm"));
+	id_of(h, "vm", id);
+	await_use(h, "cpu_used", BUSY_US);
+	assert_true(used(h, "memory_peak") > 0);
+	do_it(h, "POST", "/instances/vm/stop", KILL_STOP);
+	first = group_cpu_us(id);
+	assert_true(first >= BUSY_US);
+	assert_int_equal(used(h, "cpu_used"), first);
+	/* The second life's group is another one. */
+	do_it(h, "POST", "/instances/vm/start", NULL);
+	await_use(h, "cpu_used", first + 1);
+	do_it(h, "POST", "/instances/vm/stop", KILL_STOP);
+	assert_int_equal(used(h, "cpu_used"), first + group_cpu_us(id));
+	do_it(h, "DELETE", "/instances/vm", NULL);
+	assert_int_equal(group_cpu_us(id), -1);
+	check_whole(h);
+	wispd_host_end(h);
+}
+
+/* An image of a guest that reads one sector of its disk. */
+static void add_probe(struct wispd_host *h)
+{
+	char body[512], disk[DISK_BYTES] = "WISPDISK";
+	FILE *f = fopen(fixture_path("disk"), "we");
+	int n;
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(disk, 1, sizeof(disk), f), sizeof(disk));
+	fclose(f);
+	n = snprintf(body, sizeof(body), "{\"name\": \"probe\", \"kernel\": \"%s\", ",
+		     fixture_guest("virtio-probe"));
+	snprintf(body + n, sizeof(body) - (size_t)n, "\"rootfs\": \"%s\"}", fixture_path("disk"));
+	do_it(h, "POST", "/images", body);
+}
+
+/* Lives that are much shorter than the time from one reading to the next. It may be ended
+ * before it has read, so it is given more time until it has. */
+static void test_disk(void **state)
+{
+	struct wispd_host *h = make_host(", \"cgroup\": \"" PARENT "\"");
+	int64_t read = -1;
+
+	(void)state;
+	add_probe(h);
+	do_it(h, "POST", "/instances", RUN("probe", "vm"));
+	for (int ms = POLL_MS; read < 0 && ms < LIMIT_MS; ms *= 2) {
+		poll(NULL, 0, ms);
+		do_it(h, "POST", "/instances/vm/stop", KILL_STOP);
+		read = used(h, "disk_read");
+		if (read < 0)
+			do_it(h, "POST", "/instances/vm/start", NULL);
+	}
+	assert_int_equal(read, 512);
+	assert_int_equal(used(h, "disk_operations"), 1);
+	assert_int_equal(used(h, "net_in"), -1); /* it has no such thing */
+	assert_true(used(h, "cpu_used") > 0);
+	assert_int_equal(gaps(h, "disk_read", "was killed"), 0);
+	do_it(h, "DELETE", "/instances/vm", NULL);
+	check_whole(h);
+	wispd_host_end(h);
+}
+
+/* What a VMM that was killed did last is not known, and is said to be so; what its group
+ * counted is, even if wispd was away. */
+static void test_killed(void **state)
+{
+	struct wispd_host *h = make_host(OFTEN);
+	pid_t jailer;
+	char id[64];
+
+	(void)state;
+	add_probe(h);
+	do_it(h, "POST", "/instances", RUN("probe", "vm"));
+	id_of(h, "vm", id);
+	await_use(h, "cpu_used", 1);
+	jailer = jailer_of(h, id);
+	wispd_host_stop(h, SIGKILL);
+	kill(jailer, SIGKILL);
+	while (wispd_host_jailers(h, id) > 0)
+		poll(NULL, 0, POLL_MS);
+	assert_true(wispd_host_start(h, 0));
+	for (int waited = 0; gaps(h, "disk_read", "was killed") == 0; waited += POLL_MS) {
+		if (waited > LIMIT_MS)
+			fail_msg("no gap: %s", wispd_host_log(h));
+		poll(NULL, 0, POLL_MS);
+	}
+	assert_int_equal(gaps(h, "disk_operations", "was killed"), 1);
+	assert_int_equal(gaps(h, "net_out", "was killed"), 0);
+	assert_int_equal(gaps(h, "cpu_used", "was killed"), 0);
+	/* The killed process may have been on its way out while it was read. */
+	assert_true(used(h, "cpu_used") > 0);
+	assert_true(used(h, "cpu_used") <= group_cpu_us(id));
+	do_it(h, "DELETE", "/instances/vm", NULL);
+	check_whole(h);
+	wispd_host_end(h);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_processor),
+		cmocka_unit_test(test_disk),
+		cmocka_unit_test(test_killed),
+	};
+
+	if (!fixture_has_kvm() || geteuid() != 0) {
+		fprintf(stderr, "test_wispd_meter needs /dev/kvm and root\n");
+		return SKIPPED;
+	}
+	if (access("/sys/fs/cgroup/cpuacct", F_OK) < 0 &&
+	    access("/sys/fs/cgroup/cgroup.controllers", F_OK) < 0) {
+		fprintf(stderr, "test_wispd_meter needs control groups\n");
+		return SKIPPED;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
