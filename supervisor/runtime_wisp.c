@@ -49,6 +49,7 @@ enum {
 #define SOCKET_IN "/run/api.sock"
 #define CONSOLE	  "console.log"
 #define LINES	  "metrics.log"
+#define LINES_IN  "/metrics.log"
 
 /* --- folders --- */
 
@@ -242,7 +243,7 @@ static int add_groups(const struct launch *l, struct runtime_command *ret, struc
 static int command(const struct launch *l, struct runtime_command *ret, struct error *err)
 {
 	static const char *const own[] = { "--",   "--api-sock",     SOCKET_IN, "--level",
-					   "Warn", "--metrics-path", "/" LINES, NULL };
+					   "Warn", "--metrics-path", LINES_IN,	NULL };
 	char uid[16];
 	const char *const jail[] = {
 		l->config->wisp_jailer,

@@ -147,7 +147,7 @@ static void test_hostile_lines(void **state)
 		"{\"net\":{\"tx_bytes_count\":1125899906842625}}\n",
 		"[]\n",
 		"nonsense\n",
-		LINE_1 "{}}\n" LINE_2,
+		"{}\n{}}\n{}\n",
 	};
 	struct past *p = *state;
 
