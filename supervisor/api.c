@@ -36,6 +36,7 @@ static const struct {
 	{ -EUSERS, 503, "no_capacity" },
 	{ -EAGAIN, 503, "try_again" },
 	{ -ECANCELED, 503, "interrupted" },
+	{ -ESHUTDOWN, 503, "cordoned" },
 	{ -ENOSPC, 507, "no_space" },
 	{ -EUCLEAN, 500, "damaged" },
 };

@@ -9,8 +9,9 @@
 #include "supervisor/api.h"
 #include "supervisor/api_areas.h"
 
-const struct api_area *const api_areas[] = { &api_instances, &api_images, &api_tenants,
-					     &api_billing,   &api_host,	  NULL };
+const struct api_area *const api_areas[] = {
+	&api_instances, &api_images, &api_tenants, &api_billing, &api_scheduling, &api_host, NULL
+};
 
 static const char *const role_names[] = {
 	[ROLE_NONE] = "nobody",
@@ -28,7 +29,7 @@ static const char introduction[] =
 	"HTTP/1.1 on a Unix socket, JSON both ways. A request that cannot be served is answered "
 	"with\n`{\"fault_message\", \"code\", \"field\", \"hint\"}`, and has changed nothing; the "
 	"codes are stable:\n`not_found`, `exists`, `illegal_move`, `generation_mismatch`, `in_use`, "
-	"`quota_exceeded`, `no_capacity`,\n`key_reused`, `bad_request`, `unsupported`, `forbidden`, "
+	"`quota_exceeded`, `no_capacity`, `cordoned`,\n`key_reused`, `bad_request`, `unsupported`, `forbidden`, "
 	"`no_space`, `try_again`, `damaged`, `internal`.\n\n"
 	"- `Idempotency-Key: TEXT`, a header of any request that changes something: the same "
 	"request with the same\n  key is done once, and answered again with the first answer, for "

@@ -10,6 +10,7 @@
 #include "supervisor/kind.h"
 #include "supervisor/ledger.h"
 #include "supervisor/operation.h"
+#include "supervisor/queue.h"
 #include "supervisor/runtime.h"
 #include "supervisor/store.h"
 #include "supervisor/wispd.h"
@@ -25,7 +26,7 @@ struct create_body {
 	char name[NAME_BYTES], image[DIGEST_BYTES], shape[NAME_BYTES], runtime[NAME_BYTES];
 	char cmdline[CMDLINE_BYTES], labels[LABELS_BYTES];
 	bool start, remove;
-	uint64_t ttl_s;
+	uint64_t ttl_s, priority, wait_ms;
 };
 
 static const struct create_body create_default = { .shape = "small",
@@ -62,6 +63,11 @@ static const struct body_field create_fields[] = {
 	{ .name = "start", .type = BODY_BOOL, PLACE(create_body, start) },
 	{ .name = "remove", .type = BODY_BOOL, PLACE(create_body, remove) },
 	{ .name = "ttl_s", .type = BODY_U64, PLACE(create_body, ttl_s), .max = 315360000 },
+	{ .name = "priority",
+	  .type = BODY_U64,
+	  PLACE(create_body, priority),
+	  .max = QUEUE_PRIORITY_MAX },
+	{ .name = "wait_ms", .type = BODY_U64, PLACE(create_body, wait_ms), .max = 604800000 },
 };
 
 static const struct body_table create_table = {
@@ -281,8 +287,19 @@ static int describe_plan(struct api_call *call, const struct create_body *b, str
 	memcpy(i->labels, b->labels, sizeof(i->labels));
 	i->start_wanted = b->start;
 	i->remove_wanted = b->remove;
+	i->priority = (int64_t)b->priority;
+	i->wait_ms = (int64_t)b->wait_ms;
 	set_expiry(i, b->ttl_s);
 	return 0;
+}
+
+/* One that may not wait is started at once when it has been created, or never: now is when
+ * that is decided. */
+static int admit(struct api_call *call, const struct instance *i)
+{
+	int r = i->start_wanted && !i->wait_ms ? queue_decide(call->d->queue, i, &call->err) : 0;
+
+	return r < 0 ? r : 0;
 }
 
 /* An operation, and what it is about as it is now. */
@@ -304,6 +321,8 @@ static int create(struct api_call *call)
 	struct instance i = { 0 };
 	int r = describe_plan(call, b, &i);
 
+	if (r == 0)
+		r = admit(call, &i);
 	if (r == 0)
 		r = instance_create(&call->d->truth, &i, call->caller->actor, &call->err);
 	if (r == 0)
@@ -375,11 +394,31 @@ static int run_verb(struct api_call *call, const char *verb, enum state goal, in
 	return r < 0 ? r : answer(call, &i, verb, (int)goal);
 }
 
+/* At once, or in its turn. */
 static int start(struct api_call *call)
 {
+	const struct verb_body *b = call->config;
+	struct move move = { .actor = call->caller->actor };
+	struct error why = { 0 };
+	struct instance i = { 0 };
 	int r = check_room(call);
 
-	return r < 0 ? r : run_verb(call, "start", STATE_RUNNING, 0);
+	if (r == 0)
+		r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+	if (r == 0)
+		r = check_generation(call, &i, b->generation);
+	if (r < 0)
+		return r;
+	if (!state_find_move(i.state, "start"))
+		return refuse_move(call, &i, "start");
+	r = queue_decide(call->d->queue, &i, &why);
+	if (r < 0) {
+		call->err = why;
+		return r;
+	}
+	move.cause = r == STATE_QUEUED ? why.text : NULL;
+	r = instance_move(&call->d->truth, &i, (enum state)r, &move, &call->err);
+	return r < 0 ? r : answer(call, &i, "start", STATE_RUNNING);
 }
 
 static int stop(struct api_call *call)
@@ -411,7 +450,8 @@ static const struct api_route routes[] = {
 	  .what = "All instances, in short." },
 	{ "POST",   "/instances",             ROLE_OPERATOR, true,  202, &create_table, create,
 	  .what = "Makes an instance of an image; with `start`, runs it; with `remove`, deletes it once "
-		  "it has ended." },
+		  "it has ended. Where there is no room to start it, it waits up to `wait_ms` in the "
+		  "queue, by `priority` (0 to 9)." },
 	{ "GET",    "/instances/{id}",        ROLE_VIEWER,   false, 200, NULL,          get,
 	  .what = "One instance, by id or name, and how its last VMM ended." },
 	{ "PATCH",  "/instances/{id}",        ROLE_OPERATOR, true,  200, &update_table, update,

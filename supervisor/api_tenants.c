@@ -18,7 +18,10 @@ struct tenant_body {
 		uint64_t most;
 		bool given;
 	} quota[RESOURCES_COUNT];
+	uint64_t weight;
 };
+
+static const struct tenant_body tenant_default = { .weight = 100 };
 
 #define QUOTA(text, resource)                                                                \
 	{                                                                                    \
@@ -31,12 +34,14 @@ static const struct body_field tenant_fields[] = {
 	QUOTA("instances", RESOURCE_INSTANCES),
 	QUOTA("vcpus", RESOURCE_VCPUS),
 	QUOTA("memory_mib", RESOURCE_MEMORY_MIB),
+	{ .name = "weight", .type = BODY_U64, PLACE(tenant_body, weight), .min = 1, .max = 10000 },
 };
 
 static const struct body_table tenant_table = {
 	.size = sizeof(struct tenant_body),
+	.defaults = &tenant_default,
 	.fields = tenant_fields,
-	.nfields = RESOURCES_COUNT,
+	.nfields = sizeof(tenant_fields) / sizeof(tenant_fields[0]),
 };
 
 struct shape_body {
@@ -106,7 +111,7 @@ static json_t *describe_quota(struct api_call *call, const char *tenant)
 static int put_tenant(struct api_call *call)
 {
 	const struct tenant_body *b = call->config;
-	json_t *body = json_pack("{s:s}", "name", call->id);
+	json_t *body = json_pack("{s:s, s:I}", "name", call->id, "weight", (json_int_t)b->weight);
 	int64_t seq = 0;
 	int r = check_name(call);
 
@@ -120,8 +125,9 @@ static int put_tenant(struct api_call *call)
 		r = tell(call, "tenant.set", body, &seq);
 	if (r == 0)
 		r = store_run(call->d->truth.store, &call->err,
-			      "INSERT INTO tenant VALUES (?, ?) ON CONFLICT DO NOTHING", "si",
-			      call->id, seq);
+			      "INSERT INTO tenant (name, created_seq, weight) VALUES (?, ?, ?)"
+			      " ON CONFLICT DO UPDATE SET weight = excluded.weight",
+			      "sii", call->id, seq, (int64_t)b->weight);
 	for (unsigned i = 0; i < RESOURCES_COUNT && r >= 0; i++)
 		r = quota_set_limit(&call->d->truth, call->id, i,
 				    b->quota[i].given ? (int64_t)b->quota[i].most : -1, &call->err);
@@ -215,7 +221,9 @@ static const struct api_route routes[] = {
 	{ "GET", "/tenants",      ROLE_VIEWER, false, 200, NULL,          list_tenants,
 	  .what = "Tenants, with what they hold and what they may." },
 	{ "PUT", "/tenants/{id}", ROLE_ADMIN,  true,  200, &tenant_table, put_tenant,
-	  .what = "Makes a tenant, or sets his quota anew; what is not given is not limited." },
+	  .what = "Makes a tenant, or sets his quota anew; what is not given is not limited. "
+		  "Of two tenants whose instances wait, the one that holds less for its `weight` "
+		  "goes first." },
 	{ "GET", "/shapes",       ROLE_VIEWER, false, 200, NULL,          list_shapes,
 	  .what = "The latest version of each shape." },
 	{ "PUT", "/shapes/{id}",  ROLE_ADMIN,  true,  200, &shape_table,  put_shape,

@@ -87,6 +87,9 @@ static const struct config defaults = {
 	.instances_max = 1000,
 	.vcpu_overcommit_percent = 400,
 	.memory_reserve_mib = 256,
+	.queue_max = 1000,
+	.queue_age_ms = 30000,
+	.queue_starve_ms = 60000,
 	.log_level = 3,
 };
 
@@ -109,6 +112,10 @@ static const struct body_field fields[] = {
 	NUMBER(instances_max, 1, 100000),
 	NUMBER(vcpu_overcommit_percent, 100, 10000),
 	NUMBER(memory_reserve_mib, 0, 1 << 24),
+	NUMBER(queue_max, 0, 100000),
+	NUMBER(starts_per_s, 0, 100000),
+	NUMBER(queue_age_ms, 1, 86400000),
+	NUMBER(queue_starve_ms, 1, 86400000),
 	NUMBER(vcpus, 0, 1 << 20),
 	NUMBER(memory_mib, 0, 1 << 30),
 	{ .name = "log_level", .type = BODY_ENUM, PLACE(config, log_level), .names = level_names },

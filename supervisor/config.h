@@ -37,6 +37,8 @@ struct config {
 	uint64_t console_max_bytes, console_bytes_per_s;
 	uint64_t instances_max;
 	uint64_t vcpu_overcommit_percent, memory_reserve_mib;
+	/* Of queue.h: 0 starts a second: as many as come. */
+	uint64_t queue_max, starts_per_s, queue_age_ms, queue_starve_ms;
 	uint64_t vcpus, memory_mib; /* what the host has to give; 0: as it is */
 	uint32_t log_level;
 	uint32_t nprincipals;

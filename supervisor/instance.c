@@ -16,7 +16,7 @@
 	"id, tenant, name, owner_engine, runtime, image, shape, shape_version, vcpus, "    \
 	"mem_mib, cmdline, state, cause, generation, incarnation, labels, start_wanted, "  \
 	"remove_wanted, stop_boot_ns, expires_boot_ns, expires_wall_ns, created_wall_ns, " \
-	"changed_seq"
+	"changed_seq, priority, wait_ms, queued_boot_ns"
 
 bool instance_name_ok(const char *name)
 {
@@ -44,6 +44,9 @@ static void read_row(const struct rows *r, struct instance *i)
 		.expires_wall_ns = rows_int(r, 20),
 		.created_wall_ns = rows_int(r, 21),
 		.changed_seq = rows_int(r, 22),
+		.priority = rows_int(r, 23),
+		.wait_ms = rows_int(r, 24),
+		.queued_boot_ns = rows_int(r, 25),
 	};
 	rows_text(r, 0, i->id, sizeof(i->id));
 	rows_text(r, 1, i->tenant, sizeof(i->tenant));
@@ -148,8 +151,9 @@ static int hold(struct truth *t, const struct instance *i, enum state state, str
 
 	if (what == HOLD_SAME)
 		return 0;
-	/* What is to be started as soon as it can be has its place from the beginning. */
-	if (what == HOLD_SLOT && i->start_wanted && state <= STATE_CREATED)
+	/* What is to be started as soon as it can be has its place from the beginning, unless
+	 * it may wait for one. */
+	if (what == HOLD_SLOT && i->start_wanted && !i->wait_ms && state <= STATE_CREATED)
 		what = HOLD_ALL;
 	r = quota_hold(t, i->id, i->tenant, RESOURCE_INSTANCES, what != HOLD_NOTHING, err);
 	if (r == 0)
@@ -221,13 +225,14 @@ static int insert(struct truth *t, const struct instance *i, struct error *err)
 {
 	int r = store_run(t->store, err,
 			  "INSERT INTO instance (" COLUMNS
-			  ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-			  "sssssssiiisisiisiiiiiii", i->id, i->tenant, i->name, i->owner_engine,
+			  ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+			  "sssssssiiisisiisiiiiiiiiii", i->id, i->tenant, i->name, i->owner_engine,
 			  i->runtime, i->image, i->shape, i->shape_version, i->vcpus, i->mem_mib,
 			  i->cmdline, (int64_t)i->state, i->cause, i->generation, i->incarnation,
 			  i->labels, (int64_t)i->start_wanted, (int64_t)i->remove_wanted,
 			  i->stop_boot_ns, i->expires_boot_ns, i->expires_wall_ns,
-			  i->created_wall_ns, i->changed_seq);
+			  i->created_wall_ns, i->changed_seq, i->priority, i->wait_ms,
+			  i->queued_boot_ns);
 
 	if (r == -EEXIST)
 		return error_set(err, -EEXIST, "name", "choose another, or delete that one",
@@ -256,11 +261,11 @@ static int write_state(struct truth *t, const struct instance *i, struct error *
 {
 	int r = store_run(t->store, err,
 			  "UPDATE instance SET state = ?, cause = ?, generation = generation + 1,"
-			  " incarnation = ?, start_wanted = ?, stop_boot_ns = ?, changed_seq = ?"
-			  " WHERE id = ? AND generation = ?",
-			  "isiiiisi", (int64_t)i->state, i->cause, i->incarnation,
-			  (int64_t)i->start_wanted, i->stop_boot_ns, i->changed_seq, i->id,
-			  i->generation);
+			  " incarnation = ?, start_wanted = ?, stop_boot_ns = ?, changed_seq = ?,"
+			  " queued_boot_ns = ? WHERE id = ? AND generation = ?",
+			  "isiiiiisi", (int64_t)i->state, i->cause, i->incarnation,
+			  (int64_t)i->start_wanted, i->stop_boot_ns, i->changed_seq,
+			  i->queued_boot_ns, i->id, i->generation);
 
 	if (r == 0)
 		return error_set(err, -ESTALE, NULL, "look at it again, and repeat",
@@ -320,6 +325,7 @@ int instance_move(struct truth *t, struct instance *i, enum state to, const stru
 		next.start_wanted = false;
 	if (to != STATE_STOPPING)
 		next.stop_boot_ns = 0;
+	next.queued_boot_ns = to == STATE_QUEUED ? ledger_boot_ns() : 0;
 	snprintf(type, sizeof(type), "instance.%s", states[to].name);
 	r = tell(t, &next, type, move->actor, moved_body(&next, i->state, move), &next.changed_seq,
 		 err);
@@ -396,7 +402,7 @@ json_t *instance_describe(const struct instance *i)
 	json_t *labels = json_loads(i->labels, 0, NULL);
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:I,"
-			 " s:I, s:o, s:b, s:I, s:I, s:I}",
+			 " s:I, s:o, s:b, s:I, s:I, s:I, s:I, s:I}",
 			 "id", i->id, "name", i->name, "tenant", i->tenant, "state",
 			 states[i->state].name, "cause", i->cause, "image", i->image, "runtime",
 			 i->runtime, "owner_engine", i->owner_engine, "shape", i->shape,
@@ -406,7 +412,8 @@ json_t *instance_describe(const struct instance *i)
 			 (json_int_t)i->incarnation, "labels", labels ? labels : json_object(),
 			 "remove_wanted", i->remove_wanted, "expires_wall_ns",
 			 (json_int_t)i->expires_wall_ns, "created_wall_ns",
-			 (json_int_t)i->created_wall_ns, "changed_seq", (json_int_t)i->changed_seq);
+			 (json_int_t)i->created_wall_ns, "changed_seq", (json_int_t)i->changed_seq,
+			 "priority", (json_int_t)i->priority, "wait_ms", (json_int_t)i->wait_ms);
 }
 
 /* Of a thousand, only what one looks for. */

@@ -50,6 +50,9 @@ struct instance {
 	/* Deadlines of this boot by CLOCK_BOOTTIME, 0: none: when a stop becomes a kill, and
 	 * when it is deleted. The second also by the wall clock, for the time after a boot. */
 	int64_t stop_boot_ns, expires_boot_ns, expires_wall_ns;
+	/* How it waits for room on the host (queue.h): wait_ms 0: not at all. */
+	int64_t priority, wait_ms;
+	int64_t queued_boot_ns; /* since when it is queued */
 	int64_t created_wall_ns;
 	int64_t changed_seq; /* the event of the last move */
 };

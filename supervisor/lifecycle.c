@@ -31,6 +31,7 @@
 #include "supervisor/lifecycle.h"
 #include "supervisor/meter.h"
 #include "supervisor/process.h"
+#include "supervisor/queue.h"
 #include "supervisor/runtime.h"
 #include "supervisor/store.h"
 #include "supervisor/wispd.h"
@@ -553,10 +554,30 @@ static void step_creating(struct machine *m, struct instance *i)
 		go_because(m, i, STATE_CREATED, NULL, NULL);
 }
 
+/* Only what may wait has no place yet. */
 static void step_created(struct machine *m, struct instance *i)
 {
-	if (i->start_wanted)
-		go_because(m, i, STATE_STARTING, NULL, NULL);
+	struct error err = { 0 };
+	int next = STATE_STARTING;
+
+	if (!i->start_wanted)
+		return;
+	if (i->wait_ms)
+		next = queue_decide(m->l->d->queue, i, &err);
+	if (next < 0)
+		go_because(m, i, STATE_FAILED, err.text, "no_capacity");
+	else
+		go_because(m, i, (enum state)next, err.text[0] ? err.text : NULL, NULL);
+}
+
+static void step_queued(struct machine *m, struct instance *i)
+{
+	int64_t deadline = queue_deadline(i);
+
+	if (deadline && ledger_boot_ns() >= deadline)
+		go_because(m, i, STATE_STOPPED, "there was no room in time", "no_capacity");
+	else
+		wake_at(m, deadline);
 }
 
 static void step_starting_alive(struct machine *m, struct instance *i)
@@ -671,6 +692,7 @@ static void (*const steps[STATES_COUNT])(struct machine *m, struct instance *i) 
 	[STATE_RESUMING] = step_resuming, [STATE_STOPPING] = step_stopping,
 	[STATE_STOPPED] = step_ended,	  [STATE_FAILED] = step_ended,
 	[STATE_DELETING] = step_deleting, [STATE_DELETED] = step_deleted,
+	[STATE_QUEUED] = step_queued,
 };
 
 static bool has_expired(struct machine *m, const struct instance *i)

@@ -21,6 +21,7 @@
 #include "supervisor/heartbeat.h"
 #include "supervisor/ledger.h"
 #include "supervisor/lifecycle.h"
+#include "supervisor/queue.h"
 #include "supervisor/recover.h"
 #include "supervisor/reserve.h"
 #include "supervisor/server.h"
@@ -45,8 +46,10 @@ int wispd_commit(struct wispd *d, struct error *err)
 {
 	int r = store_commit(d->truth.store, err);
 
-	if (r == 0)
+	if (r == 0) {
 		server_wake(d->server);
+		queue_wake(d->queue);
+	}
 	if (r == -ENOSPC && !d->no_room) {
 		d->no_room = true;
 		log_error("the disk is full; nothing new begins%s",
@@ -164,6 +167,8 @@ static int build(struct wispd *d, struct error *err)
 	if (r == 0)
 		r = lifecycle_create(d, &d->lifecycle, err);
 	if (r == 0)
+		r = queue_create(d, &d->queue, err);
+	if (r == 0)
 		r = recover(d, err);
 	if (r == 0)
 		r = heartbeat_create(d, &d->heartbeat, err);
@@ -180,6 +185,7 @@ static void take_down(struct wispd *d)
 	lifecycle_end(d->lifecycle);
 	workers_destroy(d->workers);
 	lifecycle_destroy(d->lifecycle);
+	queue_destroy(d->queue);
 	sd_event_unref(d->loop);
 	ledger_close(d->truth.ledger);
 	store_close(d->truth.store);

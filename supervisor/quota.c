@@ -46,8 +46,8 @@ int quota_get(struct truth *t, const char *tenant, enum resource resource, int64
 	return 0;
 }
 
-static int check(struct truth *t, const char *tenant, enum resource resource, int64_t more,
-		 struct error *err)
+int quota_check(struct truth *t, const char *tenant, enum resource resource, int64_t more,
+		struct error *err)
 {
 	int64_t used, most;
 	int r = quota_get(t, tenant, resource, &used, &most, err);
@@ -78,9 +78,9 @@ int quota_hold(struct truth *t, const char *instance, const char *tenant, enum r
 	if (r < 0 || held == amount)
 		return r;
 	if (amount > held)
-		r = check(t, tenant, resource, amount - held, err);
+		r = quota_check(t, tenant, resource, amount - held, err);
 	if (r == 0 && amount > held)
-		r = check(t, NULL, resource, amount - held, err);
+		r = quota_check(t, NULL, resource, amount - held, err);
 	if (r < 0)
 		return r;
 	if (amount == 0)

@@ -17,6 +17,10 @@
 int quota_hold(struct truth *t, const char *instance, const char *tenant, enum resource resource,
 	       int64_t amount, struct error *err);
 
+/* Whether that much more could be held: 0, or as above. tenant NULL: of the whole host. */
+int quota_check(struct truth *t, const char *tenant, enum resource resource, int64_t more,
+		struct error *err);
+
 /* A tenant's limit; below 0: none. */
 int quota_set_limit(struct truth *t, const char *tenant, enum resource resource, int64_t most,
 		    struct error *err);

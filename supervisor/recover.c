@@ -40,7 +40,8 @@ static int move_deadlines(struct truth *t, struct error *err)
 	int r = store_run(t->store, err,
 			  "UPDATE instance SET stop_boot_ns = min(stop_boot_ns, 1),"
 			  " expires_boot_ns = iif(expires_wall_ns = 0, 0,"
-			  "  max(1, ?1 + expires_wall_ns - ?2)) WHERE state <> 11",
+			  "  max(1, ?1 + expires_wall_ns - ?2)),"
+			  " queued_boot_ns = iif(state = 12, ?1, 0) WHERE state <> 11",
 			  "ii", boot, wall);
 
 	return r < 0 ? r : 0;

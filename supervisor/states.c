@@ -20,6 +20,7 @@ const struct state_info states[STATES_COUNT] = {
 			     HOLD_SLOT, false, true },
 	[STATE_DELETING] = { "deleting", "all that it has is being taken down", HOLD_SAME, true, false },
 	[STATE_DELETED]  = { "deleted",  "gone; its record is kept",           HOLD_NOTHING, false, true },
+	[STATE_QUEUED]   = { "queued",   "waits until the host has room for it", HOLD_SLOT, false, false },
 };
 
 const struct state_move state_moves[] = {
@@ -27,7 +28,12 @@ const struct state_move state_moves[] = {
 	{ STATE_CREATING, STATE_FAILED,   "not prepared",    false },
 	{ STATE_CREATING, STATE_DELETING, "delete",          true },
 	{ STATE_CREATED,  STATE_STARTING, "start",           true },
+	{ STATE_CREATED,  STATE_QUEUED,   "no room",         false },
+	{ STATE_CREATED,  STATE_FAILED,   "no room to wait", false },
 	{ STATE_CREATED,  STATE_DELETING, "delete",          true },
+	{ STATE_QUEUED,   STATE_STARTING, "room",            false },
+	{ STATE_QUEUED,   STATE_STOPPED,  "stop",            true },
+	{ STATE_QUEUED,   STATE_DELETING, "delete",          true },
 	{ STATE_STARTING, STATE_RUNNING,  "started",         false },
 	{ STATE_STARTING, STATE_FAILED,   "not started",     false },
 	{ STATE_STARTING, STATE_STOPPING, "stop",            true },
@@ -55,8 +61,10 @@ const struct state_move state_moves[] = {
 	{ STATE_STOPPING, STATE_STOPPED,  "ended",           false },
 	{ STATE_STOPPING, STATE_DELETING, "delete",          true },
 	{ STATE_STOPPED,  STATE_STARTING, "start",           true },
+	{ STATE_STOPPED,  STATE_QUEUED,   "no room",         false },
 	{ STATE_STOPPED,  STATE_DELETING, "delete",          true },
 	{ STATE_FAILED,   STATE_STARTING, "start",           true },
+	{ STATE_FAILED,   STATE_QUEUED,   "no room",         false },
 	{ STATE_FAILED,   STATE_DELETING, "delete",          true },
 	{ STATE_DELETING, STATE_DELETED,  "removed",         false },
 };

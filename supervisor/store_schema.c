@@ -87,5 +87,15 @@ static const char metering[] =
 	"  PRIMARY KEY (meter, tenant, thing)) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX held_instance ON held (instance);";
 
-const char *const store_migrations[] = { ledger, tenants, instances, requests, metering };
+/* Waiting for room on the host (queue.h). 12: queued. */
+static const char waiting[] =
+	"ALTER TABLE instance ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE instance ADD COLUMN wait_ms INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE instance ADD COLUMN queued_boot_ns INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX instance_queued ON instance (queued_boot_ns) WHERE state = 12;"
+	"ALTER TABLE tenant ADD COLUMN weight INTEGER NOT NULL DEFAULT 100;"
+	/* Stopped by a drain; to be started again after it. */
+	"CREATE TABLE drained (instance TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
+
+const char *const store_migrations[] = { ledger, tenants, instances, requests, metering, waiting };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

@@ -12,6 +12,7 @@
 #include "vmm/base/error.h"
 
 struct lifecycle;
+struct queue;
 struct heartbeat;
 struct sd_event;
 struct server;
@@ -23,6 +24,7 @@ struct wispd {
 	struct sd_event *loop;
 	struct workers *workers;
 	struct lifecycle *lifecycle;
+	struct queue *queue;
 	struct heartbeat *heartbeat;
 	struct server *server; /* NULL: nobody listens yet */
 	bool no_room;	       /* the reserve (reserve.h) had to be given up */

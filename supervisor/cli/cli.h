@@ -59,7 +59,7 @@ struct cli_area {
 	const struct cli_command *commands; /* ended by a row without a name */
 };
 
-extern const struct cli_area cli_instances, cli_images, cli_host, cli_billing;
+extern const struct cli_area cli_instances, cli_images, cli_host, cli_billing, cli_scheduling;
 
 /* One request; body: stolen, NULL: none. An exit status: 0 and *ret, which is the caller's
  * (ret may be NULL), or why it failed has been said. What changes something carries a key

@@ -189,6 +189,7 @@ static const struct cli_option tenant_options[] = {
 	{ "instances", "N", "at most so many instances" },
 	{ "vcpus", "N", "at most so many processors" },
 	{ "memory_mib", "N", "at most so much memory" },
+	{ "weight", "N", "of its share when instances wait for room; by default 100" },
 	{ 0 },
 };
 

@@ -10,7 +10,18 @@ enum { LOG_POLL_MS = 100, BUF_BYTES = 32 };
 
 /* --- creating --- */
 
-enum { RUN_NAME, RUN_SHAPE, RUN_CMDLINE, RUN_LABEL, RUN_TTL, RUN_RUNTIME, RUN_RM, RUN_FOLLOW };
+enum {
+	RUN_NAME,
+	RUN_SHAPE,
+	RUN_CMDLINE,
+	RUN_LABEL,
+	RUN_TTL,
+	RUN_RUNTIME,
+	RUN_RM,
+	RUN_WAIT,
+	RUN_PRIORITY,
+	RUN_FOLLOW
+};
 
 static const struct cli_option create_options[] = {
 	[RUN_NAME] = { "name", "NAME", "by default its id" },
@@ -20,6 +31,8 @@ static const struct cli_option create_options[] = {
 	[RUN_TTL] = { "ttl", "SECONDS", "delete it then" },
 	[RUN_RUNTIME] = { "runtime", "NAME", "by default wisp" },
 	[RUN_RM] = { "rm", NULL, "delete it when it has ended" },
+	[RUN_WAIT] = { "wait", "SECONDS", "for room to start it; by default it is refused" },
+	[RUN_PRIORITY] = { "priority", "0-9", "while it waits" },
 	{ 0 },
 };
 
@@ -31,6 +44,8 @@ static const struct cli_option run_options[] = {
 	[RUN_TTL] = { "ttl", "SECONDS", "delete it then" },
 	[RUN_RUNTIME] = { "runtime", "NAME", "by default wisp" },
 	[RUN_RM] = { "rm", NULL, "delete it when it has ended" },
+	[RUN_WAIT] = { "wait", "SECONDS", "for room to start it; by default it is refused" },
+	[RUN_PRIORITY] = { "priority", "0-9", "while it waits" },
 	[RUN_FOLLOW] = { "follow", NULL,
 			 "print its console until it ends; its VMM's status is mine" },
 	{ 0 },
@@ -40,6 +55,12 @@ static void add_text(json_t *body, const char *name, const char *text)
 {
 	if (text)
 		json_object_set_new(body, name, json_string(text));
+}
+
+static void add_number(json_t *body, const char *name, const char *text, int64_t unit)
+{
+	if (text)
+		json_object_set_new(body, name, json_integer(strtoll(text, NULL, 10) * unit));
 }
 
 static json_t *create_body(const struct cli_arguments *a, bool start)
@@ -52,9 +73,9 @@ static json_t *create_body(const struct cli_arguments *a, bool start)
 	add_text(body, "shape", a->option[RUN_SHAPE]);
 	add_text(body, "cmdline", a->option[RUN_CMDLINE]);
 	add_text(body, "runtime", a->option[RUN_RUNTIME]);
-	if (a->option[RUN_TTL])
-		json_object_set_new(body, "ttl_s",
-				    json_integer(strtoll(a->option[RUN_TTL], NULL, 10)));
+	add_number(body, "ttl_s", a->option[RUN_TTL], 1);
+	add_number(body, "wait_ms", a->option[RUN_WAIT], 1000);
+	add_number(body, "priority", a->option[RUN_PRIORITY], 1);
 	for (unsigned i = 0; i < a->many_count; i++) {
 		size_t len = strcspn(a->many[i], "=");
 		char key[256];

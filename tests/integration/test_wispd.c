@@ -308,6 +308,46 @@ static void test_quota(void **state)
 	wispd_host_end(h);
 }
 
+/* Room for one at a time; a drain, and the way back. */
+static void test_queue(void **state)
+{
+	struct wispd_host *h = make_host(", \"vcpus\": 1");
+	const char *output;
+
+	(void)state;
+	wispd_host_add_image(h, "hlt-loop");
+	assert_int_equal(ctl(h, NULL, "run", "hlt-loop", "--name", "one", "--shape", "test"), 0);
+	assert_int_equal(ctl(h, &output, "run", "hlt-loop", "--name", "no", "--shape", "test"), 1);
+	expect_in(output, "The host is full");
+	assert_int_equal(wispd_host_call(h, "POST", "/instances",
+					 "{\"image\": \"hlt-loop\", \"name\": \"two\", \"shape\": "
+					 "\"test\", \"start\": true, \"wait_ms\": 600000}",
+					 NULL),
+			 202);
+	await_state(h, "two", "queued", NULL);
+	assert_int_equal(ctl(h, &output, "queue"), 0);
+	expect_in(output, "two");
+	/* Who waits is written down. */
+	wispd_host_stop(h, SIGKILL);
+	assert_true(wispd_host_start(h, 0));
+	await_state(h, "two", "queued", NULL);
+	assert_int_equal(ctl(h, NULL, "rm", "one"), 0);
+	await_state(h, "two", "running", NULL);
+	/* One that does not get its turn in time. */
+	assert_int_equal(ctl(h, &output, "run", "hlt-loop", "--name", "late", "--shape", "test",
+			     "--wait", "1", "--rm"),
+			 1);
+	expect_in(output, "no_capacity");
+	assert_int_equal(ctl(h, &output, "drain", "--timeout", "0", "new kernel"), 0);
+	await_state(h, "two", "stopped", NULL);
+	assert_int_equal(ctl(h, &output, "run", "hlt-loop", "--shape", "test"), 1);
+	expect_in(output, "new kernel");
+	assert_int_equal(ctl(h, NULL, "uncordon", "--restart"), 0);
+	await_state(h, "two", "running", NULL);
+	check_healthy(h);
+	wispd_host_end(h);
+}
+
 /* --- coming back --- */
 
 static void test_returns(void **state)
@@ -431,7 +471,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(test_life),	 cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_bad_days), cmocka_unit_test(test_roles),
 		cmocka_unit_test(test_quota),	 cmocka_unit_test(test_returns),
-		cmocka_unit_test(test_refuses),
+		cmocka_unit_test(test_refuses),	 cmocka_unit_test(test_queue),
 	};
 	const struct CMUnitTest real[] = { cmocka_unit_test(test_linux) };
 

@@ -59,7 +59,9 @@ static void test_persists(void **state)
 	struct error err;
 
 	assert_int_equal(store_begin(s, &err), 0);
-	assert_int_equal(store_run(s, &err, "INSERT INTO tenant VALUES (?, ?)", "si", "a", 5L), 1);
+	assert_int_equal(store_run(s, &err, "INSERT INTO tenant (name, created_seq) VALUES (?, ?)",
+				   "si", "a", 5L),
+			 1);
 	assert_int_equal(store_commit(s, &err), 0);
 	store_close(s);
 	s = open_store(*state);
@@ -75,9 +77,12 @@ static void test_rolls_back(void **state)
 	assert_false(store_in_transaction(s));
 	assert_int_equal(store_begin(s, &err), 0);
 	assert_true(store_in_transaction(s));
-	assert_int_equal(store_run(s, &err, "INSERT INTO tenant VALUES (?, ?)", "si", "a", 5L), 1);
+	assert_int_equal(store_run(s, &err, "INSERT INTO tenant (name, created_seq) VALUES (?, ?)",
+				   "si", "a", 5L),
+			 1);
 	/* A constraint fails the statement, not the transaction. */
-	assert_int_equal(store_run(s, &err, "INSERT INTO tenant VALUES (?, ?)", "si", "a", 5L),
+	assert_int_equal(store_run(s, &err, "INSERT INTO tenant (name, created_seq) VALUES (?, ?)",
+				   "si", "a", 5L),
 			 -EEXIST);
 	assert_int_equal(tenants(s), 2);
 	store_rollback(s);
@@ -191,7 +196,8 @@ static void test_full(void **state)
 		char name[512];
 
 		snprintf(name, sizeof(name), "%0500d", i);
-		r = store_run(s, &err, "INSERT INTO tenant VALUES (?, 0)", "s", name);
+		r = store_run(s, &err, "INSERT INTO tenant (name, created_seq) VALUES (?, 0)", "s",
+			      name);
 	}
 	assert_int_equal(r, -ENOSPC);
 	assert_non_null(strstr(err.hint, "room"));
