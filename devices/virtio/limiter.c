@@ -55,7 +55,8 @@ static void bucket_refill(struct limiter_bucket *b, uint64_t now_us)
 	b->seen_us = now_us;
 }
 
-/* Microseconds until the bucket has these tokens; 0: it has them. */
+/* Microseconds until the bucket has these tokens, as far as they can be counted; 0: it
+ * has them. */
 static uint64_t bucket_wait_us(struct limiter_bucket *b, uint64_t tokens, uint64_t now_us)
 {
 	if (b->size == 0)
@@ -68,7 +69,8 @@ static uint64_t bucket_wait_us(struct limiter_bucket *b, uint64_t tokens, uint64
 
 	if (missing <= 0)
 		return 0;
-	return (uint64_t)((missing + b->size - 1) / b->size);
+	missing = (missing + b->size - 1) / b->size;
+	return missing < UINT64_MAX ? (uint64_t)missing : UINT64_MAX;
 }
 
 static void bucket_charge(struct limiter_bucket *b, uint64_t tokens)

@@ -208,6 +208,18 @@ static void reconfigured(void **state)
 	assert_int_equal(limiter_take(&l, 10, START_US), 1000);
 }
 
+/* What a debt of the largest size takes to pay off is more than 64 bits can say. */
+static void debt_beyond_counting(void **state)
+{
+	struct limiter l =
+		make((struct token_bucket){ 1, UINT64_C(1) << 40, 0 }, (struct token_bucket){ 0 });
+
+	(void)state;
+	assert_int_equal(limiter_take(&l, UINT64_C(1) << 62, START_US), 0);
+	assert_true(limiter_take(&l, 1, START_US) == UINT64_MAX);
+	assert_true(limiter_take(&l, 1, UINT64_MAX) == UINT64_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +233,7 @@ int main(void)
 		cmocka_unit_test(rate_is_exact),
 		cmocka_unit_test(no_drift),
 		cmocka_unit_test(absurd_values),
+		cmocka_unit_test(debt_beyond_counting),
 		cmocka_unit_test(reconfigured),
 	};
 
