@@ -6,7 +6,7 @@
 
 #include "supervisor/cli/cli.h"
 
-enum { LOG_POLL_MS = 100, BUF_BYTES = 32 };
+enum { LOG_POLL_MS = 100, BUF_BYTES = 32, ID_BYTES = 64 };
 
 /* --- creating --- */
 
@@ -88,15 +88,16 @@ static json_t *create_body(const struct cli_arguments *a, bool start)
 	return body;
 }
 
-/* Begun and, unless it is followed, done. *id: to be freed. */
-static int make(struct cli *cli, const struct cli_arguments *a, bool start, bool follow, char **id)
+/* Begun and, unless it is followed, done. */
+static int make(struct cli *cli, const struct cli_arguments *a, bool start, bool follow,
+		char id[ID_BYTES])
 {
-	json_t *reply = NULL, *instance;
+	json_t *reply = NULL;
 	int status = cli_call(cli, "POST", "/instances", create_body(a, start), &reply);
+	const json_t *instance = json_object_get(reply, "instance");
+	char number[BUF_BYTES];
 
-	instance = json_object_get(reply, "instance");
-	if (status == 0)
-		*id = strdup(json_string_value(json_object_get(instance, "id")));
+	snprintf(id, ID_BYTES, "%s", cli_text(instance, "id", number, sizeof(number)));
 	if (status == 0 && !follow)
 		status = cli_wait(cli, reply);
 	json_decref(reply);
@@ -105,12 +106,11 @@ static int make(struct cli *cli, const struct cli_arguments *a, bool start, bool
 
 static int create(struct cli *cli, const struct cli_arguments *a)
 {
-	char *id = NULL;
-	int status = make(cli, a, false, false, &id);
+	char id[ID_BYTES];
+	int status = make(cli, a, false, false, id);
 
 	if (status == 0)
 		puts(id);
-	free(id);
 	return status;
 }
 
@@ -213,12 +213,11 @@ static int run(struct cli *cli, const struct cli_arguments *a)
 	bool following = a->option[RUN_FOLLOW] != NULL, remove = a->option[RUN_RM] != NULL;
 	struct cli_arguments kept = *a;
 	int exit_status = 0, status;
-	char path[CLI_PATH_BYTES];
-	char *id = NULL;
+	char path[CLI_PATH_BYTES], id[ID_BYTES];
 
 	if (following)
 		kept.option[RUN_RM] = NULL;
-	status = make(cli, &kept, true, following, &id);
+	status = make(cli, &kept, true, following, id);
 	if (status == 0 && !following)
 		puts(id);
 	if (status == 0 && following)
@@ -232,7 +231,6 @@ static int run(struct cli *cli, const struct cli_arguments *a)
 			status = cli_wait(cli, reply);
 		json_decref(reply);
 	}
-	free(id);
 	return status ? status : exit_status;
 }
 
