@@ -266,15 +266,15 @@ static int conn_append(struct http_conn *c, const char *text, size_t len)
 
 	if (left + len > HTTP_STREAM_BYTES)
 		return -ENOBUFS;
-	if (left)
-		memmove(c->output, c->output + c->output_at, left);
-	c->output_at = 0;
-	c->output_len = left;
-	output = realloc(c->output, left + len);
+	output = malloc(left + len);
 	if (!output)
 		return -ENOMEM;
+	if (left)
+		memcpy(output, c->output + c->output_at, left);
 	memcpy(output + left, text, len);
+	free(c->output);
 	c->output = output;
+	c->output_at = 0;
 	c->output_len = left + len;
 	return 0;
 }

@@ -376,7 +376,7 @@ int instance_spawned(struct truth *t, struct instance *i, pid_t pid, int64_t pid
 	json_t *body =
 		json_pack("{s:I, s:I}", "pid", (json_int_t)pid, "pid_start", (json_int_t)pid_start);
 	struct instance next = *i;
-	int64_t seq;
+	int64_t seq = 0;
 	int r;
 
 	next.incarnation++;

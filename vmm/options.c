@@ -213,7 +213,7 @@ static int add_path(const struct option_def *d, const char *value, struct option
 	return 0;
 }
 
-/* value is NULL for what takes none, never empty otherwise. */
+/* value is empty for what takes none, and for nothing else. */
 static int set_option(const struct option_def *d, const char *value, struct options *o,
 		      struct error *err)
 {
@@ -267,13 +267,13 @@ static int set_defaults(struct options *o, struct error *err)
 }
 
 /* The value of defs[at], from behind "=" or from the next argument, which *next
- * then passes. NULL when it takes none; -EINVAL when given and taken do not agree. */
+ * then passes. "" when it takes none; -EINVAL when given and taken do not agree. */
 static int find_value(const struct option_def *d, int argc, char *const argv[], int *next,
 		      const char **ret, struct error *err)
 {
 	const char *equals = strchr(argv[*next - 1], '=');
 
-	*ret = NULL;
+	*ret = "";
 	if (!d->value_name) {
 		if (equals)
 			return error_set(err, -EINVAL, d->name, "write it alone",
@@ -284,7 +284,7 @@ static int find_value(const struct option_def *d, int argc, char *const argv[], 
 		*ret = equals + 1;
 	else if (*next < argc && strncmp(argv[*next], "--", 2) != 0)
 		*ret = argv[(*next)++];
-	if (!*ret || !**ret)
+	if (!**ret)
 		return error_set(err, -EINVAL, d->name, d->value_name,
 				 "The argument '%s' requires a value, but none was supplied",
 				 d->name);

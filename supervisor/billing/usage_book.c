@@ -105,10 +105,11 @@ static void *find_or_add(void **tree, const void *key, size_t size,
 	if (!copy)
 		return NULL;
 	memcpy(copy, key, size);
-	node = tsearch(copy, tree, compare);
-	if (!node)
+	if (!tsearch(copy, tree, compare)) {
 		free(copy);
-	return node ? *node : NULL;
+		return NULL;
+	}
+	return copy;
 }
 
 struct account *book_account(struct book *b, const char *tenant)

@@ -51,8 +51,9 @@ int arch_cpus_create(const struct kvm *kvm, const struct arch_cpu_config *config
 	cpus->template = config->template;
 	cpus->identified = 0;
 	r = cpus->template ? template_check(cpus->template, kvm, err) : 0;
-	if (r == 0)
-		r = cpuid_supported(kvm, &cpus->supported, err);
+	if (r < 0)
+		goto fail;
+	r = cpuid_supported(kvm, &cpus->supported, err);
 	if (r < 0)
 		goto fail;
 	cpus->cpuid = cpus->supported;
