@@ -44,7 +44,7 @@ format:
 	@packaging/install-packages lint
 	@git ls-files '*.c' '*.h' | xargs clang-format-14 -i
 
-## make lint      clang-format, clang-tidy and cppcheck, without changing anything
+## make lint      clang-format, clang-tidy, cppcheck and gcc -fanalyzer, without changing anything
 lint: build
 	@packaging/install-packages build lint
 	@tests/lint
