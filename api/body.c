@@ -229,20 +229,14 @@ void body_prefix_field(struct error *err, const char *name, int index)
 		 inner);
 }
 
-static int store_map(const struct body_field *f, const json_t *v, void *config, struct error *err)
+static int store_document(const struct body_field *f, const json_t *v, void *config,
+			  struct error *err)
 {
 	char detail[128], *text = at(config, f->offset);
-	const char *name;
-	json_t *value;
 	size_t len;
 
 	if (!json_is_object(v))
 		return wrong_type(f, v, "a map", err);
-	json_object_foreach((json_t *)v, name, value)
-	{
-		if (!json_is_string(value))
-			return wrong_type(f, value, "a string", err);
-	}
 	len = json_dumpb(v, text, f->size, JSON_COMPACT);
 	if (len < f->size) {
 		text[len] = '\0';
@@ -250,6 +244,19 @@ static int store_map(const struct body_field *f, const json_t *v, void *config, 
 	}
 	snprintf(detail, sizeof(detail), "it has %zu bytes of JSON; at most %zu", len, f->size - 1);
 	return out_of_range(f, detail, err);
+}
+
+static int store_map(const struct body_field *f, const json_t *v, void *config, struct error *err)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)v, name, value)
+	{
+		if (!json_is_string(value))
+			return wrong_type(f, value, "a string", err);
+	}
+	return store_document(f, v, config, err);
 }
 
 static int store_object(const struct body_field *f, const json_t *v, void *config,
@@ -342,7 +349,7 @@ static json_t *write_string(const struct body_field *f, const void *config)
 	return json_string(s);
 }
 
-static json_t *write_map(const struct body_field *f, const void *config)
+static json_t *write_document(const struct body_field *f, const void *config)
 {
 	return json_loads(at_const(config, f->offset), 0, NULL);
 }
@@ -393,7 +400,8 @@ static const struct type_ops {
 	[BODY_STRING] = { store_string, write_string },
 	[BODY_ID] = { store_id, write_string },
 	[BODY_ENUM] = { store_enum, write_enum },
-	[BODY_MAP] = { store_map, write_map },
+	[BODY_MAP] = { store_map, write_document },
+	[BODY_DOCUMENT] = { store_document, write_document },
 	[BODY_OBJECT] = { store_object, write_object },
 	[BODY_STRINGS] = { store_strings, write_strings },
 	[BODY_ARRAY] = { store_array, write_array },

@@ -19,16 +19,17 @@
 #include "vmm/base/error.h"
 
 enum body_type {
-	BODY_BOOL,    /* bool */
-	BODY_U64,     /* uint64_t, from min to max */
-	BODY_STRING,  /* char[size]: min to size - 1 bytes */
-	BODY_ID,      /* as BODY_STRING, of letters, digits and "_" */
-	BODY_ENUM,    /* uint32_t: the index in names */
-	BODY_MAP,     /* an object of strings with any names: char[size], as compact JSON */
-	BODY_OBJECT,  /* the struct of another table, in place */
-	BODY_STRINGS, /* up to max strings of 1 to len - 1 bytes, char[max][len], size in all;
+	BODY_BOOL,     /* bool */
+	BODY_U64,      /* uint64_t, from min to max */
+	BODY_STRING,   /* char[size]: min to size - 1 bytes */
+	BODY_ID,       /* as BODY_STRING, of letters, digits and "_" */
+	BODY_ENUM,     /* uint32_t: the index in names */
+	BODY_MAP,      /* an object of strings with any names: char[size], as compact JSON */
+	BODY_DOCUMENT, /* an object with anything in it: char[size], as compact JSON */
+	BODY_OBJECT,   /* the struct of another table, in place */
+	BODY_STRINGS,  /* up to max strings of 1 to len - 1 bytes, char[max][len], size in all;
 			 mark is their count */
-	BODY_ARRAY,   /* up to max structs of another table; mark is their count */
+	BODY_ARRAY,    /* up to max structs of another table; mark is their count */
 };
 
 struct body_table;

@@ -38,6 +38,9 @@ static void put_type(FILE *out, const struct body_field *f)
 	case BODY_MAP:
 		fprintf(out, "an object of texts, of up to %zu bytes of JSON", f->size - 1);
 		break;
+	case BODY_DOCUMENT:
+		fprintf(out, "any object, of up to %zu bytes of JSON", f->size - 1);
+		break;
 	case BODY_OBJECT:
 		fputs("an object", out);
 		break;

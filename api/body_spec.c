@@ -46,6 +46,12 @@ static json_t *map_schema(const struct body_field *f)
 			 "string");
 }
 
+static json_t *document_schema(const struct body_field *f)
+{
+	(void)f;
+	return json_pack("{s:s}", "type", "object");
+}
+
 static json_t *object_schema(const struct body_field *f)
 {
 	return body_spec(f->table);
@@ -67,11 +73,11 @@ static json_t *array_schema(const struct body_field *f)
 static json_t *field_schema(const struct body_field *f)
 {
 	static json_t *(*const schemas[])(const struct body_field *f) = {
-		[BODY_BOOL] = bool_schema,     [BODY_U64] = number_schema,
-		[BODY_STRING] = string_schema, [BODY_ID] = id_schema,
-		[BODY_ENUM] = enum_schema,     [BODY_MAP] = map_schema,
-		[BODY_OBJECT] = object_schema, [BODY_STRINGS] = strings_schema,
-		[BODY_ARRAY] = array_schema,
+		[BODY_BOOL] = bool_schema,	   [BODY_U64] = number_schema,
+		[BODY_STRING] = string_schema,	   [BODY_ID] = id_schema,
+		[BODY_ENUM] = enum_schema,	   [BODY_MAP] = map_schema,
+		[BODY_DOCUMENT] = document_schema, [BODY_OBJECT] = object_schema,
+		[BODY_STRINGS] = strings_schema,   [BODY_ARRAY] = array_schema,
 	};
 	json_t *schema = schemas[f->type](f);
 

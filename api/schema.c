@@ -483,14 +483,13 @@ static const struct body_field balloon_fields[] = {
 };
 const struct body_table body_balloon = { TABLE(balloon_config, balloon_fields) };
 
-/* 0 to 2 are the hypervisor's, this machine's and the host's, the largest is any. */
 static const struct body_field vsock_fields[] = {
 	{ .name = "guest_cid",
 	  .type = BODY_U64,
 	  PLACE(vsock_config, guest_cid),
 	  .required = true,
-	  .min = 3,
-	  .max = UINT32_MAX - 1 },
+	  .min = VSOCK_MIN_CID,
+	  .max = VSOCK_MAX_CID },
 	{ .name = "uds_path",
 	  .type = BODY_STRING,
 	  PLACE(vsock_config, uds_path),

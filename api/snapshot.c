@@ -228,8 +228,13 @@ static int override_sockets(const struct snapshot_load_config *c, struct machine
 	if (c->has_console && !d->has_console)
 		return error_set(err, -ENODEV, "console_override", "leave it out",
 				 "The snapshot has no console");
+	if (c->mmds_data[0] && !d->has_mmds)
+		return error_set(err, -ENODEV, "mmds_data", "leave it out",
+				 "The snapshot has no metadata service");
 	if (c->has_vsock)
 		strcpy(d->vsock.uds_path, c->vsock.uds_path);
+	if (c->has_vsock && c->vsock.guest_cid)
+		d->vsock.guest_cid = c->vsock.guest_cid;
 	if (c->has_console) {
 		strcpy(d->console.uds_path, c->console.uds_path);
 		d->console.pty_path[0] = '\0';
@@ -272,6 +277,22 @@ static int describe(const struct snapshot_load_config *c, struct state *state,
 	return r;
 }
 
+/* What the service is to know, before the guest can ask. */
+static int put_metadata(struct vm *vm, const struct snapshot_load_config *c, struct error *err)
+{
+	json_t *data;
+	int r;
+
+	if (!c->mmds_data[0])
+		return 0;
+	data = body_parse(c->mmds_data, strlen(c->mmds_data), err);
+	if (!data)
+		return err->code;
+	r = vm_put_metadata(vm, data, err);
+	json_decref(data);
+	return r;
+}
+
 static int load(struct vm *vm, const struct snapshot_load_config *c, struct state *state,
 		struct machine_description *d, struct error *err)
 {
@@ -279,6 +300,8 @@ static int load(struct vm *vm, const struct snapshot_load_config *c, struct stat
 
 	if (r == 0)
 		r = description_apply(vm, d, err);
+	if (r == 0)
+		r = put_metadata(vm, c, err);
 	return r < 0 ? r : vm_load(vm, c, state, err);
 }
 
@@ -288,6 +311,7 @@ int snapshot_load(struct api_call *call)
 	struct machine_description *d;
 	uint64_t start_us = clock_now_us();
 	struct state *state = NULL;
+	json_t *known;
 	int r = vm_check_blank(call->vm, &call->err);
 
 	if (r < 0)
@@ -295,13 +319,15 @@ int snapshot_load(struct api_call *call)
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return api_out_of_memory(call);
+	known = json_incref((json_t *)vm_metadata(call->vm));
 	r = snapshot_read_state(c->snapshot_path, "snapshot_path", &state, &call->err);
 	if (r == 0)
 		r = load(call->vm, c, state, d, &call->err);
 	if (r < 0)
-		vm_forget(call->vm);
+		vm_forget(call->vm, known);
 	else
 		tell(call->vm, "loaded", METRIC_LOAD_US, start_us);
+	json_decref(known);
 	state_destroy(state);
 	free(d);
 	/* A machine lives long, and what its load needed was for once. */

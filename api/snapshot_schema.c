@@ -129,6 +129,12 @@ static const struct body_field vsock_override_fields[] = {
 	  PLACE(vsock_override, uds_path),
 	  .required = true,
 	  .min = 1 },
+	{ .name = "guest_cid",
+	  .type = BODY_U64,
+	  PLACE(vsock_override, guest_cid),
+	  .nullable = true,
+	  .min = VSOCK_MIN_CID,
+	  .max = VSOCK_MAX_CID },
 };
 static const struct body_table body_vsock_override = {
 	TABLE(vsock_override, vsock_override_fields),
@@ -202,6 +208,7 @@ static const struct body_field load_fields[] = {
 	{ .name = "allow_changed_disks",
 	  .type = BODY_BOOL,
 	  PLACE(snapshot_load_config, allow_changed_disks) },
+	{ .name = "mmds_data", .type = BODY_DOCUMENT, PLACE(snapshot_load_config, mmds_data) },
 	{ .name = "working_set_path",
 	  .type = BODY_STRING,
 	  PLACE(snapshot_load_config, working_set_path),

@@ -191,8 +191,12 @@ struct console_config {
 		.history_bytes = 65536 \
 	}
 
+/* 0 to 2 are the hypervisor's, this machine's and the host's, the largest is any. */
+#define VSOCK_MIN_CID 3
+#define VSOCK_MAX_CID (UINT32_MAX - 1)
+
 struct vsock_config {
-	uint64_t guest_cid;	      /* 3 or more */
+	uint64_t guest_cid;	      /* from VSOCK_MIN_CID to VSOCK_MAX_CID */
 	char uds_path[PATH_MAX];      /* at most 96 bytes, for a port's number behind it */
 	char vsock_id[VM_ID_LEN + 1]; /* deprecated, means nothing */
 };
@@ -242,6 +246,7 @@ struct pmem_override {
 
 struct vsock_override {
 	char uds_path[PATH_MAX];
+	uint64_t guest_cid; /* wisp's own; 0: as it was saved */
 };
 
 /* wisp's own: the console is at another socket now. */
@@ -253,6 +258,8 @@ struct console_override {
 struct working_set_config {
 	char working_set_path[PATH_MAX];
 };
+
+enum { MMDS_DATA_BYTES = 65536 }; /* more than a request has by default */
 
 /* One of memory and mem_file_path is given. */
 struct snapshot_load_config {
@@ -274,6 +281,7 @@ struct snapshot_load_config {
 	bool has_vsock, has_console;
 	struct vsock_override vsock;
 	struct console_override console;
+	char mmds_data[MMDS_DATA_BYTES]; /* wisp's own: JSON; "": what it knows already */
 };
 
 #endif

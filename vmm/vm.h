@@ -141,10 +141,11 @@ int vm_check_blank(const struct vm *vm, struct error *err);
 
 /* Builds the machine that was configured from its manifest and goes on where it was saved,
  * paused or not. A failure takes everything down again; vm_forget() does the same with
- * the configuration. The state stays the caller's. */
+ * the configuration, and the metadata service knows then what it knew before (NULL:
+ * nothing). The state stays the caller's. */
 int vm_load(struct vm *vm, const struct snapshot_load_config *c, struct state *state,
 	    struct error *err);
-void vm_forget(struct vm *vm);
+void vm_forget(struct vm *vm, struct json_t *known);
 
 /* Writes a line of metrics. Without a file for them nothing happens. */
 int vm_flush_metrics(struct vm *vm, struct error *err);

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "devices/mmds/mmds.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
@@ -337,7 +338,7 @@ int vm_load(struct vm *vm, const struct snapshot_load_config *c, struct state *s
 	return 0;
 }
 
-void vm_forget(struct vm *vm)
+void vm_forget(struct vm *vm, struct json_t *known)
 {
 	struct slots *blank;
 
@@ -346,6 +347,8 @@ void vm_forget(struct vm *vm)
 	slots_destroy(vm->slots);
 	vm->slots = blank;
 	vm->has_mmds = false;
+	if (vm->mmds)
+		mmds_reset(vm->mmds, known);
 	vm->machine_config = (struct machine_config)MACHINE_CONFIG_DEFAULT;
 	vm_renew_frame(vm);
 }

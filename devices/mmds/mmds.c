@@ -73,6 +73,13 @@ int mmds_patch(struct mmds *m, const json_t *patch)
 	return data_patch(&m->data, patch);
 }
 
+void mmds_reset(struct mmds *m, json_t *data)
+{
+	json_incref(data);
+	data_clear(&m->data);
+	m->data.root = data;
+}
+
 const json_t *mmds_data(const struct mmds *m)
 {
 	return m->data.root;

@@ -45,6 +45,9 @@ int mmds_put(struct mmds *m, json_t *data);
 int mmds_patch(struct mmds *m, const json_t *patch);
 const json_t *mmds_data(const struct mmds *m); /* NULL: never put */
 
+/* What it once knew, or NULL, again. */
+void mmds_reset(struct mmds *m, json_t *data);
+
 struct mmds_counters *mmds_counters(struct mmds *m);
 
 struct mmds_answer {

@@ -27,6 +27,7 @@
 enum {
 	SKIPPED = 77,
 	CLONES = 5,
+	FIRST_CID = 100,
 	MAX_CLONES = 250,
 	RANDOM_CHARS = 32,
 	LINE = 512,
@@ -79,7 +80,8 @@ static const char *config(void)
 		 ", \"vsock\": {\"guest_cid\": 3, \"uds_path\": \"%s\"},"
 		 " \"network-interfaces\": [{\"iface_id\": \"eth0\", \"host_dev_name\": \"" TAP
 		 "\","
-		 " \"guest_mac\": \"06:00:0a:00:00:02\"}]",
+		 " \"guest_mac\": \"06:00:0a:00:00:02\"}],"
+		 " \"mmds-config\": {\"network_interfaces\": [\"eth0\"]}",
 		 fixture_path("v.sock"));
 	return fixture_config("clones.json", &c);
 }
@@ -147,12 +149,14 @@ static void expect_identity(unsigned i)
 				   "/sys/class/net/eth0/address; "
 				   "ip -4 -o address show dev eth0 | awk '{ print $4 }'; "
 				   "ip route | grep -c 'default via 10.0.0.1'; "
-				   "ping -c 1 -W 20 10.0.0.1 >/dev/null && echo reached";
+				   "ping -c 1 -W 20 10.0.0.1 >/dev/null && echo reached; "
+				   "ip route add 169.254.169.254 dev eth0; "
+				   "wget -q -O - http://169.254.169.254/clone";
 	const char *said = IN_GUEST("exec", "sh", "-c", look);
 
 	snprintf(expected, sizeof(expected),
-		 "clone-%u\nclone-%u\n%032x\n06:00:0a:00:01:%02x\n10.0.0.%u/24\n1\nreached\n", i, i,
-		 0xc0de0000 + i, i, i + 2);
+		 "clone-%u\nclone-%u\n%032x\n06:00:0a:00:01:%02x\n10.0.0.%u/24\n1\nreached\n%u", i,
+		 i, 0xc0de0000 + i, i, i + 2, i);
 	assert_string_equal(said, expected);
 }
 
@@ -168,13 +172,16 @@ static void expect_time(long long original_ahead_ms)
 static void run_clone(unsigned i, long long original_ahead_ms, struct clone *c)
 {
 	struct machine m = saved_start("clones.sock", NULL, NULL);
-	char more[LINE];
+	char more[2 * LINE];
 
-	snprintf(more, sizeof(more),
-		 ", \"resume_vm\": true, \"clock_realtime\": true,"
-		 " \"network_overrides\": [{\"iface_id\": \"eth0\", \"host_dev_name\": \"" TAP "\","
-		 " \"guest_mac\": \"06:00:0a:00:01:%02x\"}]",
-		 i);
+	/* Its agent would not be heard if the guest had not taken its new CID. */
+	snprintf(
+		more, sizeof(more),
+		", \"resume_vm\": true, \"clock_realtime\": true, \"mmds_data\": {\"clone\": \"%u\"},"
+		" \"vsock_override\": {\"uds_path\": \"%s\", \"guest_cid\": %u},"
+		" \"network_overrides\": [{\"iface_id\": \"eth0\", \"host_dev_name\": \"" TAP "\","
+		" \"guest_mac\": \"06:00:0a:00:01:%02x\"}]",
+		i, fixture_path("v.sock"), FIRST_CID + i, i);
 	saved_load(&m, "state", "memory", more);
 	read_random(c);
 	tell_identity(i);

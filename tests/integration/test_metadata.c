@@ -1,6 +1,6 @@
 /* test_metadata.c - the metadata service of the real wisp, from its user's side: what is
- * taken, what is refused with which words, and what is kept. No guest runs, and a socket
- * that takes connections stands for passt, so it runs anywhere and without privilege.
+ * taken, what is refused with which words, and what is kept. A socket that takes
+ * connections stands for passt, and no guest uses the network, so it needs no privilege.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +16,7 @@
 
 #include "tests/integration/api_client.h"
 #include "tests/integration/fixture.h"
+#include "tests/integration/saved.h"
 #include "tests/integration/session.h"
 
 enum { LIMIT_S = 60, BAD_CONFIGURATION = 152 };
@@ -156,6 +157,61 @@ static void test_bad_files(void **state)
 	}
 }
 
+static void save(const char *extra, const char *state, const char *memory)
+{
+	struct machine m = saved_start("tiny.sock", saved_tiny_config(extra), NULL);
+
+	saved_pause(&m);
+	saved_create(&m, state, memory, "Full");
+	saved_kill(&m);
+}
+
+static void expect_known(const struct machine *m, const char *json)
+{
+	struct api_reply reply;
+
+	api_call(m->socket, "GET", "/mmds", NULL, &reply);
+	assert_string_equal(reply.body, json);
+}
+
+static void expect_refused(const struct machine *m, const char *state, const char *memory,
+			   const char *words)
+{
+	struct api_reply reply;
+
+	api_call(m->socket, "PUT", "/snapshot/load",
+		 saved_load_body(state, memory, ", \"mmds_data\": {\"for\": \"nobody\"}"), &reply);
+	assert_int_equal(reply.status, 400);
+	if (!strstr(reply.body, words))
+		fail_msg("no \"%s\": %s", words, reply.body);
+}
+
+/* A tiny guest on this machine's KVM: what comes with a load is known if it succeeds. */
+static void test_loaded(void **state)
+{
+	struct machine m;
+	int passt;
+
+	(void)state;
+	save(NULL, "plain-state", "plain-memory");
+	unlink("passt");
+	passt = listen_as_passt();
+	save(", \"network-interfaces\": [{\"iface_id\": \"eth0\", \"passt_socket\": \"passt\"}],"
+	     " \"mmds-config\": {\"network_interfaces\": [\"eth0\"]}",
+	     "state", "memory");
+	m = saved_start("tiny.sock", NULL, NULL);
+	expect_refused(&m, "state", "missing", "cannot be opened");
+	expect_known(&m, "{}");
+	saved_call(&m, "PUT", "/mmds", "{\"known\": \"before\"}");
+	expect_refused(&m, "state", "missing", "cannot be opened");
+	expect_refused(&m, "plain-state", "plain-memory", "has no metadata service");
+	expect_known(&m, "{\"known\":\"before\"}");
+	saved_load(&m, "state", "memory", ", \"mmds_data\": {\"name\": [\"copy\", {\"n\": 7}]}");
+	expect_known(&m, "{\"name\":[\"copy\",{\"n\":7}]}");
+	saved_kill(&m);
+	close(passt);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -168,6 +224,7 @@ int main(void)
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_loaded),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);

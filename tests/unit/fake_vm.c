@@ -660,8 +660,9 @@ int vm_make_blank(struct vm *vm, unsigned vcpus, uint64_t mem_size_mib, struct e
 	return record(vm, "make_blank", err);
 }
 
-void vm_forget(struct vm *vm)
+void vm_forget(struct vm *vm, struct json_t *known)
 {
+	(void)known;
 	record(vm, "forget", NULL);
 }
 

@@ -48,6 +48,7 @@ static json_t *good_value(const struct body_field *f)
 	case BODY_ENUM:
 		return json_string(f->names[0]);
 	case BODY_MAP:
+	case BODY_DOCUMENT:
 		return json_object();
 	case BODY_OBJECT:
 		return good_object(f->table);
@@ -148,11 +149,11 @@ static void spoil(const struct route *r, const struct place *p, json_t *value, c
 static bool takes(enum body_type type, const json_t *v)
 {
 	static const json_type accepted[] = {
-		[BODY_STRING] = JSON_STRING, [BODY_ID] = JSON_STRING,
-		[BODY_ENUM] = JSON_STRING,   [BODY_MAP] = JSON_OBJECT,
-		[BODY_OBJECT] = JSON_OBJECT, [BODY_STRINGS] = JSON_ARRAY,
-		[BODY_ARRAY] = JSON_ARRAY,   [BODY_U64] = JSON_INTEGER,
-		[BODY_BOOL] = JSON_TRUE,
+		[BODY_STRING] = JSON_STRING,   [BODY_ID] = JSON_STRING,
+		[BODY_ENUM] = JSON_STRING,     [BODY_MAP] = JSON_OBJECT,
+		[BODY_DOCUMENT] = JSON_OBJECT, [BODY_OBJECT] = JSON_OBJECT,
+		[BODY_STRINGS] = JSON_ARRAY,   [BODY_ARRAY] = JSON_ARRAY,
+		[BODY_U64] = JSON_INTEGER,     [BODY_BOOL] = JSON_TRUE,
 	};
 
 	return json_typeof(v) == accepted[type] || (type == BODY_BOOL && json_is_boolean(v));
