@@ -10,6 +10,7 @@
 #include "supervisor/billing/period.h"
 #include "supervisor/billing/plan.h"
 #include "supervisor/billing/usage.h"
+#include "supervisor/reconcile.h"
 #include "supervisor/store.h"
 #include "supervisor/wispd.h"
 
@@ -191,6 +192,9 @@ static int close_period(struct api_call *call)
 
 	if (period != PERIOD_NONE)
 		r = check_tenant(call, whose(call));
+	/* What is found does not keep it open, but is known before. */
+	if (r == 0 && call->d->reconcile)
+		r = reconcile_now(call->d->reconcile, &call->err);
 	if (r == 0)
 		r = invoice_close(&call->d->truth, whose(call), period, call->caller->actor,
 				  &call->err);

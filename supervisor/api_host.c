@@ -9,6 +9,7 @@
 #include "supervisor/doctor.h"
 #include "supervisor/ledger.h"
 #include "supervisor/operation.h"
+#include "supervisor/reconcile.h"
 #include "supervisor/store.h"
 #include "supervisor/wispd.h"
 
@@ -178,6 +179,13 @@ static int verify(struct api_call *call)
 					   (json_int_t)report.bad_seq, "fault", report.fault));
 }
 
+static int get_findings(struct api_call *call)
+{
+	json_t *list = reconcile_list(call->d, &call->err);
+
+	return list ? api_reply(call, json_pack("{s:o}", "findings", list)) : call->err.code;
+}
+
 /* clang-format off */
 static const struct api_route routes[] = {
 	{ "GET", "/version",         ROLE_VIEWER, false, 200, NULL, get_version,
@@ -199,6 +207,8 @@ static const struct api_route routes[] = {
 	{ "GET", "/ledger/verify",   ROLE_ADMIN,  false, 200, NULL, verify,
 	  .what = "Walks the chain of hashes from the first event on.",
 	  .query = "`anchor`: `SEQ:HASH`, a head of earlier" },
+	{ "GET", "/findings",        ROLE_ADMIN,  false, 200, NULL, get_findings,
+	  .what = "Where books and kernel differ: open findings first, then the last that were cleared." },
 	{ "GET", "/doctor",          ROLE_ADMIN,  false, 200, NULL, get_doctor,
 	  .what = "Examines host and books; each finding comes with its remedy." },
 };

@@ -33,6 +33,7 @@ struct config {
 	uint64_t stop_timeout_ms, start_timeout_ms;
 	uint64_t confirm_interval_ms; /* of heartbeat.h */
 	uint64_t count_interval_ms;   /* after which its counters are told in events */
+	uint64_t reconcile_interval_ms;
 	uint64_t workers;
 	uint64_t console_max_bytes, console_bytes_per_s;
 	uint64_t instances_max;

@@ -7,6 +7,7 @@
 
 #include "supervisor/doctor.h"
 #include "supervisor/ledger.h"
+#include "supervisor/reconcile.h"
 #include "supervisor/store.h"
 #include "supervisor/wispd.h"
 
@@ -86,6 +87,16 @@ static bool check_holds(struct wispd *d, char what[TEXT_BYTES])
 	return wrong == 0;
 }
 
+static bool check_findings(struct wispd *d, char what[TEXT_BYTES])
+{
+	struct error err;
+	int64_t open = -1;
+
+	(void)reconcile_open(d, &open, &err);
+	snprintf(what, TEXT_BYTES, "%lld things in which books and kernel differ", (long long)open);
+	return open == 0;
+}
+
 static const struct {
 	const char *name;
 	check_fn check;
@@ -100,6 +111,8 @@ static const struct {
 	{ "ledger", check_ledger, "keep the database as evidence, and restore a back-up" },
 	{ "holds", check_holds,
 	  "restart wispd; if it stays, keep a copy of the database and report it" },
+	{ "findings", check_findings,
+	  "wispctl findings lists them; what is billed stays as the ledger has it" },
 };
 
 json_t *doctor_examine(struct wispd *d, struct error *err)

@@ -22,6 +22,7 @@
 #include "supervisor/ledger.h"
 #include "supervisor/lifecycle.h"
 #include "supervisor/queue.h"
+#include "supervisor/reconcile.h"
 #include "supervisor/recover.h"
 #include "supervisor/reserve.h"
 #include "supervisor/server.h"
@@ -173,6 +174,8 @@ static int build(struct wispd *d, struct error *err)
 	if (r == 0)
 		r = heartbeat_create(d, &d->heartbeat, err);
 	if (r == 0)
+		r = reconcile_create(d, &d->reconcile, err);
+	if (r == 0)
 		r = server_create(d, &d->server, err);
 	return r;
 }
@@ -181,6 +184,7 @@ static void take_down(struct wispd *d)
 {
 	server_destroy(d->server);
 	d->server = NULL;
+	reconcile_destroy(d->reconcile);
 	heartbeat_destroy(d->heartbeat);
 	lifecycle_end(d->lifecycle);
 	workers_destroy(d->workers);

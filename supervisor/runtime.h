@@ -12,9 +12,15 @@
 #include <jansson.h>
 
 #include "supervisor/launch.h"
+#include "supervisor/survey.h"
 #include "vmm/base/error.h"
 
-enum { RUNTIME_ARGS_MAX = 64, RUNTIME_ARGS_BYTES = 8192 };
+enum {
+	RUNTIME_ARGS_MAX = 64,
+	RUNTIME_ARGS_BYTES = 8192,
+	/* What a VMM may need beside the guest's memory. */
+	RUNTIME_OVERHEAD_MIB = 64,
+};
 
 struct wispd;
 
@@ -52,6 +58,8 @@ struct runtime {
 	int (*resume)(const struct launch *l, struct error *err);
 	int (*power_off)(const struct launch *l, struct error *err); /* asks the guest */
 
+	/* Which processes live in jails of its own (survey.h). NULL: it cannot tell. */
+	int (*survey)(const struct config *c, survey_fn fn, void *ctx, struct error *err);
 	/* Loop thread, before anything is served: ends and removes what no instance has. */
 	int (*sweep)(struct wispd *d, struct error *err);
 };

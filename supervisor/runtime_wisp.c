@@ -39,8 +39,6 @@ enum {
 	CALL_TIMEOUT_MS = 5000,
 	CLEANUP_TIMEOUT_MS = 30000,
 	SOCKET_POLL_MS = 1,
-	/* What a VMM needs beside the guest's memory. */
-	OVERHEAD_MIB = 64,
 	TASKS_MAX = 128,
 };
 
@@ -234,7 +232,7 @@ static int add_groups(const struct launch *l, struct runtime_command *ret, struc
 	int r;
 
 	snprintf(memory, sizeof(memory), "%s=%lld", file,
-		 (long long)(l->mem_mib + OVERHEAD_MIB) << 20);
+		 (long long)(l->mem_mib + RUNTIME_OVERHEAD_MIB) << 20);
 	snprintf(tasks, sizeof(tasks), "pids.max=%d", TASKS_MAX);
 	r = runtime_command_add(ret, texts, err);
 	return r < 0 || one_hierarchy() ? r : add_accounting(ret, err);
@@ -499,28 +497,21 @@ static int power_off(const struct launch *l, struct error *err)
 
 /* --- after a crash --- */
 
-/* Ends what has the jail's root for its own: the kernel's word, not a file's. */
-static void end_processes(int jails, const char *id)
+static void end_process(void *ctx, const char *id, pid_t pid)
 {
-	int jail = openat(jails, id, OPEN_FOLDER);
-	struct dirent *entry;
-	struct stat root, st;
-	DIR *proc;
+	if (strcmp(ctx, id) == 0)
+		kill(pid, SIGKILL);
+}
 
-	if (jail >= 0 && fstatat(jail, "root", &root, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    (proc = opendir("/proc")) != NULL) {
-		while ((entry = readdir(proc)) != NULL) {
-			pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-			char path[64];
+static int survey(const struct config *c, survey_fn fn, void *ctx, struct error *err)
+{
+	int jails = open_jails(c, err), r;
 
-			snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
-			if (pid > 0 && stat(path, &st) == 0 && st.st_dev == root.st_dev &&
-			    st.st_ino == root.st_ino)
-				kill(pid, SIGKILL);
-		}
-		closedir(proc);
-	}
-	fd_close(jail);
+	if (jails < 0)
+		return jails;
+	r = survey_jails(jails, fn, ctx);
+	fd_close(jails);
+	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot look at the processes") : 0;
 }
 
 static bool is_ours(struct wispd *d, const char *id)
@@ -544,7 +535,7 @@ static int sweep(struct wispd *d, struct error *err)
 	while (dir && (entry = readdir(dir)) != NULL) {
 		if (entry->d_name[0] == '.' || is_ours(d, entry->d_name))
 			continue;
-		end_processes(jails, entry->d_name);
+		survey_jails(jails, end_process, entry->d_name);
 		if (clean_up(&d->config, entry->d_name, err) < 0)
 			log_warn("%s", err->text);
 		else
@@ -569,5 +560,6 @@ const struct runtime runtime_wisp = {
 	.pause = pause_machine,
 	.resume = resume_machine,
 	.power_off = power_off,
+	.survey = survey,
 	.sweep = sweep,
 };

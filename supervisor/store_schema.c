@@ -97,5 +97,13 @@ static const char waiting[] =
 	/* Stopped by a drain; to be started again after it. */
 	"CREATE TABLE drained (instance TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
 
-const char *const store_migrations[] = { ledger, tenants, instances, requests, metering, waiting };
+/* What reconcile.h found; open until it is cleared. */
+static const char findings[] =
+	"CREATE TABLE finding (id INTEGER PRIMARY KEY, kind TEXT NOT NULL,"
+	"  subject TEXT NOT NULL, detail TEXT NOT NULL, opened_seq INTEGER NOT NULL,"
+	"  cleared_seq INTEGER) STRICT;"
+	"CREATE INDEX finding_open ON finding (kind, subject) WHERE cleared_seq IS NULL;";
+
+const char *const store_migrations[] = { ledger,   tenants, instances, requests,
+					 metering, waiting, findings };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

@@ -14,6 +14,7 @@
 struct lifecycle;
 struct queue;
 struct heartbeat;
+struct reconcile;
 struct sd_event;
 struct server;
 struct workers;
@@ -26,6 +27,7 @@ struct wispd {
 	struct lifecycle *lifecycle;
 	struct queue *queue;
 	struct heartbeat *heartbeat;
+	struct reconcile *reconcile;
 	struct server *server; /* NULL: nobody listens yet */
 	bool no_room;	       /* the reserve (reserve.h) had to be given up */
 };

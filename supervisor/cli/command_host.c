@@ -135,6 +135,15 @@ static int doctor(struct cli *cli, const struct cli_arguments *a)
 	return status == 0 && !healthy ? EXIT_REFUSED : status;
 }
 
+static int findings(struct cli *cli, const struct cli_arguments *a)
+{
+	static const char *const members[] = { "kind",	     "subject",	    "detail",
+					       "opened_seq", "cleared_seq", NULL };
+
+	(void)a;
+	return cli_list(cli, "/findings", "findings", members);
+}
+
 static int shape_ls(struct cli *cli, const struct cli_arguments *a)
 {
 	static const char *const members[] = { "name", "version", "vcpus", "mem_mib", NULL };
@@ -225,6 +234,7 @@ static const struct cli_command commands[] = {
 	{ "ledger head",   "",     "print the last event's number and hash", NULL,           -1, 0, 0, head },
 	{ "ledger verify", "",     "look whether any event was changed",     verify_options, -1, 0, 0, verify },
 	{ "doctor",        "",     "look for what is wrong, and say what to do", NULL,       -1, 0, 0, doctor },
+	{ "findings",      "",     "list where books and kernel differ",     NULL,           -1, 0, 0, findings },
 	{ "shape ls",      "",     "list shapes",                            NULL,           -1, 0, 0, shape_ls },
 	{ "shape set",     "NAME VCPUS MIB", "make a shape, or a new version of it", NULL,   -1, 3, 3, shape_set },
 	{ "tenant ls",     "",     "list tenants, and what they hold",       NULL,           -1, 0, 0, tenant_ls },

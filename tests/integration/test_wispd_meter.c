@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -268,12 +270,61 @@ static void test_killed(void **state)
 	wispd_host_end(h);
 }
 
+/* Waits until so many findings are open. */
+static void await_findings(struct wispd_host *h, unsigned wanted)
+{
+	for (int waited = 0;; waited += POLL_MS) {
+		json_t *j = get(h, "/findings"), *finding;
+		unsigned open = 0;
+		size_t i;
+
+		json_array_foreach(json_object_get(j, "findings"), i, finding) open +=
+			json_integer_value(json_object_get(finding, "cleared_seq")) == 0;
+		json_decref(j);
+		if (open == wanted)
+			return;
+		if (waited > LIMIT_MS)
+			fail_msg("%u findings are open, not %u", open, wanted);
+		poll(NULL, 0, POLL_MS);
+	}
+}
+
+/* A process where the books have none. */
+static void test_unbilled(void **state)
+{
+	struct wispd_host *h = make_host(", \"reconcile_interval_ms\": 100");
+	char id[64], path[128];
+	pid_t pid;
+
+	(void)state;
+	wispd_host_add_image(h, "hlt-loop");
+	do_it(h, "POST", "/instances", RUN("hlt-loop", "vm"));
+	do_it(h, "POST", "/instances/vm/stop", KILL_STOP);
+	id_of(h, "vm", id);
+	snprintf(path, sizeof(path), "jails/wisp/%s/root", id);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (chroot(wispd_host_path(h, path)) == 0)
+			pause();
+		_exit(1);
+	}
+	assert_true(pid > 0);
+	await_findings(h, 1);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	await_findings(h, 0);
+	check_whole(h);
+	wispd_host_end(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_processor),
 		cmocka_unit_test(test_disk),
 		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_unbilled),
 	};
 
 	if (!fixture_has_kvm() || geteuid() != 0) {

@@ -75,6 +75,8 @@ static const struct {
 	{ &stage_alice, "GET", "/ledger/head", NULL, 200, "" },
 	{ &stage_admin, "GET", "/ledger/verify", NULL, 200, "" },
 	{ &stage_admin, "GET", "/doctor", NULL, 200, "" },
+	{ &stage_admin, "GET", "/findings", NULL, 200, "" },
+	{ &stage_alice, "GET", "/findings", NULL, 403, "forbidden" },
 	{ &stage_alice, "GET", "/scheduling", NULL, 200, "" },
 	{ &stage_alice, "PUT", "/scheduling/cordon", "{\"reason\": \"x\"}", 403, "forbidden" },
 	{ &stage_alice, "POST", "/scheduling/drain", "{\"reason\": \"x\"}", 403, "forbidden" },
