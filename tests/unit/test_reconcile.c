@@ -6,66 +6,44 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <systemd/sd-event.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "supervisor/instance.h"
+#include "supervisor/ledger.h"
 #include "supervisor/reconcile.h"
-#include "supervisor/wispd.h"
-#include "tests/unit/books.h"
+#include "supervisor/store.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/wispd_stage.h"
 
 enum { SKIPPED = 77 };
 
-struct host {
-	struct books books;
-	struct wispd d;
-};
-
-/* What wispd's main file has. */
-int wispd_commit(struct wispd *d, struct error *err)
-{
-	return store_commit(d->truth.store, err);
-}
-
-bool wispd_has_room(struct wispd *d)
-{
-	return !d->no_room;
-}
-
 static int set_up(void **state)
 {
-	struct host *h = calloc(1, sizeof(*h));
+	struct stage *h;
 	struct error err;
 
-	*state = h;
-	if (books_open(&h->books) < 0)
+	if (stage_set_up(state) < 0)
 		return -1;
-	h->d.truth = h->books.truth;
-	for (unsigned r = 0; r < RESOURCES_COUNT; r++)
-		h->d.truth.capacity[r] = 1000;
-	h->d.config.reconcile_interval_ms = 60000;
+	h = *state;
 	h->d.config.confirm_interval_ms = 3600000;
 	snprintf(h->d.config.jail_dir, sizeof(h->d.config.jail_dir), "%s",
-		 scratch_path(h->books.dir, "jails"));
-	if (mkdir(h->d.config.jail_dir, 0755) < 0 || sd_event_new(&h->d.loop) < 0)
-		return -1;
-	return reconcile_create(&h->d, &h->d.reconcile, &err);
+		 scratch_path(h->dir, "jails"));
+	return mkdir(h->d.config.jail_dir, 0755) < 0
+		       ? -1
+		       : reconcile_create(&h->d, &h->d.reconcile, &err);
 }
 
 static int tear_down(void **state)
 {
-	struct host *h = *state;
+	struct stage *h = *state;
 
 	reconcile_destroy(h->d.reconcile);
-	sd_event_unref(h->d.loop);
-	books_close(&h->books);
-	free(h);
-	return 0;
+	return stage_tear_down(state);
 }
 
-static void move(struct host *h, struct instance *i, enum state to)
+static void move(struct stage *h, struct instance *i, enum state to)
 {
 	const struct move how = { .actor = "test" };
 	struct error err;
@@ -78,7 +56,7 @@ static void move(struct host *h, struct instance *i, enum state to)
 	assert_int_equal(store_commit(h->d.truth.store, &err), 0);
 }
 
-static struct instance running(struct host *h)
+static struct instance running(struct stage *h)
 {
 	struct instance i = { .tenant = "default",
 			      .owner_engine = "wispd",
@@ -99,7 +77,7 @@ static struct instance running(struct host *h)
 }
 
 /* A round; how many findings of a kind are open after it. */
-static int64_t round_of(struct host *h, const char *kind)
+static int64_t round_of(struct stage *h, const char *kind)
 {
 	struct error err;
 	int64_t n;
@@ -116,7 +94,7 @@ static int64_t round_of(struct host *h, const char *kind)
 	return n;
 }
 
-static int64_t events(struct host *h, const char *type)
+static int64_t events(struct stage *h, const char *type)
 {
 	struct error err;
 	int64_t n;
@@ -130,7 +108,7 @@ static int64_t events(struct host *h, const char *type)
 /* Billed, and nobody there: believed when it is seen again, told once, cleared at its end. */
 static void test_ghost(void **state)
 {
-	struct host *h = *state;
+	struct stage *h = *state;
 	struct instance i = running(h);
 	json_t *list;
 	struct error err;
@@ -156,7 +134,7 @@ static void test_ghost(void **state)
 /* Two vCPUs cannot use an hour in a moment, nor 64 MiB a gigabyte. */
 static void test_too_much(void **state)
 {
-	struct host *h = *state;
+	struct stage *h = *state;
 	struct instance i = running(h);
 	struct error err;
 
@@ -175,7 +153,7 @@ static void test_too_much(void **state)
 /* Its counters were not read for longer than three heartbeats. */
 static void test_silence(void **state)
 {
-	struct host *h = *state;
+	struct stage *h = *state;
 
 	h->d.config.confirm_interval_ms = 0;
 	running(h);
