@@ -13,6 +13,7 @@
 #include "supervisor/queue.h"
 #include "supervisor/runtime.h"
 #include "supervisor/store.h"
+#include "supervisor/trace.h"
 #include "supervisor/wispd.h"
 
 static const int64_t NS_PER_S = 1000000000, NS_PER_MS = 1000000;
@@ -208,6 +209,18 @@ static int get_logs(struct api_call *call)
 		return error_set(&call->err, -EINVAL, "of", "console or vmm",
 				 "There is no such log");
 	return api_reply(call, console_read(call->d, &i, of && of[0] == 'v', from, &call->err));
+}
+
+static int get_trace(struct api_call *call)
+{
+	struct instance i;
+	json_t *stages;
+	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+
+	if (r < 0)
+		return r;
+	stages = trace_describe(&call->d->truth, &i, &call->err);
+	return stages ? api_reply(call, json_pack("{s:o}", "stages", stages)) : call->err.code;
 }
 
 /* --- creating --- */
@@ -466,6 +479,8 @@ static const struct api_route routes[] = {
 	  .what = "Stops its processors; it stays in memory." },
 	{ "POST",   "/instances/{id}/resume", ROLE_OPERATOR, true,  202, &verb_table,   resume,
 	  .what = "Lets them go on." },
+	{ "GET",    "/instances/{id}/trace",  ROLE_VIEWER,   false, 200, NULL,          get_trace,
+	  .what = "How long each stage of its starts took, in microseconds." },
 	{ "GET",    "/instances/{id}/logs",   ROLE_VIEWER,   false, 200, NULL,          get_logs,
 	  .what = "What its console has said, in parts: `next` is where to go on.",
 	  .query = "`from`: a position; `of`: `console` or `vmm`" },

@@ -245,6 +245,15 @@ static int ps(struct cli *cli, const struct cli_arguments *a)
 	return cli_list(cli, "/instances", "instances", members);
 }
 
+static int trace(struct cli *cli, const struct cli_arguments *a)
+{
+	static const char *const columns[] = { "incarnation", "stage", "us", NULL };
+	char path[CLI_PATH_BYTES];
+
+	snprintf(path, sizeof(path), "/instances/%s/trace", a->operand[0]);
+	return cli_list(cli, path, "stages", columns);
+}
+
 static int inspect(struct cli *cli, const struct cli_arguments *a)
 {
 	const struct cli in_json = { .json = true };
@@ -329,6 +338,7 @@ static const struct cli_command commands[] = {
 	{ "create",  "IMAGE",       "make an instance of an image",     create_options, RUN_LABEL, 1, 1, create },
 	{ "ps",      "",            "list instances",                   NULL, -1, 0, 0, ps },
 	{ "inspect", "INSTANCE",    "show all there is about one",      NULL, -1, 1, 1, inspect },
+	{ "trace",   "INSTANCE",    "print how long the stages of its starts took", NULL, -1, 1, 1, trace },
 	{ "logs",    "INSTANCE",    "print what its console has said",  logs_options, -1, 1, 1, logs },
 	{ "start",   "INSTANCE...", "start them",                       NULL, -1, 1, CLI_OPERANDS_MAX, start },
 	{ "stop",    "INSTANCE...", "have them power off, or kill them", stop_options, -1, 1, CLI_OPERANDS_MAX, stop },

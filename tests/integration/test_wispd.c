@@ -162,6 +162,8 @@ static void test_life(void **state)
 	assert_string_equal(output, "halted\n");
 	assert_int_equal(ctl(h, &output, "inspect", "one"), 0);
 	expect_in(output, "\"team\": \"red\"");
+	assert_int_equal(ctl(h, &output, "trace", "one"), 0);
+	expect_in(output, "boot");
 	assert_int_equal(ctl(h, NULL, "pause", "one"), 0);
 	assert_int_equal(ctl(h, &output, "pause", "one"), 1);
 	expect_in(output, "(running)");

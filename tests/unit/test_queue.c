@@ -319,6 +319,30 @@ static void test_drain(void **state)
 	assert_state(s, idle, STATE_CREATED);
 }
 
+/* What the ledger says of the stages, its wait among them. */
+static void test_trace(void **state)
+{
+	static const char *const expected[] = { "prepare", "queue", NULL };
+	struct stage *s = *state;
+	struct instance runs = start(s, "runs", "a", VCPUS, 0), i = start(s, "n", "a", 1, 0);
+	json_t *stages;
+
+	end(s, &runs);
+	queue_pump(s->d.queue);
+	assert_state(s, i, STATE_STARTING);
+	assert_int_equal(stage_ask(s, &stage_bob, "GET", "/instances/n/trace", NULL), 404);
+	assert_int_equal(stage_ask(s, &stage_alice, "GET", "/instances/n/trace", NULL), 200);
+	stages = json_object_get(s->reply, "stages");
+	assert_int_equal(json_array_size(stages), 2);
+	for (unsigned k = 0; expected[k]; k++) {
+		json_t *stage = json_array_get(stages, k);
+
+		assert_string_equal(json_string_value(json_object_get(stage, "stage")),
+				    expected[k]);
+		assert_true(json_integer_value(json_object_get(stage, "us")) >= 0);
+	}
+}
+
 /* By the API, from the request on; and one that gives up. */
 static void test_api(void **state)
 {
@@ -354,7 +378,7 @@ int main(void)
 		QUEUE_TEST(test_waits_or_not), QUEUE_TEST(test_priority), QUEUE_TEST(test_share),
 		QUEUE_TEST(test_starving),     QUEUE_TEST(test_quota),	  QUEUE_TEST(test_rate),
 		QUEUE_TEST(test_length),       QUEUE_TEST(test_cordon),	  QUEUE_TEST(test_drain),
-		QUEUE_TEST(test_api),
+		QUEUE_TEST(test_api),	       QUEUE_TEST(test_trace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
