@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -71,9 +72,9 @@ static void be_program(const char *const argv[], int in, int out, int gate)
 	_exit(EXIT_NOT_STARTED);
 }
 
-static pid_t make_child(const char *const argv[], int out, int gate[2])
+/* in: closed here. */
+static pid_t make_child(const char *const argv[], int in, int out, int gate[2])
 {
-	int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	pid_t pid = in < 0 ? -1 : fork();
 
 	if (pid == 0) {
@@ -86,6 +87,21 @@ static pid_t make_child(const char *const argv[], int out, int gate[2])
 	return pid;
 }
 
+static int open_nothing(void)
+{
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* A file in memory with this text, to be read from its beginning. */
+static int open_text(const char *text, size_t len)
+{
+	int fd = memfd_create("input", MFD_CLOEXEC);
+
+	if (fd < 0 || fd_pwrite_all(fd, text, len, 0) == 0)
+		return fd;
+	return fd_close(fd);
+}
+
 int process_spawn(const char *const argv[], int log_fd, struct process *ret, struct error *err)
 {
 	struct process p = { .pidfd = -1, .gate = -1 };
@@ -94,7 +110,7 @@ int process_spawn(const char *const argv[], int log_fd, struct process *ret, str
 	if (pipe2(gate, O_CLOEXEC) < 0)
 		return error_errno(err, NULL, NULL, "Cannot make a pipe");
 	p.gate = gate[1];
-	p.pid = make_child(argv, log_fd, gate);
+	p.pid = make_child(argv, open_nothing(), log_fd, gate);
 	fd_close(gate[0]);
 	if (p.pid < 0) {
 		fd_close(gate[1]);
@@ -198,26 +214,30 @@ static int read_output(int fd, unsigned timeout_ms, char *line)
 	}
 }
 
+/* Without what only points at the line above it. */
 static const char *last_line(char *text)
 {
 	size_t len = strlen(text);
 	char *line;
 
-	while (len > 0 && text[len - 1] == '\n')
+	while (len > 0 && strchr("\n\t ^", text[len - 1]))
 		text[--len] = '\0';
 	line = strrchr(text, '\n');
 	return line ? line + 1 : text;
 }
 
-int process_run(const char *const argv[], unsigned timeout_ms, struct error *err)
+/* in: closed here. */
+static int run_to_end(const char *const argv[], int in, unsigned timeout_ms, struct error *err)
 {
 	char text[LINE_BYTES] = "";
 	int output[2], no_gate[2] = { -1, -1 }, status = 0, r;
 	pid_t pid;
 
-	if (pipe2(output, O_CLOEXEC) < 0)
+	if (pipe2(output, O_CLOEXEC) < 0) {
+		fd_close(in);
 		return error_errno(err, NULL, NULL, "Cannot make a pipe");
-	pid = make_child(argv, output[1], no_gate);
+	}
+	pid = make_child(argv, in, output[1], no_gate);
 	fd_close(output[1]);
 	if (pid < 0) {
 		fd_close(output[0]);
@@ -236,4 +256,15 @@ int process_run(const char *const argv[], unsigned timeout_ms, struct error *err
 	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NOT_STARTED && !text[0])
 		return error_set(err, -EIO, NULL, "is it installed?", "Cannot execute %s", argv[0]);
 	return error_set(err, -EIO, NULL, NULL, "%s", last_line(text));
+}
+
+int process_run(const char *const argv[], unsigned timeout_ms, struct error *err)
+{
+	return run_to_end(argv, open_nothing(), timeout_ms, err);
+}
+
+int process_run_with(const char *const argv[], const char *input, size_t len, unsigned timeout_ms,
+		     struct error *err)
+{
+	return run_to_end(argv, open_text(input, len), timeout_ms, err);
 }
