@@ -121,6 +121,8 @@ static int open_books(struct wispd *d, struct error *err)
 	d->truth.capacity[RESOURCE_INSTANCES] = (int64_t)d->config.instances_max;
 	d->truth.capacity[RESOURCE_VCPUS] = (int64_t)d->config.vcpus;
 	d->truth.capacity[RESOURCE_MEMORY_MIB] = (int64_t)d->config.memory_mib;
+	/* Each network has its own. */
+	d->truth.capacity[RESOURCE_ADDRESSES] = -1;
 	snprintf(path, sizeof(path), "%s/wispd.db", d->config.state_dir);
 	r = store_open(path, &d->truth.store, err);
 	return r < 0 ? r : ledger_open(d->truth.store, &d->truth.ledger, err);

@@ -104,6 +104,22 @@ static const char findings[] =
 	"  cleared_seq INTEGER) STRICT;"
 	"CREATE INDEX finding_open ON finding (kind, subject) WHERE cleared_seq IS NULL;";
 
+static const char networks[] =
+	"CREATE TABLE network (n INTEGER PRIMARY KEY, tenant TEXT NOT NULL REFERENCES tenant,"
+	"  name TEXT NOT NULL, mode TEXT NOT NULL, prefix4 TEXT NOT NULL, prefix6 TEXT NOT NULL,"
+	"  nat INTEGER NOT NULL, leaving INTEGER NOT NULL, egress TEXT NOT NULL,"
+	"  created_seq INTEGER NOT NULL, UNIQUE (tenant, name)) STRICT;"
+	/* place: which address of its network. An address is leased once. */
+	"CREATE TABLE lease (n INTEGER PRIMARY KEY, instance TEXT NOT NULL REFERENCES instance,"
+	"  slot INTEGER NOT NULL, network INTEGER NOT NULL REFERENCES network,"
+	"  place INTEGER NOT NULL, rx_bytes_per_s INTEGER NOT NULL,"
+	"  tx_bytes_per_s INTEGER NOT NULL, egress TEXT NOT NULL,"
+	"  UNIQUE (instance, slot), UNIQUE (network, place)) STRICT;"
+	"CREATE TABLE publication (protocol INTEGER NOT NULL, port INTEGER NOT NULL,"
+	"  lease INTEGER NOT NULL REFERENCES lease, guest_port INTEGER NOT NULL,"
+	"  PRIMARY KEY (protocol, port)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX publication_lease ON publication (lease);";
+
 const char *const store_migrations[] = { ledger,   tenants, instances, requests,
-					 metering, waiting, findings };
+					 metering, waiting, findings,  networks };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

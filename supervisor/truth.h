@@ -11,14 +11,20 @@ struct ledger;
 struct store;
 
 /* What can be held of a host and of a tenant's quota. */
-enum resource { RESOURCE_INSTANCES, RESOURCE_VCPUS, RESOURCE_MEMORY_MIB, RESOURCES_COUNT };
+enum resource {
+	RESOURCE_INSTANCES,
+	RESOURCE_VCPUS,
+	RESOURCE_MEMORY_MIB,
+	RESOURCE_ADDRESSES,
+	RESOURCES_COUNT
+};
 
 extern const char *const resource_names[RESOURCES_COUNT + 1]; /* NULL-ended */
 
 struct truth {
 	struct store *store;
 	struct ledger *ledger;
-	int64_t capacity[RESOURCES_COUNT]; /* of the host */
+	int64_t capacity[RESOURCES_COUNT]; /* of the host; below 0: no limit */
 };
 
 #endif

@@ -199,6 +199,7 @@ static const struct cli_option tenant_options[] = {
 	{ "vcpus", "N", "at most so many processors" },
 	{ "memory_mib", "N", "at most so much memory" },
 	{ "weight", "N", "of its share when instances wait for room; by default 100" },
+	{ "addresses", "N", "at most so many addresses in networks" },
 	{ 0 },
 };
 

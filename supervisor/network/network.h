@@ -1,0 +1,69 @@
+/* network.h - networks as they are written down: whose, which addresses, how it is wired.
+ *
+ * A network is a tenant's. No two networks of a host have an address in common, so an
+ * address says whose it is. The first address of each prefix is the host's own there, the
+ * guests' gateway.
+ *
+ *	bridge	guests are on one wire, a bridge of the host
+ *	routed	each guest has a line of its own, and the host routes between them
+ *
+ * Loop thread. Errors as of store.h, and -ENOENT, -EINVAL. (T): within a transaction.
+ */
+#ifndef SUPERVISOR_NETWORK_NETWORK_H
+#define SUPERVISOR_NETWORK_NETWORK_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "supervisor/instance.h"
+#include "supervisor/network/policy.h"
+#include "supervisor/network/prefix.h"
+#include "supervisor/truth.h"
+
+enum { NETWORK_TAG_BYTES = 7, LINK_BYTES = 16, NETWORK_GATEWAY = 1, NETWORK_FIRST_GUEST = 2 };
+
+enum network_mode { NETWORK_BRIDGE, NETWORK_ROUTED };
+
+struct network {
+	int64_t n; /* its number, in the names of its links and rules */
+	char tenant[NAME_BYTES], name[NAME_BYTES];
+	enum network_mode mode;
+	struct prefix prefix4, prefix6; /* the second may be none */
+	bool nat;			/* guests reach the world by the host's address */
+	bool leaving;			/* its links and rules are being removed */
+	bool last;			/* and the table of rules with it */
+	char egress[POLICY_TEXT_BYTES]; /* of guests without a list of their own */
+};
+
+extern const char *const network_mode_names[]; /* NULL-ended */
+
+/* Six characters that the names of all links and tables of this wispd begin with. */
+void network_tag(struct truth *t, char tag[NETWORK_TAG_BYTES]);
+/* The bridge of a network. */
+void network_link(const char *tag, int64_t n, char name[LINK_BYTES]);
+
+/* (T) -EEXIST: the name, or an address, is another one's; -EAGAIN: the last one is just
+ * being removed. n->n is chosen. */
+int network_add(struct truth *t, struct network *n, const char *actor, struct error *err);
+/* (T) From now on nobody can use it. -EBUSY: somebody does; -EAGAIN: one at a time. */
+int network_leave(struct truth *t, struct network *n, const char *actor, struct error *err);
+/* (T) Its links and rules are gone. */
+int network_forget(struct truth *t, int64_t n, struct error *err);
+
+/* By name, of this tenant; NULL: of any, if there is only one. Not one that is leaving. */
+int network_find(struct truth *t, const char *tenant, const char *name, struct network *ret,
+		 struct error *err);
+int network_load(struct truth *t, int64_t n, struct network *ret, struct error *err);
+
+/* Calls fn for each, leaving ones, too, as instance_each() does. */
+typedef int (*network_fn)(void *ctx, const struct network *n);
+int network_each(struct truth *t, const char *tenant, network_fn fn, void *ctx, struct error *err);
+
+/* As the API shows it; the caller owns the reference. */
+json_t *network_describe(const struct network *n, const char *tag);
+
+/* The rules of a list, each a text of its own. */
+json_t *network_egress_list(const char *lines);
+
+#endif

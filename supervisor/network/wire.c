@@ -1,0 +1,266 @@
+/* wire.c - links and rules of networks, in the order in which they may come and go. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "supervisor/network/firewall.h"
+#include "supervisor/network/link.h"
+#include "supervisor/network/rules.h"
+#include "supervisor/network/wire.h"
+#include "supervisor/store.h"
+#include "supervisor/wispd.h"
+
+enum { HOST_BITS_4 = 32, HOST_BITS_6 = 128, OPTION_BYTES = 64 };
+
+/* --- rules --- */
+
+static int apply_lease(const struct config *c, const char *tag, const struct lease *l, bool remove,
+		       struct error *err)
+{
+	struct firewall_text text;
+	int r = 0;
+
+	firewall_begin(&text);
+	if (text.out) {
+		rules_print_base(tag, text.out);
+		rules_print_network(tag, &l->network, text.out);
+		r = remove ? rules_remove_lease(tag, l, text.out, err)
+			   : rules_print_lease(tag, l, text.out, err);
+	}
+	if (r == 0)
+		return firewall_apply(c, &text, err);
+	firewall_drop(&text);
+	return r;
+}
+
+static int remove_rules(const struct config *c, const char *tag, const struct network *n,
+			struct error *err)
+{
+	struct firewall_text text;
+
+	firewall_begin(&text);
+	if (text.out && n->last) {
+		rules_remove_all(tag, text.out);
+	} else if (text.out) {
+		rules_print_base(tag, text.out);
+		rules_remove_network(tag, n, text.out);
+	}
+	return firewall_apply(c, &text, err);
+}
+
+/* --- links --- */
+
+static int set_option(const char *folder, const char *link, const char *option, const char *value,
+		      struct error *err)
+{
+	char file[OPTION_BYTES];
+
+	snprintf(file, sizeof(file), "%s/%s/%s", folder, link, option);
+	return link_set_option(file, value, err);
+}
+
+static int let_forward(const struct network *n, struct error *err)
+{
+	int r = link_set_option("ipv4/ip_forward", "1", err);
+
+	if (r == 0 && n->prefix6.base.family)
+		r = set_option("ipv6/conf", "all", "forwarding", "1", err);
+	return r;
+}
+
+/* The host's own addresses there; of a routed network they are those of each line. */
+static int add_gateways(const struct network *n, const char *link, struct error *err)
+{
+	struct address gateway4 = prefix_address(&n->prefix4, NETWORK_GATEWAY);
+	struct address gateway6 = prefix_address(&n->prefix6, NETWORK_GATEWAY);
+	bool bridge = n->mode == NETWORK_BRIDGE;
+	int r = link_add_address(link, &gateway4, bridge ? n->prefix4.bits : HOST_BITS_4, err);
+
+	if (r == 0 && gateway6.family)
+		r = link_add_address(link, &gateway6, bridge ? n->prefix6.bits : HOST_BITS_6, err);
+	return r;
+}
+
+/* Its MAC address stays, whoever comes and goes. */
+static int make_bridge(const char *tag, const struct network *n, char name[LINK_BYTES],
+		       struct error *err)
+{
+	struct address gateway = prefix_address(&n->prefix4, NETWORK_GATEWAY);
+	char mac[MAC_BYTES];
+	int r;
+
+	network_link(tag, n->n, name);
+	lease_mac(&gateway, mac);
+	r = link_make_bridge(name, mac, err);
+	if (r == 0 && n->prefix6.base.family)
+		r = set_option("ipv6/conf", name, "accept_ra", "0", err);
+	return r < 0 ? r : add_gateways(n, name, err);
+}
+
+/* The host answers for all guests of the network: they think that they are neighbours. */
+static int make_line(const struct lease *l, struct error *err)
+{
+	int r = set_option("ipv4/conf", l->link, "proxy_arp", "1", err);
+
+	if (r == 0)
+		r = set_option("ipv4/neigh", l->link, "proxy_delay", "0", err);
+	if (r == 0)
+		r = link_set_up(l->link, err);
+	if (r == 0)
+		r = add_gateways(&l->network, l->link, err);
+	if (r == 0)
+		r = link_add_route(l->link, &l->address4, err);
+	if (r == 0 && l->address6.family)
+		r = link_add_route(l->link, &l->address6, err);
+	return r;
+}
+
+int wire_attach(const struct config *c, const char *tag, const struct lease *l, uid_t owner,
+		bool queues, struct error *err)
+{
+	char bridge[LINK_BYTES];
+	int r = apply_lease(c, tag, l, false, err);
+
+	if (r == 0)
+		r = let_forward(&l->network, err);
+	if (r == 0)
+		r = link_make_tap(l->link, owner, queues, err);
+	if (r == 0 && l->network.mode == NETWORK_ROUTED)
+		return make_line(l, err);
+	if (r == 0)
+		r = make_bridge(tag, &l->network, bridge, err);
+	if (r == 0)
+		r = link_join(l->link, bridge, err);
+	return r < 0 ? r : link_set_up(l->link, err);
+}
+
+int wire_detach(const struct config *c, const char *tag, const struct lease *l, struct error *err)
+{
+	int r = link_remove(l->link, err);
+
+	return r < 0 ? r : apply_lease(c, tag, l, true, err);
+}
+
+int wire_remove(const struct config *c, const char *tag, const struct network *n, struct error *err)
+{
+	char bridge[LINK_BYTES];
+	int r;
+
+	network_link(tag, n->n, bridge);
+	r = link_remove(bridge, err);
+	return r < 0 ? r : remove_rules(c, tag, n, err);
+}
+
+/* --- after a start --- */
+
+struct restoring {
+	struct wispd *d;
+	struct error *err;
+	char tag[NETWORK_TAG_BYTES];
+	FILE *out;
+	int networks, removed;
+};
+
+static int restore_network(void *ctx, const struct network *n)
+{
+	struct restoring *s = ctx;
+
+	s->networks++;
+	if (!n->leaving)
+		rules_print_network(s->tag, n, s->out);
+	return 0;
+}
+
+static int restore_lease(void *ctx, const struct lease *l)
+{
+	struct restoring *s = ctx;
+
+	return rules_print_lease(s->tag, l, s->out, s->err);
+}
+
+/* The whole table anew, in one step: whatever was done to it meanwhile is undone. */
+static int print_all(struct restoring *s)
+{
+	int r;
+
+	rules_remove_all(s->tag, s->out);
+	rules_print_base(s->tag, s->out);
+	r = network_each(&s->d->truth, NULL, restore_network, s, s->err);
+	return r < 0 ? r : lease_each_alive(&s->d->truth, restore_lease, s, s->err);
+}
+
+static int restore_rules(struct restoring *s)
+{
+	struct firewall_text text;
+	int r = -1;
+
+	firewall_begin(&text);
+	s->out = text.out;
+	if (s->out)
+		r = print_all(s);
+	if (r == 0 && s->networks)
+		return firewall_apply(&s->d->config, &text, s->err);
+	firewall_drop(&text);
+	return r < 0 && !s->out ? error_set(s->err, -ENOMEM, NULL, NULL, "out of memory") : r;
+}
+
+/* The rest of its name is its lease's number. */
+static int remove_tap(void *ctx, const char *name)
+{
+	struct restoring *s = ctx;
+	int64_t n = strtoll(name + strlen("wt") + strlen(s->tag), NULL, 16);
+
+	if (lease_may_live(&s->d->truth, n))
+		return 0;
+	s->removed++;
+	return link_remove(name, s->err);
+}
+
+static int find_leaving(void *ctx, const struct network *n)
+{
+	struct network *leaving = ctx;
+
+	if (n->leaving)
+		*leaving = *n;
+	return 0;
+}
+
+/* One that was being removed when wispd ended: there is at most one. */
+static int finish_leaving(struct restoring *s)
+{
+	struct truth *t = &s->d->truth;
+	struct network n = { 0 };
+	int r = network_each(t, NULL, find_leaving, &n, s->err);
+
+	if (r < 0 || !n.leaving)
+		return r;
+	r = wire_remove(&s->d->config, s->tag, &n, s->err);
+	if (r == 0)
+		r = store_begin(t->store, s->err);
+	if (r == 0)
+		r = network_forget(t, n.n, s->err);
+	if (r == 0)
+		r = wispd_commit(s->d, s->err);
+	if (r < 0)
+		store_rollback(t->store);
+	s->removed++;
+	return r;
+}
+
+int wire_restore(struct wispd *d, struct error *err)
+{
+	struct restoring s = { .d = d, .err = err };
+	char begin[LINK_BYTES];
+	int r;
+
+	network_tag(&d->truth, s.tag);
+	r = restore_rules(&s);
+	if (r < 0 || !s.networks)
+		return r;
+	snprintf(begin, sizeof(begin), "wt%s", s.tag);
+	r = link_each(begin, remove_tap, &s, err);
+	if (r == 0)
+		r = finish_leaving(&s);
+	return r < 0 ? r : s.removed;
+}

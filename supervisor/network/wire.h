@@ -1,0 +1,32 @@
+/* wire.h - makes a host have what the books say of its networks: links, addresses, rules.
+ *
+ * Made when the first VMM of a network starts, and again whenever it is asked for: a bridge
+ * stays until its network is removed, a tap until its VMM has ended. Rules come before a
+ * link can carry anything, and go after it.
+ *
+ * The host forwards packets from then on (net.ipv4.ip_forward), which is not taken back.
+ *
+ * Any thread, but for wire_restore(). 0 or a negative errno and *err.
+ */
+#ifndef SUPERVISOR_NETWORK_WIRE_H
+#define SUPERVISOR_NETWORK_WIRE_H
+
+#include "supervisor/config.h"
+#include "supervisor/network/lease.h"
+
+struct wispd;
+
+/* queues: for a guest with more than one processor. */
+int wire_attach(const struct config *c, const char *tag, const struct lease *l, uid_t owner,
+		bool queues, struct error *err);
+int wire_detach(const struct config *c, const char *tag, const struct lease *l, struct error *err);
+
+/* What a network has on the host, once nobody is in it; of the last one, the tables. */
+int wire_remove(const struct config *c, const char *tag, const struct network *n,
+		struct error *err);
+
+/* Loop thread, at the start of wispd: the rules as they should be, links without a row
+ * removed; how many those were. */
+int wire_restore(struct wispd *d, struct error *err);
+
+#endif
