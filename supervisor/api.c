@@ -273,3 +273,15 @@ int api_query_number(struct api_call *call, const char *name, int64_t fallback, 
 		return error_set(&call->err, -EINVAL, name, NULL, "%s is a number from 0 on", name);
 	return 0;
 }
+
+int api_check_tenant(struct api_call *call)
+{
+	int64_t n = 0;
+	int r = store_number(call->d->truth.store, &n, &call->err,
+			     "SELECT count(*) FROM tenant WHERE name = ?", "s", call->tenant);
+
+	if (r < 0 || n)
+		return r;
+	return error_set(&call->err, -ENOENT, "tenant", "an admin makes one: PUT /tenants/NAME",
+			 "There is no tenant %.64s", call->tenant);
+}

@@ -94,6 +94,9 @@ extern const struct api_area *const api_areas[]; /* NULL-ended */
 void api_handle(struct wispd *d, const struct caller *caller, const struct api_request *request,
 		struct api_answer *ret);
 
+/* For handlers that make something: -ENOENT, there is no such tenant. */
+int api_check_tenant(struct api_call *call);
+
 /* For handlers. reply: stolen; NULL: memory is short. */
 int api_reply(struct api_call *call, json_t *reply);
 /* A number of the query, fallback when it is not there; -EINVAL when it is none. */

@@ -4,7 +4,7 @@
 
 struct api_area;
 
-extern const struct api_area api_instances, api_images, api_tenants, api_billing, api_scheduling,
-	api_host;
+extern const struct api_area api_instances, api_images, api_networks, api_tenants, api_billing,
+	api_scheduling, api_host;
 
 #endif

@@ -9,6 +9,7 @@
 #include "supervisor/image.h"
 #include "supervisor/kind.h"
 #include "supervisor/ledger.h"
+#include "supervisor/network/lease.h"
 #include "supervisor/operation.h"
 #include "supervisor/queue.h"
 #include "supervisor/runtime.h"
@@ -28,6 +29,8 @@ struct create_body {
 	char cmdline[CMDLINE_BYTES], labels[LABELS_BYTES];
 	bool start, remove;
 	uint64_t ttl_s, priority, wait_ms;
+	uint32_t ninterfaces;
+	struct lease_request interfaces[LEASES_MAX];
 };
 
 static const struct create_body create_default = { .shape = "small",
@@ -42,6 +45,45 @@ static int check_name(const char *name, struct error *err)
 			 "lower-case letters, digits, dots and hyphens; a letter or digit first",
 			 "The name cannot be used");
 }
+
+static int check_interface(void *config, struct error *err)
+{
+	return lease_check(config, err);
+}
+
+static const struct body_field interface_fields[] = {
+	{ .name = "network",
+	  .type = BODY_STRING,
+	  PLACE(lease_request, network),
+	  .min = 1,
+	  .required = true },
+	{ .name = "address", .type = BODY_STRING, PLACE(lease_request, address) },
+	{ .name = "egress",
+	  .type = BODY_STRINGS,
+	  PLACE(lease_request, egress),
+	  .mark = offsetof(struct lease_request, negress),
+	  .max = POLICY_RULES_MAX },
+	{ .name = "publish",
+	  .type = BODY_STRINGS,
+	  PLACE(lease_request, publish),
+	  .mark = offsetof(struct lease_request, npublish),
+	  .max = LEASE_PORTS_MAX },
+	{ .name = "rx_bytes_per_s",
+	  .type = BODY_U64,
+	  PLACE(lease_request, rx_bytes_per_s),
+	  .max = LEASE_RATE_MAX },
+	{ .name = "tx_bytes_per_s",
+	  .type = BODY_U64,
+	  PLACE(lease_request, tx_bytes_per_s),
+	  .max = LEASE_RATE_MAX },
+};
+
+static const struct body_table interface_table = {
+	.size = sizeof(struct lease_request),
+	.fields = interface_fields,
+	.nfields = sizeof(interface_fields) / sizeof(interface_fields[0]),
+	.check = check_interface,
+};
 
 static int check_create(void *config, struct error *err)
 {
@@ -69,6 +111,12 @@ static const struct body_field create_fields[] = {
 	  PLACE(create_body, priority),
 	  .max = QUEUE_PRIORITY_MAX },
 	{ .name = "wait_ms", .type = BODY_U64, PLACE(create_body, wait_ms), .max = 604800000 },
+	{ .name = "interfaces",
+	  .type = BODY_ARRAY,
+	  PLACE(create_body, interfaces),
+	  .mark = offsetof(struct create_body, ninterfaces),
+	  .max = LEASES_MAX,
+	  .table = &interface_table },
 };
 
 static const struct body_table create_table = {
@@ -179,18 +227,22 @@ static int get(struct api_call *call)
 {
 	struct incarnation last = { 0 };
 	struct instance i;
-	json_t *reply;
+	json_t *reply, *interfaces;
 	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
 
 	if (r == 0)
 		r = instance_incarnation(&call->d->truth, &i, &last, &call->err);
 	if (r < 0)
 		return r;
+	interfaces = lease_list(&call->d->truth, i.id, 0, &call->err);
+	if (!interfaces)
+		return call->err.code;
 	reply = instance_describe(&i);
 	if (reply)
 		json_object_set_new(
 			reply, "last_exit",
 			json_pack("{s:s, s:i}", "kind", last.exit_kind, "code", last.exit_code));
+	json_object_set_new(reply, "interfaces", interfaces);
 	return api_reply(call, reply);
 }
 
@@ -255,18 +307,6 @@ static int use_shape(struct api_call *call, const char *name, struct instance *i
 	return r < 0 ? r : 0;
 }
 
-static int check_tenant(struct api_call *call)
-{
-	int64_t n = 0;
-	int r = store_number(call->d->truth.store, &n, &call->err,
-			     "SELECT count(*) FROM tenant WHERE name = ?", "s", call->tenant);
-
-	if (r < 0 || n)
-		return r;
-	return error_set(&call->err, -ENOENT, "tenant", "an admin makes one: PUT /tenants/NAME",
-			 "There is no tenant %.64s", call->tenant);
-}
-
 static int check_room(struct api_call *call)
 {
 	if (wispd_has_room(call->d))
@@ -281,7 +321,7 @@ static int describe_plan(struct api_call *call, const struct create_body *b, str
 	int r = check_room(call);
 
 	if (r == 0)
-		r = check_tenant(call);
+		r = api_check_tenant(call);
 	if (r == 0)
 		r = image_find(&call->d->truth, b->image, &image, &call->err);
 	if (r == 0)
@@ -340,6 +380,8 @@ static int create(struct api_call *call)
 		r = instance_create(&call->d->truth, &i, call->caller->actor, &call->err);
 	if (r == 0)
 		r = kinds_reserve(call->d, &i, &call->err);
+	if (r == 0)
+		r = lease_take(&call->d->truth, &i, b->interfaces, b->ninterfaces, &call->err);
 	if (r < 0)
 		return r;
 	return answer(call, &i, "create", b->start ? STATE_RUNNING : STATE_CREATED);

@@ -28,6 +28,7 @@ struct config {
 	char socket[108];
 	char jail_dir[PATH_MAX]; /* wisp-jailer's --chroot-base-dir */
 	char wisp[PATH_MAX], wisp_jailer[PATH_MAX];
+	char nft[PATH_MAX];
 	uint64_t uid_first, uid_count; /* users that VMMs run as: one each */
 	char cgroup[128];	       /* their control groups' parent; "": none */
 	uint64_t stop_timeout_ms, start_timeout_ms;

@@ -12,8 +12,15 @@
 
 #include "supervisor/config.h"
 #include "supervisor/instance.h"
+#include "supervisor/network/lease.h"
 
-enum { LAUNCH_DRIVES_MAX = 8, LAUNCH_NETS_MAX = 8, LAUNCH_FILE_BYTES = 64 };
+enum {
+	LAUNCH_DRIVES_MAX = 8,
+	LAUNCH_NETS_MAX = 8,
+	LAUNCH_FILE_BYTES = 64,
+	LAUNCH_IP_BYTES = 192, /* of the parameter that tells an address */
+	LAUNCH_CMDLINE_BYTES = 2 * CMDLINE_BYTES + LAUNCH_IP_BYTES,
+};
 
 struct runtime;
 
@@ -23,8 +30,10 @@ struct launch_drive {
 	bool root, read_only;
 };
 
+/* An interface. Its tap has the name of the lease's link. */
 struct launch_net {
-	char id[LAUNCH_FILE_BYTES], tap[16], mac[18];
+	char id[LAUNCH_FILE_BYTES];
+	struct lease lease;
 };
 
 struct launch {
@@ -33,14 +42,15 @@ struct launch {
 	char id[INSTANCE_ID_BYTES];
 	uid_t uid; /* and gid: of the VMM alone; 0: none was leased */
 	int64_t vcpus, mem_mib;
-	char cmdline[2 * CMDLINE_BYTES];
+	char cmdline[LAUNCH_CMDLINE_BYTES];
 	char kernel[DIGEST_BYTES], initrd[DIGEST_BYTES], rootfs[DIGEST_BYTES]; /* "": none */
 	bool rootfs_read_only;
 	unsigned ndrives, nnets;
 	struct launch_drive drives[LAUNCH_DRIVES_MAX];
 	struct launch_net nets[LAUNCH_NETS_MAX];
-	char netns[PATH_MAX]; /* "": the host's */
-	int pidfd;	      /* of the process that stands for the VMM, while it boots; -1 */
+	char tag[NETWORK_TAG_BYTES]; /* network.h */
+	char netns[PATH_MAX];	     /* "": the host's */
+	int pidfd; /* of the process that stands for the VMM, while it boots; -1 */
 };
 
 #endif

@@ -394,6 +394,24 @@ static int put_drives(const struct launch *l, struct link *link, struct error *e
 	return r;
 }
 
+static void limit(json_t *net, const char *name, int64_t bytes_per_s)
+{
+	if (bytes_per_s)
+		json_object_set_new(net, name,
+				    json_pack("{s:{s:I, s:i}}", "bandwidth", "size",
+					      (json_int_t)bytes_per_s, "refill_time", 1000));
+}
+
+static json_t *describe_net(const struct launch_net *n)
+{
+	json_t *net = json_pack("{s:s, s:s, s:s}", "iface_id", n->id, "host_dev_name",
+				n->lease.link, "guest_mac", n->lease.mac);
+
+	limit(net, "rx_rate_limiter", n->lease.rx_bytes_per_s);
+	limit(net, "tx_rate_limiter", n->lease.tx_bytes_per_s);
+	return net;
+}
+
 static int put_nets(const struct launch *l, struct link *link, struct error *err)
 {
 	int r = 0;
@@ -403,10 +421,7 @@ static int put_nets(const struct launch *l, struct link *link, struct error *err
 		char path[LAUNCH_FILE_BYTES + 32];
 
 		snprintf(path, sizeof(path), "/network-interfaces/%s", n->id);
-		r = put(link, "PUT", path,
-			json_pack("{s:s, s:s, s:s}", "iface_id", n->id, "host_dev_name", n->tap,
-				  "guest_mac", n->mac),
-			err);
+		r = put(link, "PUT", path, describe_net(n), err);
 	}
 	return r;
 }

@@ -82,6 +82,26 @@ int cli_call(struct cli *cli, const char *verb, const char *path, json_t *body, 
 	return r;
 }
 
+void cli_add_text(json_t *body, const char *member, const char *text)
+{
+	if (text)
+		json_object_set_new(body, member, json_string(text));
+}
+
+void cli_add_list(json_t *body, const char *member, const char *text)
+{
+	json_t *list = text ? json_array() : NULL;
+
+	while (text) {
+		size_t len = strcspn(text, ",");
+
+		json_array_append_new(list, json_stringn(text, len));
+		text = text[len] ? text + len + 1 : NULL;
+	}
+	if (list)
+		json_object_set_new(body, member, list);
+}
+
 int cli_wait(struct cli *cli, const json_t *reply)
 {
 	const char *id = json_string_value(json_object_get(reply, "operation"));

@@ -14,7 +14,7 @@
 #include "api/client/libwisp.h"
 
 enum {
-	CLI_OPTIONS_MAX = 16,
+	CLI_OPTIONS_MAX = 32,
 	CLI_OPERANDS_MAX = 32,
 	CLI_PATH_BYTES = 512,
 	EXIT_REFUSED = 1,
@@ -59,13 +59,18 @@ struct cli_area {
 	const struct cli_command *commands; /* ended by a row without a name */
 };
 
-extern const struct cli_area cli_instances, cli_images, cli_host, cli_billing, cli_scheduling;
+extern const struct cli_area cli_instances, cli_images, cli_networks, cli_host, cli_billing,
+	cli_scheduling;
 
 /* One request; body: stolen, NULL: none. An exit status: 0 and *ret, which is the caller's
  * (ret may be NULL), or why it failed has been said. What changes something carries a key
  * of its own, and is sent again when the answer got lost. path: below the tenant's query;
  * it may have one itself. */
 int cli_call(struct cli *cli, const char *verb, const char *path, json_t *body, json_t **ret);
+
+/* Adds a member to a body, unless text is NULL; a list: of its parts between commas. */
+void cli_add_text(json_t *body, const char *member, const char *text);
+void cli_add_list(json_t *body, const char *member, const char *text);
 
 /* Waits for the operation that a reply names; an exit status. */
 int cli_wait(struct cli *cli, const json_t *reply);

@@ -17,6 +17,10 @@ enum {
 	RUN_LABEL,
 	RUN_TTL,
 	RUN_RUNTIME,
+	RUN_NET,
+	RUN_ADDRESS,
+	RUN_PUBLISH,
+	RUN_EGRESS,
 	RUN_RM,
 	RUN_WAIT,
 	RUN_PRIORITY,
@@ -30,6 +34,10 @@ static const struct cli_option create_options[] = {
 	[RUN_LABEL] = { "label", "KEY=VALUE", "may be repeated" },
 	[RUN_TTL] = { "ttl", "SECONDS", "delete it then" },
 	[RUN_RUNTIME] = { "runtime", "NAME", "by default wisp" },
+	[RUN_NET] = { "net", "NETWORK", "give it an interface in this network" },
+	[RUN_ADDRESS] = { "address", "ADDRESS", "there; by default the next" },
+	[RUN_PUBLISH] = { "publish", "PORT:PORT,...", "ports of the host, and whose they are" },
+	[RUN_EGRESS] = { "egress", "RULE,...", "what it may send to" },
 	[RUN_RM] = { "rm", NULL, "delete it when it has ended" },
 	[RUN_WAIT] = { "wait", "SECONDS", "for room to start it; by default it is refused" },
 	[RUN_PRIORITY] = { "priority", "0-9", "while it waits" },
@@ -43,6 +51,10 @@ static const struct cli_option run_options[] = {
 	[RUN_LABEL] = { "label", "KEY=VALUE", "may be repeated" },
 	[RUN_TTL] = { "ttl", "SECONDS", "delete it then" },
 	[RUN_RUNTIME] = { "runtime", "NAME", "by default wisp" },
+	[RUN_NET] = { "net", "NETWORK", "give it an interface in this network" },
+	[RUN_ADDRESS] = { "address", "ADDRESS", "there; by default the next" },
+	[RUN_PUBLISH] = { "publish", "PORT:PORT,...", "ports of the host, and whose they are" },
+	[RUN_EGRESS] = { "egress", "RULE,...", "what it may send to" },
 	[RUN_RM] = { "rm", NULL, "delete it when it has ended" },
 	[RUN_WAIT] = { "wait", "SECONDS", "for room to start it; by default it is refused" },
 	[RUN_PRIORITY] = { "priority", "0-9", "while it waits" },
@@ -51,10 +63,18 @@ static const struct cli_option run_options[] = {
 	{ 0 },
 };
 
-static void add_text(json_t *body, const char *name, const char *text)
+static void add_interface(json_t *body, const struct cli_arguments *a)
 {
-	if (text)
-		json_object_set_new(body, name, json_string(text));
+	json_t *interface;
+
+	if (!a->option[RUN_NET])
+		return;
+	interface = json_object();
+	cli_add_text(interface, "network", a->option[RUN_NET]);
+	cli_add_text(interface, "address", a->option[RUN_ADDRESS]);
+	cli_add_list(interface, "publish", a->option[RUN_PUBLISH]);
+	cli_add_list(interface, "egress", a->option[RUN_EGRESS]);
+	json_object_set_new(body, "interfaces", json_pack("[o]", interface));
 }
 
 static void add_number(json_t *body, const char *name, const char *text, int64_t unit)
@@ -69,13 +89,14 @@ static json_t *create_body(const struct cli_arguments *a, bool start)
 	json_t *body = json_pack("{s:s, s:b, s:b}", "image", a->operand[0], "start", start,
 				 "remove", a->option[RUN_RM] != NULL);
 
-	add_text(body, "name", a->option[RUN_NAME]);
-	add_text(body, "shape", a->option[RUN_SHAPE]);
-	add_text(body, "cmdline", a->option[RUN_CMDLINE]);
-	add_text(body, "runtime", a->option[RUN_RUNTIME]);
 	add_number(body, "ttl_s", a->option[RUN_TTL], 1);
 	add_number(body, "wait_ms", a->option[RUN_WAIT], 1000);
 	add_number(body, "priority", a->option[RUN_PRIORITY], 1);
+	cli_add_text(body, "name", a->option[RUN_NAME]);
+	cli_add_text(body, "shape", a->option[RUN_SHAPE]);
+	cli_add_text(body, "cmdline", a->option[RUN_CMDLINE]);
+	cli_add_text(body, "runtime", a->option[RUN_RUNTIME]);
+	add_interface(body, a);
 	for (unsigned i = 0; i < a->many_count; i++) {
 		size_t len = strcspn(a->many[i], "=");
 		char key[256];
