@@ -63,8 +63,7 @@ static bool vsock_kick(struct virtio_dev *d, unsigned index)
 {
 	if (index == VSOCK_QUEUE_EVENT)
 		vsock_event_serve(to_vsock(d));
-	else
-		serve(to_vsock(d));
+	serve(to_vsock(d));
 	return false;
 }
 
@@ -117,7 +116,7 @@ static void vsock_quiesce(struct virtio_dev *d)
 	struct virtio_vsock *v = to_vsock(d);
 
 	v->stale = true;
-	v->event_due = false;
+	v->event_due = v->event_unread = false;
 	fd_event_signal(v->wake);
 }
 

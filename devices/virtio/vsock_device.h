@@ -41,8 +41,10 @@ struct virtio_vsock {
 	int timer, wake; /* wake: an eventfd, signalled by any thread */
 	struct virtio_watch *listen_watch, *timer_watch, *wake_watch;
 	bool timer_armed, listen_muted;
-	bool stale;	/* every connection is to be freed on the main thread */
-	bool event_due; /* the driver has yet to hear of a transport reset */
+	bool stale;	     /* every connection is to be freed on the main thread */
+	bool event_due;	     /* the driver has yet to hear of a transport reset */
+	bool event_unread;   /* it was told, and may not have looked */
+	uint16_t event_mark; /* what it had offered then */
 
 	struct vsock_list all, ready;
 	struct vsock_bucket bucket[VSOCK_BUCKETS];
@@ -56,6 +58,9 @@ struct virtio_vsock {
 /* vsock_event.c: tells the driver of a transport reset, when that is due and the driver
  * has left a buffer for it. */
 void vsock_event_serve(struct virtio_vsock *v);
+
+/* Whether the driver may not yet have acted on the last event. It kicks when it has. */
+bool vsock_event_is_unread(struct virtio_vsock *v);
 
 /* vsock_tx.c: packets from the guest, a burst of them. True when the budget ran out
  * before the ring did. */

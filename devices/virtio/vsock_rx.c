@@ -268,7 +268,7 @@ bool vsock_rx_serve(struct virtio_vsock *v)
 	struct virtq *q = v->dev.vq[VSOCK_QUEUE_RX];
 	unsigned n = 0;
 
-	if (!virtq_enabled(q))
+	if (!virtq_enabled(q) || vsock_event_is_unread(v))
 		return false;
 	while (n < VSOCK_BURST && virtio_dev_live(&v->dev) && owes_packets(v)) {
 		struct gather g; /* large, and mostly not needed: not zeroed */

@@ -31,6 +31,44 @@ static void transport_reset_is_told(void **state)
 	close(fd);
 	driver_run(&f->d);
 	assert_int_equal(guest_receive(f), 0);
+	guest_offer_event(f, sizeof(struct virtio_vsock_event));
+	close(host_open(f, &port));
+}
+
+/* Whoever connects before the driver has acted on a reset is not among what it ends. */
+static void packets_wait_for_the_reset_to_be_seen(void **state)
+{
+	struct vsock_fixture *f = *state;
+	int fd;
+
+	guest_offer_event(f, 64);
+	guest_offer_event(f, 64);
+	virtio_vsock_reset_transport(f->d.dev);
+	assert_int_equal(guest_events(f), 1);
+	fd = host_connect(f, "connect 52\n");
+	driver_run(&f->d);
+	assert_int_equal(guest_receive(f), 0);
+	/* A kick that says nothing new. */
+	driver_kick(&f->d, 2);
+	driver_run(&f->d);
+	assert_int_equal(guest_receive(f), 0);
+	guest_offer_event(f, 64);
+	driver_run(&f->d);
+	assert_int_equal(guest_receive(f), VIRTIO_VSOCK_OP_REQUEST);
+	close(fd);
+}
+
+/* Nor does a driver wait for ever that forgets what it was told. */
+static void device_reset_ends_the_wait(void **state)
+{
+	struct vsock_fixture *f = *state;
+	uint32_t port;
+
+	guest_offer_event(f, 64);
+	virtio_vsock_reset_transport(f->d.dev);
+	driver_put(&f->d, VIRTIO_MMIO_STATUS, 0);
+	driver_run(&f->d);
+	vsock_fixture_start(f);
 	close(host_open(f, &port));
 }
 
@@ -73,6 +111,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(transport_reset_is_told),
+		TEST(packets_wait_for_the_reset_to_be_seen),
+		TEST(device_reset_ends_the_wait),
 		TEST(transport_reset_waits_for_a_buffer),
 		TEST(small_event_buffer_fails_the_device),
 	};
