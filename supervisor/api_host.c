@@ -1,4 +1,4 @@
-/* api_host.c - routes about the host as a whole: operations, events, ledger, health. */
+/* api_host.c - routes about the host as a whole: operations, events, health. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,51 +133,7 @@ static int get_events(struct api_call *call)
 	return api_reply(call, json_pack("{s:I, s:o}", "next", (json_int_t)last, "events", events));
 }
 
-/* --- the ledger --- */
-
-static int get_head(struct api_call *call)
-{
-	char hex[LEDGER_HEX_BYTES];
-	int64_t seq = 0;
-	int r = ledger_head(call->d->truth.ledger, &seq, hex, &call->err);
-
-	return r < 0 ? r
-		     : api_reply(call,
-				 json_pack("{s:I, s:s}", "seq", (json_int_t)seq, "hash", hex));
-}
-
-/* "SEQ:HASH". */
-static int read_anchor(struct api_call *call, int64_t *seq, const char **hex)
-{
-	const char *text = call->request->query(call->request->connection, "anchor");
-	char *end;
-
-	*seq = 0;
-	if (!text)
-		return 0;
-	*seq = strtoll(text, &end, 10);
-	*hex = end + 1;
-	if (*seq > 0 && *end == ':')
-		return 0;
-	return error_set(&call->err, -EINVAL, "anchor", "SEQ:HASH, of GET /ledger/head",
-			 "The anchor cannot be read");
-}
-
-static int verify(struct api_call *call)
-{
-	struct ledger_report report = { 0 };
-	const char *hex = NULL;
-	int64_t seq;
-	int r = read_anchor(call, &seq, &hex);
-
-	if (r == 0)
-		r = ledger_verify(call->d->truth.ledger, seq, hex, &report, &call->err);
-	return r < 0 ? r
-		     : api_reply(call,
-				 json_pack("{s:b, s:I, s:I, s:s}", "whole", report.bad_seq == 0,
-					   "checked", (json_int_t)report.checked, "bad_seq",
-					   (json_int_t)report.bad_seq, "fault", report.fault));
-}
+/* --- health --- */
 
 static int get_findings(struct api_call *call)
 {
@@ -201,12 +157,6 @@ static const struct api_route routes[] = {
 	  .what = "Events in order; `next` is what to give as `after` for those that follow.",
 	  .query = "`after`: an event's number; `tail`: instead, so many of the last; `limit`: at most so "
 		   "many; `wait_ms`: if there is none, wait this long for one" },
-	{ "GET", "/ledger/head",     ROLE_VIEWER, false, 200, NULL, get_head,
-	  .what = "The last event's number and hash: keep it elsewhere, and no end of the ledger can be cut off "
-		  "unseen." },
-	{ "GET", "/ledger/verify",   ROLE_ADMIN,  false, 200, NULL, verify,
-	  .what = "Walks the chain of hashes from the first event on.",
-	  .query = "`anchor`: `SEQ:HASH`, a head of earlier" },
 	{ "GET", "/findings",        ROLE_ADMIN,  false, 200, NULL, get_findings,
 	  .what = "Where books and kernel differ: open findings first, then the last that were cleared." },
 	{ "GET", "/doctor",          ROLE_ADMIN,  false, 200, NULL, get_doctor,

@@ -110,6 +110,9 @@ static const struct body_field fields[] = {
 	NUMBER(confirm_interval_ms, 100, 3600000),
 	NUMBER(count_interval_ms, 100, 86400000),
 	NUMBER(reconcile_interval_ms, 100, 86400000),
+	PATH_FIELD(anchor_file),
+	PATH_FIELD(events_file),
+	PATH_FIELD(events_url),
 	NUMBER(workers, 1, 64),
 	NUMBER(console_max_bytes, 4096, 1 << 30),
 	NUMBER(console_bytes_per_s, 1024, 1 << 30),
@@ -205,6 +208,9 @@ int config_read(const char *path, struct config *ret, struct error *err)
 		return r;
 	beside("wisp", ret->wisp, sizeof(ret->wisp));
 	beside("wisp-jailer", ret->wisp_jailer, sizeof(ret->wisp_jailer));
+	if (!ret->anchor_file[0])
+		snprintf(ret->anchor_file, sizeof(ret->anchor_file), "%.*s/anchors",
+			 (int)(sizeof(ret->anchor_file) - sizeof("/anchors")), ret->state_dir);
 	ask_host(ret);
 	return 0;
 }

@@ -35,6 +35,9 @@ struct config {
 	uint64_t confirm_interval_ms; /* of heartbeat.h */
 	uint64_t count_interval_ms;   /* after which its counters are told in events */
 	uint64_t reconcile_interval_ms;
+	char anchor_file[PATH_MAX]; /* where signed heads of the ledger are added */
+	char events_file[PATH_MAX]; /* receivers of events (outbox.h); "": none */
+	char events_url[1024];
 	uint64_t workers;
 	uint64_t console_max_bytes, console_bytes_per_s;
 	uint64_t instances_max;

@@ -10,6 +10,8 @@
  * whoever takes it down (lifecycle.c). Once in a while, and when a month ends, the round's
  * counters are told in events (meter.h).
  *
+ * With them goes a signed head of the ledger into a file (anchor.h).
+ *
  * Clocks: a step of the wall clock and a sleep of the host show in differences between
  * clocks, which are told as clock.stepped {step_ns} and host.suspended {suspended_ns}.
  */
@@ -19,6 +21,7 @@
 #include <systemd/sd-event.h>
 #include <time.h>
 
+#include "supervisor/anchor.h"
 #include "supervisor/billing/period.h"
 #include "supervisor/heartbeat.h"
 #include "supervisor/ledger.h"
@@ -158,6 +161,9 @@ static void confirm(struct heartbeat *h, const struct beat *b)
 	}
 	h->clocks = now;
 	if (told) {
+		if (anchor_append(h->d->truth.ledger, &h->d->anchor_key, h->d->config.anchor_file,
+				  &err) < 0)
+			log_error("%s", err.text);
 		h->told_period = period;
 		h->told_boot_ns += told_for_ns;
 	}

@@ -179,12 +179,25 @@ static int read_boot_id(char id[LEDGER_ID_BYTES], struct error *err)
 	return 0;
 }
 
+static int read_host_id(struct ledger *l, struct error *err)
+{
+	struct rows rows;
+	int r = store_select(l->store, &rows, err, "SELECT value FROM meta WHERE key = 'host_id'",
+			     "");
+
+	if (r < 0)
+		return r;
+	r = rows_next(&rows, err);
+	rows_text(&rows, 0, l->host_id, sizeof(l->host_id));
+	rows_end(&rows);
+	return r < 0 ? r : 0;
+}
+
 /* Chosen once, with the database. */
 static int find_host_id(struct ledger *l, struct error *err)
 {
 	uint8_t random[16];
 	char hex[2 * sizeof(random) + 1];
-	struct rows rows;
 	int r;
 
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
@@ -194,13 +207,7 @@ static int find_host_id(struct ledger *l, struct error *err)
 		      "INSERT INTO meta VALUES ('host_id', ?) ON CONFLICT DO NOTHING", "s", hex);
 	if (r < 0)
 		return r;
-	r = store_select(l->store, &rows, err, "SELECT value FROM meta WHERE key = 'host_id'", "");
-	if (r < 0)
-		return r;
-	r = rows_next(&rows, err);
-	rows_text(&rows, 0, l->host_id, sizeof(l->host_id));
-	rows_end(&rows);
-	return r < 0 ? r : 0;
+	return read_host_id(l, err);
 }
 
 static int note_boot(struct ledger *l, struct error *err)
@@ -244,6 +251,23 @@ int ledger_open(struct store *s, struct ledger **ret, struct error *err)
 		r = note_boot(l, err);
 	if (r == 0)
 		r = check_end(l, err);
+	if (r < 0) {
+		ledger_close(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+int ledger_open_copy(struct store *s, struct ledger **ret, struct error *err)
+{
+	struct ledger *l = calloc(1, sizeof(*l));
+	int r;
+
+	if (!l)
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	l->store = s;
+	r = read_host_id(l, err);
 	if (r < 0) {
 		ledger_close(l);
 		return r;

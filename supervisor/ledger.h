@@ -26,6 +26,8 @@ struct ledger;
 /* The ledger in a database; notes this boot of the host if it is new. -EUCLEAN: its last
  * event is not the one that was written last. The store must outlive it. */
 int ledger_open(struct store *s, struct ledger **ret, struct error *err);
+/* The ledger of a copy (store_open_copy()), to be verified. */
+int ledger_open_copy(struct store *s, struct ledger **ret, struct error *err);
 void ledger_close(struct ledger *l);
 
 const char *ledger_host_id(const struct ledger *l);

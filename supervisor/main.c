@@ -17,10 +17,12 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "supervisor/backup.h"
 #include "supervisor/config.h"
 #include "supervisor/heartbeat.h"
 #include "supervisor/ledger.h"
 #include "supervisor/lifecycle.h"
+#include "supervisor/outbox.h"
 #include "supervisor/queue.h"
 #include "supervisor/reconcile.h"
 #include "supervisor/recover.h"
@@ -37,9 +39,11 @@ enum { EXIT_BAD_ARGUMENTS = 153 };
 #define CONFIG_FILE "/etc/wisp/wispd.json"
 
 static const char usage_text[] =
-	"Usage: wispd [--config FILE]\n\n"
+	"Usage: wispd [--config FILE] [--restore COPY | --verify COPY]\n\n"
 	"Supervises the microVMs of this host; see wispd(8).\n\n"
 	"  --config FILE   configuration, by default " CONFIG_FILE ", if it is there\n"
+	"  --restore COPY  put a back-up in the place of the database, and exit\n"
+	"  --verify COPY   look whether a back-up is whole, and exit\n"
 	"  --version       print the version, and exit\n"
 	"  --help          print this, and exit\n";
 
@@ -125,7 +129,9 @@ static int open_books(struct wispd *d, struct error *err)
 	d->truth.capacity[RESOURCE_ADDRESSES] = -1;
 	snprintf(path, sizeof(path), "%s/wispd.db", d->config.state_dir);
 	r = store_open(path, &d->truth.store, err);
-	return r < 0 ? r : ledger_open(d->truth.store, &d->truth.ledger, err);
+	if (r == 0)
+		r = ledger_open(d->truth.store, &d->truth.ledger, err);
+	return r < 0 ? r : anchor_load_key(d->config.state_dir, &d->anchor_key, err);
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
@@ -178,6 +184,8 @@ static int build(struct wispd *d, struct error *err)
 	if (r == 0)
 		r = reconcile_create(d, &d->reconcile, err);
 	if (r == 0)
+		r = outbox_create(d, &d->outbox, err);
+	if (r == 0)
 		r = server_create(d, &d->server, err);
 	return r;
 }
@@ -186,6 +194,7 @@ static void take_down(struct wispd *d)
 {
 	server_destroy(d->server);
 	d->server = NULL;
+	outbox_destroy(d->outbox);
 	reconcile_destroy(d->reconcile);
 	heartbeat_destroy(d->heartbeat);
 	lifecycle_end(d->lifecycle);
@@ -252,6 +261,47 @@ static int run_in_any_case(struct wispd *d, struct error *err)
 	return run(d, err);
 }
 
+/* What wispd does with a back-up, rather than supervise. */
+typedef int (*backup_fn)(const struct config *c, const char *path, struct backup_report *ret,
+			 struct error *err);
+
+static int verify_copy(const struct config *c, const char *path, struct backup_report *ret,
+		       struct error *err)
+{
+	(void)c;
+	return backup_check(path, ret, err);
+}
+
+static int restore_copy(const struct config *c, const char *path, struct backup_report *ret,
+			struct error *err)
+{
+	int lock = lock_state(c->state_dir, err), r;
+
+	if (lock < 0)
+		return lock;
+	r = backup_restore(c, path, ret, err);
+	fd_close(lock);
+	return r;
+}
+
+static int handle_copy(const char *config_file, backup_fn handle, const char *path)
+{
+	struct config *c = calloc(1, sizeof(*c));
+	struct backup_report report = { 0 };
+	struct error err = { .text = "out of memory" };
+	int r = c ? config_read(config_file, c, &err) : -ENOMEM;
+
+	if (r == 0)
+		r = handle(c, path, &report, &err);
+	free(c);
+	if (r < 0)
+		return complain(&err, EXIT_FAILURE);
+	printf("%lld events are as they were written; the last is %lld:%s\n%s",
+	       (long long)report.ledger.checked, (long long)report.seq, report.hex,
+	       report.ledger.fault);
+	return report.ledger.bad_seq ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 static int supervise(const char *config_file)
 {
 	struct wispd *d = calloc(1, sizeof(*d));
@@ -277,17 +327,26 @@ int main(int argc, char *argv[])
 {
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
+		{ "restore", required_argument, NULL, 'r' },
+		{ "verify", required_argument, NULL, 'y' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	const char *config = access(CONFIG_FILE, F_OK) == 0 ? CONFIG_FILE : NULL;
+	const char *copy = NULL;
+	backup_fn handle = NULL;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		switch (option) {
 		case 'c':
 			config = optarg;
+			break;
+		case 'r':
+		case 'y':
+			copy = optarg;
+			handle = option == 'r' ? restore_copy : verify_copy;
 			break;
 		case 'v':
 			printf("wispd v%s\n", WISP_VERSION);
@@ -304,5 +363,5 @@ int main(int argc, char *argv[])
 		fputs(usage_text, stderr);
 		return EXIT_BAD_ARGUMENTS;
 	}
-	return supervise(config);
+	return copy ? handle_copy(config, handle, copy) : supervise(config);
 }

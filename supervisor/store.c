@@ -203,6 +203,61 @@ int store_open(const char *path, struct store **ret, struct error *err)
 	return 0;
 }
 
+int store_open_copy(const char *path, struct store **ret, struct error *err)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	int64_t version = 0;
+	int r;
+
+	if (!s)
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) !=
+	    SQLITE_OK)
+		r = s->db ? fault(s, err, "open") : -ENOMEM;
+	else
+		r = refuse_stranger(s, &version, err);
+	if (r == 0 && version == 0)
+		r = error_set(err, -EPROTO, "path", NULL, "There is nothing in it");
+	if (r < 0) {
+		store_close(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+/* All pages in one step: one transaction, which holds up nobody in WAL mode. */
+static int copy_pages(struct store *from, struct store *to, struct error *err)
+{
+	sqlite3_backup *backup = sqlite3_backup_init(to->db, "main", from->db, "main");
+	int code = backup ? sqlite3_backup_step(backup, -1) : SQLITE_ERROR;
+
+	if (backup)
+		sqlite3_backup_finish(backup);
+	if (code != SQLITE_DONE)
+		return fault(to, err, "copy");
+	/* Without a WAL it is one file. */
+	return script(to, "PRAGMA journal_mode = DELETE", err);
+}
+
+int store_copy(const char *from_path, const char *to_path, struct error *err)
+{
+	const int make = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW;
+	struct store *from = NULL, *to = calloc(1, sizeof(*to));
+	int r = to ? store_open_copy(from_path, &from, err) : -ENOMEM;
+
+	if (r == 0) {
+		sqlite3_busy_timeout(from->db, BUSY_TIMEOUT_MS);
+		if (sqlite3_open_v2(to_path, &to->db, make, NULL) != SQLITE_OK)
+			r = to->db ? fault(to, err, "make") : -ENOMEM;
+	}
+	if (r == 0)
+		r = copy_pages(from, to, err);
+	store_close(from);
+	store_close(to);
+	return r;
+}
+
 void store_close(struct store *s)
 {
 	if (!s)

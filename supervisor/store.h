@@ -29,6 +29,13 @@ struct store;
 int store_open(const char *path, struct store **ret, struct error *err);
 void store_close(struct store *s);
 
+/* Another file's database, to be read; it is not brought up to date. Refusals as above. */
+int store_open_copy(const char *path, struct store **ret, struct error *err);
+
+/* Copies the database at from, which may be in use, to a file that is not there: the state of
+ * one moment, in one file. Any thread. */
+int store_copy(const char *from, const char *to, struct error *err);
+
 /* A transaction that holds the write lock from the start. They do not nest. */
 int store_begin(struct store *s, struct error *err);
 int store_commit(struct store *s, struct error *err); /* rolled back when it fails */

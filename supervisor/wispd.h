@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "supervisor/anchor.h"
 #include "supervisor/config.h"
 #include "supervisor/truth.h"
 #include "vmm/base/error.h"
@@ -14,6 +15,7 @@
 struct lifecycle;
 struct queue;
 struct heartbeat;
+struct outbox;
 struct reconcile;
 struct sd_event;
 struct server;
@@ -28,6 +30,8 @@ struct wispd {
 	struct queue *queue;
 	struct heartbeat *heartbeat;
 	struct reconcile *reconcile;
+	struct outbox *outbox;
+	struct anchor_key anchor_key;
 	struct server *server; /* NULL: nobody listens yet */
 	bool no_room;	       /* the reserve (reserve.h) had to be given up */
 };

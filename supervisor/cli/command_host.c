@@ -1,4 +1,4 @@
-/* command_host.c - wispctl's commands about the host: events, ledger, tenants, shapes. */
+/* command_host.c - wispctl's commands about the host: events, health, tenants, shapes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -73,50 +73,6 @@ static int events(struct cli *cli, const struct cli_arguments *a)
 		json_decref(j);
 	} while (status == 0 && a->option[EVENTS_FOLLOW]);
 	return status;
-}
-
-/* --- the ledger --- */
-
-static int head(struct cli *cli, const struct cli_arguments *a)
-{
-	json_t *j = NULL;
-	char buf[BUF_BYTES];
-	int status = cli_call(cli, "GET", "/ledger/head", NULL, &j);
-
-	(void)a;
-	if (status == 0 && !cli_print_json(cli, j))
-		printf("%lld:%s\n", (long long)json_integer_value(json_object_get(j, "seq")),
-		       cli_text(j, "hash", buf, sizeof(buf)));
-	json_decref(j);
-	return status;
-}
-
-static const struct cli_option verify_options[] = {
-	{ "anchor", "SEQ:HASH", "what ledger head printed at some time" },
-	{ 0 },
-};
-
-static int verify(struct cli *cli, const struct cli_arguments *a)
-{
-	char path[CLI_PATH_BYTES], buf[BUF_BYTES];
-	json_t *j = NULL;
-	int status;
-	bool whole;
-
-	snprintf(path, sizeof(path), "/ledger/verify%s%s", a->option[0] ? "?anchor=" : "",
-		 a->option[0] ? a->option[0] : "");
-	/* A long ledger takes its time. */
-	wisp_set_timeout(cli->client, 0);
-	status = cli_call(cli, "GET", path, NULL, &j);
-	whole = json_is_true(json_object_get(j, "whole"));
-	if (status == 0 && !cli_print_json(cli, j)) {
-		printf("%lld events are as they were written\n",
-		       (long long)json_integer_value(json_object_get(j, "checked")));
-		if (!whole)
-			printf("%s\n", cli_text(j, "fault", buf, sizeof(buf)));
-	}
-	json_decref(j);
-	return status == 0 && !whole ? EXIT_REFUSED : status;
 }
 
 /* --- the rest --- */
@@ -232,8 +188,6 @@ static int version(struct cli *cli, const struct cli_arguments *a)
 /* clang-format off */
 static const struct cli_command commands[] = {
 	{ "events",        "",     "print what has happened",                events_options, -1, 0, 0, events },
-	{ "ledger head",   "",     "print the last event's number and hash", NULL,           -1, 0, 0, head },
-	{ "ledger verify", "",     "look whether any event was changed",     verify_options, -1, 0, 0, verify },
 	{ "doctor",        "",     "look for what is wrong, and say what to do", NULL,       -1, 0, 0, doctor },
 	{ "findings",      "",     "list where books and kernel differ",     NULL,           -1, 0, 0, findings },
 	{ "shape ls",      "",     "list shapes",                            NULL,           -1, 0, 0, shape_ls },

@@ -318,13 +318,71 @@ static void test_unbilled(void **state)
 	wispd_host_end(h);
 }
 
+/* --- proof, copies, receivers --- */
+
+static void await_end(struct wispd_host *h, const char *file, const char *words)
+{
+	for (int waited = 0;; waited += POLL_MS) {
+		static char text[1 << 18];
+		FILE *f = fopen(file, "re");
+		size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+
+		if (f)
+			fclose(f);
+		text[n] = '\0';
+		if (strstr(text, words))
+			return;
+		if (waited > LIMIT_MS)
+			fail_msg("no %s in %s: %s", words, file, wispd_host_log(h));
+		poll(NULL, 0, POLL_MS);
+	}
+}
+
+/* Of a ledger that goes on: a copy, an anchor, and events in a file. Then the copy in the
+ * place of the database: the ledger is whole, but the later anchor is none of its. */
+static void test_copies(void **state)
+{
+	char events[256], copy[256], path[640], anchor[256];
+	struct wispd_host *h;
+	json_t *j;
+
+	(void)state;
+	snprintf(events, sizeof(events), "%s", fixture_path("events"));
+	snprintf(copy, sizeof(copy), "%s", fixture_path("copy"));
+	snprintf(path, sizeof(path), ", \"events_file\": \"%s\"", events);
+	h = make_host(path);
+	snprintf(path, sizeof(path), "{\"path\": \"%s\"}", copy);
+	do_it(h, "POST", "/ledger/backup", path);
+	assert_string_equal(wispd_host_do(h, "POST", "/ledger/backup", path), "failed");
+	assert_int_equal(wispd_host_call(h, "PUT", "/tenants/late", NULL, NULL), 200);
+	j = get(h, "/ledger/anchor");
+	snprintf(anchor, sizeof(anchor), "%s", json_string_value(json_object_get(j, "anchor")));
+	json_decref(j);
+	snprintf(path, sizeof(path), "/ledger/verify?anchor=%s", anchor);
+	j = get(h, path);
+	assert_true(json_is_true(json_object_get(j, "whole")));
+	json_decref(j);
+	await_end(h, events, "wisp.tenant.set");
+	wispd_host_stop(h, SIGTERM);
+	assert_int_equal(wispd_host_run(h, "--verify", copy), 0);
+	assert_int_equal(wispd_host_run(h, "--restore", copy), 0);
+	assert_true(wispd_host_start(h, 0));
+	check_whole(h);
+	j = get(h, path);
+	assert_false(json_is_true(json_object_get(j, "whole")));
+	json_decref(j);
+	/* A signature that is not this host's. */
+	path[strlen(path) - 1] = path[strlen(path) - 1] == '0' ? '1' : '0';
+	assert_int_equal(wispd_host_call(h, "GET", path, NULL, NULL), 400);
+	wispd_host_end(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_processor),
-		cmocka_unit_test(test_disk),
-		cmocka_unit_test(test_killed),
-		cmocka_unit_test(test_unbilled),
+		cmocka_unit_test(test_processor), cmocka_unit_test(test_disk),
+		cmocka_unit_test(test_killed),	  cmocka_unit_test(test_unbilled),
+		cmocka_unit_test(test_copies),
 	};
 
 	if (!fixture_has_kvm() || geteuid() != 0) {

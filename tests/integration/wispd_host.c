@@ -132,6 +132,24 @@ bool wispd_host_start(struct wispd_host *h, long crash_at)
 	return false;
 }
 
+int wispd_host_run(struct wispd_host *h, const char *option, const char *value)
+{
+	const char *config = wispd_host_path(h, "json");
+	int status = 0;
+	pid_t pid;
+
+	assert_false(wispd_host_runs(h));
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		execl(fixture_program("wispd"), "wispd", "--config", config, option, value,
+		      (char *)NULL);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 void wispd_host_stop(struct wispd_host *h, int signal)
 {
 	if (!wispd_host_runs(h))

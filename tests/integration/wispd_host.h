@@ -16,6 +16,8 @@ void wispd_host_end(struct wispd_host *h);
 
 /* Starts wispd; crash_at: see crash_at.c, 0: never. false: it ended before it listened. */
 bool wispd_host_start(struct wispd_host *h, long crash_at);
+/* Runs wispd with an option more, to its end; its exit status. */
+int wispd_host_run(struct wispd_host *h, const char *option, const char *value);
 /* By a signal, and waits for the end. */
 void wispd_host_stop(struct wispd_host *h, int signal);
 bool wispd_host_runs(struct wispd_host *h);

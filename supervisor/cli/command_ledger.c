@@ -1,0 +1,163 @@
+/* command_ledger.c - wispctl's commands about the ledger: its end, its proof, its copies.
+ *
+ * What is done with a copy, rather than with a wispd that runs, is done by the wispd beside
+ * this program: it alone knows the database.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/cli/cli.h"
+
+enum { BUF_BYTES = 32 };
+
+/* --- a wispd that runs --- */
+
+static int head(struct cli *cli, const struct cli_arguments *a)
+{
+	json_t *j = NULL;
+	char buf[BUF_BYTES];
+	int status = cli_call(cli, "GET", "/ledger/head", NULL, &j);
+
+	(void)a;
+	if (status == 0 && !cli_print_json(cli, j))
+		printf("%lld:%s\n", (long long)json_integer_value(json_object_get(j, "seq")),
+		       cli_text(j, "hash", buf, sizeof(buf)));
+	json_decref(j);
+	return status;
+}
+
+static int anchor(struct cli *cli, const struct cli_arguments *a)
+{
+	json_t *j = NULL;
+	char buf[BUF_BYTES];
+	int status = cli_call(cli, "GET", "/ledger/anchor", NULL, &j);
+
+	(void)a;
+	if (status == 0 && !cli_print_json(cli, j))
+		puts(cli_text(j, "anchor", buf, sizeof(buf)));
+	json_decref(j);
+	return status;
+}
+
+static int metrics(struct cli *cli, const struct cli_arguments *a)
+{
+	struct wisp_reply reply = { 0 };
+	int r = wisp_call(cli->client, "GET", "/metrics", NULL, &reply);
+
+	(void)a;
+	if (r < 0)
+		fprintf(stderr, "wispctl: %s\n", wisp_error(cli->client));
+	else
+		fputs(reply.body, stdout);
+	wisp_reply_clear(&reply);
+	return r == 0 ? 0 : r == -EPROTO ? EXIT_REFUSED : EXIT_UNREACHABLE;
+}
+
+static int backup(struct cli *cli, const struct cli_arguments *a)
+{
+	char path[PATH_MAX], here[PATH_MAX];
+	json_t *j = NULL;
+	int status, n;
+
+	if (!getcwd(here, sizeof(here)))
+		here[0] = '\0';
+	n = snprintf(path, sizeof(path), "%s%s%s", a->operand[0][0] == '/' ? "" : here,
+		     a->operand[0][0] == '/' ? "" : "/", a->operand[0]);
+	if (n < 0 || (size_t)n >= sizeof(path)) {
+		fputs("wispctl: the path is too long\n", stderr);
+		return EXIT_USAGE;
+	}
+	status = cli_call(cli, "POST", "/ledger/backup", json_pack("{s:s}", "path", path), &j);
+	if (status == 0)
+		status = cli_wait(cli, j);
+	json_decref(j);
+	return status;
+}
+
+/* --- a copy --- */
+
+enum { RESTORE_CONFIG };
+
+static const struct cli_option restore_options[] = {
+	[RESTORE_CONFIG] = { "config", "FILE", "wispd's configuration, by default its own" },
+	{ 0 },
+};
+
+/* Becomes the wispd beside this program. */
+static int become_wispd(const char *verb, const char *copy, const char *config)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/wispd"));
+	char *slash;
+
+	path[n < 0 ? 0 : n] = '\0';
+	slash = strrchr(path, '/');
+	if (slash)
+		strcpy(slash, "/wispd");
+	if (config)
+		execl(path, "wispd", "--config", config, verb, copy, (char *)NULL);
+	else
+		execl(path, "wispd", verb, copy, (char *)NULL);
+	fprintf(stderr, "wispctl: cannot start %s: %s\n", path, strerror(errno));
+	return EXIT_UNREACHABLE;
+}
+
+static int restore(struct cli *cli, const struct cli_arguments *a)
+{
+	(void)cli;
+	return become_wispd("--restore", a->operand[0], a->option[RESTORE_CONFIG]);
+}
+
+/* --- proof --- */
+
+enum { VERIFY_ANCHOR, VERIFY_FILE };
+
+static const struct cli_option verify_options[] = {
+	[VERIFY_ANCHOR] = { "anchor", "ANCHOR", "what ledger anchor or head printed at some time" },
+	[VERIFY_FILE] = { "file", "COPY", "look into a back-up instead" },
+	{ 0 },
+};
+
+static int verify(struct cli *cli, const struct cli_arguments *a)
+{
+	const char *text = a->option[VERIFY_ANCHOR];
+	char path[CLI_PATH_BYTES], buf[BUF_BYTES];
+	json_t *j = NULL;
+	int status;
+	bool whole;
+
+	if (a->option[VERIFY_FILE])
+		return become_wispd("--verify", a->option[VERIFY_FILE], NULL);
+	snprintf(path, sizeof(path), "/ledger/verify%s%s", text ? "?anchor=" : "",
+		 text ? text : "");
+	/* A long ledger takes its time. */
+	wisp_set_timeout(cli->client, 0);
+	status = cli_call(cli, "GET", path, NULL, &j);
+	whole = json_is_true(json_object_get(j, "whole"));
+	if (status == 0 && !cli_print_json(cli, j)) {
+		printf("%lld events are as they were written\n",
+		       (long long)json_integer_value(json_object_get(j, "checked")));
+		if (!whole)
+			printf("%s\n", cli_text(j, "fault", buf, sizeof(buf)));
+	}
+	json_decref(j);
+	return status == 0 && !whole ? EXIT_REFUSED : status;
+}
+
+/* clang-format off */
+static const struct cli_command commands[] = {
+	{ "ledger head",    "",     "print the last event's number and hash",    NULL,            -1, 0, 0, head },
+	{ "ledger anchor",  "",     "the same, with the time, and signed",       NULL,            -1, 0, 0, anchor },
+	{ "ledger verify",  "",     "look whether any event was changed",        verify_options,  -1, 0, 0, verify },
+	{ "ledger backup",  "FILE", "copy the database while wispd runs",        NULL,            -1, 1, 1, backup },
+	{ "ledger restore", "FILE", "put a copy in its place; wispd must not run", restore_options, -1, 1, 1, restore },
+	{ "metrics",        "",     "print wispd's numbers, for Prometheus",     NULL,            -1, 0, 0, metrics },
+	{ 0 },
+};
+/* clang-format on */
+
+const struct cli_area cli_ledger = { "Ledger", commands };
