@@ -4,7 +4,6 @@
  *
  *   test_live [CASE]    only the named case
  */
-#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -18,36 +17,15 @@
 
 #include "tests/integration/api_client.h"
 #include "tests/integration/fixture.h"
-#include "tests/integration/saved.h"
+#include "tests/integration/storing.h"
 
 enum {
 	SKIPPED = 77,
 	SCRIPT_BYTES = 8192,
 	MIB = 1024 * 1024,
-	PAGE = 4096,
-	DIRTY_MIB = 16, /* from DIRTY_AT on */
-	DIRTY_AT = 2 * MIB,
+	DIRTY_MIB = 16,
 	GENERATIONS = 3,
 };
-
-static const char *dirty_config(const char *extra)
-{
-	static char args[64];
-	struct fixture_config c = {
-		.kernel = fixture_guest("dirty"),
-		.boot_args = args,
-		.vcpus = 1,
-		.mem_mib = 64,
-		.extra = extra,
-	};
-
-	if (!fixture_has_kvm()) {
-		print_message("no /dev/kvm here\n");
-		skip();
-	}
-	snprintf(args, sizeof(args), "wisp.mib=%d wisp.fill=16", DIRTY_MIB);
-	return fixture_config("dirty.json", &c);
-}
 
 static void create_live(const struct machine *m, const char *state, const char *memory)
 {
@@ -70,59 +48,24 @@ static void expect_refused(const struct machine *m, const char *says)
 		fail_msg("not refused with \"%s\": %d %s", says, reply.status, reply.body);
 }
 
-/* A whole round is over that began after this. */
-static void expect_rounds(const struct machine *m)
-{
-	for (int i = 0; i < 2; i++) {
-		session_send(m->wisp, ".");
-		session_expect(m->wisp, "round.", SAVED_LIMIT_S);
-	}
-}
-
-/* The words that were stored, in the order of storing: one step down, by one, at most. */
-static void check_moment(const char *memory)
-{
-	int fd = open(fixture_path(memory), O_RDONLY | O_CLOEXEC);
-	uint32_t before = 0;
-	unsigned steps = 0;
-
-	assert_true(fd >= 0);
-	for (off_t at = DIRTY_AT; at < DIRTY_AT + (off_t)DIRTY_MIB * MIB; at += PAGE) {
-		uint32_t word[2];
-
-		assert_int_equal(pread(fd, &word[0], 4, at), 4);
-		assert_int_equal(pread(fd, &word[1], 4, at + PAGE - 4), 4);
-		for (int i = 0; i < 2; i++) {
-			if (at > DIRTY_AT || i > 0) {
-				assert_true(word[i] == before || word[i] + 1 == before);
-				steps += word[i] != before;
-			}
-			before = word[i];
-		}
-	}
-	close(fd);
-	assert_true(steps <= 1);
-}
-
 /* Saved again and again while it stores; then each copy goes on. */
 static void test_moment(void **state)
 {
-	struct machine m = saved_start("dirty.sock", dirty_config(NULL), NULL);
+	struct machine m = storing_start(DIRTY_MIB, NULL);
 
 	(void)state;
-	session_expect(m.wisp, "begun.", SAVED_LIMIT_S);
-	expect_rounds(&m);
+	storing_expect(&m);
 	for (int i = 0; i < GENERATIONS; i++) {
 		create_live(&m, "state", "memory");
-		check_moment("memory");
-		expect_rounds(&m);
+		storing_check("memory", DIRTY_MIB);
+		storing_expect(&m);
 		create_live(&m, "state2", "memory2");
-		check_moment("memory2");
+		storing_check("memory2", DIRTY_MIB);
 		saved_quit(&m);
 		/* A clone, whose memory is a file's where it has not stored. */
-		m = saved_start("dirty.sock", NULL, NULL);
+		m = saved_start("storing.sock", NULL, NULL);
 		saved_load(&m, "state2", "memory2", ", \"resume_vm\": true");
-		expect_rounds(&m);
+		storing_expect(&m);
 	}
 	saved_quit(&m);
 }
@@ -130,21 +73,20 @@ static void test_moment(void **state)
 /* One that was paused stays so, whoever it was that did it; and may go on meanwhile. */
 static void test_paused(void **state)
 {
-	struct machine m = saved_start("dirty.sock", dirty_config(NULL), NULL);
+	struct machine m = storing_start(DIRTY_MIB, NULL);
 	struct api_reply reply;
 
 	(void)state;
-	session_expect(m.wisp, "begun.", SAVED_LIMIT_S);
 	saved_pause(&m);
 	create_live(&m, "state", "memory");
 	api_call(m.socket, "GET", "/", NULL, &reply);
 	assert_non_null(strstr(reply.body, "Paused"));
 	saved_resume(&m);
-	expect_rounds(&m);
+	storing_expect(&m);
 	saved_kill(&m);
-	m = saved_start("dirty.sock", NULL, NULL);
+	m = saved_start("storing.sock", NULL, NULL);
 	saved_load(&m, "state", "memory", ", \"resume_vm\": true");
-	expect_rounds(&m);
+	storing_expect(&m);
 	saved_quit(&m);
 }
 
@@ -159,24 +101,22 @@ static void test_refused(void **state)
 		 ", \"drives\": [{\"drive_id\": \"d\", \"path_on_host\": \"%s\","
 		 " \"is_root_device\": false}]",
 		 fixture_disk("disk", "", MIB));
-	m = saved_start("dirty.sock", dirty_config(extra), NULL);
-	session_expect(m.wisp, "begun.", SAVED_LIMIT_S);
+	m = storing_start(DIRTY_MIB, extra);
 	expect_refused(&m, "may write to drive \\\"d\\\"");
 	saved_pause(&m);
 	create_live(&m, "state", "memory");
 	saved_resume(&m);
-	expect_rounds(&m);
+	storing_expect(&m);
 	saved_quit(&m);
 }
 
 /* The machine's end in the middle of it is also its own. */
 static void test_ended(void **state)
 {
-	struct machine m = saved_start("dirty.sock", dirty_config(NULL), NULL);
+	struct machine m = storing_start(DIRTY_MIB, NULL);
 	int client;
 
 	(void)state;
-	session_expect(m.wisp, "begun.", SAVED_LIMIT_S);
 	client = api_send(m.socket, "PUT", "/snapshot/create",
 			  saved_create_body("state", "memory", ", \"live\": true"));
 	saved_quit(&m);
@@ -228,12 +168,11 @@ static void end_copies(const pid_t pid[COPIES])
 /* Copies run, and so does what was copied; what one does is nothing to the others. */
 static void test_fork(void **state)
 {
-	struct machine m = saved_start("dirty.sock", dirty_config(NULL), NULL);
+	struct machine m = storing_start(DIRTY_MIB, NULL);
 	struct api_reply reply;
 	pid_t pid[COPIES];
 
 	(void)state;
-	session_expect(m.wisp, "begun.", SAVED_LIMIT_S);
 	fork_copies(&m, NULL, pid);
 	for (int i = 0; i < COPIES; i++) {
 		struct machine copy = { 0 };
@@ -242,9 +181,9 @@ static void test_fork(void **state)
 		api_call(copy.socket, "GET", "/", NULL, &reply);
 		assert_non_null(strstr(reply.body, "Running"));
 		create_live(&copy, "state2", "memory2");
-		check_moment("memory2");
+		storing_check("memory2", DIRTY_MIB);
 	}
-	expect_rounds(&m);
+	storing_expect(&m);
 	end_copies(pid);
 	saved_quit(&m);
 }
@@ -252,7 +191,7 @@ static void test_fork(void **state)
 /* One that cannot be copied leaves no copy behind. */
 static void test_fork_refused(void **state)
 {
-	struct machine m = saved_start("dirty.sock", dirty_config(NULL), NULL);
+	struct machine m = storing_start(DIRTY_MIB, NULL);
 	const char *const argv[] = {
 		fixture_program("wisp-ctl"),
 		m.socket,
@@ -265,13 +204,12 @@ static void test_fork_refused(void **state)
 	struct session *s;
 
 	(void)state;
-	session_expect(m.wisp, "begun.", SAVED_LIMIT_S);
 	s = session_start(argv);
 	assert_int_equal(session_wait(s, SAVED_LIMIT_S), 1);
 	assert_non_null(strstr(session_output(s), "has no vsock device"));
 	session_end(s);
 	assert_int_equal(access(copy_path("clone", 0), F_OK), -1);
-	expect_rounds(&m);
+	storing_expect(&m);
 	saved_quit(&m);
 }
 
