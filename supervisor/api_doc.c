@@ -11,7 +11,7 @@
 
 const struct api_area *const api_areas[] = {
 	&api_instances,	 &api_images, &api_networks, &api_tenants, &api_billing,
-	&api_scheduling, &api_ledger, &api_host,     NULL,
+	&api_scheduling, &api_ledger, &api_devices,  &api_host,	   NULL,
 };
 
 static const char *const role_names[] = {

@@ -61,6 +61,7 @@ struct cli_area {
 
 extern const struct cli_area cli_instances, cli_images, cli_networks, cli_host, cli_billing,
 	cli_scheduling, cli_ledger;
+extern const struct cli_area cli_devices;
 
 /* One request; body: stolen, NULL: none. An exit status: 0 and *ret, which is the caller's
  * (ret may be NULL), or why it failed has been said. What changes something carries a key
@@ -87,5 +88,8 @@ void cli_print_table(const json_t *list, const char *const members[]);
 /* What a list command does: gets the path, prints the list that this member of the answer
  * is, as a table of these columns. An exit status. */
 int cli_list(struct cli *cli, const char *path, const char *member, const char *const columns[]);
+
+/* A decision record (preflight.h), for a person. */
+void cli_print_decision(const json_t *decision);
 
 #endif

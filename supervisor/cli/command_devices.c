@@ -1,0 +1,114 @@
+/* command_devices.c - wispctl's commands about the host's PCI devices. */
+#include <stdio.h>
+#include <string.h>
+
+#include "supervisor/cli/cli.h"
+
+enum { BUF_BYTES = 32 };
+
+static int list(struct cli *cli, const struct cli_arguments *a)
+{
+	static const char *const members[] = { "address", "class", "id",  "driver", "group",
+					       "node",	  "reset", "use", NULL };
+	char path[CLI_PATH_BYTES];
+
+	snprintf(path, sizeof(path), "/devices%s%s", a->operands ? "/" : "",
+		 a->operands ? a->operand[0] : "");
+	return cli_list(cli, path, "devices", members);
+}
+
+enum { WITH, MEM, NUMA, NODE, HUGE_PAGES, LATENCY, FEATURES };
+
+static const struct cli_option examine_options[] = {
+	[WITH] = { "with", "DEVICE,...", "other devices for the same guest" },
+	[MEM] = { "mem", "MIB", "the guest's memory, by default 512" },
+	[NUMA] = { "numa", "POLICY", "preferred, required or any" },
+	[NODE] = { "node", "N", "where the guest's memory is to be" },
+	[HUGE_PAGES] = { "huge-pages", NULL, "it wants huge pages" },
+	[LATENCY] = { "latency", NULL, "nothing may be left to chance" },
+	[FEATURES] = { "features", "NAME,...", "that it wants, as snapshot" },
+	{ 0 },
+};
+
+static void add_query(char path[CLI_PATH_BYTES], const char *name, const char *value)
+{
+	size_t len = strlen(path);
+
+	if (value)
+		snprintf(path + len, CLI_PATH_BYTES - len, "%s%s=%s", strchr(path, '?') ? "&" : "?",
+			 name, value);
+}
+
+static int examine(struct cli *cli, const struct cli_arguments *a, const char *what, json_t **ret)
+{
+	char path[CLI_PATH_BYTES];
+
+	snprintf(path, sizeof(path), "/devices/%s/%s", a->operand[0], what);
+	add_query(path, "with", a->option[WITH]);
+	add_query(path, "mem_mib", a->option[MEM]);
+	add_query(path, "numa", a->option[NUMA]);
+	add_query(path, "node", a->option[NODE]);
+	add_query(path, "huge_pages", a->option[HUGE_PAGES] ? "1" : NULL);
+	add_query(path, "latency", a->option[LATENCY] ? "1" : NULL);
+	add_query(path, "features", a->option[FEATURES]);
+	return cli_call(cli, "GET", path, NULL, ret);
+}
+
+static bool is_refused(const json_t *preflight)
+{
+	const char *verdict = json_string_value(json_object_get(preflight, "verdict"));
+
+	return verdict && strcmp(verdict, "refuse") == 0;
+}
+
+static void print_findings(const json_t *preflight)
+{
+	static const char *const members[] = { "check", "verdict", "text", "remedy", NULL };
+
+	cli_print_table(json_object_get(preflight, "findings"), members);
+}
+
+static int preflight(struct cli *cli, const struct cli_arguments *a)
+{
+	json_t *j = NULL;
+	int status = examine(cli, a, "preflight", &j);
+	bool refused = is_refused(j);
+
+	if (status == 0 && !cli_print_json(cli, j))
+		print_findings(j);
+	json_decref(j);
+	return status == 0 && refused ? EXIT_REFUSED : status;
+}
+
+static int explain(struct cli *cli, const struct cli_arguments *a)
+{
+	json_t *j = NULL;
+	int status = examine(cli, a, "explain", &j);
+
+	if (status == 0 && !cli_print_json(cli, j))
+		cli_print_decision(j);
+	json_decref(j);
+	return status;
+}
+
+void cli_print_decision(const json_t *decision)
+{
+	static const char *const members[] = { "runtime", "fits", "because", NULL };
+	char buf[BUF_BYTES];
+
+	printf("chosen: %s\n", cli_text(decision, "chosen", buf, sizeof(buf)));
+	cli_print_table(json_object_get(decision, "options"), members);
+	if (json_is_object(json_object_get(decision, "preflight")))
+		print_findings(json_object_get(decision, "preflight"));
+}
+
+/* clang-format off */
+static const struct cli_command commands[] = {
+	{ "device list",      "[DEVICE]", "list the host's PCI devices",                NULL,            -1, 0, 1, list },
+	{ "device preflight", "DEVICE",   "look whether it can be handed to a guest",   examine_options, -1, 1, 1, preflight },
+	{ "device explain",   "DEVICE",   "say what a guest with it would run on, and why", examine_options, -1, 1, 1, explain },
+	{ 0 },
+};
+/* clang-format on */
+
+const struct cli_area cli_devices = { "Devices", commands };
