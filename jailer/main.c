@@ -172,36 +172,44 @@ static int leave_terminal(const struct jail *j, struct error *err)
 	return 0;
 }
 
-static int execute(const struct jail *j, struct error *err)
+/* The program's name, what is ours to tell a VMM of our own, and its own arguments. */
+static char **make_arguments(const struct jail *j)
 {
-	char path[JAIL_NAME_BYTES + 1], start[OPTION_BYTES], cpu[OPTION_BYTES],
-		parent[OPTION_BYTES];
-	size_t extra = 0;
+	static char start[OPTION_BYTES], cpu[OPTION_BYTES], parent[OPTION_BYTES];
+	const char *const own[OWN_ARGUMENTS] = {
+		j->root.path, "--id",
+		j->o->id,     "--start-time-us",
+		start,	      "--start-time-cpu-us",
+		cpu,	      "--parent-cpu-time-us",
+		parent,
+	};
+	size_t first = j->o->system_program ? 1 : OWN_ARGUMENTS, extra = 0;
 	char **argv;
 
 	while (j->o->extra[extra])
 		extra++;
-	argv = calloc(OWN_ARGUMENTS + extra + 1, sizeof(*argv));
-	if (!argv)
-		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
-	snprintf(path, sizeof(path), "/%s", j->root.name);
 	snprintf(start, sizeof(start), "%" PRIu64, j->start_us);
 	snprintf(cpu, sizeof(cpu), "%" PRIu64, clock_cpu_us());
 	snprintf(parent, sizeof(parent), "%" PRIu64, j->parent_cpu_us);
+	argv = calloc(first + extra + 1, sizeof(*argv));
+	if (!argv)
+		return NULL;
+	memcpy(argv, own, first * sizeof(*argv));
+	memcpy(argv + first, j->o->extra, extra * sizeof(*argv));
+	return argv;
+}
 
-	const char *const own[OWN_ARGUMENTS] = {
-		path,	  "--id",
-		j->o->id, "--start-time-us",
-		start,	  "--start-time-cpu-us",
-		cpu,	  "--parent-cpu-time-us",
-		parent,
-	};
+static int execute(const struct jail *j, struct error *err)
+{
+	char **argv = make_arguments(j);
 
-	memcpy(argv, own, sizeof(own));
-	memcpy(argv + OWN_ARGUMENTS, j->o->extra, extra * sizeof(*argv));
-	execve(path, argv, (char *const[]){ NULL });
-	error_errno(err, "exec-file", "is it a static program?", "Cannot execute %s in the jail",
-		    j->o->exec_file);
+	if (!argv)
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	execve(j->root.path, argv, (char *const[]){ NULL });
+	error_errno(err, "exec-file",
+		    j->o->system_program ? "are its libraries below /usr?"
+					 : "is it a static program?",
+		    "Cannot execute %s in the jail", j->o->exec_file);
 	free(argv);
 	return err->code;
 }

@@ -151,6 +151,7 @@ static int take_limit(const char *value, struct jail_options *o, struct error *e
 	} limits[] = {
 		{ "no-file=", offsetof(struct jail_options, no_file) },
 		{ "fsize=", offsetof(struct jail_options, fsize) },
+		{ "memlock=", offsetof(struct jail_options, memlock) },
 	};
 
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
@@ -164,7 +165,8 @@ static int take_limit(const char *value, struct jail_options *o, struct error *e
 		memcpy((char *)o + limits[i].offset, &n, sizeof(n));
 		return 0;
 	}
-	return refuse("resource-limit", value, "no-file=N or fsize=BYTES, above 0", err);
+	return refuse("resource-limit", value, "no-file=N, fsize=BYTES or memlock=BYTES, above 0",
+		      err);
 }
 
 static int take_device(const char *value, struct jail_options *o, struct error *err)
@@ -215,6 +217,8 @@ static const struct option_def defs[] = {
 	  .help = "Do not wait for the end; there is a PID namespace in any case." },
 	{ "user-ns", NULL, FLAG(user_ns),
 	  .help = "A user namespace of its own, in which there is nobody else and no other can be made." },
+	{ "system-program", NULL, FLAG(system_program),
+	  .help = "The VMM is the host's: it has /usr, read-only, and no options but its own." },
 	{ "read-only-root", NULL, FLAG(read_only_root),
 	  .help = "The VMM may write to /run alone." },
 	{ "pass-fd", "N", take_pass, .repeats = true,
@@ -226,9 +230,10 @@ static const struct option_def defs[] = {
 	{ "parent-cgroup", "PATH", take_parent,
 	  .help = "Control group to make the jail's in. [the name of the VMM]" },
 	{ "resource-limit", "NAME=N", take_limit, .repeats = true,
-	  .help = "no-file: open files [2048]; fsize: bytes of a file. [none]" },
+	  .help = "no-file: open files [2048]; fsize: bytes of a file [none]; memlock: locked. [as it was]" },
 	{ "device", "NAME", take_device, .repeats = true,
-	  .help = "Device to have, of kvm, net/tun, null, urandom, userfaultfd. [the first four]" },
+	  .help = "Device to have, of kvm, net/tun, null, urandom, userfaultfd, vhost-vsock, vfio/vfio, "
+		  "vfio/N. [the first four]" },
 	{ "cleanup", NULL, FLAG(cleanup),
 	  .help = "Remove the jail of this ID, its files and control groups, and exit." },
 	{ "version", NULL, FLAG(version), .help = "Print the version, and exit." },

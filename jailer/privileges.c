@@ -88,6 +88,8 @@ int privileges_limit(const struct jail_options *o, struct error *err)
 
 	if (r == 0 && o->fsize)
 		r = limit(RLIMIT_FSIZE, o->fsize, err);
+	if (r == 0 && o->memlock)
+		r = limit(RLIMIT_MEMLOCK, o->memlock, err);
 	return r;
 }
 

@@ -10,7 +10,7 @@
  * would be a way out of the jail. */
 int privileges_drop_inherited(const struct jail_options *o, struct error *err);
 
-/* Open files and file sizes, soft and hard. */
+/* Open files, file sizes and locked memory, soft and hard. */
 int privileges_limit(const struct jail_options *o, struct error *err);
 
 /* User, group, supplementary groups, every capability from all five sets, and the means

@@ -37,11 +37,33 @@ static const struct device {
 	unsigned major, minor; /* major 0: as the host's node has it */
 	bool usual;
 } devices[] = {
-	{ "kvm", 10, 232, true },  { "net/tun", 10, 200, true },   { "null", 1, 3, true },
-	{ "urandom", 1, 9, true }, { "userfaultfd", 0, 0, false },
+	{ "kvm", 10, 232, true },	 { "net/tun", 10, 200, true },
+	{ "null", 1, 3, true },		 { "urandom", 1, 9, true },
+	{ "userfaultfd", 0, 0, false },	 { "vhost-vsock", 0, 0, false },
+	{ "vfio/vfio", 10, 196, false },
 };
 
 enum { DEVICES_COUNT = sizeof(devices) / sizeof(devices[0]) };
+
+/* The name of a group of VFIO's is its number; its device number is another on each host. */
+static bool is_vfio_group(const char *name)
+{
+	size_t digits = strncmp(name, "vfio/", 5) == 0 ? strspn(name + 5, "0123456789") : 0;
+
+	return digits > 0 && digits < 10 && !name[5 + digits];
+}
+
+static bool find_device(const char *name, struct device *ret)
+{
+	for (size_t i = 0; i < DEVICES_COUNT; i++) {
+		if (strcmp(devices[i].name, name) != 0)
+			continue;
+		*ret = devices[i];
+		return true;
+	}
+	*ret = (struct device){ .name = name };
+	return is_vfio_group(name);
+}
 
 static const char *fd_path(int fd, char path[PATH_BYTES])
 {
@@ -73,9 +95,8 @@ static int check_exec(const struct jail_options *o, int fd, struct error *err)
 }
 
 /* By its real name; a link swapped for it afterwards is refused. */
-static int open_exec(const struct jail_options *o, char name[JAIL_NAME_BYTES], struct error *err)
+static int open_exec(const struct jail_options *o, char real[PATH_MAX], struct error *err)
 {
-	char real[PATH_MAX];
 	int fd, r;
 
 	if (!realpath(o->exec_file, real))
@@ -89,17 +110,35 @@ static int open_exec(const struct jail_options *o, char name[JAIL_NAME_BYTES], s
 		fd_close(fd);
 		return r;
 	}
-	snprintf(name, JAIL_NAME_BYTES, "%s", strrchr(real, '/') + 1);
 	return fd;
+}
+
+static void take_name(const char *real, char name[JAIL_NAME_BYTES])
+{
+	snprintf(name, JAIL_NAME_BYTES, "%s", strrchr(real, '/') + 1);
+}
+
+/* A program of the host's stays where it is, with what it needs beside it. */
+static int set_path(const struct jail_options *o, struct jail_root *r, struct error *err)
+{
+	take_name(r->path, r->name);
+	if (!o->system_program)
+		snprintf(r->path, sizeof(r->path), "/%s", r->name);
+	else if (strncmp(r->path, "/usr/", 5) != 0)
+		return error_set(err, -EINVAL, "system-program", "a program below /usr",
+				 "The jail would have no %s", r->path);
+	return 0;
 }
 
 int root_open_parent(const struct jail_options *o, char name[JAIL_NAME_BYTES], struct error *err)
 {
-	int exec_fd = open_exec(o, name, err), base, fd;
+	char real[PATH_MAX];
+	int exec_fd = open_exec(o, real, err), base, fd;
 
 	if (exec_fd < 0)
 		return exec_fd;
 	fd_close(exec_fd);
+	take_name(real, name);
 	base = folder_open_trusted(o->base, "chroot-base-dir", err);
 	if (base < 0)
 		return base;
@@ -140,10 +179,12 @@ int root_open(const struct jail_options *o, struct jail_root *ret, struct error 
 		.null_fd = -1,
 		.pid_fd = -1,
 	};
-	ret->exec_fd = open_exec(o, ret->name, err);
+	ret->exec_fd = open_exec(o, ret->path, err);
 	if (ret->exec_fd < 0)
 		return ret->exec_fd;
-	r = make_folders(o, ret, err);
+	r = set_path(o, ret, err);
+	if (r == 0)
+		r = make_folders(o, ret, err);
 	if (r < 0 || !o->daemonize)
 		return r;
 	ret->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -215,15 +256,49 @@ static int mount_exec(const struct jail_root *r, int root)
 	return result;
 }
 
-static bool is_wanted(const struct jail_options *o, const struct device *d)
+/* What is in the way there is the last VMM's. */
+static int link_anew(int root, const char *name)
 {
-	for (unsigned i = 0; i < o->device_count; i++)
-		if (strcmp(o->device[i], d->name) == 0)
-			return true;
-	return o->device_count == 0 && d->usual;
+	char path[16], target[64];
+	ssize_t n;
+	int r;
+
+	snprintf(path, sizeof(path), "/%s", name);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return errno == ENOENT ? 0 : -errno;
+	target[n] = '\0';
+	r = folder_remove(root, name);
+	if (r < 0)
+		return r;
+	return symlinkat(target, root, name) < 0 ? -errno : 0;
 }
 
-/* userfaultfd has another number on each host. */
+/* The host's programs and libraries, read-only, and the names by which they are found. */
+static int mount_system(int root)
+{
+	static const char *const links[] = { "lib", "lib64", "bin" };
+	int usr = open("/usr", O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1, r = usr < 0 ? -errno : 0;
+
+	if (r == 0 && mkdirat(root, "usr", 0755) < 0 && errno != EEXIST)
+		r = -errno;
+	if (r == 0 && (fd = openat(root, "usr", OPEN_FOLDER)) < 0)
+		r = -errno;
+	if (r == 0)
+		r = bind_over(usr, fd);
+	fd_close(fd);
+	fd_close(usr);
+	if (r < 0)
+		return r;
+	fd = openat(root, "usr", OPEN_FOLDER);
+	r = fd < 0 ? -errno : restrict_mount(fd, MS_NOSUID | MS_NODEV | MS_RDONLY);
+	fd_close(fd);
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]) && r == 0; i++)
+		r = link_anew(root, links[i]);
+	return r;
+}
+
+/* Some have another number on each host. */
 static int device_number(const struct device *d, dev_t *ret)
 {
 	struct stat st;
@@ -250,7 +325,7 @@ static int make_node(int dev, const struct device *d, const struct jail_options 
 		return r;
 	if (slash) {
 		snprintf(folder, sizeof(folder), "%.*s", (int)(slash - d->name), d->name);
-		if (mkdirat(dev, folder, FOLDER_MODE) < 0 ||
+		if ((mkdirat(dev, folder, FOLDER_MODE) < 0 && errno != EEXIST) ||
 		    fchownat(dev, folder, o->uid, o->gid, AT_SYMLINK_NOFOLLOW) < 0)
 			return -errno;
 	}
@@ -279,6 +354,20 @@ static int own_folder(int root, const char *name, const struct jail_options *o)
 	return fd;
 }
 
+/* Those asked for, or else the usual ones. */
+static int make_nodes(int dev, const struct jail_options *o)
+{
+	struct device d;
+	int r = 0;
+
+	for (unsigned i = 0; i < DEVICES_COUNT && r == 0 && !o->device_count; i++)
+		if (devices[i].usual)
+			r = make_node(dev, &devices[i], o);
+	for (unsigned i = 0; i < o->device_count && r == 0; i++)
+		r = find_device(o->device[i], &d) ? make_node(dev, &d, o) : -ENODEV;
+	return r;
+}
+
 static int mount_dev(const struct jail_options *o, int root)
 {
 	struct statfs fs = { 0 };
@@ -296,9 +385,8 @@ static int mount_dev(const struct jail_options *o, int root)
 	fd = openat(root, "dev", OPEN_FOLDER);
 	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
 		r = -ESTALE;
-	for (unsigned i = 0; i < DEVICES_COUNT && r == 0; i++)
-		if (is_wanted(o, &devices[i]))
-			r = make_node(fd, &devices[i], o);
+	if (r == 0)
+		r = make_nodes(fd, o);
 	if (r == 0)
 		r = restrict_mount(fd, MS_NOSUID | MS_NOEXEC | MS_RDONLY);
 	fd_close(fd);
@@ -316,16 +404,14 @@ static int pivot(int root)
 
 static int check_devices(const struct jail_options *o, struct error *err)
 {
-	for (unsigned i = 0; i < o->device_count; i++) {
-		unsigned n = 0;
+	struct device d;
 
-		while (n < DEVICES_COUNT && strcmp(devices[n].name, o->device[i]) != 0)
-			n++;
-		if (n == DEVICES_COUNT)
+	for (unsigned i = 0; i < o->device_count; i++)
+		if (!find_device(o->device[i], &d))
 			return error_set(err, -EINVAL, "device",
-					 "kvm, net/tun, null, urandom or userfaultfd",
+					 "kvm, net/tun, null, urandom, userfaultfd, vhost-vsock, "
+					 "vfio/vfio or vfio/N",
 					 "The argument 'device' cannot be '%.80s'", o->device[i]);
-	}
 	return 0;
 }
 
@@ -376,7 +462,7 @@ static int fill_root(const struct jail_options *o, struct jail_root *r, int root
 		return cannot("make the PID file of", result, err);
 	if ((result = mount_run(o, root)) < 0)
 		return cannot("make /run in", result, err);
-	if ((result = mount_exec(r, root)) < 0)
+	if ((result = o->system_program ? mount_system(root) : mount_exec(r, root)) < 0)
 		return cannot("mount the VMM in", result, err);
 	if ((result = mount_dev(o, root)) < 0)
 		return cannot("make /dev in", result, err);

@@ -5,10 +5,15 @@
  *   /dev              a small file system of its own with the devices asked for: noexec
  *   /run              a folder for sockets; with --read-only-root all that can be written to
  *
- * Nothing else: no /proc, no /sys, no library.
+ *   /usr              with --system-program, instead of the binary: the host's, read-only, and
+ *                     /lib, /lib64 and /bin as links into it
+ *
+ * Nothing else: no /proc, no /sys, else no library.
  */
 #ifndef JAILER_ROOT_H
 #define JAILER_ROOT_H
+
+#include <limits.h>
 
 #include "jailer/options.h"
 #include "vmm/base/error.h"
@@ -18,6 +23,7 @@ enum { JAIL_NAME_BYTES = 256 };
 /* What is opened on the host before the jail closes. */
 struct jail_root {
 	char name[JAIL_NAME_BYTES]; /* of the VMM */
+	char path[PATH_MAX];	    /* of its binary, as the jail sees it */
 	int exec_fd;		    /* the binary, O_PATH */
 	int id_fd, root_fd;	    /* <id> and <id>/root */
 	int null_fd;		    /* the host's /dev/null, when daemonizing */

@@ -13,7 +13,7 @@
 
 #include "jailer/options.h"
 
-enum { ARGS_MAX = 16 };
+enum { ARGS_MAX = 20 };
 
 static int parse(const char *const *args, struct jail_options *o, struct error *err)
 {
@@ -37,11 +37,12 @@ static void good_lines(void **state)
 	struct error err;
 
 	(void)state;
-	assert_int_equal(parse(ARGS(ENOUGH, "--cgroup", "cpu.max=5 10", "--cgroup=a.b_c=1",
-				    "--parent-cgroup", "x/y-z", "--resource-limit", "fsize=9", "--",
-				    "--id", "b"),
-			       &o, &err),
-			 0);
+	assert_int_equal(
+		parse(ARGS(ENOUGH, "--cgroup", "cpu.max=5 10", "--cgroup=a.b_c=1",
+			   "--parent-cgroup", "x/y-z", "--resource-limit", "fsize=9",
+			   "--resource-limit=memlock=7", "--system-program", "--", "--id", "b"),
+		      &o, &err),
+		0);
 	assert_string_equal(o.id, "a");
 	assert_int_equal(o.cgroup_count, 2);
 	assert_string_equal(o.cgroup[0].file, "cpu.max");
@@ -49,6 +50,8 @@ static void good_lines(void **state)
 	assert_string_equal(o.base, "/srv/jailer");
 	assert_int_equal(o.no_file, 2048);
 	assert_int_equal(o.fsize, 9);
+	assert_int_equal(o.memlock, 7);
+	assert_true(o.system_program);
 	assert_string_equal(o.extra[0], "--id");
 	assert_null(o.extra[2]);
 	assert_int_equal(parse(ARGS(ENOUGH), &o, &err), 0);
