@@ -1,5 +1,9 @@
 /* backend.c - a virtio device at work without a guest: its driver is in this process.
  *
+ * The driver comes by a transport of its own, whose registers are function calls and which
+ * has an interrupt for each queue, as a guest's queues on PCI have. What it does for a
+ * queue, it does on the thread that serves that queue (lanes.h).
+ *
  * Guest memory: for each queue its rings, one indirect table a slot, and the slots. The
  * request in slot i is always descriptor i of the queue, which points at table i, so the
  * driver's own work is small.
@@ -8,7 +12,6 @@
 #include <inttypes.h>
 #include <linux/perf_event.h>
 #include <linux/virtio_config.h>
-#include <linux/virtio_mmio.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,8 +22,7 @@
 
 #include "benches/backend.h"
 #include "benches/probe_perf.h"
-#include "devices/virtio/mmio.h"
-#include "devices/virtio/transport.h"
+#include "devices/virtio/registers.h"
 #include "vmm/base/fd.h"
 
 enum {
@@ -36,7 +38,10 @@ enum {
 };
 
 struct driver_queue {
+	struct backend *backend;
 	const struct backend_queue *work;
+	int irq_fd;
+	struct loop_source *irq; /* on the loop of the queue's lane */
 	gpa_t area, slots;
 	struct vring_desc *desc;
 	struct vring_avail *avail;
@@ -44,31 +49,51 @@ struct driver_queue {
 	uint16_t avail_idx, kicked_idx, used_idx;
 	uint8_t free[BACKEND_MAX_DEPTH]; /* slots: a stack */
 	unsigned nfree;
-	uint64_t begun, done, kicks;
+	uint64_t begun, done, kicks, turns, bad;
 };
 
 struct backend {
+	struct virtio_transport transport;
+	bool has_transport;
 	const struct backend_job *job;
 	struct gmem *mem;
-	struct loop *loop;
-	struct virtio_transport *transport;
-	struct loop_source *irq;
+	struct loop *loop; /* the first lane's */
+	struct lanes *lanes;
+	int over_fd; /* signalled when a queue has done its work, or never will */
+	struct loop_source *over;
 	struct driver_queue queues[BACKEND_MAX_QUEUES];
-	uint64_t bad, turns;
+	unsigned busy; /* queues that have not; atomic */
 };
 
-static void put(struct backend *b, uint64_t reg, uint32_t value)
+/* ---- The transport --------------------------------------------------------------- */
+
+static struct backend *to_backend(struct virtio_transport *t)
 {
-	virtio_mmio_bus_ops.write(b->transport, reg, &value, sizeof(value));
+	return container_of(t, struct backend, transport);
 }
 
-static uint32_t get(struct backend *b, uint64_t reg)
+/* A device that has failed answers nothing any more. */
+static void interrupt(struct virtio_transport *t, enum virtio_cause cause, unsigned queue)
 {
-	uint32_t value = 0;
+	struct backend *b = to_backend(t);
 
-	virtio_mmio_bus_ops.read(b->transport, reg, &value, sizeof(value));
-	return value;
+	if (cause == VIRTIO_CAUSE_CONFIG)
+		fd_event_signal(b->over_fd);
+	for (unsigned i = 0; i < b->job->nqueues; i++) {
+		if (b->queues[i].work->index == queue && cause == VIRTIO_CAUSE_QUEUE)
+			fd_event_signal(b->queues[i].irq_fd);
+	}
 }
+
+static void forget(struct virtio_transport *t)
+{
+	virtio_transport_fini(t);
+}
+
+static const struct virtio_transport_ops transport_ops = {
+	.interrupt = interrupt,
+	.destroy = forget,
+};
 
 /* ---- The driver ----------------------------------------------------------------- */
 
@@ -120,21 +145,17 @@ static void publish(struct backend *b, struct driver_queue *q)
 	__atomic_store_n(&q->avail->idx, q->avail_idx, __ATOMIC_SEQ_CST);
 	if (vring_need_event(__atomic_load_n(avail_event, __ATOMIC_SEQ_CST), q->avail_idx,
 			     q->kicked_idx)) {
-		put(b, VIRTIO_MMIO_QUEUE_NOTIFY, q->work->index);
+		virtio_transport_notify(&b->transport, q->work->index);
 		q->kicks++;
 	}
 	q->kicked_idx = q->avail_idx;
 }
 
-static void fill(struct backend *b)
+static void fill(struct backend *b, struct driver_queue *q)
 {
-	for (unsigned i = 0; i < b->job->nqueues; i++) {
-		struct driver_queue *q = &b->queues[i];
-
-		while (may_begin(q) && add_request(b, q))
-			continue;
-		publish(b, q);
-	}
+	while (may_begin(q) && add_request(b, q))
+		continue;
+	publish(b, q);
 }
 
 static void collect(struct backend *b, struct driver_queue *q)
@@ -143,67 +164,75 @@ static void collect(struct backend *b, struct driver_queue *q)
 		unsigned slot = q->used->ring[q->used_idx++ % QUEUE_SIZE].id;
 		void *host = gmem_span(b->mem, slot_at(q, slot), q->work->slot_bytes);
 
-		b->bad += !q->work->answered(b->job->arg, host);
+		q->bad += !q->work->answered(b->job->arg, host);
 		q->free[q->nfree++] = (uint8_t)slot;
 		q->done++;
 	}
 }
 
-/* Takes all answers, says from which one on it wants to be interrupted again, and looks
- * once more. */
-static void collect_all(struct backend *b)
+static bool is_over(const struct driver_queue *q)
 {
-	for (unsigned i = 0; i < b->job->nqueues; i++) {
-		struct driver_queue *q = &b->queues[i];
-		uint16_t *used_event = &q->avail->ring[QUEUE_SIZE];
-
-		collect(b, q);
-		__atomic_store_n(used_event, q->used_idx, __ATOMIC_SEQ_CST);
-		collect(b, q);
-	}
+	return q->done >= q->work->count;
 }
 
-static bool is_over(struct backend *b)
+static void tell_over(struct backend *b)
 {
-	for (unsigned i = 0; i < b->job->nqueues; i++)
-		if (b->queues[i].done < b->queues[i].work->count)
-			return get(b, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET;
-	return true;
+	__atomic_fetch_sub(&b->busy, 1, __ATOMIC_RELEASE);
+	fd_event_signal(b->over_fd);
 }
 
-/* As a guest's interrupt handler. */
+/* Of a job on one thread, a queue may wait for another's answers. */
+static void fill_all(struct driver_queue *q)
+{
+	struct backend *b = q->backend;
+
+	if (b->transport.events.lanes > 1)
+		fill(b, q);
+	for (unsigned i = 0; i < b->job->nqueues && b->transport.events.lanes == 1; i++)
+		fill(b, &b->queues[i]);
+}
+
+/* As a guest's interrupt handler: takes all answers, says from which one on it wants to be
+ * interrupted again, looks once more, and asks for more. */
 static void on_interrupt(void *arg, uint32_t events)
+{
+	struct driver_queue *q = arg;
+	uint16_t *used_event = &q->avail->ring[QUEUE_SIZE];
+	bool was_over = is_over(q);
+
+	(void)events;
+	fd_event_drain(q->irq_fd);
+	q->turns++;
+	collect(q->backend, q);
+	__atomic_store_n(used_event, q->used_idx, __ATOMIC_SEQ_CST);
+	collect(q->backend, q);
+	fill_all(q);
+	if (is_over(q) && !was_over)
+		tell_over(q->backend);
+}
+
+static void on_over(void *arg, uint32_t events)
 {
 	struct backend *b = arg;
 
 	(void)events;
-	fd_event_drain(virtio_mmio_irq_fd(b->transport));
-	put(b, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG);
-	b->turns++;
-	collect_all(b);
-	fill(b);
-	if (is_over(b))
+	fd_event_drain(b->over_fd);
+	if (__atomic_load_n(&b->busy, __ATOMIC_ACQUIRE) == 0 || !virtio_dev_live(b->transport.dev))
 		loop_stop(b->loop, 0);
 }
 
 /* ---- Life ----------------------------------------------------------------------- */
 
-static void set_address(struct backend *b, uint64_t low_reg, uint64_t high_reg, uint64_t at)
-{
-	put(b, low_reg, (uint32_t)at);
-	put(b, high_reg, (uint32_t)(at >> 32));
-}
-
 static void start_queue(struct backend *b, const struct driver_queue *q)
 {
-	uint64_t at = q->area.v;
+	const struct virtq_layout layout = {
+		.size = QUEUE_SIZE,
+		.desc = gpa(q->area.v + DESC_AT),
+		.avail = gpa(q->area.v + AVAIL_AT),
+		.used = gpa(q->area.v + USED_AT),
+	};
 
-	put(b, VIRTIO_MMIO_QUEUE_SEL, q->work->index);
-	put(b, VIRTIO_MMIO_QUEUE_NUM, QUEUE_SIZE);
-	set_address(b, VIRTIO_MMIO_QUEUE_DESC_LOW, VIRTIO_MMIO_QUEUE_DESC_HIGH, at + DESC_AT);
-	set_address(b, VIRTIO_MMIO_QUEUE_AVAIL_LOW, VIRTIO_MMIO_QUEUE_AVAIL_HIGH, at + AVAIL_AT);
-	set_address(b, VIRTIO_MMIO_QUEUE_USED_LOW, VIRTIO_MMIO_QUEUE_USED_HIGH, at + USED_AT);
-	put(b, VIRTIO_MMIO_QUEUE_READY, 1);
+	virtio_dev_queue_enable(b->transport.dev, q->work->index, &layout);
 }
 
 /* As 3.1.1 has it. 0, or -EPROTO when the device did not come up. */
@@ -211,18 +240,19 @@ static int start_device(struct backend *b)
 {
 	uint64_t features = b->job->features | UINT64_C(1) << VIRTIO_F_VERSION_1 |
 			    1u << VIRTIO_RING_F_INDIRECT_DESC | 1u << VIRTIO_RING_F_EVENT_IDX;
-	uint32_t status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
+	struct virtio_dev *d = b->transport.dev;
+	uint8_t status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
 
-	put(b, VIRTIO_MMIO_STATUS, status);
-	for (uint32_t word = 0; word < 2; word++) {
-		put(b, VIRTIO_MMIO_DRIVER_FEATURES_SEL, word);
-		put(b, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)(features >> 32 * word));
-	}
-	put(b, VIRTIO_MMIO_STATUS, status |= VIRTIO_CONFIG_S_FEATURES_OK);
+	virtio_events_lock(&b->transport.events);
+	virtio_dev_set_status(d, status);
+	for (uint32_t word = 0; word < 2; word++)
+		virtio_dev_accept(d, word, (uint32_t)(features >> 32 * word));
+	virtio_dev_set_status(d, status |= VIRTIO_CONFIG_S_FEATURES_OK);
 	for (unsigned i = 0; i < b->job->nqueues; i++)
 		start_queue(b, &b->queues[i]);
-	put(b, VIRTIO_MMIO_STATUS, status |= VIRTIO_CONFIG_S_DRIVER_OK);
-	return get(b, VIRTIO_MMIO_STATUS) == status ? 0 : -EPROTO;
+	virtio_dev_set_status(d, status | VIRTIO_CONFIG_S_DRIVER_OK);
+	virtio_events_unlock(&b->transport.events);
+	return virtio_dev_live(d) ? 0 : -EPROTO;
 }
 
 /* Guest memory: the queues' areas, then the slots of each. The size of it. */
@@ -254,17 +284,44 @@ static void find_rings(struct backend *b, struct driver_queue *q)
 	q->used = (void *)(area + USED_AT);
 }
 
+/* Each queue's interrupt is on the loop that serves the queue. */
+static int attach_driver(struct backend *b)
+{
+	struct virtio_transport *t = &b->transport;
+	int r = loop_add(b->loop, b->over_fd, EPOLLIN, on_over, b, &b->over);
+
+	for (unsigned i = 0; i < b->job->nqueues && r == 0; i++) {
+		struct driver_queue *q = &b->queues[i];
+		struct loop *loop = t->events.lane[t->queue[q->work->index].lane].loop;
+
+		r = loop_add(loop, q->irq_fd, EPOLLIN, on_interrupt, q, &q->irq);
+	}
+	return r;
+}
+
 static int attach_transport(struct backend *b, struct virtio_dev **dev)
 {
-	int r = virtio_mmio_create(*dev, b->mem, &b->transport);
+	int r = virtio_transport_init(&b->transport, &transport_ops, *dev, b->mem);
 
 	if (r < 0)
 		return r;
+	b->has_transport = true;
 	*dev = NULL;
-	r = virtio_transport_attach(b->transport, b->loop);
-	return r < 0 ? r
-		     : loop_add(b->loop, virtio_mmio_irq_fd(b->transport), EPOLLIN, on_interrupt, b,
-				&b->irq);
+	r = virtio_transport_attach_lanes(&b->transport, b->lanes);
+	return r < 0 ? r : attach_driver(b);
+}
+
+static int open_events(struct backend *b)
+{
+	b->over_fd = fd_event();
+	for (unsigned i = 0; i < b->job->nqueues; i++) {
+		b->queues[i].backend = b;
+		b->queues[i].irq_fd = fd_event();
+		if (b->queues[i].irq_fd < 0)
+			return b->queues[i].irq_fd;
+		b->busy += b->queues[i].work->count > 0;
+	}
+	return b->over_fd < 0 ? b->over_fd : 0;
 }
 
 static int backend_init(struct backend *b, struct virtio_dev **dev, struct error *err)
@@ -279,20 +336,34 @@ static int backend_init(struct backend *b, struct virtio_dev **dev, struct error
 		return r;
 	for (unsigned i = 0; i < b->job->nqueues; i++)
 		find_rings(b, &b->queues[i]);
-	r = loop_create(&b->loop);
+	r = open_events(b);
+	if (r == 0)
+		r = loop_create(&b->loop);
+	if (r == 0)
+		r = lanes_create(b->loop, b->job->threads, NULL, &b->lanes);
 	if (r == 0)
 		r = attach_transport(b, dev);
 	if (r == 0)
 		r = start_device(b);
+	if (r == 0)
+		r = lanes_start(b->lanes);
 	return r < 0 ? error_set(err, r, NULL, NULL, "the device did not come up: %s", strerror(-r))
 		     : 0;
 }
 
 static void backend_clear(struct backend *b)
 {
-	loop_source_remove(b->irq);
-	virtio_transport_destroy(b->transport);
+	lanes_hold(b->lanes);
+	loop_source_remove(b->over);
+	for (unsigned i = 0; i < b->job->nqueues; i++)
+		loop_source_remove(b->queues[i].irq);
+	if (b->has_transport)
+		virtio_transport_destroy(&b->transport);
+	lanes_destroy(b->lanes);
 	loop_destroy(b->loop);
+	for (unsigned i = 0; i < b->job->nqueues; i++)
+		fd_close(b->queues[i].irq_fd);
+	fd_close(b->over_fd);
 	gmem_destroy(b->mem);
 }
 
@@ -312,8 +383,9 @@ static uint64_t clock_ns(clockid_t clock)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void meter_begin(struct meter *m, int tracefs)
+static void meter_begin(struct meter *m, const struct backend *b)
 {
+	int tracefs = b->job->tracefs;
 	const struct probe_spec spec = { PROBE_NOW, "raw_syscalls/sys_enter", NULL };
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_HARDWARE,
@@ -322,8 +394,11 @@ static void meter_begin(struct meter *m, int tracefs)
 	};
 
 	*m = (struct meter){ 0 };
-	m->cycles_fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
-	if (tracefs >= 0)
+	m->cycles_fd = -1;
+	if (b->transport.events.lanes == 1) /* of this thread only */
+		m->cycles_fd =
+			(int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	if (tracefs >= 0 && b->transport.events.lanes == 1)
 		probe_create(tracefs, getpid(), &spec, &m->syscalls, NULL);
 	m->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	m->wall_ns = clock_ns(CLOCK_MONOTONIC);
@@ -331,7 +406,7 @@ static void meter_begin(struct meter *m, int tracefs)
 
 static void meter_end(struct meter *m, const struct backend *b, struct backend_result *ret)
 {
-	int64_t own = (int64_t)b->turns * SYSCALLS_A_TURN;
+	int64_t own = 0;
 	uint64_t cycles;
 
 	*ret = (struct backend_result){
@@ -339,11 +414,12 @@ static void meter_end(struct meter *m, const struct backend *b, struct backend_r
 		.cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - m->cpu_ns,
 		.cycles = -1,
 		.syscalls = -1,
-		.interrupts = b->turns,
 	};
 	for (unsigned i = 0; i < b->job->nqueues; i++) {
 		ret->count += b->queues[i].work->count;
 		ret->kicks[i] = b->queues[i].kicks;
+		ret->interrupts += b->queues[i].turns;
+		own += (int64_t)b->queues[i].turns * SYSCALLS_A_TURN;
 		own += (int64_t)b->queues[i].kicks * SYSCALLS_A_KICK;
 	}
 	if (m->cycles_fd >= 0 && read(m->cycles_fd, &cycles, sizeof(cycles)) == sizeof(cycles))
@@ -360,24 +436,29 @@ static int measure(struct backend *b, struct backend_result *ret, struct error *
 	uint64_t missing = 0;
 	int r;
 
-	meter_begin(&meter, b->job->tracefs);
-	fill(b);
-	r = loop_run(b->loop);
-	meter_end(&meter, b, ret);
+	meter_begin(&meter, b);
 	for (unsigned i = 0; i < b->job->nqueues; i++)
-		if (b->queues[i].done < b->queues[i].work->count)
+		fd_event_signal(b->queues[i].irq_fd); /* no answer, so far, but time to ask */
+	lanes_release(b->lanes);
+	r = loop_run(b->loop);
+	lanes_hold(b->lanes);
+	meter_end(&meter, b, ret);
+	for (unsigned i = 0; i < b->job->nqueues; i++) {
+		missing += b->queues[i].bad;
+		if (!is_over(&b->queues[i]))
 			missing += b->queues[i].work->count - b->queues[i].done;
-	if (r == 0 && b->bad + missing > 0)
+	}
+	if (r == 0 && missing > 0)
 		r = -EIO;
 	return r < 0 ? error_set(err, r, NULL, NULL, "%" PRIu64 " of %" PRIu64 " requests failed",
-				 b->bad + missing, ret->count)
+				 missing, ret->count)
 		     : 0;
 }
 
 int backend_run(struct virtio_dev *dev, const struct backend_job *job, struct backend_result *ret,
 		struct error *err)
 {
-	struct backend b = { .job = job };
+	struct backend b = { .job = job, .over_fd = -1 };
 	int r = backend_init(&b, &dev, err);
 
 	if (r == 0)

@@ -2,8 +2,9 @@
  *
  * The driver keeps a number of requests in some of the device's queues, in guest memory
  * of its own, and talks to it as a guest does: registers, rings, event indices, kicks
- * and interrupts by eventfd, all on one loop and one thread. What is measured is the
- * device, its transport and the loop, and the little that the driver does. Whoever is at
+ * and interrupts by eventfd. What it does for a queue is done on the thread that serves the
+ * queue: one for all, or one for each. What is measured is the device, its transport and
+ * the loop, and the little that the driver does. Whoever is at
  * the device's other end (a peer of a socket, say) belongs in another process, so that
  * its work is not counted.
  */
@@ -18,7 +19,7 @@
 #include "devices/virtio/device.h"
 #include "vmm/base/error.h"
 
-enum { BACKEND_MAX_DEPTH = 64, BACKEND_MAX_SEGMENTS = 4, BACKEND_MAX_QUEUES = 2 };
+enum { BACKEND_MAX_DEPTH = 64, BACKEND_MAX_SEGMENTS = 4, BACKEND_MAX_QUEUES = 3 };
 
 /* The driver's work with one queue. arg is the job's. */
 struct backend_queue {
@@ -27,10 +28,10 @@ struct backend_queue {
 	uint64_t count;	   /* requests in all; 0: as many as the others need */
 	size_t slot_bytes; /* guest memory for one request; a multiple of 4096 */
 
-	/* Writes request n into its slot (at in the guest, host here) and describes it in
+	/* On the queue's thread. Writes request n into its slot (at in the guest, host here) and describes it in
 	 * up to BACKEND_MAX_SEGMENTS descriptors: address, length, VRING_DESC_F_WRITE.
 	 * Returns their number; 0: it has to wait, and is asked again after each answer of
-	 * any queue. */
+	 * any queue, with one thread. */
 	unsigned (*describe)(void *arg, uint64_t n, gpa_t at, void *host, struct vring_desc *desc);
 	/* Whether the request in this slot was answered well. */
 	bool (*answered)(void *arg, const void *host);
@@ -40,7 +41,8 @@ struct backend_job {
 	uint64_t features; /* beside VERSION_1, indirect descriptors and event indices */
 	struct backend_queue queues[BACKEND_MAX_QUEUES];
 	unsigned nqueues;
-	int tracefs; /* for counting system calls; -1: they are not counted */
+	unsigned threads; /* at most, to serve them: as a machine with so many vCPUs has */
+	int tracefs;	  /* for counting system calls; -1: they are not counted */
 	void *arg;
 };
 

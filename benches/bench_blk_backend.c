@@ -2,8 +2,9 @@
  *
  * A file of 64 MiB is read in blocks of 4 KiB, each block once and in an order that no
  * readahead sees through: from the page cache, and after the file was thrown out of
- * it. Both engines; one request at a time, 32, and 32 in two queues. One thread does it
- * all, so requests per second are those of one core where the disk does not have to wait.
+ * it. Both engines; one request at a time, 32, 32 in two queues that one thread serves, and
+ * 32 in each of two queues that have a thread each. With one thread requests per second are
+ * those of one core where the disk does not have to wait.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,14 +30,14 @@ enum {
 
 struct reads {
 	const char *path;
-	unsigned depth, queues; /* depth: of all queues together */
+	unsigned depth, queues, threads; /* depth: of all queues together */
 	bool async, cached;
-	uint64_t begun;
+	uint64_t begun; /* atomic */
 };
 
 static const struct {
-	unsigned depth, queues;
-} shapes[] = { { 1, 1 }, { 32, 1 }, { 32, 2 } };
+	unsigned depth, queues, threads;
+} shapes[] = { { 1, 1, 1 }, { 32, 1, 1 }, { 32, 2, 1 }, { 64, 2, 2 } };
 
 enum { NSHAPES = sizeof(shapes) / sizeof(shapes[0]), KINDS = 4 };
 
@@ -46,10 +47,11 @@ static unsigned describe(void *arg, uint64_t n, gpa_t at, void *host, struct vri
 	uint64_t header_at = at.v + BLOCK;
 	struct reads *reads = arg;
 
-	(void)n; /* of the queue; a block is read once whichever queue it is in */
+	/* n is of the queue; a block is read once whichever queue it is in. */
+	n = __atomic_fetch_add(&reads->begun, 1, __ATOMIC_RELAXED);
 	*header = (struct virtio_blk_outhdr){
 		.type = VIRTIO_BLK_T_IN,
-		.sector = reads->begun++ * STEP % BLOCKS * (BLOCK / 512),
+		.sector = n * STEP % BLOCKS * (BLOCK / 512),
 	};
 	((unsigned char *)(header + 1))[0] = VIRTIO_BLK_S_IOERR;
 	desc[0] = (struct vring_desc){ .addr = header_at, .len = HEADER_BYTES };
@@ -104,8 +106,9 @@ static int add(struct bench *b, const struct reads *reads, const struct backend_
 {
 	char prefix[32];
 
-	snprintf(prefix, sizeof(prefix), "%s%u%s", reads->cached ? "cached" : "uncached",
-		 reads->depth, reads->queues > 1 ? "_2_queues" : "");
+	snprintf(prefix, sizeof(prefix), "%s%u%s%s", reads->cached ? "cached" : "uncached",
+		 reads->depth, reads->queues > 1 ? "_2_queues" : "",
+		 reads->threads > 1 ? "_2_threads" : "");
 	return backend_report(&b->report, reads->async ? "async" : "sync", prefix, "iops", got,
 			      err);
 }
@@ -114,6 +117,7 @@ static struct backend_job job_of(struct reads *reads, int tracefs)
 {
 	struct backend_job job = {
 		.nqueues = reads->queues,
+		.threads = reads->threads,
 		.tracefs = tracefs,
 		.arg = reads,
 	};
@@ -170,6 +174,7 @@ static int backend_bench_run(struct bench *b, struct error *err)
 			.path = path,
 			.depth = shapes[i % NSHAPES].depth,
 			.queues = shapes[i % NSHAPES].queues,
+			.threads = shapes[i % NSHAPES].threads,
 			.async = i / NSHAPES & 1,
 			.cached = !(i / NSHAPES & 2),
 		};

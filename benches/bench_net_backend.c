@@ -10,7 +10,9 @@
  * child's; the processor's time per frame is the device's in any case.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -37,6 +39,8 @@ enum {
 	SLOT_BYTES = 17 * 4096,
 	RX_QUEUE = 0,
 	TX_QUEUE = 1,
+	SECOND_TX_QUEUE = 3,
+	CONTROL_QUEUE = 4,
 	MSS = 1448,
 	IP_BYTES = 20,
 	TCP_BYTES = 20,
@@ -50,12 +54,15 @@ static const uint8_t guest_mac[ETH_ALEN] = { 0x06, 0, 0xac, 0x10, 0, 2 };
 struct frames {
 	const char *name;
 	unsigned queue, bytes;
+	unsigned pairs; /* each with a thread of its own */
 };
 
 static const struct frames kinds[] = {
-	{ "send60", TX_QUEUE, SMALL },
-	{ "send64k", TX_QUEUE, LARGE },
-	{ "receive60", RX_QUEUE, SMALL },
+	{ "send60", TX_QUEUE, SMALL, 1 },
+	{ "send64k", TX_QUEUE, LARGE, 1 },
+	{ "receive60", RX_QUEUE, SMALL, 1 },
+	{ "send60_2_threads", TX_QUEUE, SMALL, 2 },
+	{ "send64k_2_threads", TX_QUEUE, LARGE, 2 },
 };
 
 /* ---- The driver's frames --------------------------------------------------------- */
@@ -104,7 +111,45 @@ static bool answered(void *arg, const void *host)
 	return true;
 }
 
+/* The one command: use both pairs. */
+static unsigned describe_command(void *arg, uint64_t n, gpa_t at, void *host,
+				 struct vring_desc *desc)
+{
+	struct {
+		struct virtio_net_ctrl_hdr hdr;
+		struct virtio_net_ctrl_mq mq;
+	} __attribute__((packed)) *command = host;
+	const struct frames *f = arg;
+
+	(void)n;
+	command->hdr.class = VIRTIO_NET_CTRL_MQ;
+	command->hdr.cmd = VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET;
+	command->mq.virtqueue_pairs = (uint16_t)f->pairs;
+	desc[0] = (struct vring_desc){ .addr = at.v, .len = sizeof(*command) };
+	desc[1] = (struct vring_desc){ .addr = at.v + sizeof(*command),
+				       .len = 1,
+				       .flags = VRING_DESC_F_WRITE };
+	return 2;
+}
+
 /* ---- The other end --------------------------------------------------------------- */
+
+/* A tap of several queues is one that was made so: by a queue that carries nothing, and the
+ * last of which to be closed takes it away. A descriptor, or a negative errno. */
+static int make_wide_tap(void)
+{
+	struct ifreq ifr = { .ifr_name = TAP,
+			     .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE };
+	struct ifreq detach = { .ifr_flags = IFF_DETACH_QUEUE };
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, TUNSETIFF, &ifr) == 0 && ioctl(fd, TUNSETQUEUE, &detach) == 0)
+		return fd;
+	fd_close(fd);
+	return -errno;
+}
 
 static int tap_up(void)
 {
@@ -148,7 +193,7 @@ static void stop_sender(pid_t pid)
 
 /* ---- Runs ------------------------------------------------------------------------ */
 
-static int make_device(struct virtio_dev **ret, struct error *err)
+static int make_device(unsigned pairs, struct virtio_dev **ret, struct error *err)
 {
 	struct virtio_net_options options = { .id = "bench" };
 	struct net_backend *tap;
@@ -164,31 +209,60 @@ static int make_device(struct virtio_dev **ret, struct error *err)
 		net_backend_destroy(tap);
 		return error_set(err, r, NULL, NULL, "cannot bring up a tap: %s", strerror(-r));
 	}
+	virtio_net_set_vcpus(*ret, pairs);
 	return 0;
+}
+
+static struct backend_queue frames_of(unsigned queue)
+{
+	return (struct backend_queue){
+		.index = queue,
+		.depth = NET_DEPTH,
+		.count = NET_COUNT,
+		.slot_bytes = SLOT_BYTES,
+		.describe = describe,
+		.answered = answered,
+	};
+}
+
+static struct backend_job job_of(const struct frames *f, int tracefs)
+{
+	struct backend_job job = {
+		.features = UINT64_C(1) << VIRTIO_NET_F_MAC | UINT64_C(1) << VIRTIO_NET_F_CSUM |
+			    UINT64_C(1) << VIRTIO_NET_F_HOST_TSO4,
+		.queues = { frames_of(f->queue) },
+		.nqueues = 1,
+		.threads = f->pairs,
+		.tracefs = tracefs,
+		.arg = (void *)f,
+	};
+
+	if (f->pairs == 1)
+		return job;
+	job.features |= UINT64_C(1) << VIRTIO_NET_F_MQ | UINT64_C(1) << VIRTIO_NET_F_CTRL_VQ;
+	job.queues[1] = frames_of(SECOND_TX_QUEUE);
+	job.queues[2] = (struct backend_queue){
+		.index = CONTROL_QUEUE,
+		.depth = 1,
+		.count = 1,
+		.slot_bytes = 4096,
+		.describe = describe_command,
+		.answered = answered,
+	};
+	job.nqueues = 3;
+	return job;
 }
 
 static int run_kind(struct bench *b, const struct frames *f, struct error *err)
 {
-	const struct backend_job job = {
-		.features = UINT64_C(1) << VIRTIO_NET_F_MAC | UINT64_C(1) << VIRTIO_NET_F_CSUM |
-			    UINT64_C(1) << VIRTIO_NET_F_HOST_TSO4,
-		.queues = { {
-			.index = f->queue,
-			.depth = NET_DEPTH,
-			.count = NET_COUNT,
-			.slot_bytes = SLOT_BYTES,
-			.describe = describe,
-			.answered = answered,
-		} },
-		.nqueues = 1,
-		.tracefs = b->tracefs,
-		.arg = (void *)f,
-	};
+	const struct backend_job job = job_of(f, b->tracefs);
 	struct backend_result result;
 	struct virtio_dev *dev = NULL;
 	pid_t sender = 0;
-	int r = make_device(&dev, err);
+	int wide = f->pairs > 1 ? make_wide_tap() : -1;
+	int r = make_device(f->pairs, &dev, err);
 
+	fd_close(wide);
 	if (r < 0)
 		return r;
 	if (f->queue == RX_QUEUE)

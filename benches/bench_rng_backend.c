@@ -40,6 +40,7 @@ static int run_size(struct bench *b, unsigned bytes, struct error *err)
 			.answered = answered,
 		} },
 		.nqueues = 1,
+		.threads = 1,
 		.tracefs = b->tracefs,
 		.arg = &bytes,
 	};

@@ -203,6 +203,7 @@ static struct backend_job job_of(struct stream *s, int tracefs)
 				    .answered = answered_tx,
 			    } },
 		.nqueues = 2,
+		.threads = 1,
 		.tracefs = tracefs,
 		.arg = s,
 	};

@@ -188,7 +188,7 @@ static int connect(struct place *p, struct error *err)
 
 	if (r < 0)
 		return r;
-	r = virtio_transport_attach(p->transport, c->loop);
+	r = virtio_transport_attach_lanes(p->transport, c->lanes);
 	if (r == 0 && is_pci(p->owner))
 		r = pci_bus_plug(c->pci, p->index, virtio_pci_function(p->transport));
 	return r < 0 ? error_set(err, r, NULL, NULL, "cannot connect a virtio device: %s",
@@ -359,6 +359,21 @@ static void on_ejected(void *arg, uint32_t events)
 	}
 }
 
+/* While the guest runs. A thread that the device is the first to need is there before the
+ * guest finds it. */
+static int connect_at_once(struct place *p, struct error *err)
+{
+	struct lanes *lanes = p->owner->config.lanes;
+	int r;
+
+	lanes_hold(lanes);
+	r = connect(p, err);
+	if (r == 0)
+		r = lanes_start(lanes);
+	lanes_release(lanes);
+	return r;
+}
+
 int devices_plug(struct devices *d, struct virtio_dev *dev, struct error *err)
 {
 	struct place *p = take_place(d, dev, err);
@@ -366,7 +381,7 @@ int devices_plug(struct devices *d, struct virtio_dev *dev, struct error *err)
 
 	if (r < 0)
 		return r;
-	r = connect(p, err);
+	r = connect_at_once(p, err);
 	if (r < 0) {
 		disconnect_pci(p);
 		clear(p);

@@ -28,6 +28,7 @@ struct devices_config {
 	const struct gmem *mem;
 	struct bus *mmio;
 	struct loop *loop;
+	struct lanes *lanes; /* for devices that can use them */
 	struct gsi_table *gsi;
 
 	/* NULL: MMIO. */

@@ -37,6 +37,7 @@ struct machine {
 	struct console *console;
 	struct gsi_table *gsi;
 	struct pci_bus *pci; /* NULL: virtio-mmio */
+	struct lanes *lanes;
 	struct devices *devices;
 	struct virtio_dev *device[VM_MAX_DEVICES]; /* from [added] on not in devices yet */
 	unsigned device_count, added;
@@ -205,7 +206,7 @@ static int add_next_device(struct machine *m, const struct machine_saved *saved,
 /* The devices of the specification go over to m->devices one by one. */
 static int add_devices(struct machine *m, const struct machine_saved *saved, struct error *err)
 {
-	const struct devices_config config = {
+	struct devices_config config = {
 		.kvm = &m->frame->kvm,
 		.mem = m->frame->mem,
 		.mmio = m->frame->mmio,
@@ -215,7 +216,11 @@ static int add_devices(struct machine *m, const struct machine_saved *saved, str
 		.hotplug = arch_platform_hotplug(m->platform),
 		.gone = m->gone,
 	};
-	int r = devices_create(&config, &m->devices);
+	int r = lanes_create(m->loop, m->frame->vcpu_count, m->filters, &m->lanes);
+
+	config.lanes = m->lanes;
+	if (r == 0)
+		r = devices_create(&config, &m->devices);
 
 	if (r < 0)
 		return error_set(err, r, NULL, NULL, "out of memory");
@@ -407,20 +412,33 @@ static int start_interrupts(struct machine *m, struct error *err)
 	return 0;
 }
 
-/* The vCPUs confine themselves, and the main thread has its filter before they are
- * released: in a process that waited for its snapshot one that allows the load, so that
+static int start_lanes(struct machine *m, struct error *err)
+{
+	int r = lanes_start(m->lanes);
+
+	return r < 0 ? error_set(err, r, NULL, "is the limit of processes too low?",
+				 "cannot start the devices' threads: %s", strerror(-r))
+		     : 0;
+}
+
+/* The vCPUs and the devices' threads confine themselves, and the main thread has its filter
+ * before they are released: in a process that waited for its snapshot one that allows the load, so that
  * the stricter one can wait until they run. Nothing that they do reaches the main thread
  * before it is through here. */
 int machine_start(struct machine *m, struct error *err)
 {
 	int r = frame_start(m->frame, err);
 
+	if (r == 0)
+		r = start_lanes(m, err);
 	if (r == 0 && !m->was_blank)
 		r = confine(m, err);
 	if (r == 0)
 		r = vcpus_release(m->frame->vcpus, err);
 	if (r == 0 && m->is_loaded)
 		r = start_interrupts(m, err);
+	if (r == 0)
+		lanes_release(m->lanes);
 	return r < 0 || !m->was_blank ? r : confine(m, err);
 }
 
@@ -433,6 +451,7 @@ void machine_destroy(struct machine *m)
 	loop_source_remove(m->stop_source);
 	devices_destroy(m->devices);
 	destroy_devices(&m->device[m->added], m->device_count - m->added);
+	lanes_destroy(m->lanes);
 	console_destroy(m->console);
 	arch_platform_destroy(m->platform);
 	pci_bus_destroy(m->pci);

@@ -207,7 +207,7 @@ void msix_raise(struct msix *m, unsigned v)
 	if (m->open & bit(v))
 		fd_event_signal(m->fd[v]);
 	else
-		m->pending |= bit(v);
+		__atomic_fetch_or(&m->pending, bit(v), __ATOMIC_RELAXED);
 }
 
 /* --- table and pending bits --- */

@@ -535,13 +535,13 @@ int virtio_balloon_set_target(struct virtio_dev *d, uint32_t pages)
 {
 	int r = -ENODEV;
 
-	pthread_mutex_lock(d->events->lock);
+	virtio_events_lock(d->events);
 	if (virtio_dev_live(d)) {
 		to_balloon(d)->options.target_pages = pages;
 		virtio_dev_config_changed(d);
 		r = 0;
 	}
-	pthread_mutex_unlock(d->events->lock);
+	virtio_events_unlock(d->events);
 	return r;
 }
 
@@ -550,14 +550,14 @@ int virtio_balloon_set_interval(struct virtio_dev *d, uint32_t interval_s)
 	struct virtio_balloon *b = to_balloon(d);
 	int r;
 
-	pthread_mutex_lock(d->events->lock);
+	virtio_events_lock(d->events);
 	if ((interval_s == 0) != (b->options.interval_s == 0)) {
 		r = -ENODATA;
 	} else {
 		b->options.interval_s = interval_s;
 		r = set_timer(b);
 	}
-	pthread_mutex_unlock(d->events->lock);
+	virtio_events_unlock(d->events);
 	return r;
 }
 
@@ -566,7 +566,7 @@ int virtio_balloon_statistics(struct virtio_dev *d, struct virtio_balloon_statis
 	struct virtio_balloon *b = to_balloon(d);
 	int r = 0;
 
-	pthread_mutex_lock(d->events->lock);
+	virtio_events_lock(d->events);
 	ret->target_pages = b->options.target_pages;
 	ret->actual_pages = b->actual_pages;
 	if (b->options.interval_s == 0) {
@@ -577,7 +577,7 @@ int virtio_balloon_statistics(struct virtio_dev *d, struct virtio_balloon_statis
 		ret->known = b->stats_known;
 		memcpy(ret->value, b->stats, sizeof(ret->value));
 	}
-	pthread_mutex_unlock(d->events->lock);
+	virtio_events_unlock(d->events);
 	return r;
 }
 
@@ -595,7 +595,7 @@ static int give_command(struct virtio_balloon *b, bool start, bool acknowledge)
 {
 	int r;
 
-	pthread_mutex_lock(b->dev.events->lock);
+	virtio_events_lock(b->dev.events);
 	r = check_hinting(b);
 	if (r == 0 && start) {
 		b->last_run = b->last_run < UINT32_MAX ? b->last_run + 1 : FIRST_RUN;
@@ -603,7 +603,7 @@ static int give_command(struct virtio_balloon *b, bool start, bool acknowledge)
 	}
 	if (r == 0)
 		command(b, start ? b->last_run : VIRTIO_BALLOON_CMD_ID_DONE);
-	pthread_mutex_unlock(b->dev.events->lock);
+	virtio_events_unlock(b->dev.events);
 	return r;
 }
 
@@ -621,10 +621,10 @@ int virtio_balloon_hint_status(struct virtio_dev *d, struct virtio_balloon_hinti
 {
 	int r;
 
-	pthread_mutex_lock(d->events->lock);
+	virtio_events_lock(d->events);
 	r = check_hinting(to_balloon(d));
 	if (r == 0)
 		*ret = to_balloon(d)->hinting;
-	pthread_mutex_unlock(d->events->lock);
+	virtio_events_unlock(d->events);
 	return r;
 }

@@ -297,9 +297,10 @@ bool blk_file_try(struct blk_file *f, struct blk_op *op)
 {
 	ssize_t n;
 
-	if (f->cannot_peek)
+	if (__atomic_load_n(&f->cannot_peek, __ATOMIC_RELAXED))
 		return false;
 	n = op_once(f->fd, op, RWF_NOWAIT);
-	f->cannot_peek = n == -EOPNOTSUPP;
+	if (n == -EOPNOTSUPP)
+		__atomic_store_n(&f->cannot_peek, true, __ATOMIC_RELAXED);
 	return n > 0 && blk_op_advance(op, n);
 }

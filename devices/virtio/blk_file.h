@@ -2,7 +2,8 @@
  *
  * An operation (struct blk_op) says what to do; blk_file_run() does it on the spot,
  * blk_uring.h does the same later. Short transfers are normal to both:
- * blk_op_advance() says how far an operation has got. The file's owner's lock.
+ * blk_op_advance() says how far an operation has got. Several threads may run operations
+ * on a file at once; everything else needs its owner's lock.
  */
 #ifndef DEVICES_VIRTIO_BLK_FILE_H
 #define DEVICES_VIRTIO_BLK_FILE_H
@@ -19,7 +20,7 @@ enum { BLK_SECTOR = 512 };
 struct blk_file {
 	int fd;		  /* -1: closed */
 	bool is_device;	  /* a block device, not a regular file */
-	bool cannot_peek; /* blk_file_try() was found to be no use */
+	bool cannot_peek; /* blk_file_try() was found to be no use; atomically */
 	uint64_t sectors; /* whole ones, when it was opened; whole blocks when direct */
 	uint32_t block;	  /* bytes: what transfers must be multiples of */
 };

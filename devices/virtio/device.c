@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "devices/virtio/life.h"
+#include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 
 #define BIT(n) (UINT64_C(1) << (n))
@@ -159,19 +160,33 @@ void virtio_dev_set_status(struct virtio_dev *d, uint8_t value)
 		d->status |= VIRTIO_CONFIG_S_FAILED;
 }
 
+static void add_counters(struct virtio_counters *to, const struct virtio_counters *more)
+{
+	to->requests += more->requests;
+	to->read_bytes += more->read_bytes;
+	to->write_bytes += more->write_bytes;
+	to->errors += more->errors;
+	to->kicks += more->kicks;
+	to->interrupts += more->interrupts;
+	to->violations += more->violations;
+	to->rejected += more->rejected;
+}
+
 void virtio_dev_counters(struct virtio_dev *d, struct virtio_counters *ret)
 {
-	pthread_mutex_lock(d->events->lock);
+	virtio_events_lock(d->events);
 	*ret = d->counters;
-	pthread_mutex_unlock(d->events->lock);
+	for (size_t i = 0; i < sizeof(d->more) / sizeof(d->more[0]); i++)
+		add_counters(ret, &d->more[i].counters);
+	virtio_events_unlock(d->events);
 }
 
 void virtio_dev_take_notice(struct virtio_dev *d, struct virtio_notice *ret)
 {
-	pthread_mutex_lock(d->events->lock);
+	virtio_events_lock(d->events);
 	*ret = d->notice;
 	d->notice = (struct virtio_notice){ 0 };
-	pthread_mutex_unlock(d->events->lock);
+	virtio_events_unlock(d->events);
 }
 
 static void tell_listener(const struct virtio_dev *d)
@@ -226,15 +241,26 @@ void virtio_dev_queue_disable(struct virtio_dev *d, unsigned q)
 bool virtio_dev_live(const struct virtio_dev *d)
 {
 	const uint8_t over = VIRTIO_CONFIG_S_NEEDS_RESET | VIRTIO_CONFIG_S_FAILED;
+	uint8_t status = __atomic_load_n(&d->status, __ATOMIC_RELAXED);
 
-	return (d->status & VIRTIO_CONFIG_S_DRIVER_OK) && !(d->status & over);
+	return (status & VIRTIO_CONFIG_S_DRIVER_OK) && !(status & over);
+}
+
+void virtio_dev_set_lane(struct virtio_dev *d, unsigned q, unsigned lane)
+{
+	virtq_set_counters(d->vq[q], lane == 0 ? &d->counters : &d->more[lane - 1].counters);
+}
+
+bool virtio_dev_needs_all(const struct virtio_dev *d, unsigned q)
+{
+	return d->ops->needs_all && d->ops->needs_all(d, q);
 }
 
 bool virtio_dev_kick(struct virtio_dev *d, unsigned q)
 {
 	if (!virtio_dev_live(d) || !virtq_enabled(d->vq[q]))
 		return false;
-	d->counters.kicks++;
+	virtq_counters(d->vq[q])->kicks++;
 	return d->ops->kick(d, q) && virtio_dev_live(d);
 }
 
@@ -264,17 +290,28 @@ bool virtio_dev_config_write(struct virtio_dev *d, uint64_t off, const void *src
 	return true;
 }
 
+/* Atomically: a lane that fails the device interrupts for the configuration, too. */
+static void count_interrupt(struct virtio_counters *c)
+{
+	__atomic_fetch_add(&c->interrupts, 1, __ATOMIC_RELAXED);
+}
+
+void virtio_dev_poke(struct virtio_dev *d, unsigned q)
+{
+	fd_event_signal(d->sink->kick_fd(d->sink, q));
+}
+
 void virtio_dev_interrupt(struct virtio_dev *d, unsigned q)
 {
-	d->counters.interrupts++;
+	count_interrupt(virtq_counters(d->vq[q]));
 	d->sink->interrupt(d->sink, VIRTIO_CAUSE_QUEUE, q);
 }
 
 static void config_interrupt(struct virtio_dev *d)
 {
-	if (!(d->status & VIRTIO_CONFIG_S_DRIVER_OK))
+	if (!(__atomic_load_n(&d->status, __ATOMIC_RELAXED) & VIRTIO_CONFIG_S_DRIVER_OK))
 		return;
-	d->counters.interrupts++;
+	count_interrupt(&d->counters);
 	d->sink->interrupt(d->sink, VIRTIO_CAUSE_CONFIG, 0);
 }
 
@@ -287,9 +324,11 @@ void virtio_dev_config_changed(struct virtio_dev *d)
 
 void virtio_dev_fail(struct virtio_dev *d, const char *why)
 {
-	if (d->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+	const uint8_t bit = VIRTIO_CONFIG_S_NEEDS_RESET;
+
+	/* Of two lanes that find something at once, one goes on. */
+	if (__atomic_fetch_or(&d->status, bit, __ATOMIC_RELAXED) & bit)
 		return;
-	d->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	d->counters.violations++;
 	log_guest("virtio-%s: %s; the device waits for a reset", d->ops->name, why);
 	config_interrupt(d);

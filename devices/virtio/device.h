@@ -6,7 +6,8 @@
  * transport (mmio.h) carries all this to the guest. docs/devices.md walks through
  * a whole device.
  *
- * Every op but destroy is called with the device's lock held, one at a time.
+ * Every op but destroy is called with the device's lock held, one at a time; kick of a
+ * device with lanes with one lane's lock only, at the same time as another lane's.
  */
 #ifndef DEVICES_VIRTIO_DEVICE_H
 #define DEVICES_VIRTIO_DEVICE_H
@@ -15,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "devices/virtio/counters.h"
 #include "devices/virtio/queue.h"
 #include "devices/virtio/watch.h"
 
@@ -36,6 +38,14 @@ struct virtio_ops {
 
 	/* And it does so by the eventfds that the sink lends (life.h): kick is not called. */
 	bool direct;
+
+	/* Neighbouring queues that belong together: each such group may be served by a thread
+	 * of its own, beside the others (lanes.h). 0: the main thread serves all queues. */
+	unsigned lane_queues;
+
+	/* Of a device with lanes: this queue's turns need the whole device, and every lane
+	 * stands still meanwhile. With its lane's lock. NULL: none does. */
+	bool (*needs_all)(const struct virtio_dev *d, unsigned q);
 
 	/* Device-specific bits on offer, constant for the device's life; the core
 	 * adds its own, unless the device is remote. NULL: none. vCPU thread. */
@@ -63,7 +73,7 @@ struct virtio_ops {
 
 	/* Serves queue q up to a budget of the device's own and publishes. True when
 	 * work is left: called again after the others' turns. NULL only when the device
-	 * is direct. Main thread. */
+	 * is direct. The thread of the queue's lane, with that lane's lock. */
 	bool (*kick)(struct virtio_dev *d, unsigned q);
 
 	/* Finishes and publishes every request in hand that needs no more of the
@@ -89,18 +99,6 @@ struct virtio_ops {
 
 enum { VIRTIO_MAX_QUEUES = 16 };
 
-/* What has happened since the device was made; resets do not clear it. */
-struct virtio_counters {
-	uint64_t requests;    /* taken off a ring */
-	uint64_t read_bytes;  /* payload given to the guest */
-	uint64_t write_bytes; /* payload taken from the guest */
-	uint64_t errors;      /* requests answered with an error */
-	uint64_t kicks;	      /* turns given to the device */
-	uint64_t interrupts;  /* raised, of both kinds */
-	uint64_t violations;  /* broken rules that cost the driver its device */
-	uint64_t rejected;    /* register accesses and driver steps that were ignored */
-};
-
 /* What there is to tell of a device since it was last asked: however much happens
  * meanwhile, it is one notice. */
 struct virtio_notice {
@@ -121,7 +119,7 @@ struct virtio_dev {
 	/* The device reads these, and counts errors and payload bytes. */
 	struct virtq *vq[VIRTIO_MAX_QUEUES]; /* ops->nqueues of them */
 	uint64_t accepted;		     /* features, final from FEATURES_OK on */
-	struct virtio_counters counters;
+	struct virtio_counters counters;     /* of the first lane, and of no lane */
 	const struct gmem *mem;
 
 	struct virtio_events *events; /* from attach to detach */
@@ -134,9 +132,10 @@ struct virtio_dev {
 	const struct virtio_listener *listener;
 
 	/* The core's own. */
+	struct virtio_lane_counters more[LANES_MAX - 1]; /* of the other lanes */
 	struct virtio_notice notice;
 	const struct virtio_sink *sink;
-	uint8_t status; /* VIRTIO_CONFIG_S_* */
+	uint8_t status; /* VIRTIO_CONFIG_S_*; a lane that fails the device: atomically */
 	bool accepted_unknown;
 	uint32_t config_generation;
 };
@@ -151,6 +150,10 @@ void virtio_dev_fail(struct virtio_dev *d, const char *why);
  * the lock held, and once the device has been handed over. */
 void virtio_dev_note_fault(struct virtio_dev *d, const char *why);
 void virtio_dev_note_change(struct virtio_dev *d);
+
+/* Asks for a turn of queue q < nqueues on its own thread. Any thread; the driver was up once
+ * since the device was handed over. */
+void virtio_dev_poke(struct virtio_dev *d, unsigned q);
 
 /* The configuration space now reads otherwise: a new generation, and an interrupt
  * when the driver is up (2.5, 4.2.2.1). */

@@ -2,8 +2,8 @@
  *
  * A transport (registers.h) owns a device, its lock and its interrupt, decodes
  * registers, and calls these. All need the lock, and none of them blocks on the guest:
- * register accesses come from vCPU threads, kicks from the main thread, and the
- * lock makes each of them one step to the others. So a reset never happens in
+ * register accesses come from vCPU threads, kicks from the main thread and the device's
+ * other lanes (watch.h), and the lock makes each of them one step to the others. So a reset never happens in
  * the middle of a request.
  */
 #ifndef DEVICES_VIRTIO_LIFE_H
@@ -65,8 +65,15 @@ void virtio_dev_queue_disable(struct virtio_dev *d, unsigned q);
 /* DRIVER_OK, and neither side has given up. */
 bool virtio_dev_live(const struct virtio_dev *d);
 
+/* Queue q < nqueues is served by this lane: its counters are that lane's from now on. */
+void virtio_dev_set_lane(struct virtio_dev *d, unsigned q, unsigned lane);
+
+/* Whether queue q < nqueues needs the whole device for its turns. With its lane's lock. */
+bool virtio_dev_needs_all(const struct virtio_dev *d, unsigned q);
+
 /* One turn for queue q < nqueues. True: give it another after the others'. A kick
- * of a device that is not live, or of a queue that is off, does nothing. */
+ * of a device that is not live, or of a queue that is off, does nothing. With its lane's
+ * lock, or the whole device's. */
 bool virtio_dev_kick(struct virtio_dev *d, unsigned q);
 
 /* Before a pause: what the device has in hand is finished and published. */

@@ -85,6 +85,11 @@ static void bucket_charge(struct limiter_bucket *b, uint64_t tokens)
 	b->level -= scaled(b, tokens - from_burst);
 }
 
+bool limiter_limits(const struct limiter *l)
+{
+	return l->bytes.size > 0 || l->ops.size > 0;
+}
+
 uint64_t limiter_take(struct limiter *l, uint64_t bytes, uint64_t now_us)
 {
 	uint64_t bytes_us = bucket_wait_us(&l->bytes, bytes, now_us);

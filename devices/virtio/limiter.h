@@ -45,6 +45,9 @@ struct limiter {
  * keep what is in them. */
 void limiter_configure(struct limiter *l, const struct limiter_config *c, uint64_t now_us);
 
+/* Whether there is any limit. */
+bool limiter_limits(const struct limiter *l);
+
 /* Asks for one operation of this many bytes. 0: it was granted and charged to both
  * buckets. Otherwise nothing was charged, and it is the number of microseconds
  * after which the same question is granted if nobody else takes tokens meanwhile. */

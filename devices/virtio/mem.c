@@ -326,9 +326,9 @@ int virtio_mem_request(struct virtio_dev *d, uint64_t mib)
 {
 	int r;
 
-	pthread_mutex_lock(d->events->lock);
+	virtio_events_lock(d->events);
 	r = request(to_mem(d), mib);
-	pthread_mutex_unlock(d->events->lock);
+	virtio_events_unlock(d->events);
 	return r;
 }
 
@@ -336,10 +336,10 @@ void virtio_mem_status(struct virtio_dev *d, struct virtio_mem_status *ret)
 {
 	const struct virtio_mem *m = to_mem(d);
 
-	pthread_mutex_lock(d->events->lock);
+	virtio_events_lock(d->events);
 	*ret = (struct virtio_mem_status){
 		.plugged_mib = m->plugged * m->block_bytes / MIB,
 		.requested_mib = m->requested * m->block_bytes / MIB,
 	};
-	pthread_mutex_unlock(d->events->lock);
+	virtio_events_unlock(d->events);
 }

@@ -160,7 +160,7 @@ static void mmio_read(void *device, uint64_t off, void *data, size_t len)
 	}
 
 	memset(data, 0, len);
-	pthread_mutex_lock(&t->lock);
+	virtio_events_lock(&t->events);
 	if (off >= VIRTIO_MMIO_CONFIG) {
 		virtio_dev_config_read(t->dev, off - VIRTIO_MMIO_CONFIG, data, len);
 	} else if (len != REG_BYTES || off % REG_BYTES != 0) {
@@ -169,7 +169,7 @@ static void mmio_read(void *device, uint64_t off, void *data, size_t len)
 		value = reg_read(t, off);
 		memcpy(data, &value, sizeof(value));
 	}
-	pthread_mutex_unlock(&t->lock);
+	virtio_events_unlock(&t->events);
 }
 
 static void write_ready(struct virtio_transport *t, struct virtio_transport_queue *q,
@@ -270,7 +270,7 @@ static void mmio_write(void *device, uint64_t off, const void *data, size_t len)
 			return;
 	}
 
-	pthread_mutex_lock(&t->lock);
+	virtio_events_lock(&t->events);
 	bool done = is_reg ? reg_write(t, off, value)
 			   : off >= VIRTIO_MMIO_CONFIG &&
 				     virtio_dev_config_write(t->dev, off - VIRTIO_MMIO_CONFIG, data,
@@ -278,7 +278,7 @@ static void mmio_write(void *device, uint64_t off, const void *data, size_t len)
 
 	if (!done)
 		virtio_transport_reject(t, "write", off, len);
-	pthread_mutex_unlock(&t->lock);
+	virtio_events_unlock(&t->events);
 }
 
 const struct bus_ops virtio_mmio_bus_ops = {

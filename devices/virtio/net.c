@@ -3,7 +3,8 @@
  * Pairs of queues, one a vCPU: an even queue receives, the next odd one transmits; with
  * more than one pair a control queue comes last. A back end (net_backend.h) carries the
  * frames. Data moves between it and guest memory on the very spans of the driver's
- * buffers. One thread serves all pairs.
+ * buffers. Each pair may have a thread of its own (lanes.h); what the control queue is
+ * asked for is done while all of them stand still.
  *
  * Receiving needs two things, a frame and buffers for it. Without buffers the back end's
  * descriptor is not watched, and the driver's kick goes on; without a frame it is. With
@@ -91,6 +92,11 @@ static int use_pairs(struct virtio_dev *d, unsigned n)
 
 /* --- turns --- */
 
+static bool net_needs_all(const struct virtio_dev *d, unsigned queue)
+{
+	return net_control_is_at(d, to_net(d)->backend->pairs, queue);
+}
+
 static bool net_kick(struct virtio_dev *d, unsigned queue)
 {
 	struct virtio_net *net = to_net(d);
@@ -139,25 +145,25 @@ static bool on_backend(void *arg, uint32_t events)
 	return pair_turn(p, events != EPOLLOUT, events != EPOLLIN);
 }
 
-static bool all_turns(struct virtio_net *net, bool rx, bool tx)
-{
-	bool left = false;
-
-	for (unsigned i = 0; i < net->active; i++)
-		left = pair_turn(&net->pair[i], rx, tx) || left;
-	return left;
-}
-
+/* Those that the limiter refused, on whichever thread they are. */
 static bool on_rx_admission(void *arg, uint32_t events)
 {
+	struct virtio_net *net = arg;
+
 	(void)events;
-	return all_turns(arg, true, false);
+	for (unsigned i = 0; i < net->active; i++)
+		virtio_dev_poke(&net->dev, 2 * i);
+	return false;
 }
 
 static bool on_tx_admission(void *arg, uint32_t events)
 {
+	struct virtio_net *net = arg;
+
 	(void)events;
-	return all_turns(arg, false, true);
+	for (unsigned i = 0; i < net->active; i++)
+		virtio_dev_poke(&net->dev, 2 * i + 1);
+	return false;
 }
 
 /* --- the device --- */
@@ -187,8 +193,9 @@ static int attach_pair(struct virtio_net *net, unsigned i)
 	p->net = net;
 	p->index = i;
 	p->rx.dev = &net->dev;
-	return virtio_watch_create(net->dev.events, net->backend->fd[i], 0, on_backend, p,
-				   &p->watch);
+	p->lane = i % net->dev.events->lanes;
+	return virtio_watch_create_on(net->dev.events, p->lane, net->backend->fd[i], 0, on_backend,
+				      p, &p->watch);
 }
 
 /* Looks for a back end that is gone. */
@@ -311,6 +318,7 @@ static const struct virtio_ops net_ops = {
 	.name = "net",
 	.id = VIRTIO_ID_NET,
 	.nqueues = 2,
+	.lane_queues = 2,
 	.queue_sizes = net_queue_sizes,
 	.config_len = offsetof(struct virtio_net_config, speed),
 	.features = net_features,
@@ -319,6 +327,7 @@ static const struct virtio_ops net_ops = {
 	.detach = net_detach,
 	.activate = net_activate,
 	.kick = net_kick,
+	.needs_all = net_needs_all,
 	.drain = net_drain,
 	.quiesce = net_quiesce,
 	.section = STATE_NET,
@@ -366,7 +375,11 @@ void virtio_net_set_vcpus(struct virtio_dev *d, unsigned vcpus)
 
 int virtio_net_set_mmds(struct virtio_dev *d, struct mmds *m, in_addr_t address)
 {
-	return net_mmds_create(m, address, &to_net(d)->mmds);
+	struct virtio_net *net = to_net(d);
+
+	/* The service's data is the main thread's, and so are all pairs then. */
+	net->ops.lane_queues = 0;
+	return net_mmds_create(m, address, &net->mmds);
 }
 
 void virtio_net_set_limiters(struct virtio_dev *d, const struct limiter_config *rx,
@@ -374,8 +387,8 @@ void virtio_net_set_limiters(struct virtio_dev *d, const struct limiter_config *
 {
 	struct virtio_net *net = to_net(d);
 
-	pthread_mutex_lock(d->events->lock);
+	virtio_events_lock(d->events);
 	throttle_configure(&net->rx_throttle, rx);
 	throttle_configure(&net->tx_throttle, tx);
-	pthread_mutex_unlock(d->events->lock);
+	virtio_events_unlock(d->events);
 }

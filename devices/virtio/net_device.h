@@ -1,7 +1,7 @@
 /* net_device.h - a network interface from the inside, for the files that it is made of.
  *
  * net.c is the device and the theory of it; net_pair.c moves the frames of a pair of
- * queues. With the device's lock held.
+ * queues. With the device's lock held, or, of a pair, with its lane's.
  */
 #ifndef DEVICES_VIRTIO_NET_DEVICE_H
 #define DEVICES_VIRTIO_NET_DEVICE_H
@@ -20,8 +20,9 @@ struct net_pair {
 	struct virtio_net *net;
 	unsigned index;
 	struct virtio_watch *watch; /* of the back end's descriptor; NULL: of none */
-	bool rx_waits;		    /* for a frame */
-	bool tx_waits;		    /* for room */
+	unsigned lane;
+	bool rx_waits; /* for a frame */
+	bool tx_waits; /* for room */
 	struct net_rx rx;
 	struct iovec tx_spans[1 + VIRTQ_MAX_SIZE]; /* the copied headers, and the rest */
 };
@@ -34,7 +35,7 @@ struct virtio_net {
 	struct net_mmds *mmds;		 /* NULL: no service here */
 	struct virtio_net_config config; /* what the guest reads */
 	bool mac_is_made_up;
-	bool gone;		/* the back end is */
+	bool gone;		/* the back end is; any lane, atomically */
 	struct net_retry retry; /* attached when it may come back */
 	struct throttle rx_throttle, tx_throttle;
 	unsigned active; /* pairs that the driver uses */
@@ -49,6 +50,11 @@ static inline struct virtq *net_pair_rx(const struct net_pair *p)
 static inline struct virtq *net_pair_tx(const struct net_pair *p)
 {
 	return p->net->dev.vq[(size_t)p->index * 2 + 1];
+}
+
+static inline bool net_is_gone(const struct virtio_net *net)
+{
+	return __atomic_load_n(&net->gone, __ATOMIC_RELAXED);
 }
 
 /* A turn of one direction. True when the budget ran out before the frames did. */

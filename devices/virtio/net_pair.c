@@ -1,4 +1,9 @@
 /* net_pair.c - the frames of a pair of queues of a network interface (net.c has the theory).
+ *
+ * Pairs are served at the same time, each with its lane's lock. What they share is the
+ * rate limiters, which have a lock, the configuration and the driver's features, which only
+ * change while all lanes stand still, and whether the back end is gone: the pair that finds
+ * it out first says so.
  */
 #include <errno.h>
 #include <string.h>
@@ -18,14 +23,13 @@ void net_pair_watch(struct net_pair *p)
 	uint32_t events = (p->rx_waits ? EPOLLIN : 0u) | (out ? EPOLLOUT : 0u);
 
 	if (p->watch)
-		virtio_watch_set(p->watch, p->net->gone ? 0 : events);
+		virtio_watch_set(p->watch, net_is_gone(p->net) ? 0 : events);
 }
 
 static void backend_gone(struct virtio_net *net, int why)
 {
-	if (net->gone)
+	if (__atomic_exchange_n(&net->gone, true, __ATOMIC_RELAXED))
 		return;
-	net->gone = true;
 	net->config.status = 0;
 	log_guest_at(LOG_WARN, "network interface '%s': the link is down: %s", net->id,
 		     strerror(-why));
@@ -62,7 +66,7 @@ static bool rx_read(struct net_pair *p)
 	if (n >= NET_HEADER_BYTES && (size_t)n <= rx->len)
 		rx->frame = (size_t)n;
 	else
-		net->dev.counters.errors++;
+		virtq_counters(net_pair_rx(p))->errors++;
 	return true;
 }
 
@@ -75,7 +79,7 @@ static size_t rx_give(struct net_pair *p, uint64_t now_us)
 	if (!throttle_admit(&net->rx_throttle, len - NET_HEADER_BYTES, now_us))
 		return 0;
 	net_rx_deliver(&p->rx, net_pair_rx(p));
-	net->dev.counters.read_bytes += len - NET_HEADER_BYTES;
+	virtq_counters(net_pair_rx(p))->read_bytes += len - NET_HEADER_BYTES;
 	return len;
 }
 
@@ -87,7 +91,8 @@ bool net_pair_receive(struct net_pair *p)
 	bool left = false;
 
 	p->rx_waits = false;
-	for (int frames = 1; !left && !net->gone && !net->rx_throttle.waiting; frames++) {
+	for (int frames = 1; !left && !net_is_gone(net) && !throttle_waits(&net->rx_throttle);
+	     frames++) {
 		if (p->rx.frame == 0 && !rx_read(p))
 			break;
 		if (p->rx.frame > 0)
@@ -95,7 +100,7 @@ bool net_pair_receive(struct net_pair *p)
 		left = frames == NET_BURST || bytes >= NET_BURST_BYTES;
 	}
 	virtq_publish(net_pair_rx(p));
-	loop_moved(net->dev.events->loop, bytes, now_us);
+	loop_moved(net->dev.events->lane[p->lane].loop, bytes, now_us);
 	return left;
 }
 
@@ -131,7 +136,7 @@ static int tx_send(struct net_pair *p, struct iov *frame, struct net_head *head)
 static bool tx_serve(struct net_pair *p, struct virtq_req *req, uint64_t now_us)
 {
 	struct virtio_net *net = p->net;
-	struct virtio_counters *c = &net->dev.counters;
+	struct virtio_counters *c = virtq_counters(net_pair_tx(p));
 	size_t payload = req->out.len - NET_HEADER_BYTES;
 	struct net_head head;
 	int r;
@@ -145,7 +150,7 @@ static bool tx_serve(struct net_pair *p, struct virtq_req *req, uint64_t now_us)
 	if (net_mmds_take(net->mmds, &head, &req->out))
 		r = 0;
 	else
-		r = net->gone ? -ENOTCONN : tx_send(p, &req->out, &head);
+		r = net_is_gone(net) ? -ENOTCONN : tx_send(p, &req->out, &head);
 	p->tx_waits = r == -EAGAIN;
 	if (r == -EAGAIN)
 		return false;
@@ -176,7 +181,8 @@ bool net_pair_transmit(struct net_pair *p)
 	bool left = false;
 
 	p->tx_waits = false;
-	for (int frames = 1; !left && !net->tx_throttle.waiting && tx_pop(p, &req); frames++) {
+	for (int frames = 1; !left && !throttle_waits(&net->tx_throttle) && tx_pop(p, &req);
+	     frames++) {
 		size_t len = req.out.len;
 
 		if (!tx_serve(p, &req, now_us)) {
@@ -188,6 +194,6 @@ bool net_pair_transmit(struct net_pair *p)
 		left = frames == NET_BURST || bytes >= NET_BURST_BYTES;
 	}
 	virtq_publish(q);
-	loop_moved(net->dev.events->loop, bytes, now_us);
+	loop_moved(net->dev.events->lane[p->lane].loop, bytes, now_us);
 	return left;
 }

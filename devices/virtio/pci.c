@@ -41,7 +41,7 @@ struct virtio_pci {
 
 	/* Under the device's lock. */
 	struct msix *msix;
-	uint8_t isr;
+	uint8_t isr; /* atomically set: an interrupt needs one lane's lock */
 	uint16_t config_vector, queue_vector[VIRTIO_MAX_QUEUES];
 };
 
@@ -60,7 +60,8 @@ static void pci_interrupt(struct virtio_transport *t, enum virtio_cause cause, u
 	if (msix_enabled(p->msix))
 		msix_raise(p->msix, is_config ? p->config_vector : p->queue_vector[queue]);
 	else
-		p->isr |= is_config ? VIRTIO_PCI_ISR_CONFIG : ISR_QUEUE;
+		__atomic_fetch_or(&p->isr, is_config ? VIRTIO_PCI_ISR_CONFIG : ISR_QUEUE,
+				  __ATOMIC_RELAXED);
 }
 
 static int pci_call_fd(struct virtio_transport *t, unsigned queue)
@@ -377,10 +378,10 @@ static void bar_read(struct pci_function *f, uint64_t off, void *data, size_t le
 	const struct region *r = &regions[off >> REGION_SHIFT];
 
 	memset(data, 0, len);
-	pthread_mutex_lock(&p->base.lock);
+	virtio_events_lock(&p->base.events);
 	if (!r->read || !r->read(p, off % REGION_LEN, data, len))
 		virtio_transport_reject(&p->base, "read", off, len);
-	pthread_mutex_unlock(&p->base.lock);
+	virtio_events_unlock(&p->base.events);
 }
 
 static void bar_write(struct pci_function *f, uint64_t off, const void *data, size_t len)
@@ -388,10 +389,10 @@ static void bar_write(struct pci_function *f, uint64_t off, const void *data, si
 	struct virtio_pci *p = container_of(f, struct virtio_pci, function);
 	const struct region *r = &regions[off >> REGION_SHIFT];
 
-	pthread_mutex_lock(&p->base.lock);
+	virtio_events_lock(&p->base.events);
 	if (!r->write || !r->write(p, off % REGION_LEN, data, len))
 		virtio_transport_reject(&p->base, "write", off, len);
-	pthread_mutex_unlock(&p->base.lock);
+	virtio_events_unlock(&p->base.events);
 }
 
 /* --- configuration space --- */
@@ -441,9 +442,9 @@ static void config_written(struct pci_function *f, uint64_t off, size_t len)
 	if (!pci_config_touches(off, len, p->caps.msix + PCI_MSIX_FLAGS, sizeof(flags)))
 		return;
 	memcpy(&flags, &f->config.bytes[p->caps.msix + PCI_MSIX_FLAGS], sizeof(flags));
-	pthread_mutex_lock(&p->base.lock);
+	virtio_events_lock(&p->base.events);
 	msix_set_control(p->msix, flags);
-	pthread_mutex_unlock(&p->base.lock);
+	virtio_events_unlock(&p->base.events);
 }
 
 static void bar_moved(struct pci_function *f, uint64_t base)

@@ -155,7 +155,7 @@ static bool pmem_kick(struct virtio_dev *d, unsigned index)
 	struct virtio_pmem *p = to_pmem(d);
 	unsigned served = 0;
 
-	if (p->waiters > 0 || p->throttle.waiting)
+	if (p->waiters > 0 || throttle_waits(&p->throttle))
 		return false;
 	while (served < BURST && take(p))
 		served++;
@@ -328,7 +328,7 @@ int virtio_pmem_create(const struct virtio_pmem_options *o, struct virtio_dev **
 
 void virtio_pmem_set_limiter(struct virtio_dev *d, const struct limiter_config *c)
 {
-	pthread_mutex_lock(d->events->lock);
+	virtio_events_lock(d->events);
 	throttle_configure(&to_pmem(d)->throttle, c);
-	pthread_mutex_unlock(d->events->lock);
+	virtio_events_unlock(d->events);
 }

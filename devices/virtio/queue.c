@@ -54,6 +54,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the rings are read in
 
 struct virtq {
 	struct virtio_dev *dev;
+	struct virtio_counters *counters;
 	const struct gmem *mem; /* NULL while disabled */
 	unsigned index;
 	uint16_t max_size, size;
@@ -87,6 +88,7 @@ int virtq_create(struct virtio_dev *dev, unsigned index, uint16_t max_size, stru
 	if (!q)
 		return -ENOMEM;
 	q->dev = dev;
+	q->counters = &dev->counters;
 	q->index = index;
 	q->max_size = max_size;
 	*ret = q;
@@ -96,6 +98,16 @@ int virtq_create(struct virtio_dev *dev, unsigned index, uint16_t max_size, stru
 void virtq_destroy(struct virtq *q)
 {
 	free(q);
+}
+
+struct virtio_counters *virtq_counters(const struct virtq *q)
+{
+	return q->counters;
+}
+
+void virtq_set_counters(struct virtq *q, struct virtio_counters *c)
+{
+	q->counters = c;
 }
 
 bool virtq_enabled(const struct virtq *q)
@@ -309,7 +321,7 @@ int virtq_pop_into(struct virtq *q, struct virtq_req *req, struct iovec *spans)
 	if (why)
 		return virtq_fail(q, why);
 	q->next_avail++;
-	q->dev->counters.requests++;
+	q->counters->requests++;
 	return 1;
 }
 
@@ -324,7 +336,7 @@ int virtq_pop(struct virtq *q, struct virtq_req *req)
 void virtq_unpop(struct virtq *q)
 {
 	q->next_avail--;
-	q->dev->counters.requests--;
+	q->counters->requests--;
 }
 
 void virtq_push(struct virtq *q, const struct virtq_req *req, uint32_t written)

@@ -2,7 +2,7 @@
  *
  * The device's half pops requests, pushes results and publishes them; the
  * transport's half turns a queue on and off. Every call is made with the
- * device's lock held (life.h), on whatever thread holds it.
+ * lock of the queue's lane held (watch.h), on whatever thread holds it.
  */
 #ifndef DEVICES_VIRTIO_QUEUE_H
 #define DEVICES_VIRTIO_QUEUE_H
@@ -17,6 +17,7 @@
 
 enum { VIRTQ_MAX_SIZE = 256 }; /* entries; no device may offer a larger queue */
 
+struct virtio_counters;
 struct virtio_dev;
 struct virtq;
 
@@ -88,6 +89,10 @@ void virtq_rings(const struct virtq *q, struct virtq_rings *ret);
 /* Saves or loads how far the rings were worked off, all of which has been published.
  * Loading: of a queue that was just enabled. */
 void virtq_state(struct virtq *q, struct state *s);
+
+/* Where what happens on the queue is counted: with its lane's lock. */
+struct virtio_counters *virtq_counters(const struct virtq *q);
+void virtq_set_counters(struct virtq *q, struct virtio_counters *c);
 
 bool virtq_enabled(const struct virtq *q);
 uint16_t virtq_max_size(const struct virtq *q);

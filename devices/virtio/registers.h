@@ -8,12 +8,11 @@
 #ifndef DEVICES_VIRTIO_REGISTERS_H
 #define DEVICES_VIRTIO_REGISTERS_H
 
-#include <pthread.h>
-
 #include "devices/virtio/transport.h"
 
 struct virtio_transport_ops {
-	/* Tells the driver. With the lock held, on any thread. */
+	/* Tells the driver. With the lock of the queue's lane held, or of any lane for the
+	 * configuration: two lanes may call at once. */
 	void (*interrupt)(struct virtio_transport *t, enum virtio_cause cause, unsigned queue);
 
 	/* The eventfd that interrupts the driver for a queue (life.h). With the lock
@@ -33,10 +32,10 @@ struct virtio_transport_ops {
 
 struct virtio_transport_queue {
 	struct virtio_transport *transport;
-	unsigned index;
+	unsigned index, lane;
 	int kick_fd;
-	struct loop_source *source; /* main thread; NULL while detached */
-	bool kept;		    /* kicked while paused; lock */
+	struct loop_source *source; /* its lane's thread; NULL while detached */
+	bool kept;		    /* kicked while paused; its lane's lock */
 	struct virtq_layout layout; /* as the driver wrote it, unchecked; lock */
 };
 
@@ -44,11 +43,11 @@ struct virtio_transport {
 	const struct virtio_transport_ops *ops;
 	struct virtio_dev *dev;
 	struct virtio_sink sink;
-	pthread_mutex_t lock;
+	struct lanes *lanes;	     /* NULL: every queue is on the main loop */
+	struct virtio_events events; /* with the device's lock in it */
 
 	/* Under the lock: the registers that both have. */
 	uint32_t device_features_sel, driver_features_sel, queue_sel;
-	struct virtio_events events;
 
 	unsigned nqueues;
 	struct virtio_transport_queue queue[VIRTIO_MAX_QUEUES];

@@ -65,7 +65,7 @@ static bool rng_kick(struct virtio_dev *d, unsigned index)
 	struct virtq_req req;
 	int served = 0;
 
-	while (served < RNG_BURST && !throttle->waiting && virtq_pop(q, &req) > 0) {
+	while (served < RNG_BURST && !throttle_waits(throttle) && virtq_pop(q, &req) > 0) {
 		if (req.out.len > 0) {
 			virtio_dev_fail(d, "entropy request with a readable buffer");
 			break;

@@ -2,10 +2,15 @@
  *
  * Two kinds of threads meet here. vCPU threads read and write registers through
  * the bus; the main thread serves kicks, which reach it through one eventfd a
- * queue. One mutex a device makes each register access and each turn of a kick
+ * queue. One lock a device makes each register access and each turn of a kick
  * one step to the others, so a reset waits for the turn in progress and finds no
  * request half done. A turn has a budget (the device's), which is what bounds the
  * wait of a vCPU.
+ *
+ * A device whose queues can be served at once is spread over lanes (lanes.h), each with
+ * a thread and a mutex. A turn takes the mutex of its lane, everything else those of all:
+ * together they are the device's lock. So turns do not wait for each other, and nothing
+ * that was right with one lane has to know of more.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -63,8 +68,9 @@ int virtio_transport_init(struct virtio_transport *t, const struct virtio_transp
 			.index = i,
 			.kick_fd = -1,
 		};
-	pthread_mutex_init(&t->lock, NULL);
-	t->events.lock = &t->lock;
+	t->events.lanes = 1;
+	for (unsigned i = 0; i < LANES_MAX; i++)
+		pthread_mutex_init(&t->events.lane[i].lock, NULL);
 	r = open_kick_fds(t);
 	if (r == 0)
 		r = virtio_dev_bind(dev, mem, &t->sink);
@@ -77,7 +83,8 @@ void virtio_transport_fini(struct virtio_transport *t)
 {
 	for (unsigned i = 0; i < t->nqueues; i++)
 		fd_close(t->queue[i].kick_fd);
-	pthread_mutex_destroy(&t->lock);
+	for (unsigned i = 0; i < LANES_MAX; i++)
+		pthread_mutex_destroy(&t->events.lane[i].lock);
 }
 
 void virtio_transport_destroy(struct virtio_transport *t)
@@ -104,48 +111,122 @@ int virtio_transport_kick_fd(const struct virtio_transport *t, unsigned q)
 	return t->queue[q].kick_fd;
 }
 
-/* --- kicks: main thread --- */
+/* --- kicks: the threads of the lanes --- */
+
+/* With the lock that the turn needs. */
+static bool turn(struct virtio_transport_queue *q)
+{
+	if (!q->transport->events.paused)
+		return virtio_dev_kick(q->transport->dev, q->index);
+	q->kept = true;
+	return false;
+}
+
+static bool turn_with_lock(struct virtio_transport_queue *q)
+{
+	struct virtio_events *e = &q->transport->events;
+	bool all, more = false;
+
+	pthread_mutex_lock(&e->lane[q->lane].lock);
+	all = e->lanes > 1 && virtio_dev_needs_all(q->transport->dev, q->index);
+	if (!all)
+		more = turn(q);
+	pthread_mutex_unlock(&e->lane[q->lane].lock);
+	if (!all)
+		return more;
+	virtio_events_lock(e);
+	more = turn(q);
+	virtio_events_unlock(e);
+	return more;
+}
 
 static void on_kick(void *arg, uint32_t events)
 {
 	struct virtio_transport_queue *q = arg;
-	struct virtio_transport *t = q->transport;
-	bool more = false;
 
 	/* A deferred turn (0) leaves the eventfd alone: at worst one empty turn. */
 	if (events != 0)
 		fd_event_drain(q->kick_fd);
-	pthread_mutex_lock(&t->lock);
-	if (t->events.paused)
-		q->kept = true;
-	else
-		more = virtio_dev_kick(t->dev, q->index);
-	pthread_mutex_unlock(&t->lock);
-	if (more)
+	if (turn_with_lock(q))
 		loop_source_defer(q->source);
 }
 
+/* --- on and off the loops: main thread, the lanes are held --- */
+
+/* How many groups of queues a device has that can be served at once. */
+static unsigned groups(const struct virtio_transport *t)
+{
+	unsigned each = t->dev->ops->lane_queues;
+
+	return each > 0 ? t->nqueues / each : 0;
+}
+
+/* What belongs to no group is the first lane's. */
+static unsigned lane_of(const struct virtio_transport *t, unsigned q)
+{
+	unsigned group = t->events.lanes > 1 ? q / t->dev->ops->lane_queues : 0;
+
+	return group < groups(t) ? group % t->events.lanes : 0;
+}
+
+static int spread(struct virtio_transport *t, struct lanes *lanes)
+{
+	struct virtio_events *e = &t->events;
+	unsigned most = lanes_count(lanes);
+	int r = 0;
+
+	t->lanes = lanes;
+	e->lanes = groups(t) < most ? groups(t) : most;
+	e->lanes = e->lanes > 0 ? e->lanes : 1;
+	for (unsigned i = 0; i < e->lanes && r == 0; i++)
+		r = lanes_loop(lanes, i, &e->lane[i].loop);
+	return r;
+}
+
+static int attach_queue(struct virtio_transport_queue *q)
+{
+	struct virtio_transport *t = q->transport;
+
+	q->lane = lane_of(t, q->index);
+	virtio_dev_set_lane(t->dev, q->index, q->lane);
+	return loop_add(t->events.lane[q->lane].loop, q->kick_fd, EPOLLIN, on_kick, q, &q->source);
+}
+
 /* The device's own descriptors: it may have made some even if this fails. */
-static int attach_device(struct virtio_transport *t, struct loop *l)
+static int attach_device(struct virtio_transport *t)
 {
 	struct virtio_dev *d = t->dev;
 
-	t->events.loop = l;
 	d->events = &t->events;
 	return d->ops->attach ? d->ops->attach(d) : 0;
 }
 
-int virtio_transport_attach(struct virtio_transport *t, struct loop *l)
+static int attach(struct virtio_transport *t)
 {
-	int r = attach_device(t, l);
+	int r = attach_device(t);
 
-	for (unsigned i = 0; i < t->nqueues && r == 0 && !t->dev->ops->direct; i++) {
-		struct virtio_transport_queue *q = &t->queue[i];
-
-		r = loop_add(l, q->kick_fd, EPOLLIN, on_kick, q, &q->source);
-	}
+	for (unsigned i = 0; i < t->nqueues && r == 0 && !t->dev->ops->direct; i++)
+		r = attach_queue(&t->queue[i]);
 	if (r < 0)
 		virtio_transport_detach(t);
+	return r;
+}
+
+int virtio_transport_attach(struct virtio_transport *t, struct loop *l)
+{
+	t->events.lane[0].loop = l;
+	return attach(t);
+}
+
+int virtio_transport_attach_lanes(struct virtio_transport *t, struct lanes *lanes)
+{
+	int r;
+
+	lanes_hold(lanes);
+	r = spread(t, lanes);
+	if (r == 0)
+		r = attach(t);
+	lanes_release(lanes);
 	return r;
 }
 
@@ -153,6 +234,7 @@ void virtio_transport_detach(struct virtio_transport *t)
 {
 	struct virtio_dev *d = t->dev;
 
+	lanes_hold(t->lanes);
 	for (unsigned i = 0; i < t->nqueues; i++) {
 		loop_source_remove(t->queue[i].source);
 		t->queue[i].source = NULL;
@@ -160,27 +242,33 @@ void virtio_transport_detach(struct virtio_transport *t)
 	if (d->events && d->ops->detach)
 		d->ops->detach(d);
 	d->events = NULL;
+	lanes_release(t->lanes);
+	t->lanes = NULL;
 }
 
 void virtio_transport_pause(struct virtio_transport *t)
 {
-	pthread_mutex_lock(&t->lock);
+	virtio_events_lock(&t->events);
 	if (!t->events.paused)
 		virtio_dev_drain(t->dev);
 	virtio_events_pause(&t->events);
-	pthread_mutex_unlock(&t->lock);
+	virtio_events_unlock(&t->events);
 }
 
 void virtio_transport_resume(struct virtio_transport *t)
 {
-	pthread_mutex_lock(&t->lock);
-	virtio_events_resume(&t->events);
+	unsigned waiting;
+
+	virtio_events_lock(&t->events);
+	waiting = virtio_events_resume(&t->events);
 	for (unsigned i = 0; i < t->nqueues; i++) {
-		if (t->queue[i].kept)
-			fd_event_signal(t->queue[i].kick_fd);
-		t->queue[i].kept = false;
+		struct virtio_transport_queue *q = &t->queue[i];
+
+		if (q->kept || (waiting >> q->lane & 1))
+			fd_event_signal(q->kick_fd);
+		q->kept = false;
 	}
-	pthread_mutex_unlock(&t->lock);
+	virtio_events_unlock(&t->events);
 }
 
 /* --- saved and loaded: main thread --- */
@@ -250,7 +338,7 @@ static void revive(struct virtio_dev *d, struct state *s)
 
 void virtio_transport_state(struct virtio_transport *t, struct state *s)
 {
-	pthread_mutex_lock(&t->lock);
+	virtio_events_lock(&t->events);
 	check_identity(t, s);
 	life_state(t->dev, s);
 	state_u32(s, &t->device_features_sel);
@@ -261,7 +349,7 @@ void virtio_transport_state(struct virtio_transport *t, struct state *s)
 	t->ops->state(t, s);
 	if (state_loading(s) && !state_failed(s))
 		revive(t->dev, s);
-	pthread_mutex_unlock(&t->lock);
+	virtio_events_unlock(&t->events);
 }
 
 bool virtio_transport_device_state(struct virtio_transport *t, struct state *s, unsigned instance)
@@ -270,12 +358,12 @@ bool virtio_transport_device_state(struct virtio_transport *t, struct state *s, 
 
 	if (d->ops->section == STATE_NO_SECTION)
 		return false;
-	pthread_mutex_lock(&t->lock);
+	virtio_events_lock(&t->events);
 	state_begin(s, d->ops->section, instance);
 	if (d->ops->state && !state_failed(s))
 		d->ops->state(d, s);
 	state_end(s);
-	pthread_mutex_unlock(&t->lock);
+	virtio_events_unlock(&t->events);
 	return true;
 }
 
@@ -283,7 +371,7 @@ void virtio_transport_wake(struct virtio_transport *t)
 {
 	struct virtio_dev *d = t->dev;
 
-	pthread_mutex_lock(&t->lock);
+	virtio_events_lock(&t->events);
 	if (virtio_dev_live(d))
 		virtio_dev_config_changed(d);
 	for (unsigned i = 0; i < t->nqueues && virtio_dev_live(d); i++) {
@@ -292,7 +380,7 @@ void virtio_transport_wake(struct virtio_transport *t)
 		fd_event_signal(t->queue[i].kick_fd);
 		virtio_dev_interrupt(d, i);
 	}
-	pthread_mutex_unlock(&t->lock);
+	virtio_events_unlock(&t->events);
 }
 
 /* --- registers: vCPU threads, with the lock held --- */

@@ -29,6 +29,10 @@ int virtio_transport_kick_fd(const struct virtio_transport *t, unsigned q);
 int virtio_transport_attach(struct virtio_transport *t, struct loop *l);
 void virtio_transport_detach(struct virtio_transport *t);
 
+/* The same on these lanes' loops, as far as the device can be spread over them; whoever
+ * calls starts what is new (lanes_start). They must outlive it. */
+int virtio_transport_attach_lanes(struct virtio_transport *t, struct lanes *lanes);
+
 /* Waits for the requests that the device has in hand. While paused it touches no
  * guest memory; a kick is kept and served after the resume. Registers still answer.
  * Idempotent. */

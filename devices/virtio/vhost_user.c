@@ -625,9 +625,9 @@ int vhost_user_refresh(struct virtio_dev *d)
 
 	if (!d->events)
 		return -ENODEV;
-	pthread_mutex_lock(d->events->lock);
+	virtio_events_lock(d->events);
 	v->config_stale = true;
 	poke(v);
-	pthread_mutex_unlock(d->events->lock);
+	virtio_events_unlock(d->events);
 	return 0;
 }

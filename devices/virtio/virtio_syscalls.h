@@ -55,6 +55,8 @@ static const struct syscall_rule virtio_syscalls[] = {
 /* Making a device is opening much more than running one: where none comes while the guest
  * runs, nobody can make a ring that takes every operation, or another tap. */
 static const struct syscall_rule attach_syscalls[] = {
+	ALLOW(epoll_create1), /* lanes.c: the loop of one more I/O thread */
+
 	/* blk_uring.c */
 	ALLOW(io_uring_setup),
 	ALLOW_IF(io_uring_register, IS(1, IORING_REGISTER_FILES)),

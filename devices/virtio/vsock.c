@@ -194,9 +194,9 @@ void virtio_vsock_reset_transport(struct virtio_dev *d)
 {
 	struct virtio_vsock *v = to_vsock(d);
 
-	pthread_mutex_lock(d->events->lock);
+	virtio_events_lock(d->events);
 	vsock_table_drop_all(v);
 	v->event_due = virtio_dev_live(d);
 	vsock_event_serve(v);
-	pthread_mutex_unlock(d->events->lock);
+	virtio_events_unlock(d->events);
 }

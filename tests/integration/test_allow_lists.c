@@ -83,6 +83,7 @@ enum {
 	BLANK = 1 << THREAD_MAIN_BLANK,
 	VCPU = 1 << THREAD_VCPU,
 	WORKER = 1 << THREAD_WORKER,
+	IO = 1 << THREAD_IO,
 };
 
 /* clang-format off */
@@ -227,7 +228,7 @@ static bool passes(enum thread_role thread, enum thread_role role, const struct 
 
 	if (of_all || role == THREAD_MAIN_RESTART)
 		return true;
-	if (role == THREAD_VCPU || role == THREAD_WORKER)
+	if (role == THREAD_VCPU || role == THREAD_WORKER || role == THREAD_IO)
 		return thread == role;
 	return thread != THREAD_VCPU;
 }

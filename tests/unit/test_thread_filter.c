@@ -44,9 +44,10 @@ enum {
 	BLANK = 1 << THREAD_MAIN_BLANK,
 	VCPU = 1 << THREAD_VCPU,
 	WORKER = 1 << THREAD_WORKER,
+	IO = 1 << THREAD_IO,
 	MAINS = MAIN | PCI | RESTART | BLANK,
 	BUILDERS = RESTART | BLANK,
-	ALL = MAINS | VCPU | WORKER,
+	ALL = MAINS | VCPU | WORKER | IO,
 	NONE = 0,
 };
 
@@ -82,7 +83,7 @@ static const struct call calls[] = {
 	CALL(ioctl, PCI | BUILDERS, 999, TUNGETIFF),
 	CALL(ioctl, NONE, 999, TIOCSTI),
 	CALL(ioctl, NONE, 999, 0),
-	CALL(fdatasync, MAINS | WORKER, 999),
+	CALL(fdatasync, MAINS | WORKER | IO, 999),
 	CALL(prctl, ALL, PR_GET_NAME, 0),
 	CALL(prctl, NONE, PR_SET_DUMPABLE, 1),
 	CALL(prctl, NONE, PR_SET_MM, 0),
@@ -108,6 +109,12 @@ static const struct call calls[] = {
 	CALL(fanotify_init, NONE, 0),
 	CALL(inotify_init1, NONE, 0),
 
+	/* An I/O thread moves data between descriptors that are open, and opens none. */
+	CALL(readv, MAINS | IO, 999),
+	CALL(pwritev2, MAINS | IO, 999),
+	CALL(close, MAINS | VCPU | WORKER, 999),
+	CALL(ioctl, MAINS | VCPU, 999, TUNSETOFFLOAD),
+
 	/* Sockets of one family. */
 	CALL(socket, MAINS, AF_UNIX, SOCK_STREAM),
 	CALL(socket, NONE, AF_INET, SOCK_STREAM),
@@ -123,7 +130,7 @@ static const struct call calls[] = {
 	CALL(io_uring_setup, PCI | BUILDERS, 0),
 	CALL(io_uring_register, MAINS, 999, IORING_REGISTER_FILES_UPDATE),
 	CALL(io_uring_register, NONE, 999, IORING_REGISTER_BUFFERS),
-	CALL(io_uring_enter, MAINS | VCPU, 999),
+	CALL(io_uring_enter, MAINS | VCPU | IO, 999),
 	CALL(ioctl, PCI | BUILDERS, 999, TUNSETIFF),
 
 	/* Code: none comes to be. */
@@ -154,8 +161,8 @@ static const struct call calls[] = {
 	CALL(process_vm_writev, NONE, 1),
 	CALL(kcmp, NONE, 1),
 	CALL(setpriority, NONE, 0),
-	CALL(sched_setscheduler, MAINS, 0, SCHED_OTHER, 0),
-	CALL(sched_setscheduler, MAINS, 0, SCHED_BATCH, 0),
+	CALL(sched_setscheduler, MAINS | IO, 0, SCHED_OTHER, 0),
+	CALL(sched_setscheduler, MAINS | IO, 0, SCHED_BATCH, 0),
 	CALL(sched_setscheduler, NONE, 0, SCHED_FIFO, 0),
 	CALL(sched_setscheduler, NONE, 1, SCHED_BATCH, 0),
 	CALL(prlimit64, NONE, 0),

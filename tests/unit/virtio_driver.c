@@ -56,8 +56,18 @@ void driver_create(struct driver *d, struct virtio_dev *dev)
 void driver_destroy(struct driver *d)
 {
 	virtio_transport_destroy(d->transport);
+	lanes_destroy(d->lanes);
 	loop_destroy(d->loop);
 	gmem_destroy(d->mem);
+}
+
+void driver_spread(struct driver *d, unsigned vcpus)
+{
+	virtio_transport_detach(d->transport);
+	assert_int_equal(lanes_create(d->loop, vcpus, NULL, &d->lanes), 0);
+	assert_int_equal(virtio_transport_attach_lanes(d->transport, d->lanes), 0);
+	assert_int_equal(lanes_start(d->lanes), 0);
+	lanes_release(d->lanes);
 }
 
 uint32_t driver_get(struct driver *d, uint64_t reg)

@@ -28,6 +28,7 @@ enum {
 struct driver {
 	struct gmem *mem;
 	struct loop *loop;
+	struct lanes *lanes;	/* NULL: everything is on the loop */
 	struct virtio_dev *dev; /* owned by transport */
 	struct virtio_transport *transport;
 	uint16_t size, avail_idx, used_idx;
@@ -43,6 +44,9 @@ struct driver_buffer {
 /* Takes dev over. Fails the test when it cannot. */
 void driver_create(struct driver *d, struct virtio_dev *dev);
 void driver_destroy(struct driver *d);
+
+/* Spreads the device's queues over lanes, whose threads run from now on: before the start. */
+void driver_spread(struct driver *d, unsigned vcpus);
 
 /* Registers, 4 bytes each. */
 uint32_t driver_get(struct driver *d, uint64_t reg);

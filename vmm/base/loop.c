@@ -136,7 +136,7 @@ void loop_source_remove(struct loop_source *s)
 	s->loop->dead++;
 }
 
-static void sweep_dead(struct loop *l)
+void loop_sweep(struct loop *l)
 {
 	struct loop_source **at = &l->sources;
 
@@ -183,7 +183,7 @@ static int run_round(struct loop *l)
 			s->fn(s->arg, events[i].events);
 	}
 	run_deferred(l);
-	sweep_dead(l);
+	loop_sweep(l);
 	return 0;
 }
 

@@ -44,6 +44,10 @@ void loop_moved(struct loop *l, size_t bytes, uint64_t now_us);
 /* Accepts NULL. Safe inside any callback, the source's own included. */
 void loop_source_remove(struct loop_source *s);
 
+/* Frees the sources that were removed: of a loop that does not run just now, for a thread
+ * that has no memory of its own to free. */
+void loop_sweep(struct loop *l);
+
 /* Runs until loop_stop(); returns its value, or a negative errno. */
 int loop_run(struct loop *l);
 

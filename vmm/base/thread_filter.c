@@ -44,6 +44,7 @@ static const char *const role_names[THREAD_ROLES] = {
 	[THREAD_MAIN_BLANK] = "main, where it waits for a snapshot",
 	[THREAD_VCPU] = "vcpu",
 	[THREAD_WORKER] = "worker",
+	[THREAD_IO] = "io",
 };
 
 const struct thread_filters *thread_filters_builtin(void)
@@ -176,7 +177,8 @@ static int open_file(const char *path, size_t *bytes, struct error *err)
 	return bad_file(path, "has another format", err);
 }
 
-/* One program for the thread that it names, "main" for all kinds of main thread. */
+/* One program for the thread that it names, "main" for all kinds of main thread and for those
+ * that take work off it. */
 static bool take_program(struct loaded *l, const struct filter_file_program *head,
 			 const struct sock_filter *code)
 {
@@ -186,7 +188,7 @@ static bool take_program(struct loaded *l, const struct filter_file_program *hea
 	} names[] = {
 		{ "main", THREAD_MAIN },	 { "main", THREAD_MAIN_PCI },
 		{ "main", THREAD_MAIN_RESTART }, { "main", THREAD_MAIN_BLANK },
-		{ "vcpu", THREAD_VCPU },
+		{ "main", THREAD_IO },		 { "vcpu", THREAD_VCPU },
 	};
 	bool known = false;
 

@@ -24,6 +24,7 @@ enum thread_role {
 	THREAD_MAIN_BLANK,   /* the main thread, where it waits for a snapshot */
 	THREAD_VCPU,
 	THREAD_WORKER, /* a device's own thread */
+	THREAD_IO,     /* serves queues of devices */
 	THREAD_ROLES,
 };
 

@@ -29,6 +29,7 @@ static const char *const symbols[THREAD_ROLES] = {
 	[THREAD_MAIN_BLANK] = "THREAD_MAIN_BLANK",
 	[THREAD_VCPU] = "THREAD_VCPU",
 	[THREAD_WORKER] = "THREAD_WORKER",
+	[THREAD_IO] = "THREAD_IO",
 };
 
 static bool fails(const char *what, int r)

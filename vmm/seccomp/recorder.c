@@ -243,7 +243,7 @@ static void take_message(struct recorder *r)
 static enum thread_role main_role(const struct recorder *r)
 {
 	for (unsigned i = 0; i < r->joined_count; i++)
-		if (r->joined[i].role != THREAD_VCPU && r->joined[i].role != THREAD_WORKER)
+		if (r->joined[i].role < THREAD_VCPU)
 			return r->joined[i].role;
 	return THREAD_MAIN;
 }

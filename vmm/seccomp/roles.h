@@ -3,6 +3,7 @@
 #define VMM_SECCOMP_ROLES_H
 
 #include "api/http_syscalls.h"
+#include "devices/virtio/io_syscalls.h"
 #include "devices/virtio/register_syscalls.h"
 #include "devices/virtio/virtio_syscalls.h"
 #include "devices/virtio/worker_syscalls.h"
@@ -50,6 +51,11 @@ static const struct role {
 	{ THREAD_WORKER, {
 		SYSCALL_LIST(worker_syscalls),
 		SYSCALL_LIST(snapshot_thread_syscalls),
+		SYSCALL_LIST(base_syscalls),
+		SYSCALL_LIST(sanitizer_syscalls),
+	} },
+	{ THREAD_IO, {
+		SYSCALL_LIST(io_syscalls),
 		SYSCALL_LIST(base_syscalls),
 		SYSCALL_LIST(sanitizer_syscalls),
 	} },
