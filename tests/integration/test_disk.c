@@ -280,6 +280,57 @@ static void test_limits(void **state)
 	expect_end(&g);
 }
 
+/* What the guest says behind a key that is its own line's beginning. */
+static long said(struct guest *g, const char *key)
+{
+	const char *at;
+
+	session_expect(g->wisp, key, LIMIT_S);
+	session_expect(g->wisp, "=", LIMIT_S);
+	at = strstr(session_output(g->wisp), key);
+	assert_non_null(at);
+	return strtol(at + strlen(key), NULL, 10);
+}
+
+/* Within 5 %: hundredths of a second that the guest needs for what a limit allows in want. */
+static void expect_time(struct guest *g, const char *key, long want)
+{
+	long got = said(g, key);
+
+	if (got * 100 < want * 95 || got * 100 > want * 105)
+		fail_msg("%s: %ld hundredths of a second instead of %ld", key, got, want);
+}
+
+/* How exact a limit is, by the guest's clock: where time is deterministic. Buckets are of
+ * 20 ms, so that their being full at first does not count. */
+static void test_rates(void **state)
+{
+	static const char script[] =
+		"now() { awk '{ print int($1 * 100) }' /proc/uptime; }\n"
+		"read_all() { a=$(now); dd if=/dev/vdb of=/dev/null iflag=direct $2 2>/dev/null\n"
+		"echo \"$1-took:$(($(now) - a))=\"; }\n"
+		"echo armed; read line </dev/console; read_all bytes 'bs=64k count=256'\n"
+		"echo armed; read line </dev/console; read_all ops 'bs=4k count=1000'\n";
+	struct disk disk[MAX_DISKS] = { { make_ext4("rates.ext4", 16, "word"), "Async" } };
+	struct guest g = boot(script, disk);
+	struct api_reply reply;
+
+	(void)state;
+	session_expect(g.wisp, "armed", LIMIT_S);
+	reply = patch(&g, "\"rate_limiter\": {\"bandwidth\": {\"size\": 160000, "
+			  "\"refill_time\": 20}}");
+	expect_patched(&reply);
+	session_send(g.wisp, "go on\n");
+	expect_time(&g, "bytes-took:", 16 * MIB / 80000);
+	session_expect(g.wisp, "armed", LIMIT_S);
+	reply = patch(&g, "\"rate_limiter\": {\"ops\": {\"size\": 10, \"refill_time\": 20}, "
+			  "\"bandwidth\": {\"size\": 0, \"refill_time\": 0}}");
+	expect_patched(&reply);
+	session_send(g.wisp, "go on\n");
+	expect_time(&g, "ops-took:", 1000 / 5);
+	expect_end(&g);
+}
+
 /* --- a block device of the host --- */
 
 static void read_line(const char *command, char *line, int len)
@@ -480,11 +531,11 @@ static void test_fio(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_change_file),  cmocka_unit_test(test_change_file_async),
-		cmocka_unit_test(test_refused),	     cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_block_device), cmocka_unit_test(test_isolation),
-		cmocka_unit_test(test_fio),	     cmocka_unit_test(test_direct),
-		cmocka_unit_test(test_large_blocks),
+		cmocka_unit_test(test_change_file), cmocka_unit_test(test_change_file_async),
+		cmocka_unit_test(test_refused),	    cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_rates),	    cmocka_unit_test(test_block_device),
+		cmocka_unit_test(test_isolation),   cmocka_unit_test(test_fio),
+		cmocka_unit_test(test_direct),	    cmocka_unit_test(test_large_blocks),
 	};
 
 	if (!fixture_has_kvm()) {

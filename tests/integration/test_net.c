@@ -250,6 +250,36 @@ static void test_queues(void **state)
 	session_end(iperf);
 }
 
+/* How exact a limit is, by the receiver's clock: where time is deterministic. */
+static void test_rates(void **state)
+{
+	struct fixture_config c = {
+		.kernel = fixture_need_image("vmlinux-minimal"),
+		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet init=/bin/bash",
+		.mem_mib = 256,
+		.disk = fixture_need_image("debian.ext4"),
+		.disk_read_only = true,
+		.extra = ON_TAP,
+	};
+	const char *socket = fixture_path("net.sock");
+	struct session *s, *iperf;
+
+	(void)state;
+	make_tap("");
+	iperf = session_start((const char *const[]){ "iperf3", "--server", NULL });
+	s = boot_debian(&c, socket);
+	patch(socket, "/network-interfaces/eth0",
+	      "{\"iface_id\": \"eth0\", \"rx_rate_limiter\": {\"bandwidth\": {\"size\": 160000, "
+	      "\"refill_time\": 20}}, \"tx_rate_limiter\": {\"bandwidth\": {\"size\": 80000, "
+	      "\"refill_time\": 20}}}");
+	in_guest(s, "rate() { iperf3 -c 10.0.0.1 -f k \"$@\" | "
+		    "sed -n 's,^.* \\([0-9]*\\) Kbits/sec.*receiver.*,\\1,p'; }");
+	in_guest(s, "r=$(rate -n 8M); echo $r; [ $r -ge 30400 -a $r -le 33600 ]");
+	in_guest(s, "r=$(rate -n 16M -R); echo $r; [ $r -ge 60800 -a $r -le 67200 ]");
+	end_guest(s);
+	session_end(iperf);
+}
+
 /* --- without privilege --- */
 
 #define TO_SCRIPT "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- sh /dev/vda"
@@ -579,6 +609,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_tap, set_up),
 		cmocka_unit_test_setup(test_queues, set_up),
+		cmocka_unit_test_setup(test_rates, set_up),
 		cmocka_unit_test_setup(test_passt, set_up),
 		cmocka_unit_test_setup(test_passt_restart, set_up),
 		cmocka_unit_test_setup(test_descriptors, set_up),
