@@ -10,10 +10,10 @@
  * as an error and left alone. `actual`, which the driver writes, is a number to
  * show and decides nothing.
  *
- * Page lists are copied once, sorted, and given back in runs, so that the host is
- * asked once for neighbours whatever their order. Lists and reports are unlimited
- * by the specification: what goes beyond PFNS_MAX or REPORT_MAX_BYTES stays with
- * the guest, and a turn ends after BURST_RUNS calls or REPORT_MAX_BYTES.
+ * Page lists are copied once, sorted, and given back in runs (balloon_pages.h). Lists and
+ * reports are unlimited by the specification: what goes beyond BALLOON_PFNS_MAX or
+ * BALLOON_GIVE_MAX_BYTES stays with the guest, and a turn ends after BURST_RUNS calls or
+ * BALLOON_GIVE_MAX_BYTES.
  *
  * With free page reporting the driver offers the pages themselves, as buffers,
  * whenever it has large free blocks; it takes them back by taking the buffers back.
@@ -46,15 +46,14 @@
 #include <unistd.h>
 
 #include "devices/virtio/balloon.h"
+#include "devices/virtio/balloon_pages.h"
 #include "devices/virtio/life.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 
 enum {
 	QUEUE_SIZE = 256,
-	PFNS_MAX = 1024,		      /* of one page list */
-	REPORT_MAX_BYTES = 256 * 1024 * 1024, /* of one report, and of a turn */
-	BURST_RUNS = 1024,		      /* requests to the host in a turn */
+	BURST_RUNS = 1024, /* requests to the host in a turn */
 	BURST_REQUESTS = 64,
 	STATS_MAX = 64, /* entries of one buffer that are looked at */
 };
@@ -88,7 +87,7 @@ struct virtio_balloon {
 	uint32_t last_run;
 	bool acknowledge; /* end the run when the driver says that it is through */
 
-	uint32_t pfn[PFNS_MAX]; /* the list being served */
+	uint32_t pfn[BALLOON_PFNS_MAX]; /* the list being served */
 };
 
 static struct virtio_balloon *to_balloon(struct virtio_dev *d)
@@ -133,60 +132,6 @@ static void balloon_config_write(struct virtio_dev *d, size_t off, const void *s
 	b->actual_pages = le32toh(c.actual);
 }
 
-/* One run of guest memory goes back. Only what no driver in its right mind does
- * counts as an error: a backing may have reasons to keep a run. */
-static void give_back(struct virtio_dev *d, gpa_t at, size_t len)
-{
-	int r = gmem_discard(d->mem, at, len);
-
-	if (r == 0) {
-		d->counters.write_bytes += len;
-		return;
-	}
-	if (r != -EFAULT)
-		return;
-	d->counters.errors++;
-	log_guest("virtio-balloon: no RAM at %#llx, %zu bytes", (unsigned long long)at.v, len);
-}
-
-static int compare_pfns(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Gives the listed pages back; returns in how many runs. */
-static unsigned give_back_pages(struct virtio_balloon *b, size_t count)
-{
-	unsigned runs = 0;
-
-	qsort(b->pfn, count, sizeof(b->pfn[0]), compare_pfns);
-	for (size_t i = 0; i < count; runs++) {
-		uint64_t first = b->pfn[i], end = first + 1;
-
-		/* A page that is listed twice lies below the end of the run. */
-		while (++i < count && b->pfn[i] <= end)
-			end = b->pfn[i] + UINT64_C(1);
-		give_back(&b->dev, gpa(first << VIRTIO_BALLOON_PFN_SHIFT),
-			  (size_t)(end - first) << VIRTIO_BALLOON_PFN_SHIFT);
-	}
-	return runs;
-}
-
-/* One page list, little-endian page numbers of 32 bits; returns in how many runs. */
-static unsigned inflate_one(struct virtio_balloon *b, const struct iov *list)
-{
-	size_t count = list->len / sizeof(b->pfn[0]);
-
-	if (count > PFNS_MAX)
-		count = PFNS_MAX;
-	iov_read(list, 0, b->pfn, count * sizeof(b->pfn[0]));
-	for (size_t i = 0; i < count; i++)
-		b->pfn[i] = le32toh(b->pfn[i]);
-	return give_back_pages(b, count);
-}
-
 static bool serve_inflate(struct virtio_balloon *b, struct virtq *q)
 {
 	unsigned runs = 0, served = 0;
@@ -197,7 +142,7 @@ static bool serve_inflate(struct virtio_balloon *b, struct virtq *q)
 			virtio_dev_fail(&b->dev, "not a list of pages");
 			break;
 		}
-		runs += inflate_one(b, &req.out);
+		runs += balloon_give_listed(&b->dev, &req.out, b->pfn);
 		virtq_push(q, &req, 0);
 		served++;
 	}
@@ -218,35 +163,22 @@ static bool serve_deflate(struct virtq *q)
 	return served == BURST_REQUESTS;
 }
 
-/* One report: each span is a run of free pages. */
-static size_t report_one(struct virtio_dev *d, struct iov *in)
-{
-	iov_truncate(in, REPORT_MAX_BYTES);
-	for (unsigned i = 0; i < in->count; i++) {
-		gpa_t at;
-
-		if (gmem_address(d->mem, in->vec[i].iov_base, &at))
-			give_back(d, at, in->vec[i].iov_len);
-	}
-	return in->len;
-}
-
 static bool serve_reports(struct virtio_balloon *b, struct virtq *q)
 {
 	size_t runs = 0, bytes = 0;
 	struct virtq_req req;
 
-	while (runs < BURST_RUNS && bytes < REPORT_MAX_BYTES && virtq_pop(q, &req) > 0) {
+	while (runs < BURST_RUNS && bytes < BALLOON_GIVE_MAX_BYTES && virtq_pop(q, &req) > 0) {
 		if (req.out.len > 0) {
 			virtio_dev_fail(&b->dev, "reported pages that are not writable");
 			break;
 		}
 		runs += req.in.count;
-		bytes += report_one(&b->dev, &req.in);
+		bytes += balloon_give_spans(&b->dev, &req.in);
 		virtq_push(q, &req, 0);
 	}
 	virtq_publish(q);
-	return runs >= BURST_RUNS || bytes >= REPORT_MAX_BYTES;
+	return runs >= BURST_RUNS || bytes >= BALLOON_GIVE_MAX_BYTES;
 }
 
 static void command(struct virtio_balloon *b, uint32_t cmd)
@@ -284,7 +216,7 @@ static bool serve_hints(struct virtio_balloon *b, struct virtq *q)
 	unsigned served = 0;
 	struct virtq_req req;
 
-	while (runs < BURST_RUNS && bytes < REPORT_MAX_BYTES && served < BURST_REQUESTS &&
+	while (runs < BURST_RUNS && bytes < BALLOON_GIVE_MAX_BYTES && served < BURST_REQUESTS &&
 	       virtq_pop(q, &req) > 0) {
 		if (req.out.len > 0 && !take_command(b, &req.out)) {
 			virtio_dev_fail(&b->dev, "not a hinting command");
@@ -292,13 +224,13 @@ static bool serve_hints(struct virtio_balloon *b, struct virtq *q)
 		}
 		if (in_run(b)) {
 			runs += req.in.count;
-			bytes += report_one(&b->dev, &req.in);
+			bytes += balloon_give_spans(&b->dev, &req.in);
 		}
 		virtq_push(q, &req, 0);
 		served++;
 	}
 	virtq_publish(q);
-	return runs >= BURST_RUNS || bytes >= REPORT_MAX_BYTES || served == BURST_REQUESTS;
+	return runs >= BURST_RUNS || bytes >= BALLOON_GIVE_MAX_BYTES || served == BURST_REQUESTS;
 }
 
 /* Tags that are not known, and what follows the last whole entry, are skipped. */

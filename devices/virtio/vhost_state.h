@@ -108,6 +108,9 @@ void vhost_queue_reset(struct vhost_user *v, unsigned q);
  * -EPROTO. */
 int vhost_queue_collect(struct vhost_user *v, unsigned q);
 
+/* The device's state op (device.h). */
+void vhost_saved_state(struct virtio_dev *d, struct state *s);
+
 /* Begins a talk, with a time limit for all of it. */
 void vhost_talk_begin(struct vhost_user *v, const struct vhost_talk *talk);
 

@@ -450,46 +450,6 @@ static void vhost_stop(struct virtio_dev *d)
 	poke(v);
 }
 
-/* --- saved and loaded --- */
-
-/* A driver's requests are all in its rings, or finished. */
-static bool has_queues_back(const struct vhost_user *v)
-{
-	for (unsigned q = 0; q < v->ops.nqueues; q++) {
-		if (virtq_enabled(v->dev.vq[q]) && !v->queue[q].stopped)
-			return false;
-	}
-	return v->phase == VHOST_READY;
-}
-
-/* What is in the file must be the same disk; its size is all that can be seen of it. */
-static void same_config(const struct vhost_user *v, struct state *s)
-{
-	uint8_t config[VHOST_USER_MAX_CONFIG];
-
-	memcpy(config, v->config, sizeof(config));
-	state_bytes(s, config, v->kind->same_config_len);
-	if (memcmp(config, v->config, v->kind->same_config_len) != 0)
-		state_fail(s, "the back end's disk has another size than when the state was saved");
-}
-
-/* The back end has nothing that the queues do not say, but for where it goes on in rings
- * that are not relayed. Loading: the queues are handed over when the loop turns. */
-static void vhost_state(struct virtio_dev *d, struct state *s)
-{
-	struct vhost_user *v = to_vhost(d);
-	bool direct = v->ops.direct;
-
-	if (!state_loading(s) && virtio_dev_live(d) && !has_queues_back(v))
-		state_fail(s, "its back end is away; try again when it is there");
-	state_bool(s, &direct);
-	if (direct != v->ops.direct)
-		state_fail(s, "the back end tracks requests in another way than the one before");
-	same_config(v, s);
-	for (unsigned q = 0; q < v->ops.nqueues; q++)
-		state_u16(s, &v->queue[q].base);
-}
-
 static void vhost_destroy(struct virtio_dev *d)
 {
 	struct vhost_user *v;
@@ -520,7 +480,7 @@ static const struct virtio_ops vhost_ops = {
 	.kick = vhost_kick,
 	.drain = vhost_stop,
 	.quiesce = vhost_stop,
-	.state = vhost_state,
+	.state = vhost_saved_state,
 	.destroy = vhost_destroy,
 };
 
