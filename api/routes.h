@@ -2,7 +2,7 @@
  *
  * The dispatcher finds the row, checks the body against the row's table, then the
  * machine's state, then runs the handler; errors become Firecracker's texts. To
- * add an endpoint: one row here, one table in schema.c, one handler. Loop thread.
+ * add an endpoint: one row here, one table in schema.c or its like, one handler. Loop thread.
  */
 #ifndef API_ROUTES_H
 #define API_ROUTES_H

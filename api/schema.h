@@ -66,34 +66,35 @@ struct machine_description {
 	struct shared_directory_config shared_directories[VM_MAX_SHARED_DIRECTORIES];
 };
 
-extern const struct body_table body_logger;	   /* struct logger_config */
-extern const struct body_table body_metrics;	   /* struct metrics_config */
-extern const struct body_table body_cpu;	   /* struct cpu_config */
-extern const struct body_table body_boot_source;   /* struct boot_source_config */
-extern const struct body_table body_machine;	   /* struct machine_config */
-extern const struct body_table body_rate_limiter;  /* struct limiter_config */
-extern const struct body_table body_drive;	   /* struct drive_config */
-extern const struct body_table body_drive_update;  /* struct drive_update */
-extern const struct body_table body_net;	   /* struct net_config */
-extern const struct body_table body_net_update;	   /* struct net_update */
-extern const struct body_table body_pmem;	   /* struct pmem_config */
-extern const struct body_table body_pmem_update;   /* struct pmem_update */
-extern const struct body_table body_entropy;	   /* struct entropy_config */
-extern const struct body_table body_balloon;	   /* struct balloon_config */
-extern const struct body_table body_vsock;	   /* struct vsock_config */
-extern const struct body_table body_mmds;	   /* struct mmds_config */
-extern const struct body_table body_memory;	   /* struct memory_hotplug_config */
-extern const struct body_table body_memory_target; /* struct memory_target_config */
-extern const struct body_table body_serial;	   /* struct serial_config */
-extern const struct body_table body_console;	   /* struct console_config */
-extern const struct body_table body_target;	   /* struct balloon_target_config */
-extern const struct body_table body_hinting;	   /* struct hinting_config */
-extern const struct body_table body_polling;	   /* struct balloon_polling_config */
-extern const struct body_table body_action;	   /* struct action_config */
-extern const struct body_table body_vm_state;	   /* struct vm_state_config */
-extern const struct body_table body_description;   /* struct machine_description */
+extern const struct body_table body_logger;	 /* struct logger_config */
+extern const struct body_table body_metrics;	 /* struct metrics_config */
+extern const struct body_table body_cpu;	 /* struct cpu_config */
+extern const struct body_table body_boot_source; /* struct boot_source_config */
+extern const struct body_table body_machine;	 /* struct machine_config */
+extern const struct body_table body_action;	 /* struct action_config */
+extern const struct body_table body_vm_state;	 /* struct vm_state_config */
+extern const struct body_table body_description; /* struct machine_description */
 
+/* In device_schema.c. */
+extern const struct body_table body_rate_limiter;     /* struct limiter_config */
+extern const struct body_table body_drive;	      /* struct drive_config */
+extern const struct body_table body_drive_update;     /* struct drive_update */
+extern const struct body_table body_net;	      /* struct net_config */
+extern const struct body_table body_net_update;	      /* struct net_update */
+extern const struct body_table body_pmem;	      /* struct pmem_config */
+extern const struct body_table body_pmem_update;      /* struct pmem_update */
+extern const struct body_table body_entropy;	      /* struct entropy_config */
+extern const struct body_table body_balloon;	      /* struct balloon_config */
+extern const struct body_table body_vsock;	      /* struct vsock_config */
+extern const struct body_table body_mmds;	      /* struct mmds_config */
+extern const struct body_table body_memory;	      /* struct memory_hotplug_config */
+extern const struct body_table body_memory_target;    /* struct memory_target_config */
+extern const struct body_table body_serial;	      /* struct serial_config */
+extern const struct body_table body_console;	      /* struct console_config */
 extern const struct body_table body_shared_directory; /* struct shared_directory_config */
+extern const struct body_table body_target;	      /* struct balloon_target_config */
+extern const struct body_table body_hinting;	      /* struct hinting_config */
+extern const struct body_table body_polling;	      /* struct balloon_polling_config */
 
 /* In snapshot_schema.c. */
 extern const struct body_table body_snapshot_create; /* struct snapshot_create_config */
