@@ -44,10 +44,11 @@ format:
 	@packaging/install-packages lint
 	@git ls-files '*.c' '*.h' | xargs clang-format-14 -i
 
-## make lint      clang-format, clang-tidy, cppcheck and gcc -fanalyzer, without changing anything
+## make lint      clang-format, clang-tidy, cppcheck, gcc -fanalyzer and Frama-C; changes nothing
 lint: build
 	@packaging/install-packages build lint
 	@tests/lint
+	@tests/eva/run
 
 ## make asan      build-asan: AddressSanitizer and UBSan
 ## make tsan      build-tsan: ThreadSanitizer
