@@ -2,10 +2,11 @@
  *
  * In the VMM's place is a program that writes down when it was executed (jail_probe.c), so
  * that nothing of the VMM counts. A "prepared" jail has been one before: its folder is
- * there, as are its network namespace and the control group that it goes into, as a pool
- * keeps them. A "fresh" one makes its folder and a control group with a limit in it. Each
- * is started alone and ten at once, then the same with 500 more mounts on the host, for
- * which this process takes a mount namespace of its own.
+ * there, as are its network namespace, the control group that it goes into, and a mount
+ * namespace to copy that holds next to nothing, as a pool keeps them. A "fresh" one makes
+ * its folder and a control group with a limit in it, and copies the host's mounts. Each
+ * is started alone and ten at once, then the same with 500 more mounts on the host, which
+ * is a mount namespace of this process's own.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +41,7 @@ struct jails {
 	char jailer[PATH_MAX], probe[PATH_MAX];
 	char base[PATH_MAX + 16];
 	char group[PATH_MAX]; /* the prepared one, "" where there is no version 2 */
-	char netns[64];
+	char netns[64], mount_ns[PATH_MAX + 16];
 	int netns_fd;
 	unsigned next; /* number of the next jail */
 };
@@ -62,7 +63,9 @@ static int start_command(const struct jails *j, unsigned id, bool fresh, struct 
 	if (fresh)
 		argv_add_words(ret, (const char *const[]){ "--cgroup", "pids.max=20",
 							   "--parent-cgroup", FRESH_GROUP, NULL });
-	else if (j->group[0])
+	else
+		argv_add_words(ret, (const char *const[]){ "--mount-ns", j->mount_ns, NULL });
+	if (!fresh && j->group[0])
 		argv_add_words(ret, (const char *const[]){ "--parent-cgroup", GROUP, NULL });
 	return ret->error;
 }
@@ -208,12 +211,21 @@ static int make_netns(struct jails *j, struct error *err)
 	return r;
 }
 
+/* All mounts are this process's alone from here on, and go with it. */
+static int make_mount_ns(const struct bench *b, struct jails *j, struct error *err)
+{
+	snprintf(j->mount_ns, sizeof(j->mount_ns), "%s/small", b->dir);
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return error_errno(err, NULL, "start it as root", "cannot make a namespace");
+	if (run_quietly((char *const[]){ j->jailer, (char *)"--prepare", j->mount_ns, NULL }) < 0)
+		return error_set(err, -ECANCELED, NULL, NULL, "cannot prepare a namespace");
+	return 0;
+}
+
 static int add_mounts(const struct bench *b, struct error *err)
 {
 	char path[PATH_MAX + 32];
 
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return error_errno(err, NULL, "start it as root", "cannot make a namespace");
 	snprintf(path, sizeof(path), "%s/mounts", b->dir);
 	if (mkdir(path, 0755) < 0 || mount("tmpfs", path, "tmpfs", 0, NULL) < 0)
 		return error_errno(err, NULL, NULL, "cannot mount on %s", path);
@@ -240,18 +252,37 @@ static int prepare(struct bench *b, struct jails *j, struct error *err)
 	if (mkdir(j->base, 0755) < 0)
 		return error_errno(err, NULL, NULL, "cannot make %s", j->base);
 	find_group(j);
-	return make_netns(j, err);
+	return make_netns(j, err) < 0 ? err->code : make_mount_ns(b, j, err);
 }
 
-/* The groups; the folders go with the bench's own. In the same namespace as the mounts. */
+/* The jailer leaves the group above a jail's, wherever the controller is. */
+static void remove_fresh_groups(void)
+{
+	FILE *f = setmntent("/proc/self/mounts", "re");
+	const struct mntent *m;
+	char path[PATH_MAX];
+
+	while (f && (m = getmntent(f)) != NULL) {
+		if (strncmp(m->mnt_type, "cgroup", strlen("cgroup")) != 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/" FRESH_GROUP, m->mnt_dir);
+		rmdir(path);
+	}
+	if (f)
+		endmntent(f);
+}
+
+/* Mounts and groups; the folders go with the bench's own. */
 static void finish(const struct bench *b, const struct jails *j)
 {
 	char path[PATH_MAX + 32];
 
 	snprintf(path, sizeof(path), "%s/mounts", b->dir);
 	umount2(path, MNT_DETACH);
+	umount2(j->mount_ns, MNT_DETACH);
 	if (j->group[0])
 		rmdir(j->group);
+	remove_fresh_groups();
 	fd_close(j->netns_fd);
 }
 

@@ -8,11 +8,11 @@
  *                  passed, environment, cores. Must not open anything before.
  *   2 checked      Should refuse every bad name, path and owner. Must not change the
  *                  host.
- *   3 host         Should leave the host's mounts, IPC and host name, make the jail's
- *                  folder and control groups, and open what the host alone has. Must not
- *                  follow a link in the jail's folder.
- *   4 inside       Should enter the network's namespace and the jail's root. Must not keep
- *                  a descriptor of a host folder past this.
+ *   3 host         Should make the jail's folder and control groups, and open what the host
+ *                  alone has. Must not follow a link in the jail's folder.
+ *   4 inside       Should leave the host's mounts, IPC and host name, and enter the
+ *                  network's namespace and the jail's root. Must not keep a descriptor of a
+ *                  host folder past this.
  *   5 process      The VMM's process is cloned straight into its PID namespace, control
  *                  group and user namespace. Must not run anything of the VMM yet.
  *   6 unprivileged Should hold no capability and no way to one; both processes.
@@ -46,6 +46,7 @@
 #include "jailer/cgroup.h"
 #include "jailer/cleanup.h"
 #include "jailer/folder.h"
+#include "jailer/mount_ns.h"
 #include "jailer/options.h"
 #include "jailer/privileges.h"
 #include "jailer/root.h"
@@ -62,25 +63,27 @@ struct jail {
 	const struct jail_options *o;
 	struct jail_root root;
 	struct cgroups cgroups;
-	int netns;
+	int netns, mount_ns; /* to enter; -1: none */
 	int proc; /* the host's /proc, until the user namespace has its user; -1: not wanted */
 	uint64_t start_us, parent_cpu_us;
 };
 
 /* --- stages 3 and 4 --- */
 
-static int open_netns(const struct jail_options *o, struct jail *j, struct error *err)
+/* One that setns(2) can enter; *ret is left as it is when path is NULL. */
+static int open_namespace(const char *path, const char *field, const char *kind, int *ret,
+			  struct error *err)
 {
 	struct statfs fs;
 
-	if (!o->netns)
+	if (!path)
 		return 0;
-	j->netns = open(o->netns, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (j->netns < 0)
-		return error_errno(err, "netns", NULL, "Cannot open %s", o->netns);
-	if (fstatfs(j->netns, &fs) < 0 || fs.f_type != NSFS_MAGIC)
-		return error_set(err, -EINVAL, "netns", "such as /run/netns/NAME",
-				 "%s is not a network namespace", o->netns);
+	*ret = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (*ret < 0)
+		return error_errno(err, field, NULL, "Cannot open %s", path);
+	if (fstatfs(*ret, &fs) < 0 || fs.f_type != NSFS_MAGIC)
+		return error_set(err, -EINVAL, field, "a file of /proc/PID/ns, or a mount of it",
+				 "%s is not a %s namespace", path, kind);
 	return 0;
 }
 
@@ -93,9 +96,11 @@ static int open_proc(struct jail *j, struct error *err)
 	return j->proc < 0 ? error_errno(err, "user-ns", NULL, "Cannot open /proc") : 0;
 }
 
-/* What is to be mounted must be opened in the mount namespace that is to have it. */
-static int leave_host(struct error *err)
+/* A new mount namespace is a copy of the one that the process is in. */
+static int leave_host(const struct jail *j, struct error *err)
 {
+	if (j->mount_ns >= 0 && setns(j->mount_ns, CLONE_NEWNS) < 0)
+		return error_errno(err, "mount-ns", NULL, "Cannot enter %s", j->o->mount_ns);
 	if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) < 0 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return error_errno(err, NULL, NULL, "Cannot make namespaces");
@@ -104,12 +109,12 @@ static int leave_host(struct error *err)
 
 static int prepare_host(struct jail *j, struct error *err)
 {
-	int r = open_netns(j->o, j, err);
+	int r = open_namespace(j->o->netns, "netns", "network", &j->netns, err);
 
 	if (r == 0)
-		r = open_proc(j, err);
+		r = open_namespace(j->o->mount_ns, "mount-ns", "mount", &j->mount_ns, err);
 	if (r == 0)
-		r = leave_host(err);
+		r = open_proc(j, err);
 	if (r == 0)
 		r = root_open(j->o, &j->root, err);
 	if (r == 0)
@@ -123,6 +128,8 @@ static int go_inside(struct jail *j, struct error *err)
 {
 	int r = cgroups_join(&j->cgroups, false, err);
 
+	if (r == 0)
+		r = leave_host(j, err);
 	if (r < 0)
 		return r;
 	if (j->netns >= 0 && setns(j->netns, CLONE_NEWNET) < 0)
@@ -357,6 +364,7 @@ static int run(const struct jail_options *o, uint64_t start_us, struct error *er
 	struct jail j = {
 		.o = o,
 		.netns = -1,
+		.mount_ns = -1,
 		.proc = -1,
 		.cgroups = { .v2 = -1 },
 		.start_us = start_us,
@@ -364,10 +372,13 @@ static int run(const struct jail_options *o, uint64_t start_us, struct error *er
 
 	if (prepare_host(&j, err) < 0 || go_inside(&j, err) < 0)
 		return EXIT_FAILURE;
-	/* The jail's own folders alone; nothing of the host's is open from here on. */
-	j.root.id_fd = fd_close(j.root.id_fd);
+	/* Nothing of the host's is open from here on. */
+	j.root.host_fd = fd_close(j.root.host_fd);
 	j.root.root_fd = fd_close(j.root.root_fd);
 	j.root.exec_fd = fd_close(j.root.exec_fd);
+	j.root.root_tree = fd_close(j.root.root_tree);
+	j.root.exec_tree = fd_close(j.root.exec_tree);
+	j.mount_ns = fd_close(j.mount_ns);
 	return start_vmm(&j, err);
 }
 
@@ -403,6 +414,9 @@ int main(int argc, char *argv[])
 			  "A jail cannot be made by a user");
 		return complain(&err, EXIT_FAILURE);
 	}
+	if (o.prepare)
+		return mount_ns_prepare(o.prepare, &err) < 0 ? complain(&err, EXIT_FAILURE)
+							     : EXIT_SUCCESS;
 	if (o.cleanup)
 		return cleanup_jail(&o, &err) < 0 ? complain(&err, EXIT_FAILURE) : EXIT_SUCCESS;
 

@@ -64,6 +64,20 @@ static int take_netns(const char *value, struct jail_options *o, struct error *e
 	return 0;
 }
 
+static int take_mount_ns(const char *value, struct jail_options *o, struct error *err)
+{
+	(void)err;
+	o->mount_ns = value;
+	return 0;
+}
+
+static int take_prepare(const char *value, struct jail_options *o, struct error *err)
+{
+	(void)err;
+	o->prepare = value;
+	return 0;
+}
+
 static bool parse_number(const char *value, uint64_t max, uint64_t *ret)
 {
 	char *end;
@@ -211,6 +225,8 @@ static const struct option_def defs[] = {
 	{ "chroot-base-dir", "DIR", take_base,
 	  .help = "Where jails are: DIR/<name of the VMM>/ID/root. [/srv/jailer]" },
 	{ "netns", "FILE", take_netns, .help = "Network namespace to enter. [the caller's]" },
+	{ "mount-ns", "FILE", take_mount_ns,
+	  .help = "Mount namespace to copy: one with a /proc and little else is quick. [the caller's]" },
 	{ "daemonize", NULL, .flag = offsetof(struct jail_options, daemonize),
 	  .help = "New session, streams to /dev/null, do not wait for the end." },
 	{ "new-pid-ns", NULL, FLAG(new_pid_ns),
@@ -234,6 +250,8 @@ static const struct option_def defs[] = {
 	{ "device", "NAME", take_device, .repeats = true,
 	  .help = "Device to have, of kvm, net/tun, null, urandom, userfaultfd, vhost-vsock, vfio/vfio, "
 		  "vfio/N. [the first four]" },
+	{ "prepare", "FILE", take_prepare,
+	  .help = "Make a mount namespace for --mount-ns, mounted on a new FILE, and exit." },
 	{ "cleanup", NULL, FLAG(cleanup),
 	  .help = "Remove the jail of this ID, its files and control groups, and exit." },
 	{ "version", NULL, FLAG(version), .help = "Print the version, and exit." },
@@ -315,7 +333,7 @@ int jail_options_parse(int argc, char *argv[], struct jail_options *ret, struct 
 		r = take_option(d, argv, argc, &next, &o, err);
 	}
 	o.extra = &argv[next < argc ? next + 1 : argc];
-	if (r == 0 && !o.help && !o.version)
+	if (r == 0 && !o.help && !o.version && !o.prepare)
 		r = check_complete(&o, seen, err);
 	if (r == 0)
 		*ret = o;

@@ -18,7 +18,7 @@ struct jail_cgroup_value {
 
 /* Strings point into argv or are constant. */
 struct jail_options {
-	const char *id, *exec_file, *base, *netns, *parent_cgroup;
+	const char *id, *exec_file, *base, *netns, *mount_ns, *parent_cgroup, *prepare;
 	uid_t uid;
 	gid_t gid;
 	unsigned cgroup_version; /* 0: where the controller is found */

@@ -95,10 +95,11 @@ int privileges_limit(const struct jail_options *o, struct error *err)
 
 static int empty_bounding_set(void)
 {
-	for (cap_value_t cap = 0; CAP_IS_SUPPORTED(cap); cap++)
-		if (cap_drop_bound(cap) < 0)
-			return -errno;
-	return 0;
+	cap_value_t cap = 0;
+
+	while (cap_drop_bound(cap) == 0)
+		cap++;
+	return errno == EINVAL ? 0 : -errno;
 }
 
 /* Permitted, effective and inheritable; the ambient set lies within them. */
@@ -114,7 +115,8 @@ static int empty_own_sets(void)
 
 int privileges_drop(const struct jail_options *o, struct error *err)
 {
-	if (cap_reset_ambient() < 0 || empty_bounding_set() < 0 || cap_set_secbits(NO_ROOT) < 0)
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
+	    empty_bounding_set() < 0 || cap_set_secbits(NO_ROOT) < 0)
 		return error_errno(err, NULL, NULL, "Cannot empty the sets of capabilities");
 	if (setgroups(0, NULL) < 0 || setresgid(o->gid, o->gid, o->gid) < 0)
 		return error_errno(err, "gid", NULL, "Cannot become group %u", o->gid);

@@ -2,8 +2,12 @@
  *
  * The folder may have been a jail before, or have been filled by whoever starts this one:
  * what lies in it is the VMM's own and not to be trusted. So everything in it is reached
- * from open descriptors, never through a link: a mount goes onto /proc/self/fd/N, and
- * after a mount its root is opened again and checked to be what was mounted.
+ * from open descriptors, never through a link: a mount goes onto an open file, and after
+ * one that is made by name its root is opened again and checked to be what was mounted.
+ *
+ * What is to be mounted of the host's, the folder and the binary, is taken as a mount that
+ * is nowhere yet (open_tree(2)) and put into its place when the process has left the
+ * host's mount namespace, whichever it went to.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -152,7 +156,7 @@ int root_open_parent(const struct jail_options *o, char name[JAIL_NAME_BYTES], s
 /* <base>/<name>/<id>/root; the last belongs to the VMM. */
 static int make_folders(const struct jail_options *o, struct jail_root *r, struct error *err)
 {
-	int base = folder_open_trusted(o->base, "chroot-base-dir", err), parent;
+	int base = folder_open_trusted(o->base, "chroot-base-dir", err), parent, id;
 
 	if (base < 0)
 		return base;
@@ -160,12 +164,38 @@ static int make_folders(const struct jail_options *o, struct jail_root *r, struc
 	fd_close(base);
 	if (parent < 0)
 		return parent;
-	r->id_fd = folder_make(parent, o->id, 0755, 0, err);
+	id = folder_make(parent, o->id, 0755, 0, err);
 	fd_close(parent);
-	if (r->id_fd < 0)
-		return r->id_fd;
-	r->root_fd = folder_make(r->id_fd, "root", FOLDER_MODE, o->uid, err);
+	if (id < 0)
+		return id;
+	r->root_fd = folder_make(id, "root", FOLDER_MODE, o->uid, err);
+	fd_close(id);
 	return r->root_fd < 0 ? r->root_fd : 0;
+}
+
+/* A mount of what fd is open on, and of that alone, which is not yet anywhere. */
+static int take_tree(int fd, struct error *err)
+{
+	int tree = (int)syscall(SYS_open_tree, fd, "",
+				AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	return tree < 0 ? error_errno(err, NULL, NULL, "Cannot take the jail's mounts") : tree;
+}
+
+static int take_trees(const struct jail_options *o, struct jail_root *r, struct error *err)
+{
+	int usr = -1;
+
+	r->host_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (o->system_program)
+		usr = open("/usr", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (r->host_fd < 0 || (o->system_program && usr < 0))
+		return error_errno(err, NULL, NULL, "Cannot open the host's folders");
+	r->root_tree = take_tree(r->root_fd, err);
+	if (r->root_tree >= 0)
+		r->exec_tree = take_tree(o->system_program ? usr : r->exec_fd, err);
+	fd_close(usr);
+	return r->exec_tree < 0 ? err->code : 0;
 }
 
 int root_open(const struct jail_options *o, struct jail_root *ret, struct error *err)
@@ -173,9 +203,11 @@ int root_open(const struct jail_options *o, struct jail_root *ret, struct error 
 	int r;
 
 	*ret = (struct jail_root){
+		.host_fd = -1,
 		.exec_fd = -1,
-		.id_fd = -1,
 		.root_fd = -1,
+		.exec_tree = -1,
+		.root_tree = -1,
 		.null_fd = -1,
 		.pid_fd = -1,
 	};
@@ -185,6 +217,8 @@ int root_open(const struct jail_options *o, struct jail_root *ret, struct error 
 	r = set_path(o, ret, err);
 	if (r == 0)
 		r = make_folders(o, ret, err);
+	if (r == 0)
+		r = take_trees(o, ret, err);
 	if (r < 0 || !o->daemonize)
 		return r;
 	ret->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -193,9 +227,11 @@ int root_open(const struct jail_options *o, struct jail_root *ret, struct error 
 
 void root_close(struct jail_root *r)
 {
+	r->host_fd = fd_close(r->host_fd);
 	r->exec_fd = fd_close(r->exec_fd);
 	r->root_fd = fd_close(r->root_fd);
-	r->id_fd = fd_close(r->id_fd);
+	r->exec_tree = fd_close(r->exec_tree);
+	r->root_tree = fd_close(r->root_tree);
 	r->null_fd = fd_close(r->null_fd);
 	r->pid_fd = fd_close(r->pid_fd);
 }
@@ -222,49 +258,40 @@ static int restrict_mount(int fd, unsigned long flags)
 	return 0;
 }
 
-/* The jail's folder over itself, so that it can be a root. A descriptor of the new mount. */
-static int mount_root(const struct jail_root *r)
+/* Puts a tree over what is at path below fd, or over fd itself. It hears no more of what
+ * is mounted where it was taken, and tells nobody there. */
+static int put_tree(int tree, int fd, const char *path, unsigned long flags)
 {
-	int fd, result = bind_over(r->root_fd, r->root_fd);
+	unsigned empty = MOVE_MOUNT_F_EMPTY_PATH | (*path ? 0 : MOVE_MOUNT_T_EMPTY_PATH);
+	char at[PATH_BYTES];
 
-	if (result < 0)
-		return result;
-	/* id_fd's folder is root's alone: this name is what was mounted. */
-	fd = openat(r->id_fd, "root", OPEN_FOLDER);
-	if (fd < 0)
+	if (syscall(SYS_move_mount, tree, "", fd, path, empty) < 0 ||
+	    mount(NULL, fd_path(tree, at), NULL, MS_PRIVATE, NULL) < 0)
 		return -errno;
-	result = restrict_mount(fd, CLOSED);
-	return result < 0 ? fd_close(fd), result : fd;
+	return restrict_mount(tree, flags);
 }
 
 static int mount_exec(const struct jail_root *r, int root)
 {
-	int fd = -1, result = 0;
+	int fd, result;
 
 	if (unlinkat(root, r->name, 0) < 0 && errno != ENOENT)
 		return -errno;
 	fd = openat(root, r->name, O_CREAT | O_EXCL | O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0444);
 	if (fd < 0)
 		return -errno;
-	result = bind_over(r->exec_fd, fd);
-	fd_close(fd);
-	if (result < 0)
-		return result;
-	fd = openat(root, r->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	result = fd < 0 ? -errno : restrict_mount(fd, MS_NOSUID | MS_NODEV | MS_RDONLY);
+	result = put_tree(r->exec_tree, fd, "", MS_NOSUID | MS_NODEV | MS_RDONLY);
 	fd_close(fd);
 	return result;
 }
 
 /* What is in the way there is the last VMM's. */
-static int link_anew(int root, const char *name)
+static int link_anew(int host, int root, const char *name)
 {
-	char path[16], target[64];
-	ssize_t n;
+	char target[64];
+	ssize_t n = readlinkat(host, name, target, sizeof(target) - 1);
 	int r;
 
-	snprintf(path, sizeof(path), "/%s", name);
-	n = readlink(path, target, sizeof(target) - 1);
 	if (n < 0)
 		return errno == ENOENT ? 0 : -errno;
 	target[n] = '\0';
@@ -275,31 +302,25 @@ static int link_anew(int root, const char *name)
 }
 
 /* The host's programs and libraries, read-only, and the names by which they are found. */
-static int mount_system(int root)
+static int mount_system(const struct jail_root *jail, int root)
 {
 	static const char *const links[] = { "lib", "lib64", "bin" };
-	int usr = open("/usr", O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1, r = usr < 0 ? -errno : 0;
+	int fd, r;
 
-	if (r == 0 && mkdirat(root, "usr", 0755) < 0 && errno != EEXIST)
-		r = -errno;
-	if (r == 0 && (fd = openat(root, "usr", OPEN_FOLDER)) < 0)
-		r = -errno;
-	if (r == 0)
-		r = bind_over(usr, fd);
-	fd_close(fd);
-	fd_close(usr);
-	if (r < 0)
-		return r;
+	if (mkdirat(root, "usr", 0755) < 0 && errno != EEXIST)
+		return -errno;
 	fd = openat(root, "usr", OPEN_FOLDER);
-	r = fd < 0 ? -errno : restrict_mount(fd, MS_NOSUID | MS_NODEV | MS_RDONLY);
+	if (fd < 0)
+		return -errno;
+	r = put_tree(jail->exec_tree, fd, "", MS_NOSUID | MS_NODEV | MS_RDONLY);
 	fd_close(fd);
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]) && r == 0; i++)
-		r = link_anew(root, links[i]);
+		r = link_anew(jail->host_fd, root, links[i]);
 	return r;
 }
 
 /* Some have another number on each host. */
-static int device_number(const struct device *d, dev_t *ret)
+static int device_number(int host, const struct device *d, dev_t *ret)
 {
 	struct stat st;
 	char path[64];
@@ -307,19 +328,19 @@ static int device_number(const struct device *d, dev_t *ret)
 	*ret = makedev(d->major, d->minor);
 	if (d->major)
 		return 0;
-	snprintf(path, sizeof(path), "/dev/%s", d->name);
-	if (stat(path, &st) < 0)
+	snprintf(path, sizeof(path), "dev/%s", d->name);
+	if (fstatat(host, path, &st, 0) < 0)
 		return -errno;
 	*ret = st.st_rdev;
 	return S_ISCHR(st.st_mode) ? 0 : -ENODEV;
 }
 
-static int make_node(int dev, const struct device *d, const struct jail_options *o)
+static int make_node(int host, int dev, const struct device *d, const struct jail_options *o)
 {
 	const char *slash = strchr(d->name, '/');
 	char folder[16];
 	dev_t number;
-	int r = device_number(d, &number);
+	int r = device_number(host, d, &number);
 
 	if (r < 0)
 		return r;
@@ -355,20 +376,20 @@ static int own_folder(int root, const char *name, const struct jail_options *o)
 }
 
 /* Those asked for, or else the usual ones. */
-static int make_nodes(int dev, const struct jail_options *o)
+static int make_nodes(int host, int dev, const struct jail_options *o)
 {
 	struct device d;
 	int r = 0;
 
 	for (unsigned i = 0; i < DEVICES_COUNT && r == 0 && !o->device_count; i++)
 		if (devices[i].usual)
-			r = make_node(dev, &devices[i], o);
+			r = make_node(host, dev, &devices[i], o);
 	for (unsigned i = 0; i < o->device_count && r == 0; i++)
-		r = find_device(o->device[i], &d) ? make_node(dev, &d, o) : -ENODEV;
+		r = find_device(o->device[i], &d) ? make_node(host, dev, &d, o) : -ENODEV;
 	return r;
 }
 
-static int mount_dev(const struct jail_options *o, int root)
+static int mount_dev(const struct jail_options *o, int host, int root)
 {
 	struct statfs fs = { 0 };
 	char path[PATH_BYTES], options[64];
@@ -386,7 +407,7 @@ static int mount_dev(const struct jail_options *o, int root)
 	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
 		r = -ESTALE;
 	if (r == 0)
-		r = make_nodes(fd, o);
+		r = make_nodes(host, fd, o);
 	if (r == 0)
 		r = restrict_mount(fd, MS_NOSUID | MS_NOEXEC | MS_RDONLY);
 	fd_close(fd);
@@ -462,9 +483,9 @@ static int fill_root(const struct jail_options *o, struct jail_root *r, int root
 		return cannot("make the PID file of", result, err);
 	if ((result = mount_run(o, root)) < 0)
 		return cannot("make /run in", result, err);
-	if ((result = o->system_program ? mount_system(root) : mount_exec(r, root)) < 0)
+	if ((result = o->system_program ? mount_system(r, root) : mount_exec(r, root)) < 0)
 		return cannot("mount the VMM in", result, err);
-	if ((result = mount_dev(o, root)) < 0)
+	if ((result = mount_dev(o, r->host_fd, root)) < 0)
 		return cannot("make /dev in", result, err);
 	if ((result = close_root(o, root)) < 0)
 		return cannot("make read-only the root of", result, err);
@@ -475,19 +496,16 @@ static int fill_root(const struct jail_options *o, struct jail_root *r, int root
 
 int root_enter(const struct jail_options *o, struct jail_root *r, struct error *err)
 {
-	int root, result = check_devices(o, err);
+	int result = check_devices(o, err);
 
 	if (result < 0)
 		return result;
-	root = mount_root(r);
-	if (root < 0)
-		return cannot("mount the root of", root, err);
-	if (fchown(root, o->uid, o->gid) < 0 || fchmod(root, FOLDER_MODE) < 0)
-		result = cannot("set the owner of", -errno, err);
-	else
-		result = fill_root(o, r, root, err);
-	fd_close(root);
-	return result;
+	result = put_tree(r->root_tree, AT_FDCWD, "/", CLOSED);
+	if (result < 0)
+		return cannot("mount the root of", result, err);
+	if (fchown(r->root_fd, o->uid, o->gid) < 0 || fchmod(r->root_fd, FOLDER_MODE) < 0)
+		return cannot("set the owner of", -errno, err);
+	return fill_root(o, r, r->root_tree, err);
 }
 
 int root_write_pid(struct jail_root *r, pid_t pid, struct error *err)

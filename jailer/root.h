@@ -24,8 +24,10 @@ enum { JAIL_NAME_BYTES = 256 };
 struct jail_root {
 	char name[JAIL_NAME_BYTES]; /* of the VMM */
 	char path[PATH_MAX];	    /* of its binary, as the jail sees it */
+	int host_fd;		    /* the host's root, O_PATH */
 	int exec_fd;		    /* the binary, O_PATH */
-	int id_fd, root_fd;	    /* <id> and <id>/root */
+	int root_fd;		    /* <id>/root */
+	int exec_tree, root_tree;   /* mounts of both, for the jail; or of /usr */
 	int null_fd;		    /* the host's /dev/null, when daemonizing */
 	int pid_fd;		    /* /<name>.pid, from root_enter() on */
 };
@@ -38,8 +40,8 @@ void root_close(struct jail_root *r);
 /* <base>/<name>, for cleanup; a descriptor, -ENOENT when there is none. */
 int root_open_parent(const struct jail_options *o, char name[JAIL_NAME_BYTES], struct error *err);
 
-/* In the mount namespace, of the process's own, in which root_open() was called: mounts
- * all that is above, makes it the root and lets go of the host's. */
+/* In a mount namespace of the process's own, which has a /proc: mounts all that is above,
+ * makes it the root and lets go of what was there. */
 int root_enter(const struct jail_options *o, struct jail_root *r, struct error *err);
 
 /* Writes /<name>.pid, in the jail, and closes it. */

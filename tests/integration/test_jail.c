@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -464,6 +465,39 @@ static void test_netns(void **state)
 	waitpid(holder, NULL, 0);
 }
 
+static unsigned count_mounts(const char *id)
+{
+	unsigned n = 0;
+
+	for (const char *at = read_proc(vmm_pid(id), "mountinfo"); *at; at++)
+		n += *at == '\n';
+	return n;
+}
+
+/* The jail is the same, whatever its mounts were copied from. */
+static void test_mount_ns(void **state)
+{
+	const char *more[] = { "--mount-ns", NULL, "--read-only-root", NULL };
+	struct session *with, *without = start_idle("copied", &more[2]);
+
+	(void)state;
+	/* So that the mount goes with the test. */
+	assert_int_equal(unshare(CLONE_NEWNS), 0);
+	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	more[1] = fixture_path("namespace");
+	jail_shell("%s --prepare %s", fixture_program("wisp-jailer"), more[1]);
+	with = start_idle("small", more);
+	assert_int_equal(count_mounts("small"), 4); /* /, /wisp, /dev and /run */
+	assert_int_equal(count_mounts("copied"), 4);
+	session_kill(with, SIGTERM);
+	session_kill(without, SIGTERM);
+	session_wait(with, JAIL_LIMIT_S);
+	session_wait(without, JAIL_LIMIT_S);
+	session_end(with);
+	session_end(without);
+	jail_shell("umount %s", fixture_path("namespace"));
+}
+
 /* Of whichever version this host has pids in. */
 static void test_cgroup(void **state)
 {
@@ -494,6 +528,7 @@ int main(void)
 		cmocka_unit_test(test_jailer_killed), cmocka_unit_test(test_daemonize),
 		cmocka_unit_test(test_cleanup),	      cmocka_unit_test(test_netns),
 		cmocka_unit_test(test_cgroup),	      cmocka_unit_test(test_blank),
+		cmocka_unit_test(test_mount_ns),
 	};
 	int missing = jail_missing();
 

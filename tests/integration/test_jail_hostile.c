@@ -64,6 +64,8 @@ static const struct hostile hostile_cases[] = {
 	{ ":", { "--chroot-base-dir", "none" }, "Cannot open" },
 	{ ":", { "--netns", "precious" }, "is not a network namespace" },
 	{ ":", { "--netns", "none" }, "Cannot open" },
+	{ ":", { "--mount-ns", "precious" }, "is not a mount namespace" },
+	{ ":", { "--mount-ns", "none" }, "Cannot open" },
 	{ ":", { "--device", "sda" }, "cannot be 'sda'" },
 	{ ":", { "--cgroup", "no.such=1" }, "the control group for no.such" },
 };
