@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "benches/bench.h"
-#include "tests/testhost/newc.h"
+#include "guest-images/init/newc.h"
 #include "vmm/base/fd.h"
 
 enum { BLK_RUNS = 5, BLK_INSPECT = 1, KIB = 1024 };

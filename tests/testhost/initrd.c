@@ -16,10 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "guest-images/init/newc.h"
 #include "tests/testhost/initrd.h"
 #include "tests/testhost/kernel.h"
 #include "tests/testhost/moddep.h"
-#include "tests/testhost/newc.h"
 #include "tests/testhost/scripts.h"
 #include "vmm/base/error.h"
 #include "vmm/base/fd.h"

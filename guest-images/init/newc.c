@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/testhost/newc.h"
+#include "guest-images/init/newc.h"
 #include "vmm/base/fd.h"
 
 enum { HEADER_BYTES = 110, ALIGN_BYTES = 4 };

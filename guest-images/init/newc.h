@@ -3,8 +3,8 @@
  * Format: Documentation/driver-api/early-userspace/buffer-format.rst ("newc").
  * Directories must be added before what lies in them; paths have no leading '/'.
  */
-#ifndef TESTS_TESTHOST_NEWC_H
-#define TESTS_TESTHOST_NEWC_H
+#ifndef GUEST_IMAGES_INIT_NEWC_H
+#define GUEST_IMAGES_INIT_NEWC_H
 
 #include <stddef.h>
 
