@@ -54,9 +54,12 @@ static int greeting_read(int fd, int64_t end_ms, char line[GREETING_LEN])
 
 static int greet(int fd, const struct sockaddr_un *to, uint32_t port, int limit_ms)
 {
+	const struct timeval limit = { limit_ms / 1000, limit_ms % 1000 * 1000L };
 	char line[GREETING_LEN];
 	int n = snprintf(line, sizeof(line), "CONNECT %" PRIu32 "\n", port);
 
+	/* Of connect(), too: a VMM that accepts nobody would hold us for ever. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0)
 		return -errno;
 	if (send(fd, line, (size_t)n, MSG_NOSIGNAL) != n)
@@ -77,6 +80,16 @@ static const char *reach_hint(int code)
 	default:
 		return "does an agent run in the guest (kernel parameter wisp.agent)?";
 	}
+}
+
+int caller_greeting(int fd, int limit_ms, struct error *err)
+{
+	char line[GREETING_LEN];
+	int r = greeting_read(fd, now_ms() + limit_ms, line);
+
+	return r == 0 ? 0
+		      : error_set(err, r, NULL, reach_hint(r), "The guest does not answer: %s",
+				  strerror(-r));
 }
 
 int caller_connect(const char *uds_path, uint32_t port, int limit_ms, struct error *err)

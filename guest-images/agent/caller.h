@@ -18,6 +18,10 @@
  * -ECONNRESET: nobody listens in the guest; -ETIMEDOUT. */
 int caller_connect(const char *uds_path, uint32_t port, int limit_ms, struct error *err);
 
+/* The same of a connection at which "CONNECT port" was said already: waits for the "OK". 0, or
+ * an error as above. */
+int caller_greeting(int fd, int limit_ms, struct error *err);
+
 /* What a guest answered. */
 struct caller_answer {
 	char bytes[FRAME_MAX + 1];
@@ -47,6 +51,10 @@ struct caller_outcome {
  * as of caller_ask(), with the errno of the guest's fault in *guest_code (else 0). */
 int caller_exec(int fd, const struct caller_exec *e, struct caller_outcome *ret, int *guest_code,
 		struct error *err);
+
+/* The exit status that tells how caller_exec() came out, as wisp-guest(1) has it. */
+enum { CALLER_TIMED_OUT = 124, CALLER_FAILED, CALLER_CANNOT_RUN, CALLER_NOT_FOUND };
+int caller_status(int r, int guest_code, const struct caller_outcome *o);
 
 /* Copies a file or a directory, to the path or into it. 0, or a negative errno. */
 int caller_read(int fd, const char *guest_path, const char *host_path, struct tree_result *ret,

@@ -305,3 +305,12 @@ int caller_exec(int fd, const struct caller_exec *e, struct caller_outcome *ret,
 	channel_destroy(x.channel);
 	return r;
 }
+
+int caller_status(int r, int guest_code, const struct caller_outcome *o)
+{
+	if (r == 0)
+		return o->timed_out ? CALLER_TIMED_OUT : o->status;
+	if (guest_code == ENOENT)
+		return CALLER_NOT_FOUND;
+	return guest_code == EACCES || guest_code == ENOEXEC ? CALLER_CANNOT_RUN : CALLER_FAILED;
+}

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "guest-images/agent/channel.h"
 
@@ -173,12 +174,23 @@ int channel_send(struct channel *c, enum frame_type type, const void *payload, s
 	return r == 0 ? channel_drain(c) : r;
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
 int channel_receive_within(struct channel *c, int limit_ms, struct frame *ret)
 {
+	const int64_t end_ms = now_ms() + limit_ms;
 	int r;
 
 	while ((r = channel_take(c, ret)) == -EAGAIN) {
-		r = wait_for(c, POLLIN, limit_ms);
+		int64_t left = limit_ms < 0 ? -1 : end_ms - now_ms();
+
+		r = limit_ms >= 0 && left <= 0 ? -ETIMEDOUT : wait_for(c, POLLIN, (int)left);
 		if (r < 0)
 			return r;
 	}

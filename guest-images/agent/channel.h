@@ -56,7 +56,7 @@ int channel_drain(struct channel *c);
 int channel_send(struct channel *c, enum frame_type type, const void *payload, size_t len);
 int channel_receive(struct channel *c, struct frame *ret);
 
-/* As channel_receive(), but -ETIMEDOUT when nothing has come for so long. */
+/* As channel_receive(), but -ETIMEDOUT when no whole frame has come in that time. */
 int channel_receive_within(struct channel *c, int limit_ms, struct frame *ret);
 
 #endif

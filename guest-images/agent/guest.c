@@ -17,10 +17,6 @@
 enum {
 	CONNECT_LIMIT_MS = 10 * 1000,
 	ANSWER_LIMIT_MS = 10 * 1000,
-	EXIT_TIMED_OUT = 124,
-	EXIT_FAILED = 125,
-	EXIT_CANNOT_RUN = 126,
-	EXIT_NOT_FOUND = 127,
 	EXIT_USAGE = 2,
 	MAX_VARIABLES = 256,
 };
@@ -40,7 +36,7 @@ static int fail(const struct error *err)
 	char line[1024];
 
 	fprintf(stderr, "wisp-guest: %s\n", error_line(err, line, sizeof(line)));
-	return EXIT_FAILED;
+	return CALLER_FAILED;
 }
 
 static bool number(const char *text, unsigned long most, unsigned long *ret)
@@ -105,17 +101,6 @@ static bool exec_parse(int argc, char **argv, struct caller_exec *e, const char 
 	return optind < argc;
 }
 
-static int exec_status(int r, int guest_code, const struct caller_outcome *o,
-		       const struct error *err)
-{
-	if (r == 0)
-		return o->timed_out ? EXIT_TIMED_OUT : o->status;
-	fail(err);
-	if (guest_code == ENOENT)
-		return EXIT_NOT_FOUND;
-	return guest_code == EACCES || guest_code == ENOEXEC ? EXIT_CANNOT_RUN : EXIT_FAILED;
-}
-
 static int run_exec(const struct target *t, int argc, char **argv)
 {
 	const char *variables[MAX_VARIABLES + 1];
@@ -131,7 +116,9 @@ static int run_exec(const struct target *t, int argc, char **argv)
 		return fail(&err);
 	r = caller_exec(fd, &e, &outcome, &guest_code, &err);
 	fd_close(fd);
-	return exec_status(r, guest_code, &outcome, &err);
+	if (r < 0)
+		fail(&err);
+	return caller_status(r, guest_code, &outcome);
 }
 
 /* --- cp --- */
@@ -192,7 +179,7 @@ static int run_health(const struct target *t, int argc, char **argv)
 {
 	const char *const nothing[] = { NULL };
 	struct caller_answer *answer = calloc(1, sizeof(*answer));
-	int status = EXIT_FAILED;
+	int status = CALLER_FAILED;
 
 	(void)argv;
 	if (argc != 1) {
