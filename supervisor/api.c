@@ -9,6 +9,7 @@
 #include "supervisor/lifecycle.h"
 #include "supervisor/store.h"
 #include "supervisor/wispd.h"
+#include "vmm/base/fd.h"
 #include "vmm/base/log.h"
 
 /* --- errors --- */
@@ -214,6 +215,9 @@ static int run_writing(struct api_call *call, const struct api_route *route,
 		call->after(call->d, call->after_ctx);
 	if (call->kick[0])
 		lifecycle_kick(call->d->lifecycle, call->kick);
+	answer->stream_fd = call->stream_fd;
+	memcpy(answer->tenant, call->stream_tenant, sizeof(answer->tenant));
+	call->stream_fd = -1;
 	return 0;
 }
 
@@ -237,14 +241,15 @@ static int run(struct api_call *call, struct api_answer *answer)
 void api_handle(struct wispd *d, const struct caller *caller, const struct api_request *request,
 		struct api_answer *ret)
 {
-	struct api_call call = { .d = d, .caller = caller, .request = request };
+	struct api_call call = { .d = d, .caller = caller, .request = request, .stream_fd = -1 };
 
-	*ret = (struct api_answer){ .type = "application/json" };
+	*ret = (struct api_answer){ .type = "application/json", .stream_fd = -1 };
 	if (run(&call, ret) < 0) {
 		free(ret->text);
-		*ret = (struct api_answer){ .type = "application/json" };
+		*ret = (struct api_answer){ .type = "application/json", .stream_fd = -1 };
 		refuse(ret, &call.err);
 	}
+	fd_close(call.stream_fd);
 	json_decref(call.reply);
 	free(call.text);
 	free(call.config);

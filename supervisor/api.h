@@ -49,6 +49,8 @@ struct api_answer {
 	const char *type; /* static */
 	bool replayed;	  /* an earlier answer to the same key */
 	uint64_t wait_ms; /* not 0: nothing yet; ask again after a change, or when time is up */
+	int stream_fd;	  /* of status 101: the connection becomes this one's; else -1 */
+	char tenant[NAME_BYTES]; /* of the stream */
 };
 
 struct api_call {
@@ -68,6 +70,8 @@ struct api_call {
 	void (*after)(struct wispd *d, void *ctx); /* called after the commit, or never */
 	void *after_ctx;			   /* freed after that, or without it */
 	uint64_t wait_ms; /* nothing to tell yet; not with a route that writes */
+	int stream_fd;	  /* what the connection is to become after the answer; -1: nothing */
+	char stream_tenant[NAME_BYTES];
 	struct error err;
 };
 

@@ -18,7 +18,7 @@
 struct import_body {
 	char name[NAME_BYTES], cmdline[CMDLINE_BYTES];
 	struct image_files files;
-	bool rootfs_read_only;
+	bool rootfs_read_only, agent;
 };
 
 static int check_import(void *config, struct error *err)
@@ -51,6 +51,7 @@ static const struct body_field import_fields[] = {
 	{ .name = "rootfs", .type = BODY_STRING, PLACE(import_body, files.rootfs) },
 	{ .name = "rootfs_read_only", .type = BODY_BOOL, PLACE(import_body, rootfs_read_only) },
 	{ .name = "cmdline", .type = BODY_STRING, PLACE(import_body, cmdline) },
+	{ .name = "agent", .type = BODY_BOOL, PLACE(import_body, agent) },
 };
 
 static const struct body_table import_table = {
@@ -159,6 +160,7 @@ static int import(struct api_call *call)
 	i->result = -ECANCELED;
 	i->files = b->files;
 	i->image.rootfs_read_only = b->rootfs_read_only;
+	i->image.agent = b->agent;
 	memcpy(i->image.name, b->name, sizeof(i->image.name));
 	memcpy(i->image.cmdline, b->cmdline, sizeof(i->image.cmdline));
 	memcpy(i->actor, call->caller->actor, sizeof(i->actor));
@@ -174,7 +176,8 @@ static const struct api_route routes[] = {
 	{ "GET",    "/images",      ROLE_VIEWER, false, 200, NULL,          list,
 	  .what = "All images: they are everybody's." },
 	{ "POST",   "/images",      ROLE_ADMIN,  true,  202, &import_table, import,
-	  .what = "Makes an image of files of the host, which are copied. A name that is there moves to it." },
+	  .what = "Makes an image of files of the host, which are copied. A name that is there moves to it. With "
+		  "`agent` its guests get one, by an initrd of wispd's unless there is one with wisp-init." },
 	{ "GET",    "/images/{id}", ROLE_VIEWER, false, 200, NULL,          get,
 	  .what = "One image, by name or digest." },
 	{ "DELETE", "/images/{id}", ROLE_ADMIN,  true,  200, NULL,          remove_image,

@@ -9,6 +9,7 @@
 #include "supervisor/image.h"
 #include "supervisor/kind.h"
 #include "supervisor/ledger.h"
+#include "supervisor/lifecycle.h"
 #include "supervisor/network/lease.h"
 #include "supervisor/operation.h"
 #include "supervisor/queue.h"
@@ -238,11 +239,14 @@ static int get(struct api_call *call)
 	if (!interfaces)
 		return call->err.code;
 	reply = instance_describe(&i);
-	if (reply)
+	if (reply) {
 		json_object_set_new(
 			reply, "last_exit",
 			json_pack("{s:s, s:i}", "kind", last.exit_kind, "code", last.exit_code));
-	json_object_set_new(reply, "interfaces", interfaces);
+		json_object_set_new(reply, "interfaces", interfaces);
+		json_object_set_new(reply, "agent",
+				    lifecycle_describe_agent(call->d->lifecycle, i.id));
+	}
 	return api_reply(call, reply);
 }
 
@@ -508,7 +512,7 @@ static const struct api_route routes[] = {
 		  "it has ended. Where there is no room to start it, it waits up to `wait_ms` in the "
 		  "queue, by `priority` (0 to 9)." },
 	{ "GET",    "/instances/{id}",        ROLE_VIEWER,   false, 200, NULL,          get,
-	  .what = "One instance, by id or name, and how its last VMM ended." },
+	  .what = "One instance, by id or name: how its last VMM ended, and how its guest's agent is." },
 	{ "PATCH",  "/instances/{id}",        ROLE_OPERATOR, true,  200, &update_table, update,
 	  .what = "Renames, labels, or sets the time to live anew (0: for ever)." },
 	{ "DELETE", "/instances/{id}",        ROLE_OPERATOR, true,  202, &verb_table,   remove_verb,

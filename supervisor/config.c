@@ -80,6 +80,8 @@ static const struct config defaults = {
 	.cgroup = "wisp",
 	.stop_timeout_ms = 10000,
 	.start_timeout_ms = 30000,
+	.agent_timeout_ms = 60000,
+	.agent_interval_ms = 30000,
 	.confirm_interval_ms = 10000,
 	.count_interval_ms = 900000,
 	.reconcile_interval_ms = 60000,
@@ -102,11 +104,14 @@ static const struct body_field fields[] = {
 	PATH_FIELD(wisp),
 	PATH_FIELD(wisp_jailer),
 	PATH_FIELD(nft),
+	PATH_FIELD(wisp_init),
 	NUMBER(uid_first, 1, UINT32_MAX - 1),
 	NUMBER(uid_count, 1, 1000000),
 	{ .name = "cgroup", .type = BODY_STRING, PLACE(config, cgroup) },
 	NUMBER(stop_timeout_ms, 0, 3600000),
 	NUMBER(start_timeout_ms, 100, 600000),
+	NUMBER(agent_timeout_ms, 100, 3600000),
+	NUMBER(agent_interval_ms, 1000, 3600000),
 	NUMBER(confirm_interval_ms, 100, 3600000),
 	NUMBER(count_interval_ms, 100, 86400000),
 	NUMBER(reconcile_interval_ms, 100, 86400000),
@@ -211,6 +216,7 @@ int config_read(const char *path, struct config *ret, struct error *err)
 	if (!ret->anchor_file[0])
 		snprintf(ret->anchor_file, sizeof(ret->anchor_file), "%.*s/anchors",
 			 (int)(sizeof(ret->anchor_file) - sizeof("/anchors")), ret->state_dir);
+	beside("wisp-init", ret->wisp_init, sizeof(ret->wisp_init));
 	ask_host(ret);
 	return 0;
 }

@@ -29,9 +29,11 @@ struct config {
 	char jail_dir[PATH_MAX]; /* wisp-jailer's --chroot-base-dir */
 	char wisp[PATH_MAX], wisp_jailer[PATH_MAX];
 	char nft[PATH_MAX];
+	char wisp_init[PATH_MAX];      /* what is put into guests (image_agent.h) */
 	uint64_t uid_first, uid_count; /* users that VMMs run as: one each */
 	char cgroup[128];	       /* their control groups' parent; "": none */
 	uint64_t stop_timeout_ms, start_timeout_ms;
+	uint64_t agent_timeout_ms, agent_interval_ms;
 	uint64_t confirm_interval_ms; /* of heartbeat.h */
 	uint64_t count_interval_ms;   /* after which its counters are told in events */
 	uint64_t reconcile_interval_ms;

@@ -9,11 +9,12 @@
 #include "supervisor/blob.h"
 #include "supervisor/hex.h"
 #include "supervisor/image.h"
+#include "supervisor/image_agent.h"
 #include "supervisor/ledger.h"
 #include "supervisor/store.h"
 #include "vmm/base/fd.h"
 
-#define COLUMNS "digest, name, kernel, initrd, rootfs, rootfs_read_only, cmdline, bytes"
+#define COLUMNS "digest, name, kernel, initrd, rootfs, rootfs_read_only, cmdline, bytes, agent"
 
 /* --- importing --- */
 
@@ -35,6 +36,9 @@ static void name_by_content(struct image *image)
 	add(&hash, image->rootfs);
 	add(&hash, image->rootfs_read_only ? "ro" : "rw");
 	add(&hash, image->cmdline);
+	/* Not of others: their digests are as they were before there were agents. */
+	if (image->agent)
+		add(&hash, "agent");
 	sha256_digest(&hash, sizeof(sum), sum);
 	hex_encode(sum, sizeof(sum), image->digest);
 }
@@ -64,6 +68,12 @@ int image_import_files(const struct config *c, const struct image_files *files, 
 			return r;
 		}
 		image->bytes += bytes;
+	}
+	if (image->agent) {
+		int r = image_agent_inject(c, image, err);
+
+		if (r < 0)
+			return r;
 	}
 	name_by_content(image);
 	return 0;
@@ -123,10 +133,10 @@ int image_add(struct truth *t, const struct image *image, const char *actor, str
 	if (r < 0)
 		return r;
 	r = store_run(t->store, err,
-		      "INSERT INTO image (" COLUMNS ", created_seq) VALUES (?,?,?,?,?,?,?,?,?)",
-		      "sssssisii", image->digest, image->name, image->kernel, image->initrd,
+		      "INSERT INTO image (" COLUMNS ", created_seq) VALUES (?,?,?,?,?,?,?,?,?,?)",
+		      "sssssisiii", image->digest, image->name, image->kernel, image->initrd,
 		      image->rootfs, (int64_t)image->rootfs_read_only, image->cmdline,
-		      (int64_t)image->bytes, seq);
+		      (int64_t)image->bytes, (int64_t)image->agent, seq);
 	if (r == -EEXIST)
 		return error_set(err, -EEXIST, "name", "use that one",
 				 "The same image is there under another name");
@@ -144,7 +154,8 @@ int image_remove(struct truth *t, const char *which, const char *actor, struct e
 static void read_row(const struct rows *r, struct image *image)
 {
 	*image = (struct image){ .rootfs_read_only = rows_int(r, 5) != 0,
-				 .bytes = (uint64_t)rows_int(r, 7) };
+				 .bytes = (uint64_t)rows_int(r, 7),
+				 .agent = rows_int(r, 8) != 0 };
 	rows_text(r, 0, image->digest, sizeof(image->digest));
 	rows_text(r, 1, image->name, sizeof(image->name));
 	rows_text(r, 2, image->kernel, sizeof(image->kernel));
@@ -175,10 +186,11 @@ int image_find(struct truth *t, const char *which, struct image *ret, struct err
 
 json_t *image_describe(const struct image *image)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:I}", "name", image->name, "digest",
-			 image->digest, "kernel", image->kernel, "initrd", image->initrd, "rootfs",
-			 image->rootfs, "rootfs_read_only", image->rootfs_read_only, "cmdline",
-			 image->cmdline, "bytes", (json_int_t)image->bytes);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:I}", "name", image->name,
+			 "digest", image->digest, "kernel", image->kernel, "initrd", image->initrd,
+			 "rootfs", image->rootfs, "rootfs_read_only", image->rootfs_read_only,
+			 "agent", image->agent, "cmdline", image->cmdline, "bytes",
+			 (json_int_t)image->bytes);
 }
 
 json_t *image_list(struct truth *t, struct error *err)

@@ -20,6 +20,7 @@ struct image {
 	char name[NAME_BYTES];
 	char kernel[DIGEST_BYTES], initrd[DIGEST_BYTES], rootfs[DIGEST_BYTES]; /* "": none */
 	bool rootfs_read_only;
+	bool agent; /* its guests have one, by initrd and cmdline (image_agent.h) */
 	char cmdline[CMDLINE_BYTES];
 	uint64_t bytes;
 };

@@ -45,6 +45,7 @@ struct launch {
 	char cmdline[LAUNCH_CMDLINE_BYTES];
 	char kernel[DIGEST_BYTES], initrd[DIGEST_BYTES], rootfs[DIGEST_BYTES]; /* "": none */
 	bool rootfs_read_only;
+	bool agent; /* the guest has an agent, and is ready when that answers */
 	unsigned ndrives, nnets;
 	struct launch_drive drives[LAUNCH_DRIVES_MAX];
 	struct launch_net nets[LAUNCH_NETS_MAX];

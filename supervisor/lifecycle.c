@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "supervisor/console.h"
+#include "supervisor/guest.h"
 #include "supervisor/kind.h"
 #include "supervisor/ledger.h"
 #include "supervisor/lifecycle.h"
@@ -82,6 +83,8 @@ struct machine {
 	int result;	/* of that */
 	struct error err;
 
+	struct guest *guest;  /* while it is to answer; NULL */
+	int64_t agent_by_ns;  /* until when it must have; 0: it was not awaited yet */
 	int64_t retry_ns;     /* how long the last failure made it wait; 0: it did not fail */
 	int64_t wake_boot_ns; /* when to look again; 0: when something happens */
 };
@@ -138,6 +141,7 @@ static struct machine *make(struct lifecycle *l, const char *id)
 
 static void free_machine(struct machine *m)
 {
+	guest_destroy(m->guest);
 	sd_event_source_disable_unref(m->ended);
 	fd_close(m->process.pidfd);
 	free(m);
@@ -357,6 +361,13 @@ static int write_meters(struct machine *m, const struct instance *i, enum state 
 	return r == 0 && to == STATE_DELETED ? meter_release(t, i, err) : r;
 }
 
+static void forget_guest(struct machine *m)
+{
+	guest_destroy(m->guest);
+	m->guest = NULL;
+	m->agent_by_ns = 0;
+}
+
 static int write_move(struct machine *m, struct instance *i, enum state to, const struct move *move,
 		      struct error *err)
 {
@@ -390,6 +401,8 @@ static void go(struct machine *m, struct instance *i, enum state to, const struc
 	m->retry_ns = 0;
 	if (!states[to].alive)
 		m->over = false;
+	if (to != STATE_RUNNING)
+		forget_guest(m);
 	look(m);
 }
 
@@ -509,6 +522,55 @@ static void spawn(struct machine *m, struct instance *i)
 	begin(m, i, TASK_BOOT);
 }
 
+/* --- the agent --- */
+
+static void on_agent(void *ctx)
+{
+	look(ctx);
+}
+
+/* Listens for the agent of a guest that has one. */
+static void listen_for_agent(struct machine *m, const struct instance *i)
+{
+	struct launch *l = m->guest || !m->alive ? NULL : calloc(1, sizeof(*l));
+	struct error err = { 0 };
+	int r = l ? lifecycle_load(m->l->d, i, l, &err) : 0;
+
+	if (r == 0 && l && l->agent)
+		r = guest_create(m->l->d, l, on_agent, m, &m->guest, &err);
+	if (r < 0)
+		log_warn("%s: %s", m->id, err.text);
+	free(l);
+}
+
+/* Whether a start waits for it; one that does not come ends the VMM. */
+static bool agent_is_awaited(struct machine *m, const struct instance *i)
+{
+	const int64_t limit_ms = (int64_t)m->l->d->config.agent_timeout_ms;
+	int64_t now = ledger_boot_ns();
+
+	listen_for_agent(m, i);
+	if (!m->guest || guest_is_ready(m->guest))
+		return false;
+	if (!m->agent_by_ns)
+		m->agent_by_ns = now + limit_ms * 1000000;
+	wake_at(m, m->agent_by_ns);
+	if (now < m->agent_by_ns)
+		return true;
+	snprintf(m->why, sizeof(m->why), "the guest's agent did not answer within %lld ms",
+		 (long long)limit_ms);
+	m->wake_boot_ns = 0;
+	end_vmm(m);
+	return true;
+}
+
+json_t *lifecycle_describe_agent(struct lifecycle *l, const char *id)
+{
+	struct machine *m = find(l, id);
+
+	return m && m->guest ? guest_describe(m->guest) : json_null();
+}
+
 /* --- steps --- */
 
 /* Its things are taken down, then it is written that it has ended. */
@@ -585,7 +647,8 @@ static void step_starting_alive(struct machine *m, struct instance *i)
 	if (!done(m, i, TASK_BOOT))
 		return;
 	if (m->result == 0) {
-		go_because(m, i, STATE_RUNNING, NULL, NULL);
+		if (!agent_is_awaited(m, i))
+			go_because(m, i, STATE_RUNNING, NULL, NULL);
 		return;
 	}
 	snprintf(m->why, sizeof(m->why), "%.*s", CAUSE_BYTES - 1, m->err.text);
@@ -597,8 +660,8 @@ static void step_starting(struct machine *m, struct instance *i)
 	if (m->alive) {
 		step_starting_alive(m, i);
 	} else if (m->over) {
-		/* It ran, and was fast. */
-		if (m->task == TASK_BOOT && m->result == 0)
+		/* It ran, and was fast; but not before its agent could answer. */
+		if (m->task == TASK_BOOT && m->result == 0 && !m->guest)
 			go_because(m, i, STATE_RUNNING, NULL, NULL);
 		else
 			settle(m, i, STATE_FAILED);
@@ -616,6 +679,8 @@ static void step_running(struct machine *m, struct instance *i)
 {
 	if (m->over)
 		settle(m, i, end_of(m));
+	else if (i->state == STATE_RUNNING)
+		listen_for_agent(m, i);
 }
 
 static void step_pausing(struct machine *m, struct instance *i)

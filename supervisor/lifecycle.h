@@ -7,6 +7,7 @@
 #ifndef SUPERVISOR_LIFECYCLE_H
 #define SUPERVISOR_LIFECYCLE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "supervisor/instance.h"
@@ -39,6 +40,9 @@ int lifecycle_adopt(struct lifecycle *l, const char *id, const struct process *p
 
 /* Whether it has a VMM that lives, as far as is known. */
 bool lifecycle_lives(const struct lifecycle *l, const char *id);
+
+/* How the agent in its guest is (guest.h), null when there is none to be heard; the caller's. */
+json_t *lifecycle_describe_agent(struct lifecycle *l, const char *id);
 
 /* What a start or an end of this instance needs to know. */
 int lifecycle_load(struct wispd *d, const struct instance *i, struct launch *ret,

@@ -26,6 +26,7 @@
 #include "supervisor/queue.h"
 #include "supervisor/reconcile.h"
 #include "supervisor/recover.h"
+#include "supervisor/relay.h"
 #include "supervisor/reserve.h"
 #include "supervisor/server.h"
 #include "supervisor/store.h"
@@ -186,12 +187,15 @@ static int build(struct wispd *d, struct error *err)
 	if (r == 0)
 		r = outbox_create(d, &d->outbox, err);
 	if (r == 0)
+		r = relays_create(d->loop, &d->relays, err);
+	if (r == 0)
 		r = server_create(d, &d->server, err);
 	return r;
 }
 
 static void take_down(struct wispd *d)
 {
+	relays_destroy(d->relays);
 	server_destroy(d->server);
 	d->server = NULL;
 	outbox_destroy(d->outbox);

@@ -24,6 +24,12 @@ enum {
 
 struct wispd;
 
+/* Ways into a guest; both are Unix sockets that its VMM has made. */
+enum runtime_way {
+	RUNTIME_VSOCK,	 /* "CONNECT port", "OK", then that port of the guest's */
+	RUNTIME_CONSOLE, /* the terminal hvc0 */
+};
+
 /* A command line, and the texts in it. */
 struct runtime_command {
 	const char *argv[RUNTIME_ARGS_MAX + 1];
@@ -48,6 +54,11 @@ struct runtime {
 	/* What the VMM says that it did, as lines of metrics (vmm/metrics.h); a descriptor to be
 	 * closed. NULL: it says nothing. */
 	int (*open_lines)(const struct launch *l, struct error *err);
+
+	/* A descriptor (O_PATH) of such a socket, seen to be the VMM's own: a guest that has
+	 * taken its VMM over may have put anything there. Never waits. -ENOENT: it is not
+	 * there (yet). NULL: this runtime has no way in. */
+	int (*open_way)(const struct launch *l, enum runtime_way way, struct error *err);
 
 	/* Clears what the last life left in the way of a start. */
 	int (*clear)(const struct launch *l, struct error *err);

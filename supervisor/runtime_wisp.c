@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "api/client/libwisp.h"
+#include "guest-images/agent/caller.h"
 #include "jailer/cgroup.h"
 #include "jailer/folder.h"
 #include "supervisor/process.h"
@@ -40,14 +41,15 @@ enum {
 	CLEANUP_TIMEOUT_MS = 30000,
 	SOCKET_POLL_MS = 1,
 	TASKS_MAX = 128,
+	GUEST_CID = 3, /* the first that is a guest's */
 };
 
-#define VMM	  "wisp"
-#define SOCKET	  "api.sock"
-#define SOCKET_IN "/run/api.sock"
-#define CONSOLE	  "console.log"
-#define LINES	  "metrics.log"
-#define LINES_IN  "/metrics.log"
+#define VMM	 "wisp"
+#define SOCKET	 "api.sock"
+#define RUN_IN	 "/run/" /* where the VMM makes its sockets */
+#define CONSOLE	 "console.log"
+#define LINES	 "metrics.log"
+#define LINES_IN "/metrics.log"
 
 /* --- folders --- */
 
@@ -240,8 +242,8 @@ static int add_groups(const struct launch *l, struct runtime_command *ret, struc
 
 static int command(const struct launch *l, struct runtime_command *ret, struct error *err)
 {
-	static const char *const own[] = { "--",   "--api-sock",     SOCKET_IN, "--level",
-					   "Warn", "--metrics-path", LINES_IN,	NULL };
+	static const char *const own[] = { "--",   "--api-sock",     RUN_IN SOCKET, "--level",
+					   "Warn", "--metrics-path", LINES_IN,	    NULL };
 	char uid[16];
 	const char *const jail[] = {
 		l->config->wisp_jailer,
@@ -273,7 +275,7 @@ static int command(const struct launch *l, struct runtime_command *ret, struct e
 
 /* A socket that the VMM's user made, by a descriptor that cannot come to mean another one.
  * -ENOENT: not yet. */
-static int open_socket(const struct launch *l, struct error *err)
+static int open_socket(const struct launch *l, const char *name, struct error *err)
 {
 	int root = open_folder(l, err), run, fd;
 	struct stat st;
@@ -281,9 +283,9 @@ static int open_socket(const struct launch *l, struct error *err)
 	if (root < 0)
 		return root;
 	run = openat(root, "run", OPEN_FOLDER);
-	fd = run < 0 ? -1 : openat(run, SOCKET, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	fd = run < 0 ? -1 : openat(run, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		error_errno(err, NULL, NULL, "The VMM of %s has no socket", l->id);
+		error_errno(err, NULL, NULL, "The VMM of %s has no %s", l->id, name);
 	fd_close(run);
 	fd_close(root);
 	if (fd < 0)
@@ -293,6 +295,16 @@ static int open_socket(const struct launch *l, struct error *err)
 	fd_close(fd);
 	return error_set(err, -EPERM, NULL, "delete it: its VMM cannot be trusted",
 			 "What %s has for a socket is not its VMM's", l->id);
+}
+
+static const char *const way_names[] = {
+	[RUNTIME_VSOCK] = "vsock.sock",
+	[RUNTIME_CONSOLE] = "console.sock",
+};
+
+static int open_way(const struct launch *l, enum runtime_way way, struct error *err)
+{
+	return open_socket(l, way_names[way], err);
 }
 
 struct link {
@@ -309,7 +321,7 @@ static void link_close(struct link *link)
 static int link_open(const struct launch *l, struct link *ret, struct error *err)
 {
 	char path[32];
-	int fd = open_socket(l, err);
+	int fd = open_socket(l, SOCKET, err);
 
 	if (fd < 0)
 		return fd;
@@ -453,6 +465,21 @@ static int put_console(const struct launch *l, struct link *link, struct error *
 		   err);
 }
 
+/* Every machine has a number of its own on its own vsock: all may be the same. */
+static int put_ways(const struct launch *l, struct link *link, struct error *err)
+{
+	char vsock[LAUNCH_FILE_BYTES], console[LAUNCH_FILE_BYTES];
+	int r;
+
+	snprintf(vsock, sizeof(vsock), RUN_IN "%s", way_names[RUNTIME_VSOCK]);
+	r = put(link, "PUT", "/vsock",
+		json_pack("{s:i, s:s}", "guest_cid", GUEST_CID, "uds_path", vsock), err);
+	if (r < 0 || !strstr(l->cmdline, "console=hvc0"))
+		return r;
+	snprintf(console, sizeof(console), RUN_IN "%s", way_names[RUNTIME_CONSOLE]);
+	return put(link, "PUT", "/console", json_pack("{s:s}", "uds_path", console), err);
+}
+
 static int configure(const struct launch *l, struct link *link, struct error *err)
 {
 	int r = put_machine(l, link, err);
@@ -463,6 +490,8 @@ static int configure(const struct launch *l, struct link *link, struct error *er
 		r = put_nets(l, link, err);
 	if (r == 0)
 		r = put_console(l, link, err);
+	if (r == 0)
+		r = put_ways(l, link, err);
 	if (r == 0)
 		r = put(link, "PUT", "/actions", json_pack("{s:s}", "action_type", "InstanceStart"),
 			err);
@@ -505,8 +534,29 @@ static int resume_machine(const struct launch *l, struct error *err)
 	return call(l, "PATCH", "/vm", "state", "Resumed", err);
 }
 
+/* Its agent can do it in any image; the button wants a guest that hears it. */
+static int ask_agent_to_stop(const struct launch *l, struct error *err)
+{
+	static const char *const fields[] = { "mode=poweroff", NULL };
+	char path[32];
+	int way = open_way(l, RUNTIME_VSOCK, err), fd, r;
+
+	if (way < 0)
+		return way;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", way);
+	fd = caller_connect(path, AGENT_PORT, CALL_TIMEOUT_MS, err);
+	fd_close(way);
+	if (fd < 0)
+		return fd;
+	r = caller_ask(fd, "shutdown", fields, CALL_TIMEOUT_MS, NULL, err);
+	fd_close(fd);
+	return r;
+}
+
 static int power_off(const struct launch *l, struct error *err)
 {
+	if (l->agent && ask_agent_to_stop(l, err) == 0)
+		return 0;
 	return call(l, "PUT", "/actions", "action_type", "PowerButton", err);
 }
 
@@ -569,6 +619,7 @@ const struct runtime runtime_wisp = {
 	.open_log = open_log,
 	.open_console = open_console,
 	.open_lines = open_lines,
+	.open_way = open_way,
 	.clear = clear,
 	.command = command,
 	.boot = boot,

@@ -5,6 +5,9 @@
  * to the dispatcher. One that has nothing to tell yet is suspended; it is asked again when
  * something was committed, or when its time is up, and then with `last` set.
  *
+ * A request that is answered with a stream stops being HTTP: its socket goes to a relay
+ * (relay.h), and comes back here only to be closed.
+ *
  * What a client can make us hold is limited: connections, bytes of a body, time to send one.
  */
 #include <errno.h>
@@ -23,6 +26,7 @@
 
 #include "supervisor/api.h"
 #include "supervisor/principals.h"
+#include "supervisor/relay.h"
 #include "supervisor/server.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/activation.h"
@@ -50,6 +54,8 @@ struct exchange {
 	bool too_large;
 	uint64_t deadline_us; /* CLOCK_MONOTONIC; 0: it has not waited yet */
 	bool suspended;
+	int stream_fd; /* what it is to be connected with; -1 */
+	char stream_tenant[NAME_BYTES];
 	struct exchange *next; /* of those that are suspended */
 };
 
@@ -88,6 +94,51 @@ static enum MHD_Result send_answer(struct exchange *x, struct api_answer *answer
 	if (answer->replayed)
 		MHD_add_response_header(response, "Idempotent-Replay", "true");
 	r = MHD_queue_response(x->connection, (unsigned)answer->status, response);
+	MHD_destroy_response(response);
+	return r;
+}
+
+/* --- streams --- */
+
+/* The library's part of a connection that is no longer HTTP. */
+static void end_upgraded(void *handle)
+{
+	MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
+}
+
+static void on_upgraded(void *arg, struct MHD_Connection *connection, void *context,
+			const char *extra, size_t len, MHD_socket fd,
+			struct MHD_UpgradeResponseHandle *handle)
+{
+	struct exchange *x = context;
+	const struct relay_ends ends = {
+		.client = fd,
+		.guest = x->stream_fd,
+		.tenant = x->stream_tenant,
+		.early = extra,
+		.early_len = len,
+		.ended = end_upgraded,
+		.ctx = handle,
+	};
+
+	(void)arg;
+	(void)connection;
+	x->stream_fd = -1;
+	relays_add(x->server->d->relays, &ends);
+}
+
+static enum MHD_Result send_stream(struct exchange *x, struct api_answer *answer)
+{
+	struct MHD_Response *response = MHD_create_response_for_upgrade(on_upgraded, NULL);
+	enum MHD_Result r;
+
+	free(answer->text);
+	x->stream_fd = answer->stream_fd;
+	memcpy(x->stream_tenant, answer->tenant, sizeof(x->stream_tenant));
+	if (!response)
+		return MHD_NO;
+	MHD_add_response_header(response, MHD_HTTP_HEADER_UPGRADE, "wisp-stream");
+	r = MHD_queue_response(x->connection, MHD_HTTP_SWITCHING_PROTOCOLS, response);
 	MHD_destroy_response(response);
 	return r;
 }
@@ -142,6 +193,8 @@ static enum MHD_Result answer(struct exchange *x, const char *url, const char *m
 	api_handle(x->server->d, &x->caller, &request, &reply);
 	if (reply.wait_ms)
 		return suspend(x, reply.wait_ms);
+	if (reply.stream_fd >= 0)
+		return send_stream(x, &reply);
 	return send_answer(x, &reply);
 }
 
@@ -171,6 +224,7 @@ static struct exchange *begin(struct server *s, struct MHD_Connection *connectio
 	}
 	x->server = s;
 	x->connection = connection;
+	x->stream_fd = -1;
 	principals_of_socket(&s->d->config, info->connect_fd, &x->caller);
 	return x;
 }
@@ -240,6 +294,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
 		return;
 	if (x->suspended)
 		forget_waiting(arg, x);
+	fd_close(x->stream_fd);
 	free(x->body);
 	free(x);
 	*context = NULL;
@@ -404,10 +459,11 @@ int server_create(struct wispd *d, struct server **ret, struct error *err)
 	r = open_socket(s, err);
 	if (r == 0) {
 		s->http = MHD_start_daemon(
-			MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, s,
-			MHD_OPTION_LISTEN_SOCKET, s->listener.fd, MHD_OPTION_NOTIFY_COMPLETED,
-			on_completed, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-			MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_END);
+			MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE, 0, NULL, NULL,
+			on_request, s, MHD_OPTION_LISTEN_SOCKET, s->listener.fd,
+			MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_CONNECTION_LIMIT,
+			(unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+			(unsigned)IDLE_TIMEOUT_S, MHD_OPTION_END);
 		r = s->http ? add_sources(s, err)
 			    : error_set(err, -EIO, NULL, NULL, "Cannot serve HTTP");
 	}

@@ -120,6 +120,8 @@ static const char networks[] =
 	"  PRIMARY KEY (protocol, port)) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX publication_lease ON publication (lease);";
 
-const char *const store_migrations[] = { ledger,   tenants, instances, requests,
-					 metering, waiting, findings,  networks };
+static const char agents[] = "ALTER TABLE image ADD COLUMN agent INTEGER NOT NULL DEFAULT 0;";
+
+const char *const store_migrations[] = { ledger,  tenants,  instances, requests, metering,
+					 waiting, findings, networks,  agents };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

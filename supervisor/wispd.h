@@ -17,6 +17,7 @@ struct queue;
 struct heartbeat;
 struct outbox;
 struct reconcile;
+struct relays;
 struct sd_event;
 struct server;
 struct workers;
@@ -32,6 +33,7 @@ struct wispd {
 	struct reconcile *reconcile;
 	struct outbox *outbox;
 	struct anchor_key anchor_key;
+	struct relays *relays;
 	struct server *server; /* NULL: nobody listens yet */
 	bool no_room;	       /* the reserve (reserve.h) had to be given up */
 };

@@ -57,6 +57,9 @@ static const struct {
 	{ &stage_alice, "POST", "/instances", "{\"image\": \"image\", \"runtime\": \"none\"}", 400,
 	  "unsupported" },
 	{ &stage_alice, "GET", "/instances/none", NULL, 404, "not_found" },
+	{ &stage_alice, "POST", "/instances/none/stream", NULL, 404, "not_found" },
+	{ &stage_admin, "POST", "/images", "{\"name\": \"x\", \"kernel\": \"/x\", \"agent\": 1}",
+	  400, "bad_request" },
 	{ &stage_alice, "GET", "/instances", "{}", 400, "bad_request" },
 	{ &stage_alice, "GET", "/operations/none", NULL, 404, "not_found" },
 	{ &stage_admin, "PUT", "/tenants/UPPER", NULL, 400, "bad_request" },
@@ -135,6 +138,11 @@ static const struct {
 	{ &stage_alice, "POST", "/instances/one/pause", NULL, 409, "illegal_move" },
 	{ &stage_alice, "POST", "/instances/one/start", "{\"timeout_ms\": 1}", 400, "bad_request" },
 	{ &stage_alice, "POST", "/instances/one/start", NULL, 409, "illegal_move" },
+	{ &stage_alice, "POST", "/instances/one/stream", NULL, 409, "illegal_move" },
+	{ &stage_alice, "POST", "/instances/one/stream", "{}", 400, "bad_request" },
+	{ &stage_alice, "POST", "/instances/one/console", NULL, 409, "illegal_move" },
+	{ &stage_watcher, "POST", "/instances/one/stream", NULL, 403, "forbidden" },
+	{ &stage_watcher, "POST", "/instances/one/console", NULL, 403, "forbidden" },
 	{ &stage_alice, "POST", "/instances/one/stop", "{\"generation\": 9}", 409,
 	  "generation_mismatch" },
 	{ &stage_alice, "PATCH", "/instances/one", "{\"name\": \"x\"}", 400, "bad_request" },
@@ -177,6 +185,8 @@ static void test_tenants(void **state)
 		{ "POST", "/instances/one/pause", NULL },
 		{ "POST", "/instances/one/resume", NULL },
 		{ "GET", "/instances/one/logs", NULL },
+		{ "POST", "/instances/one/stream", NULL },
+		{ "POST", "/instances/one/console", NULL },
 	};
 	struct stage *s = *state;
 	char id[64], path[128];
