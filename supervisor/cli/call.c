@@ -44,6 +44,10 @@ static int complain(const struct cli *cli, const struct wisp_reply *reply, int r
 	json_t *j = reply->body ? json_loads(reply->body, 0, NULL) : NULL;
 	const char *hint = json_string_value(json_object_get(j, "hint"));
 
+	if (cli->quiet) {
+		json_decref(j);
+		return r == -EPROTO ? EXIT_REFUSED : EXIT_UNREACHABLE;
+	}
 	if (cli->json && j)
 		cli_print_json(cli, j);
 	if (hint && *hint)
@@ -102,28 +106,37 @@ void cli_add_list(json_t *body, const char *member, const char *text)
 		json_object_set_new(body, member, list);
 }
 
-int cli_wait(struct cli *cli, const json_t *reply)
+int cli_look(struct cli *cli, const char *operation, unsigned wait_ms, bool *active)
 {
-	const char *id = json_string_value(json_object_get(reply, "operation"));
 	char path[CLI_PATH_BYTES];
-	int status = 0;
+	json_t *j = NULL;
+	const char *state;
+	int status;
 
-	snprintf(path, sizeof(path), "/operations/%s?wait_ms=%d", id ? id : "", WAIT_MS);
-	for (bool active = true; active && status == 0;) {
-		json_t *j = NULL;
-		const char *state;
-
-		status = cli_call(cli, "GET", path, NULL, &j);
-		state = json_string_value(json_object_get(j, "state"));
-		active = state && strcmp(state, "active") == 0;
-		if (state && strcmp(state, "failed") == 0) {
+	snprintf(path, sizeof(path), "/operations/%s?wait_ms=%u", operation ? operation : "",
+		 wait_ms);
+	status = cli_call(cli, "GET", path, NULL, &j);
+	state = json_string_value(json_object_get(j, "state"));
+	*active = state && strcmp(state, "active") == 0;
+	if (state && strcmp(state, "failed") == 0) {
+		if (!cli->quiet)
 			fprintf(stderr, "wispctl: %s: %s\n",
 				json_string_value(json_object_get(j, "code")),
 				json_string_value(json_object_get(j, "message")));
-			status = EXIT_REFUSED;
-		}
-		json_decref(j);
+		status = EXIT_REFUSED;
 	}
+	json_decref(j);
+	return status;
+}
+
+int cli_wait(struct cli *cli, const json_t *reply)
+{
+	const char *id = json_string_value(json_object_get(reply, "operation"));
+	bool active = true;
+	int status = 0;
+
+	while (active && status == 0)
+		status = cli_look(cli, id, WAIT_MS, &active);
 	return status;
 }
 

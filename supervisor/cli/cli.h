@@ -14,8 +14,8 @@
 #include "api/client/libwisp.h"
 
 enum {
-	CLI_OPTIONS_MAX = 32,
-	CLI_OPERANDS_MAX = 32,
+	CLI_OPTIONS_MAX = 40,
+	CLI_OPERANDS_MAX = 256,
 	CLI_PATH_BYTES = 512,
 	EXIT_REFUSED = 1,
 	EXIT_UNREACHABLE = 2,
@@ -24,23 +24,27 @@ enum {
 
 struct cli {
 	struct wisp *client;
+	const char *socket;
 	const char *tenant; /* NULL: not said */
+	bool quiet;	    /* say nothing about what fails */
 	bool json;	    /* print what came, rather than a table */
 };
 
 struct cli_option {
-	const char *name;  /* without "--" */
-	const char *value; /* what stands for it in the help; NULL: a flag */
+	const char *name;  /* without "--"; "env,e": and "-e" is the same */
+	const char *value; /* what stands for it in the help; NULL: a flag; with "..." at its end:
+			      may be given often, and all values are in many[] */
 	const char *what;
 };
 
 /* What stood on the command line. option[i] belongs to the row i of the command's; a flag
  * that was given is "". One that is given again replaces the first, but for the row
- * `many` of the command, whose values are in many[]. */
+ * `many` of the command and those that say so themselves, whose values are in many[]. */
 struct cli_arguments {
 	const char *option[CLI_OPTIONS_MAX];
 	const char *operand[CLI_OPERANDS_MAX];
 	const char *many[CLI_OPERANDS_MAX];
+	int many_row[CLI_OPERANDS_MAX]; /* whose it is */
 	unsigned operands, many_count;
 };
 
@@ -49,8 +53,9 @@ struct cli_command {
 	const char *operands; /* for the help: "INSTANCE..." */
 	const char *what;
 	const struct cli_option *options; /* ended by a row without a name; NULL: none */
-	int many;			  /* the row that may be given often; below 0: none */
-	unsigned least, most;		  /* operands */
+	int many;			  /* the row that may be given often; -1: none; or */
+#define CLI_REST (-2) /* behind its first operand no options are looked for: a command line */
+	unsigned least, most;					    /* operands */
 	int (*run)(struct cli *cli, const struct cli_arguments *a); /* an exit status */
 };
 
@@ -61,6 +66,7 @@ struct cli_area {
 
 extern const struct cli_area cli_instances, cli_images, cli_networks, cli_host, cli_billing,
 	cli_scheduling, cli_ledger;
+extern const struct cli_area cli_guests;
 extern const struct cli_area cli_devices;
 
 /* One request; body: stolen, NULL: none. An exit status: 0 and *ret, which is the caller's
@@ -75,6 +81,13 @@ void cli_add_list(json_t *body, const char *member, const char *text);
 
 /* Waits for the operation that a reply names; an exit status. */
 int cli_wait(struct cli *cli, const json_t *reply);
+
+/* One look at an operation, for at most so long; *active: it goes on. */
+int cli_look(struct cli *cli, const char *operation, unsigned wait_ms, bool *active);
+
+/* A connection that wispd makes a stream of (POST path): an exit status, and *fd, which is
+ * the caller's. */
+int cli_stream(struct cli *cli, const char *path, int *fd);
 
 /* What was got, as it is, where --json says so: true. */
 bool cli_print_json(const struct cli *cli, const json_t *j);

@@ -14,7 +14,7 @@ static const json_int_t NS_PER_S = 1000000000, NS_PER_MS = 1000000;
 enum { EVENTS_FOLLOW, EVENTS_TAIL };
 
 static const struct cli_option events_options[] = {
-	[EVENTS_FOLLOW] = { "follow", NULL, "and those to come" },
+	[EVENTS_FOLLOW] = { "follow,f", NULL, "and those to come" },
 	[EVENTS_TAIL] = { "tail", "N", "the last so many; by default 100" },
 	{ 0 },
 };

@@ -5,7 +5,7 @@
 
 #include "supervisor/cli/cli.h"
 
-enum { ADD_KERNEL, ADD_INITRD, ADD_ROOTFS, ADD_READ_ONLY, ADD_CMDLINE };
+enum { ADD_KERNEL, ADD_INITRD, ADD_ROOTFS, ADD_READ_ONLY, ADD_CMDLINE, ADD_AGENT };
 
 static const struct cli_option add_options[] = {
 	[ADD_KERNEL] = { "kernel", "FILE", "ELF or bzImage; it is needed" },
@@ -14,6 +14,7 @@ static const struct cli_option add_options[] = {
 	[ADD_READ_ONLY] = { "read-only", NULL,
 			    "all instances use the disk itself, and cannot write" },
 	[ADD_CMDLINE] = { "cmdline", "TEXT", "of the kernel" },
+	[ADD_AGENT] = { "agent", NULL, "its guests get an agent, and are ready when that answers" },
 	{ 0 },
 };
 
@@ -28,8 +29,9 @@ static void add_path(json_t *body, const char *name, const char *file)
 
 static int add(struct cli *cli, const struct cli_arguments *a)
 {
-	json_t *body = json_pack("{s:s, s:b}", "name", a->operand[0], "rootfs_read_only",
-				 a->option[ADD_READ_ONLY] != NULL);
+	json_t *body =
+		json_pack("{s:s, s:b, s:b}", "name", a->operand[0], "rootfs_read_only",
+			  a->option[ADD_READ_ONLY] != NULL, "agent", a->option[ADD_AGENT] != NULL);
 	json_t *reply = NULL;
 	int status;
 

@@ -5,6 +5,8 @@
 #include <time.h>
 
 #include "supervisor/cli/cli.h"
+#include "supervisor/cli/guest.h"
+#include "supervisor/cli/run.h"
 
 enum { LOG_POLL_MS = 100, BUF_BYTES = 32, ID_BYTES = 64 };
 
@@ -24,43 +26,39 @@ enum {
 	RUN_RM,
 	RUN_WAIT,
 	RUN_PRIORITY,
-	RUN_FOLLOW
+	CREATE_OPTIONS,
+	RUN_FOLLOW = CREATE_OPTIONS,
+	RUN_DETACH,
+	RUN_EXEC,
+	RUN_OPTIONS = RUN_EXEC + EXEC_OPTIONS,
 };
 
-static const struct cli_option create_options[] = {
-	[RUN_NAME] = { "name", "NAME", "by default its id" },
-	[RUN_SHAPE] = { "shape", "SHAPE", "by default small" },
-	[RUN_CMDLINE] = { "cmdline", "TEXT", "added to the kernel's command line" },
-	[RUN_LABEL] = { "label", "KEY=VALUE", "may be repeated" },
-	[RUN_TTL] = { "ttl", "SECONDS", "delete it then" },
-	[RUN_RUNTIME] = { "runtime", "NAME", "by default wisp" },
-	[RUN_NET] = { "net", "NETWORK", "give it an interface in this network" },
-	[RUN_ADDRESS] = { "address", "ADDRESS", "there; by default the next" },
-	[RUN_PUBLISH] = { "publish", "PORT:PORT,...", "ports of the host, and whose they are" },
-	[RUN_EGRESS] = { "egress", "RULE,...", "what it may send to" },
-	[RUN_RM] = { "rm", NULL, "delete it when it has ended" },
-	[RUN_WAIT] = { "wait", "SECONDS", "for room to start it; by default it is refused" },
-	[RUN_PRIORITY] = { "priority", "0-9", "while it waits" },
-	{ 0 },
-};
+/* clang-format off */
+#define CREATE_ROWS \
+	[RUN_NAME] = { "name", "NAME", "by default its id" }, \
+	[RUN_SHAPE] = { "shape", "SHAPE", "by default small" }, \
+	[RUN_CMDLINE] = { "cmdline", "TEXT", "added to the kernel's command line" }, \
+	[RUN_LABEL] = { "label", "KEY=VALUE...", "may be repeated" }, \
+	[RUN_TTL] = { "ttl", "SECONDS", "delete it then" }, \
+	[RUN_RUNTIME] = { "runtime", "NAME", "by default wisp" }, \
+	[RUN_NET] = { "net", "NETWORK", "give it an interface in this network" }, \
+	[RUN_ADDRESS] = { "address", "ADDRESS", "there; by default the next" }, \
+	[RUN_PUBLISH] = { "publish", "PORT:PORT,...", "ports of the host, and whose they are" }, \
+	[RUN_EGRESS] = { "egress", "RULE,...", "what it may send to" }, \
+	[RUN_RM] = { "rm", NULL, "delete it when it has ended" }, \
+	[RUN_WAIT] = { "wait", "SECONDS", "for room to start it; by default it is refused" }, \
+	[RUN_PRIORITY] = { "priority", "0-9", "while it waits" }
+/* clang-format on */
+
+static const struct cli_option create_options[] = { CREATE_ROWS, [CREATE_OPTIONS] = { 0 } };
 
 static const struct cli_option run_options[] = {
-	[RUN_NAME] = { "name", "NAME", "by default its id" },
-	[RUN_SHAPE] = { "shape", "SHAPE", "by default small" },
-	[RUN_CMDLINE] = { "cmdline", "TEXT", "added to the kernel's command line" },
-	[RUN_LABEL] = { "label", "KEY=VALUE", "may be repeated" },
-	[RUN_TTL] = { "ttl", "SECONDS", "delete it then" },
-	[RUN_RUNTIME] = { "runtime", "NAME", "by default wisp" },
-	[RUN_NET] = { "net", "NETWORK", "give it an interface in this network" },
-	[RUN_ADDRESS] = { "address", "ADDRESS", "there; by default the next" },
-	[RUN_PUBLISH] = { "publish", "PORT:PORT,...", "ports of the host, and whose they are" },
-	[RUN_EGRESS] = { "egress", "RULE,...", "what it may send to" },
-	[RUN_RM] = { "rm", NULL, "delete it when it has ended" },
-	[RUN_WAIT] = { "wait", "SECONDS", "for room to start it; by default it is refused" },
-	[RUN_PRIORITY] = { "priority", "0-9", "while it waits" },
-	[RUN_FOLLOW] = { "follow", NULL,
+	CREATE_ROWS,
+	[RUN_FOLLOW] = { "follow,f", NULL,
 			 "print its console until it ends; its VMM's status is mine" },
-	{ 0 },
+	[RUN_DETACH] = { "detach,d", NULL, "do not stay: the guest's init runs the command" },
+	CLI_EXEC_OPTIONS(RUN_EXEC),
+	[RUN_OPTIONS] = { 0 },
 };
 
 static void add_interface(json_t *body, const struct cli_arguments *a)
@@ -101,6 +99,8 @@ static json_t *create_body(const struct cli_arguments *a, bool start)
 		size_t len = strcspn(a->many[i], "=");
 		char key[256];
 
+		if (a->many_row[i] != RUN_LABEL)
+			continue;
 		snprintf(key, sizeof(key), "%.*s", (int)len, a->many[i]);
 		json_object_set_new(labels, key,
 				    json_string(a->many[i] + len + (a->many[i][len] == '=')));
@@ -212,7 +212,7 @@ static int follow(struct cli *cli, const char *which, bool vmm, int *exit_status
 enum { LOGS_FOLLOW, LOGS_VMM };
 
 static const struct cli_option logs_options[] = {
-	[LOGS_FOLLOW] = { "follow", NULL, "until it ends" },
+	[LOGS_FOLLOW] = { "follow,f", NULL, "until it ends" },
 	[LOGS_VMM] = { "vmm", NULL, "what its VMM has said, rather than the guest" },
 	{ 0 },
 };
@@ -229,7 +229,7 @@ static int logs(struct cli *cli, const struct cli_arguments *a)
 }
 
 /* Followed, --rm is done here: its last words are to be read first. */
-static int run(struct cli *cli, const struct cli_arguments *a)
+static int run_alone(struct cli *cli, const struct cli_arguments *a)
 {
 	bool following = a->option[RUN_FOLLOW] != NULL, remove = a->option[RUN_RM] != NULL;
 	struct cli_arguments kept = *a;
@@ -253,6 +253,46 @@ static int run(struct cli *cli, const struct cli_arguments *a)
 		json_decref(reply);
 	}
 	return status ? status : exit_status;
+}
+
+static int run_command(struct cli *cli, const struct cli_arguments *a)
+{
+	static const char *const shell[] = { "/bin/sh", NULL };
+	const char *variables[CLI_OPERANDS_MAX + 1];
+	struct caller_exec e = { .arguments = a->operands > 1 ? a->operand + 1 : shell };
+	int status = cli_exec_options(a, RUN_EXEC, variables, &e);
+
+	return status ? status : cli_run(cli, create_body(a, true), &e, a->option[RUN_RM] != NULL);
+}
+
+static int run_detached(struct cli *cli, const struct cli_arguments *a)
+{
+	struct cli_arguments with_command = *a;
+	char *cmdline = cli_command_line(a->option[RUN_CMDLINE], a->operand + 1);
+	int status;
+
+	with_command.option[RUN_CMDLINE] = cmdline;
+	status = run_alone(cli, &with_command);
+	free(cmdline);
+	return status;
+}
+
+/* With a command, or to be spoken to: that is what it is for. */
+static int run(struct cli *cli, const struct cli_arguments *a)
+{
+	bool asked = false;
+
+	for (unsigned i = RUN_EXEC; i < RUN_OPTIONS; i++)
+		asked = asked || a->option[i];
+	if (a->option[RUN_DETACH] && asked) {
+		fputs("wispctl: with --detach nobody is there for the command's options\n", stderr);
+		return EXIT_USAGE;
+	}
+	if (a->option[RUN_DETACH] && a->operands > 1)
+		return run_detached(cli, a);
+	if (a->operands > 1 || asked)
+		return run_command(cli, a);
+	return run_alone(cli, a);
 }
 
 /* --- looking --- */
@@ -355,8 +395,8 @@ static int stop(struct cli *cli, const struct cli_arguments *a)
 
 /* clang-format off */
 static const struct cli_command commands[] = {
-	{ "run",     "IMAGE",       "make an instance of an image and start it", run_options, RUN_LABEL, 1, 1, run },
-	{ "create",  "IMAGE",       "make an instance of an image",     create_options, RUN_LABEL, 1, 1, create },
+	{ "run",     "IMAGE [-- COMMAND [ARGUMENT]...]", "make an instance of an image and start it; run a command in it", run_options, -1, 1, CLI_OPERANDS_MAX, run },
+	{ "create",  "IMAGE",       "make an instance of an image",     create_options, -1, 1, 1, create },
 	{ "ps",      "",            "list instances",                   NULL, -1, 0, 0, ps },
 	{ "inspect", "INSTANCE",    "show all there is about one",      NULL, -1, 1, 1, inspect },
 	{ "trace",   "INSTANCE",    "print how long the stages of its starts took", NULL, -1, 1, 1, trace },

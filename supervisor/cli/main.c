@@ -10,8 +10,8 @@
 enum { CALL_TIMEOUT_MS = 30000, NAME_WIDTH = 16, OPTION_WIDTH = 22 };
 
 static const struct cli_area *const areas[] = {
-	&cli_instances, &cli_images,  &cli_networks, &cli_billing, &cli_scheduling,
-	&cli_ledger,	&cli_devices, &cli_host,     NULL,
+	&cli_instances,	 &cli_guests, &cli_images,  &cli_networks, &cli_billing,
+	&cli_scheduling, &cli_ledger, &cli_devices, &cli_host,	   NULL,
 };
 
 static const char usage_text[] =
@@ -21,6 +21,19 @@ static const char usage_text[] =
 	"  --json          print what wispd answers\n"
 	"  --version       print the version, and exit\n"
 	"  --help          print this, or with a command its options, and exit\n";
+
+/* "env,e": the name, and the letter. */
+static size_t name_length(const struct cli_option *o)
+{
+	return strcspn(o->name, ",");
+}
+
+static char letter_of(const struct cli_option *o)
+{
+	const char *comma = strchr(o->name, ',');
+
+	return comma ? comma[1] : '\0';
+}
 
 /* --- help --- */
 
@@ -39,9 +52,11 @@ static void print_command(const struct cli_command *c, FILE *out)
 	fprintf(out, "Usage: wispctl %s%s %s\n\n%s\n", c->name, c->options ? " [OPTION]..." : "",
 		c->operands, c->what);
 	for (const struct cli_option *o = c->options; o && o->name; o++) {
+		const char letter[] = { '-', letter_of(o), ',', ' ', '\0' };
 		char text[64];
 
-		snprintf(text, sizeof(text), "--%s%s%s", o->name, o->value ? " " : "",
+		snprintf(text, sizeof(text), "%s--%.*s%s%s", letter_of(o) ? letter : "",
+			 (int)name_length(o), o->name, o->value ? " " : "",
 			 o->value ? o->value : "");
 		fprintf(out, "  %-*s %s\n", OPTION_WIDTH, text, o->what);
 	}
@@ -73,9 +88,27 @@ static const struct cli_command *find(int count, char **args, int *words)
 static int find_option(const struct cli_command *c, const char *arg, size_t len)
 {
 	for (int i = 0; c->options && c->options[i].name; i++)
-		if (strlen(c->options[i].name) == len && strncmp(c->options[i].name, arg, len) == 0)
+		if (name_length(&c->options[i]) == len &&
+		    strncmp(c->options[i].name, arg, len) == 0)
 			return i;
 	return -1;
+}
+
+static bool may_repeat(const struct cli_option *o)
+{
+	size_t len = o->value ? strlen(o->value) : 0;
+
+	return len > 3 && strcmp(o->value + len - 3, "...") == 0;
+}
+
+static void take_value(const struct cli_command *c, int row, const char *value,
+		       struct cli_arguments *a)
+{
+	a->option[row] = value;
+	if ((row != c->many && !may_repeat(&c->options[row])) || a->many_count == CLI_OPERANDS_MAX)
+		return;
+	a->many_row[a->many_count] = row;
+	a->many[a->many_count++] = value;
 }
 
 /* "--name", "--name value" or "--name=value"; how many arguments it took, 0: wrong. */
@@ -94,10 +127,58 @@ static int read_option(const struct cli_command *c, int count, char **args, stru
 		value = args[1];
 		took = 2;
 	}
-	a->option[row] = value ? value : "";
-	if (row == c->many && a->many_count < CLI_OPERANDS_MAX)
-		a->many[a->many_count++] = a->option[row];
+	take_value(c, row, value ? value : "", a);
 	return took;
+}
+
+static int find_letter(const struct cli_command *c, char letter)
+{
+	for (int i = 0; c->options && c->options[i].name; i++)
+		if (letter_of(&c->options[i]) == letter)
+			return i;
+	return -1;
+}
+
+/* "-f", "-it", "-e value" or "-evalue". */
+static int read_letters(const struct cli_command *c, int count, char **args,
+			struct cli_arguments *a)
+{
+	for (const char *at = args[0] + 1; *at; at++) {
+		int row = find_letter(c, *at);
+
+		if (row < 0)
+			return 0;
+		if (!c->options[row].value) {
+			take_value(c, row, "", a);
+			continue;
+		}
+		if (!at[1] && count < 2)
+			return 0;
+		take_value(c, row, at[1] ? at + 1 : args[1], a);
+		return at[1] ? 1 : 2;
+	}
+	return 1;
+}
+
+/* How many arguments it took; 0: it is not understood. */
+static int read_argument(const struct cli_command *c, int count, char **args, bool *only_operands,
+			 struct cli_arguments *a)
+{
+	/* Before the rest of a command line it may stand, and means nothing. */
+	if (strcmp(args[0], "--") == 0 &&
+	    (!*only_operands || (c->many == CLI_REST && args[-1] == a->operand[0]))) {
+		*only_operands = true;
+		return 1;
+	}
+	if (!*only_operands && strncmp(args[0], "--", 2) == 0)
+		return read_option(c, count, args, a);
+	if (!*only_operands && args[0][0] == '-' && args[0][1])
+		return read_letters(c, count, args, a);
+	if (a->operands == CLI_OPERANDS_MAX - 1)
+		return 0;
+	a->operand[a->operands++] = args[0];
+	*only_operands = *only_operands || c->many == CLI_REST;
+	return 1;
 }
 
 static bool read_arguments(const struct cli_command *c, int count, char **args,
@@ -106,16 +187,8 @@ static bool read_arguments(const struct cli_command *c, int count, char **args,
 	bool only_operands = false;
 
 	while (count > 0) {
-		int took = 1;
+		int took = read_argument(c, count, args, &only_operands, a);
 
-		if (!only_operands && strcmp(args[0], "--") == 0)
-			only_operands = true;
-		else if (!only_operands && strncmp(args[0], "--", 2) == 0)
-			took = read_option(c, count, args, a);
-		else if (a->operands < CLI_OPERANDS_MAX)
-			a->operand[a->operands++] = args[0];
-		else
-			took = 0;
 		if (!took) {
 			fprintf(stderr, "wispctl: %s: not understood\n", args[0]);
 			return false;
@@ -150,6 +223,7 @@ static int run(struct cli *cli, const char *socket, int count, char **args)
 		fputs("wispctl: out of memory\n", stderr);
 		return EXIT_UNREACHABLE;
 	}
+	cli->socket = socket;
 	wisp_set_timeout(cli->client, CALL_TIMEOUT_MS);
 	status = c->run(cli, &a);
 	wisp_close(cli->client);

@@ -31,8 +31,6 @@ enum {
 	PARALLEL = 64
 };
 
-#define MAX_ARGS 16
-
 static struct wispd_host *make_host(const char *more)
 {
 	struct wispd_host *h = wispd_host_make(more);
@@ -45,29 +43,7 @@ static struct wispd_host *make_host(const char *more)
 	return h;
 }
 
-/* wispctl with these words; its output is left in *output, if that is wanted. */
-static int ctl_output(struct wispd_host *h, const char **output, const char *const words[])
-{
-	const char *argv[MAX_ARGS] = { fixture_program("wispctl"), "--socket",
-				       wispd_host_socket(h) };
-	static char kept[16384];
-	struct session *s;
-	unsigned n = 3;
-	int status;
-
-	for (; *words; words++)
-		argv[n++] = *words;
-	assert_true(n < MAX_ARGS);
-	s = session_start(argv);
-	status = session_wait(s, LINUX_LIMIT_S);
-	snprintf(kept, sizeof(kept), "%s", session_output(s));
-	session_end(s);
-	if (output)
-		*output = kept;
-	return status;
-}
-
-#define ctl(h, output, ...) ctl_output(h, output, (const char *const[]){ __VA_ARGS__, NULL })
+#define ctl(h, output, ...) wispd_host_ctl(h, output, (const char *const[]){ __VA_ARGS__, NULL })
 
 static void expect_in(const char *text, const char *words)
 {
@@ -230,32 +206,7 @@ static void test_bad_days(void **state)
 
 /* --- who may --- */
 
-/* wispctl as another user. */
-static int ctl_as(struct wispd_host *h, uid_t uid, const char *const words[])
-{
-	const char *argv[MAX_ARGS] = { fixture_program("wispctl"), "--socket",
-				       wispd_host_socket(h) };
-	int status = 0, null;
-	unsigned n = 3;
-	pid_t pid;
-
-	for (; *words; words++)
-		argv[n++] = *words;
-	pid = fork();
-	if (pid == 0) {
-		null = open("/dev/null", O_WRONLY);
-		dup2(null, STDOUT_FILENO);
-		dup2(null, STDERR_FILENO);
-		if (setgid(uid) < 0 || setuid(uid) < 0)
-			_exit(126);
-		execv(argv[0], (char *const *)argv);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WEXITSTATUS(status);
-}
-
-#define as(h, uid, ...) ctl_as(h, uid, (const char *const[]){ __VA_ARGS__, NULL })
+#define as(h, uid, ...) wispd_host_ctl_as(h, uid, (const char *const[]){ __VA_ARGS__, NULL })
 
 static void test_roles(void **state)
 {
@@ -295,7 +246,7 @@ static void test_quota(void **state)
 	assert_int_equal(ctl(h, NULL, "tenant", "set", "default", "--instances", "10"), 0);
 	for (unsigned i = 0; i < PARALLEL; i++)
 		if (fork() == 0)
-			_exit(ctl_as(h, 0, words));
+			_exit(wispd_host_ctl_as(h, 0, words));
 	for (unsigned i = 0; i < PARALLEL; i++) {
 		int status;
 

@@ -21,9 +21,18 @@
 
 #include "api/client/libwisp.h"
 #include "tests/integration/fixture.h"
+#include "tests/integration/session.h"
 #include "tests/integration/wispd_host.h"
 
-enum { LIMIT_MS = 60000, POLL_MS = 2, CMDLINE_BYTES = 4096, PATH_BYTES = 256, LOG_BYTES = 600 };
+enum {
+	LIMIT_MS = 60000,
+	POLL_MS = 2,
+	CMDLINE_BYTES = 4096,
+	PATH_BYTES = 256,
+	LOG_BYTES = 600,
+	MAX_ARGS = 40,
+	CTL_LIMIT_S = 300
+};
 
 struct wispd_host {
 	pid_t pid; /* 0: none */
@@ -215,6 +224,59 @@ void wispd_host_add_image(struct wispd_host *h, const char *guest)
 	snprintf(body, sizeof(body), "{\"name\": \"%s\", \"kernel\": \"%s\"}", guest,
 		 fixture_guest(guest));
 	assert_string_equal(wispd_host_do(h, "POST", "/images", body), "done");
+}
+
+/* --- wispctl --- */
+
+static void put_words(struct wispd_host *h, const char *argv[MAX_ARGS], const char *const words[])
+{
+	unsigned n = 0;
+
+	argv[n++] = fixture_program("wispctl");
+	argv[n++] = "--socket";
+	argv[n++] = wispd_host_socket(h);
+	for (; *words && n < MAX_ARGS - 1; words++)
+		argv[n++] = *words;
+	assert_null(*words);
+	argv[n] = NULL;
+}
+
+int wispd_host_ctl(struct wispd_host *h, const char **output, const char *const words[])
+{
+	static char kept[1 << 16];
+	const char *argv[MAX_ARGS];
+	struct session *s;
+	int status;
+
+	put_words(h, argv, words);
+	s = session_start(argv);
+	status = session_wait(s, CTL_LIMIT_S);
+	snprintf(kept, sizeof(kept), "%s", session_output(s));
+	session_end(s);
+	if (output)
+		*output = kept;
+	return status;
+}
+
+int wispd_host_ctl_as(struct wispd_host *h, uid_t uid, const char *const words[])
+{
+	const char *argv[MAX_ARGS];
+	int status = 0, null;
+	pid_t pid;
+
+	put_words(h, argv, words);
+	pid = fork();
+	if (pid == 0) {
+		null = open("/dev/null", O_WRONLY);
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+		if (setgid(uid) < 0 || setuid(uid) < 0)
+			_exit(126);
+		execv(argv[0], (char *const *)argv);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
 }
 
 /* --- the host --- */

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct wisp;
 struct wispd_host;
@@ -28,6 +29,11 @@ int wispd_host_call(struct wispd_host *h, const char *verb, const char *path, co
 /* One that begins an operation, and its end: "done", "failed", or "" for anything else. */
 const char *wispd_host_do(struct wispd_host *h, const char *verb, const char *path,
 			  const char *body);
+
+/* wispctl with these words, up to NULL; its exit status. *output, which may be NULL: what it
+ * said, in static storage. The second: as this user and group, and nobody hears it. */
+int wispd_host_ctl(struct wispd_host *h, const char **output, const char *const words[]);
+int wispd_host_ctl_as(struct wispd_host *h, uid_t uid, const char *const words[]);
 
 /* An image of a tiny guest. */
 void wispd_host_add_image(struct wispd_host *h, const char *guest);

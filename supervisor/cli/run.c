@@ -1,0 +1,119 @@
+/* run.c - make, wait, exec, end; signals are held back until they can be obeyed.
+ *
+ * From before the instance is made until it is gone SIGINT, SIGTERM and SIGHUP are blocked:
+ * they are looked for while it starts, passed on to the command while that runs
+ * (caller_exec()), and nothing is left behind by them.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "supervisor/cli/guest.h"
+#include "supervisor/cli/run.h"
+
+enum { WAIT_MS = 300, STATUS_SIGNAL = 128 };
+
+static void held_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGHUP);
+}
+
+/* The one that has come, taken; 0: none. */
+static int interrupted(void)
+{
+	static const struct timespec now = { 0 };
+	sigset_t set;
+	int number;
+
+	held_signals(&set);
+	number = sigtimedwait(&set, NULL, &now);
+	return number > 0 ? number : 0;
+}
+
+static int await(struct cli *cli, const char *operation)
+{
+	bool active = true;
+	int status = 0, number;
+
+	while (active && status == 0) {
+		status = cli_look(cli, operation, WAIT_MS, &active);
+		number = interrupted();
+		if (number)
+			return STATUS_SIGNAL + number;
+	}
+	return status ? CALLER_FAILED : 0;
+}
+
+/* It may have ended, and gone, by itself. */
+static void end(struct cli *cli, const char *id, bool remove)
+{
+	char path[CLI_PATH_BYTES];
+	json_t *reply = NULL;
+
+	cli->quiet = true;
+	snprintf(path, sizeof(path), "/instances/%s%s", id, remove ? "" : "/stop");
+	if (cli_call(cli, remove ? "DELETE" : "POST", path, NULL, &reply) == 0)
+		cli_wait(cli, reply);
+	cli->quiet = false;
+	json_decref(reply);
+}
+
+int cli_run(struct cli *cli, json_t *request, const struct caller_exec *e, bool remove)
+{
+	json_t *reply = NULL;
+	sigset_t set, before;
+	const char *id;
+	int status;
+
+	held_signals(&set);
+	sigprocmask(SIG_BLOCK, &set, &before);
+	if (cli_call(cli, "POST", "/instances", request, &reply) == 0) {
+		id = json_string_value(json_object_get(json_object_get(reply, "instance"), "id"));
+		status = await(cli, json_string_value(json_object_get(reply, "operation")));
+		if (status == 0)
+			status = cli_exec(cli, id, e);
+		end(cli, id, remove);
+	} else {
+		status = CALLER_FAILED;
+	}
+	json_decref(reply);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return status;
+}
+
+/* --- a command for wisp-init --- */
+
+/* In single quotes; one of its own as '\''. */
+static void put_word(FILE *out, const char *word)
+{
+	fputc('\'', out);
+	for (; *word; word++) {
+		if (*word == '\'')
+			fputs("'\\''", out);
+		else
+			fputc(*word, out);
+	}
+	fputc('\'', out);
+}
+
+char *cli_command_line(const char *cmdline, const char *const words[])
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return NULL;
+	fprintf(out, "%s%s--", cmdline ? cmdline : "", cmdline && *cmdline ? " " : "");
+	for (; *words; words++) {
+		fputc(' ', out);
+		put_word(out, *words);
+	}
+	fclose(out);
+	return text;
+}

@@ -1,0 +1,20 @@
+/* run.h - a command in an instance of its own: made, entered, and ended with it. */
+#ifndef SUPERVISOR_CLI_RUN_H
+#define SUPERVISOR_CLI_RUN_H
+
+#include <jansson.h>
+
+#include "guest-images/agent/caller.h"
+#include "supervisor/cli/cli.h"
+
+/* Makes an instance by this request (stolen), runs the command in it as soon as its agent
+ * answers, and then stops it, or removes it: that also when a signal interrupts, which
+ * before the command begins ends all, and later is the command's. The command's exit status, or as
+ * caller_status() has it. */
+int cli_run(struct cli *cli, json_t *request, const struct caller_exec *e, bool remove);
+
+/* Adds " -- " and the words, as a shell reads them, to a kernel's command line: what wisp-init
+ * then runs. NULL: memory is short; to be freed. */
+char *cli_command_line(const char *cmdline, const char *const words[]);
+
+#endif

@@ -1,0 +1,335 @@
+/* test_wispd_guests.c - real guests of wispd's, entered by wispctl: commands, terminals,
+ * files, and who may. Wants the test host.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/fixture.h"
+#include "tests/integration/session.h"
+#include "tests/integration/wispd_host.h"
+
+enum {
+	SKIPPED = 77,
+	LIMIT_S = 240,
+	POLL_MS = 20,
+	FILE_BYTES = 3 << 20,
+	ALICE = 61234, /* users, each of a tenant of his own */
+	BOB,
+};
+
+#define PRINCIPALS                                                           \
+	", \"agent_timeout_ms\": 240000, \"principals\": ["                  \
+	"{\"uid\": 61234, \"role\": \"operator\", \"tenant\": \"default\"}," \
+	"{\"uid\": 61235, \"role\": \"operator\", \"tenant\": \"b\"}]"
+
+#define ctl(h, output, ...) wispd_host_ctl(h, output, (const char *const[]){ __VA_ARGS__, NULL })
+#define as(h, uid, ...)	    wispd_host_ctl_as(h, uid, (const char *const[]){ __VA_ARGS__, NULL })
+
+/* One host for all cases: a guest takes seconds to boot. */
+static struct wispd_host *h;
+
+/* wispctl with these words; what it said. */
+static const char *expect_status(int wanted, const char *const words[])
+{
+	const char *output;
+	int status = wispd_host_ctl(h, &output, words);
+
+	if (status != wanted)
+		fail_msg("status %d, not %d:\n%s\n%s", status, wanted, output, wispd_host_log(h));
+	return output;
+}
+
+#define expect(wanted, ...) expect_status(wanted, (const char *const[]){ __VA_ARGS__, NULL })
+
+static void expect_in(const char *text, const char *words)
+{
+	if (!strstr(text, words))
+		fail_msg("no \"%s\" in:\n%s", words, text);
+}
+
+static unsigned count_instances(void)
+{
+	json_t *j = NULL;
+	unsigned n;
+
+	assert_int_equal(wispd_host_call(h, "GET", "/instances", NULL, &j), 200);
+	n = (unsigned)json_array_size(json_object_get(j, "instances"));
+	json_decref(j);
+	return n;
+}
+
+/* A guest that is there for the cases that follow. */
+static int set_up(void **state)
+{
+	const char *kernel = fixture_image("vmlinux-minimal");
+	const char *initrd = fixture_image("initramfs.cpio");
+
+	(void)state;
+	if (!kernel || !initrd)
+		return -1;
+	h = wispd_host_make(PRINCIPALS);
+	if (!wispd_host_start(h, 0))
+		return -1;
+	/* The test's folder is root's alone. */
+	assert_int_equal(chmod(fixture_dir(), 0711), 0);
+	expect(0, "image", "add", "--agent", "--kernel", kernel, "--initrd", initrd, "--cmdline",
+	       "console=ttyS0 reboot=k panic=-1 quiet", "box");
+	assert_int_equal(ctl(h, NULL, "tenant", "set", "b"), 0);
+	expect(0, "run", "--name", "vm", "--shape", "tiny", "box");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	wispd_host_end(h);
+	return 0;
+}
+
+/* --- commands --- */
+
+static void test_exec(void **state)
+{
+	const char *output;
+
+	(void)state;
+	output = expect(3, "exec", "-e", "A=b c", "--env", "B=d", "-w", "/tmp", "vm", "--", "sh",
+			"-c", "echo \"$A$B\"; pwd; cat; exit 3");
+	assert_string_equal(output, "b cd\n/tmp\n");
+	output = expect(0, "exec", "-u", "1234:5678", "vm", "id");
+	expect_in(output, "uid=1234 gid=5678");
+	expect(124, "exec", "--timeout", "1", "vm", "sleep", "1000");
+	expect(127, "exec", "vm", "no-such-program");
+	output = expect(125, "exec", "nobody", "true");
+	expect_in(output, "There is no instance nobody");
+	output = expect(0, "health", "vm");
+	expect_in(output, "hostname=wisp");
+	output = expect(0, "inspect", "vm");
+	expect_in(output, "\"state\": \"ready\"");
+	output = expect(1, "console", "vm");
+	expect_in(output, "console=hvc0");
+	/* Whoever went in is known. */
+	output = expect(0, "events", "--tail", "3");
+	expect_in(output, "instance.entered");
+}
+
+static struct session *begin(const char *const words[])
+{
+	const char *argv[24] = { fixture_program("wispctl"), "--socket", wispd_host_socket(h) };
+
+	for (unsigned n = 3; *words; words++)
+		argv[n++] = *words;
+	return session_start(argv);
+}
+
+#define start(...) begin((const char *const[]){ __VA_ARGS__, NULL })
+
+/* Input, and a signal that is the command's. */
+static void test_streams(void **state)
+{
+	struct session *s = start("exec", "-i", "vm", "sh", "-c",
+				  "trap 'echo caught; exit 9' INT; read a; read b; "
+				  "echo $((a * b)); while :; do sleep 0.1; done");
+
+	(void)state;
+	session_send(s, "6\n");
+	session_send(s, "7\n");
+	session_expect(s, "42", LIMIT_S);
+	session_kill(s, SIGINT);
+	session_expect(s, "caught", LIMIT_S);
+	assert_int_equal(session_wait(s, LIMIT_S), 9);
+	session_end(s);
+	/* Who reads slowly stops the command, not wispd: nothing is read here for now. */
+	s = start("exec", "vm", "sh", "-c", "yes | head -c 8000000; echo the end");
+	assert_int_equal(ctl(h, NULL, "exec", "vm", "true"), 0);
+	session_expect(s, "the end", LIMIT_S);
+	assert_int_equal(session_wait(s, LIMIT_S), 0);
+	session_end(s);
+}
+
+/* --- terminals --- */
+
+/* Reads until text comes. */
+static void see(int fd, const char *text)
+{
+	static char said[8192];
+	size_t n = 0;
+
+	said[0] = '\0';
+	while (!strstr(said, text) && n < sizeof(said) - 1) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		ssize_t got = poll(&p, 1, LIMIT_S * 1000) > 0
+				      ? read(fd, said + n, sizeof(said) - 1 - n)
+				      : -1;
+
+		if (got <= 0)
+			fail_msg("no \"%s\" in:\n%s", text, said);
+		n += (size_t)got;
+		said[n] = '\0';
+	}
+}
+
+static void test_terminal(void **state)
+{
+	struct winsize size = { .ws_row = 33, .ws_col = 77 };
+	int master, status;
+	pid_t pid = forkpty(&master, NULL, NULL, &size);
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		execl(fixture_program("wispctl"), "wispctl", "--socket", wispd_host_socket(h),
+		      "exec", "-it", "vm", "sh", "-c", "tty; stty size; read x; stty size; exit 5",
+		      NULL);
+		_exit(127);
+	}
+	see(master, "33 77");
+	size.ws_row = 44;
+	size.ws_col = 99;
+	assert_int_equal(ioctl(master, TIOCSWINSZ, &size), 0);
+	assert_int_equal(write(master, "\n", 1), 1);
+	see(master, "44 99");
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 5);
+	close(master);
+}
+
+/* --- files --- */
+
+static void test_copies(void **state)
+{
+	static char data[FILE_BYTES];
+	const char *there, *back;
+	FILE *f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (char)(i * 2654435761U >> 13);
+	there = fixture_path("there");
+	back = fixture_path("back");
+	f = fopen(there, "we");
+	assert_non_null(f);
+	assert_int_equal(fwrite(data, 1, sizeof(data), f), sizeof(data));
+	fclose(f);
+	expect(0, "cp", there, "vm:/tmp/copy");
+	expect(0, "cp", "vm:/tmp/copy", back);
+	f = fopen(back, "re");
+	assert_non_null(f);
+	for (size_t i = 0; i < sizeof(data); i++)
+		if (fgetc(f) != (unsigned char)data[i])
+			fail_msg("byte %zu differs", i);
+	assert_int_equal(fgetc(f), EOF);
+	fclose(f);
+	expect(153, "cp", there, back);
+	expect(1, "cp", "vm:/no-such", back);
+}
+
+/* --- run --- */
+
+static void test_run(void **state)
+{
+	const char *output;
+	struct session *s;
+
+	(void)state;
+	output = expect(7, "run", "--rm", "--shape", "tiny", "box", "--", "sh", "-c",
+			"echo hi; exit 7");
+	assert_string_equal(output, "hi\n");
+	assert_int_equal(count_instances(), 1);
+	/* Interrupted while the command runs, and while the guest boots. */
+	s = start("run", "--rm", "--shape", "tiny", "box", "--", "sh", "-c",
+		  "echo begun; sleep 1000");
+	session_expect(s, "begun", LIMIT_S);
+	session_kill(s, SIGTERM);
+	assert_int_equal(session_wait(s, LIMIT_S), 128 + SIGTERM);
+	session_end(s);
+	assert_int_equal(count_instances(), 1);
+	s = start("run", "--rm", "--shape", "tiny", "--name", "early", "box", "--", "true");
+	while (count_instances() < 2)
+		poll(NULL, 0, POLL_MS);
+	session_kill(s, SIGINT);
+	assert_int_equal(session_wait(s, LIMIT_S), 128 + SIGINT);
+	session_end(s);
+	assert_int_equal(count_instances(), 1);
+	assert_int_equal(wispd_host_jails(h), 1);
+}
+
+/* --- who may --- */
+
+static void test_tenants(void **state)
+{
+	const char *mine = fixture_path("mine");
+
+	(void)state;
+	fixture_file("mine", "secret");
+	assert_int_equal(chmod(mine, 0644), 0);
+	assert_int_equal(as(h, ALICE, "exec", "vm", "true"), 0);
+	assert_int_equal(as(h, ALICE, "cp", mine, "vm:/tmp/mine"), 0);
+	assert_int_equal(as(h, ALICE, "health", "vm"), 0);
+	assert_int_equal(as(h, BOB, "exec", "vm", "true"), 125);
+	assert_int_equal(as(h, BOB, "--tenant", "default", "exec", "vm", "true"), 125);
+	assert_int_equal(as(h, BOB, "cp", "vm:/tmp/mine", "/tmp/stolen"), 1);
+	assert_int_equal(as(h, BOB, "cp", mine, "vm:/tmp/mine"), 1);
+	assert_int_equal(as(h, BOB, "console", "vm"), 1);
+	assert_int_equal(as(h, BOB, "health", "vm"), 1);
+	assert_int_equal(as(h, BOB, "logs", "vm"), 1);
+	assert_int_equal(as(h, BOB, "stop", "vm"), 1);
+	assert_int_equal(as(h, BOB, "rm", "vm"), 1);
+	assert_int_equal(as(h, ALICE, "exec", "vm", "test", "-f", "/tmp/mine"), 0);
+}
+
+/* --- an end --- */
+
+/* wispd dies: the guest and its agent do not, and the next one hears it. It ends in order. */
+static void test_end(void **state)
+{
+	const char *output;
+
+	(void)state;
+	wispd_host_stop(h, SIGKILL);
+	assert_true(wispd_host_start(h, 0));
+	expect(0, "exec", "vm", "true");
+	expect(0, "stop", "--timeout", "240", "vm");
+	output = expect(0, "inspect", "vm");
+	expect_in(output, "\"state\": \"stopped\"");
+	assert_null(strstr(output, "killed"));
+	output = expect(125, "exec", "vm", "true");
+	expect_in(output, "vm is stopped");
+	expect(0, "rm", "vm");
+	assert_int_equal(wispd_host_jails(h), 0);
+	expect(0, "doctor");
+}
+
+int main(int argc, char *argv[])
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_exec),	 cmocka_unit_test(test_streams),
+		cmocka_unit_test(test_terminal), cmocka_unit_test(test_copies),
+		cmocka_unit_test(test_run),	 cmocka_unit_test(test_tenants),
+		cmocka_unit_test(test_end),
+	};
+
+	if (!fixture_has_kvm() || geteuid() != 0) {
+		fprintf(stderr, "test_wispd_guests needs /dev/kvm and root\n");
+		return SKIPPED;
+	}
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
