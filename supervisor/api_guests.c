@@ -51,7 +51,7 @@ static int tell(struct api_call *call, const struct instance *i, const char *to,
 static int open_stream(struct api_call *call, enum runtime_way way, int64_t port)
 {
 	struct launch *l = calloc(1, sizeof(*l));
-	struct instance i;
+	struct instance i = { 0 };
 	int r = l ? instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err)
 		  : error_set(&call->err, -ENOMEM, NULL, NULL, "out of memory");
 

@@ -172,7 +172,7 @@ static void keep_health(struct guest *g, const struct frame *f)
 
 static void hear(struct guest *g)
 {
-	struct frame f;
+	struct frame f = { 0 };
 	int r = channel_flush(g->channel);
 	bool first = !g->ready;
 

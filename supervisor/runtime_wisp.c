@@ -242,8 +242,8 @@ static int add_groups(const struct launch *l, struct runtime_command *ret, struc
 
 static int command(const struct launch *l, struct runtime_command *ret, struct error *err)
 {
-	static const char *const own[] = { "--",   "--api-sock",     RUN_IN SOCKET, "--level",
-					   "Warn", "--metrics-path", LINES_IN,	    NULL };
+	static const char *const own[] = { "--",   "--api-sock",     SOCKET_IN, "--level",
+					   "Warn", "--metrics-path", LINES_IN,	NULL };
 	char uid[16];
 	const char *const jail[] = {
 		l->config->wisp_jailer,

@@ -143,9 +143,9 @@ static struct session *begin(const char *const words[])
 /* Input, and a signal that is the command's. */
 static void test_streams(void **state)
 {
-	struct session *s = start("exec", "-i", "vm", "sh", "-c",
-				  "trap 'echo caught; exit 9' INT; read a; read b; "
-				  "echo $((a * b)); while :; do sleep 0.1; done");
+	static const char script[] = "trap 'echo caught; exit 9' INT; read a; read b; "
+				     "echo $((a * b)); while :; do sleep 0.1; done";
+	struct session *s = start("exec", "-i", "vm", "sh", "-c", script);
 
 	(void)state;
 	session_send(s, "6\n");
