@@ -44,12 +44,13 @@ enum {
 	GUEST_CID = 3, /* the first that is a guest's */
 };
 
-#define VMM	 "wisp"
-#define SOCKET	 "api.sock"
-#define RUN_IN	 "/run/" /* where the VMM makes its sockets */
-#define CONSOLE	 "console.log"
-#define LINES	 "metrics.log"
-#define LINES_IN "/metrics.log"
+#define VMM	  "wisp"
+#define SOCKET	  "api.sock"
+#define RUN_IN	  "/run/" /* where the VMM makes its sockets */
+#define SOCKET_IN "/run/api.sock"
+#define CONSOLE	  "console.log"
+#define LINES	  "metrics.log"
+#define LINES_IN  "/metrics.log"
 
 /* --- folders --- */
 
