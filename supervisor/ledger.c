@@ -27,6 +27,10 @@ struct ledger {
 	struct store *store;
 	char host_id[LEDGER_ID_BYTES];
 	char boot_id[LEDGER_ID_BYTES];
+	/* The head as it was last written; it is that for as long as that transaction lasts. */
+	uint64_t head_transaction; /* 0: none was written */
+	int64_t head_seq;
+	uint8_t head_hash[LEDGER_HASH_BYTES];
 };
 
 /* An event as it is in the table. */
@@ -315,10 +319,21 @@ static int insert(struct ledger *l, const struct record *r, const uint8_t id[LED
 			 r->incarnation, r->actor, r->body, hash, (size_t)LEDGER_HASH_BYTES);
 }
 
+/* In a transaction of many events only the first reads it. */
+static int find_head(struct ledger *l, int64_t *seq, uint8_t hash[LEDGER_HASH_BYTES],
+		     struct error *err)
+{
+	if (l->head_transaction != store_transaction(l->store))
+		return read_head(l, seq, hash, err);
+	*seq = l->head_seq;
+	memcpy(hash, l->head_hash, LEDGER_HASH_BYTES);
+	return 0;
+}
+
 static int append(struct ledger *l, struct record *r, struct error *err)
 {
 	uint8_t previous[LEDGER_HASH_BYTES], hash[LEDGER_HASH_BYTES], id[LEDGER_HASH_BYTES];
-	int result = read_head(l, &r->seq, previous, err);
+	int result = find_head(l, &r->seq, previous, err);
 
 	r->seq++;
 	if (result == 0)
@@ -331,7 +346,14 @@ static int append(struct ledger *l, struct record *r, struct error *err)
 	hash_id(l, r, id);
 	hash_record(r, previous, hash);
 	result = insert(l, r, id, hash, err);
-	return result < 0 ? result : write_head(l, r->seq, hash, err);
+	if (result >= 0)
+		result = write_head(l, r->seq, hash, err);
+	if (result < 0)
+		return result;
+	l->head_transaction = store_transaction(l->store);
+	l->head_seq = r->seq;
+	memcpy(l->head_hash, hash, sizeof(hash));
+	return 0;
 }
 
 int ledger_append(struct ledger *l, const struct ledger_event *e, int64_t *seq, struct error *err)

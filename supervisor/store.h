@@ -41,6 +41,8 @@ int store_begin(struct store *s, struct error *err);
 int store_commit(struct store *s, struct error *err); /* rolled back when it fails */
 void store_rollback(struct store *s);		      /* harmless without a transaction */
 bool store_in_transaction(const struct store *s);
+/* The number of the transaction that was begun last: another one, another number. */
+uint64_t store_transaction(const struct store *s);
 
 /* Runs a statement that gives no rows; the number of rows it changed. */
 int store_run(struct store *s, struct error *err, const char *sql, const char *types, ...);
