@@ -99,7 +99,7 @@ static int time_batches(struct bench *b, struct books *books, struct error *err)
 		r = write_events(books, BATCH, err);
 	return r < 0 ? r
 		     : report_add(&b->report, "wisp", "batch_events_per_s",
-				  per_second(BATCH * BATCHES, start_us));
+				  per_second((int64_t)BATCH * BATCHES, start_us));
 }
 
 static int time_proof(struct bench *b, struct books *books, struct error *err)
