@@ -9,6 +9,7 @@
 #include "supervisor/billing/invoice.h"
 #include "supervisor/billing/period.h"
 #include "supervisor/billing/plan.h"
+#include "supervisor/billing/statement.h"
 #include "supervisor/billing/usage.h"
 #include "supervisor/reconcile.h"
 #include "supervisor/store.h"
@@ -104,12 +105,12 @@ static int describe_row(void *ctx, const struct usage_row *row)
 	json_t *rows = ctx;
 
 	return json_array_append_new(
-		rows,
-		json_pack("{s:s, s:I, s:s, s:s, s:b, s:I}", "plan",
-			  row->plan ? row->plan->name : "", "version",
-			  (json_int_t)(row->plan ? row->plan->version : 0), "meter",
-			  meters[row->meter].name, "unit", meters[row->meter].unit, "adjustment",
-			  row->adjustment, "quantity", (json_int_t)row->quantity));
+		rows, json_pack("{s:s, s:I, s:s, s:s, s:b, s:s, s:I}", "plan",
+				row->plan ? row->plan->name : "", "version",
+				(json_int_t)(row->plan ? row->plan->version : 0), "meter",
+				meters[row->meter].name, "unit", meters[row->meter].unit,
+				"adjustment", row->adjustment, "slice", row->slice, "quantity",
+				(json_int_t)row->quantity));
 }
 
 static int describe_gap(void *ctx, const struct usage_gap *gap)
@@ -132,23 +133,70 @@ static json_t *describe_usage(struct usage *u, const char *tenant, int period)
 			 "gaps", gaps);
 }
 
-static int get_usage(struct api_call *call)
+static int read_slice(struct api_call *call, enum usage_slice *ret)
+{
+	const char *text = call->request->query(call->request->connection, "by");
+
+	*ret = USAGE_WHOLE;
+	if (!text)
+		return 0;
+	if (strcmp(text, "day") == 0)
+		*ret = USAGE_BY_DAY;
+	else if (strcmp(text, "shape") == 0)
+		*ret = USAGE_BY_SHAPE;
+	else
+		return error_set(&call->err, -EINVAL, "by", "day or shape",
+				 "Usage is not told apart by %.32s", text);
+	return 0;
+}
+
+/* What the query asks for; the caller owns the reference. NULL, and call->err is set. */
+static json_t *find_usage(struct api_call *call)
 {
 	const char *text = call->request->query(call->request->connection, "period");
 	int period = text ? read_period(call, text) : period_of(ledger_wall_ns());
+	enum usage_slice slice;
+	json_t *j = NULL;
 	struct usage *u;
+
+	if (period == PERIOD_NONE || read_slice(call, &slice) < 0 ||
+	    usage_replay_sliced(call->d->truth.store, 0, slice, &u, &call->err) < 0)
+		return NULL;
+	if (usage_settle(u, whose(call), period, &call->err) == 0) {
+		j = describe_usage(u, whose(call), period);
+		if (!j)
+			error_set(&call->err, -ENOMEM, NULL, NULL, "out of memory");
+	}
+	usage_free(u);
+	return j;
+}
+
+static int get_usage(struct api_call *call)
+{
+	json_t *j = find_usage(call);
+
+	return j ? api_reply(call, j) : call->err.code;
+}
+
+static int finish_text(struct api_call *call, int r)
+{
+	return r < 0 ? error_set(&call->err, r, NULL, NULL, "It cannot be written: %s",
+				 strerror(-r))
+		     : 0;
+}
+
+static int get_usage_table(struct api_call *call)
+{
+	static const char *const members[] = { "plan",	     "version", "meter",    "unit",
+					       "adjustment", "slice",	"quantity", NULL };
+	json_t *j = find_usage(call);
 	int r;
 
-	if (period == PERIOD_NONE)
+	if (!j)
 		return call->err.code;
-	r = usage_replay(call->d->truth.store, 0, &u, &call->err);
-	if (r < 0)
-		return r;
-	r = usage_settle(u, whose(call), period, &call->err);
-	if (r == 0)
-		r = api_reply(call, describe_usage(u, whose(call), period));
-	usage_free(u);
-	return r;
+	r = statement_table(json_object_get(j, "usage"), members, &call->text);
+	json_decref(j);
+	return finish_text(call, r);
 }
 
 /* --- invoices --- */
@@ -160,6 +208,31 @@ static int get_invoice(struct api_call *call)
 	return period == PERIOD_NONE ? call->err.code
 				     : invoice_make(&call->d->truth, whose(call), period, 0,
 						    &call->text, &call->err);
+}
+
+/* The same, as a text of another kind. */
+static int write_invoice(struct api_call *call, int (*write)(const char *invoice, char **ret))
+{
+	char *invoice = NULL;
+	int r = get_invoice(call);
+
+	if (r < 0)
+		return r;
+	invoice = call->text;
+	call->text = NULL;
+	r = write(invoice, &call->text);
+	free(invoice);
+	return finish_text(call, r);
+}
+
+static int get_invoice_table(struct api_call *call)
+{
+	return write_invoice(call, statement_csv);
+}
+
+static int get_statement(struct api_call *call)
+{
+	return write_invoice(call, statement_html);
 }
 
 static int list_invoices(struct api_call *call)
@@ -275,13 +348,19 @@ static int post_credit(struct api_call *call)
 static const struct api_route routes[] = {
 	{ "GET",  "/usage",                ROLE_VIEWER, false, 200, NULL,          get_usage,
 	  .what = "What a tenant used in a month so far, and the gaps in what is known of it.",
-	  .query = "`period`: a month as `2026-11`, by default this one" },
+	  .query = "`period`: a month as `2026-11`, by default this one; `by`: `day` or `shape`, to tell apart" },
+	{ "GET",  "/usage/csv",            ROLE_VIEWER, false, 200, NULL,          get_usage_table,
+	  .what = "The same as CSV.", .query = "as of `GET /usage`", .type = "text/csv; charset=utf-8" },
 	{ "GET",  "/invoices",             ROLE_VIEWER, false, 200, NULL,          list_invoices,
 	  .what = "The closed periods, with total and hash of each invoice." },
 	{ "GET",  "/invoices/verify",      ROLE_ADMIN,  false, 200, NULL,          verify_invoices,
 	  .what = "Makes every closed invoice again and compares it with its hash in the ledger." },
 	{ "GET",  "/invoices/{id}",        ROLE_VIEWER, false, 200, NULL,          get_invoice,
 	  .what = "A tenant's invoice of a month, by all that is known now.", .type = "application/json" },
+	{ "GET",  "/invoices/{id}/csv",    ROLE_VIEWER, false, 200, NULL,          get_invoice_table,
+	  .what = "Its lines as CSV.", .type = "text/csv; charset=utf-8" },
+	{ "GET",  "/invoices/{id}/html",   ROLE_VIEWER, false, 200, NULL,          get_statement,
+	  .what = "The same as a page to read.", .type = "text/html; charset=utf-8" },
 	{ "POST", "/invoices/{id}/close",  ROLE_ADMIN,  true,  200, NULL,          close_period,
 	  .what = "Closes a month that has ended: its invoice is final." },
 	{ "GET",  "/plans",                ROLE_VIEWER, false, 200, NULL,          list_plans,

@@ -15,6 +15,7 @@
 
 struct usage {
 	struct book *book;
+	enum usage_slice slice;
 	struct moment confirmed; /* all that should live did then */
 };
 
@@ -34,10 +35,13 @@ struct boundary {
 	int64_t end_wall_ns;	   /* but not beyond this */
 };
 
-/* Adds to a quantity of the account, by its present plan; a closed period's is an adjustment
- * of the first open one. */
-int replay_count(struct usage *u, const struct account *a, int period, enum meter meter,
-		 int64_t amount);
+/* Adds to a quantity of the account, by its present plan, where the moment lies; a closed
+ * period's is an adjustment of the first open one. shape: of the instance, "" for none. */
+int replay_count(struct usage *u, const struct account *a, const char *shape, int64_t wall_ns,
+		 enum meter meter, int64_t amount);
+
+/* How much of a stretch of time that begins at a moment is counted in one. */
+int64_t replay_part_ns(const struct usage *u, int64_t wall_ns, int64_t left_ns);
 
 bool replay_same_boot(const struct moment *a, const struct moment *b);
 bool replay_number(const struct event *e, const char *name, int64_t *ret);

@@ -1,13 +1,17 @@
 /* usage.c - the replay: events in, quantities out; see usage.h for its rules. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "supervisor/billing/period.h"
 #include "supervisor/billing/replay.h"
 
 enum { NS_PER_US = 1000, NS_PER_MS = 1000000 };
+
+static const int64_t NS_PER_S = 1000000000, NS_PER_DAY = INT64_C(86400) * 1000000000;
 
 /* What is billed in a state. The table that is published: docs/billing.md. */
 enum billed { BILLED_NO, BILLED_BOOT, BILLED_MEMORY, BILLED_ALL };
@@ -23,9 +27,32 @@ static const struct plan no_plan = { .rounding_ms = 1 };
 
 /* --- time becomes quantities --- */
 
-int replay_count(struct usage *u, const struct account *a, int period, enum meter meter,
-		 int64_t amount)
+static void slice_of(const struct usage *u, const char *shape, int64_t wall_ns,
+		     char slice[NAME_BYTES])
 {
+	time_t seconds = (time_t)(wall_ns / NS_PER_S);
+	struct tm tm;
+
+	slice[0] = '\0';
+	if (u->slice == USAGE_BY_SHAPE)
+		snprintf(slice, NAME_BYTES, "%s", shape);
+	else if (u->slice == USAGE_BY_DAY && gmtime_r(&seconds, &tm))
+		strftime(slice, NAME_BYTES, "%Y-%m-%d", &tm);
+}
+
+int64_t replay_part_ns(const struct usage *u, int64_t wall_ns, int64_t left_ns)
+{
+	int64_t part = period_start_ns(period_of(wall_ns) + 1) - wall_ns;
+
+	if (u->slice == USAGE_BY_DAY)
+		part = NS_PER_DAY - wall_ns % NS_PER_DAY;
+	return left_ns < part ? left_ns : part;
+}
+
+int replay_count(struct usage *u, const struct account *a, const char *shape, int64_t wall_ns,
+		 enum meter meter, int64_t amount)
+{
+	const int period = period_of(wall_ns);
 	struct quantity key = { .account = a, .period = period, .plan = a->plan, .meter = meter };
 	struct quantity *q;
 
@@ -35,6 +62,7 @@ int replay_count(struct usage *u, const struct account *a, int period, enum mete
 		key.period = a->closed + 1;
 		key.adjustment = true;
 	}
+	slice_of(u, shape, wall_ns, key.slice);
 	q = book_quantity(u->book, &key);
 	if (!q)
 		return -ENOMEM;
@@ -55,7 +83,7 @@ static int64_t billed_more(const struct run *r, int64_t *counted_ns, int64_t ns)
 	return plan_billed_ns(p, *counted_ns) - before;
 }
 
-static int count_time(struct usage *u, struct run *r, int period, int64_t ns)
+static int count_time(struct usage *u, struct run *r, int64_t wall_ns, int64_t ns)
 {
 	enum billed billed = billed_in[r->state];
 	int64_t us, ms;
@@ -65,11 +93,12 @@ static int count_time(struct usage *u, struct run *r, int period, int64_t ns)
 		billed = r->rounding && r->rounding->bill_boot ? BILLED_ALL : BILLED_NO;
 	if (billed == BILLED_ALL) {
 		us = billed_more(r, &r->vcpu_ns, ns) / NS_PER_US;
-		e = replay_count(u, r->account, period, METER_VCPU_TIME, us * r->vcpus);
+		e = replay_count(u, r->account, r->shape, wall_ns, METER_VCPU_TIME, us * r->vcpus);
 	}
 	if (e == 0 && billed >= BILLED_MEMORY) {
 		ms = billed_more(r, &r->memory_ns, ns) / NS_PER_MS;
-		e = replay_count(u, r->account, period, METER_MEMORY_TIME, ms * r->mem_mib);
+		e = replay_count(u, r->account, r->shape, wall_ns, METER_MEMORY_TIME,
+				 ms * r->mem_mib);
 	}
 	return e;
 }
@@ -80,12 +109,10 @@ static int advance(struct usage *u, struct run *r, int64_t until_boot_ns)
 	int e = 0;
 
 	while (e == 0 && r->since.boot_ns < until_boot_ns) {
-		int period = period_of(r->since.wall_ns);
-		int64_t left = until_boot_ns - r->since.boot_ns;
-		int64_t in_period = period_start_ns(period + 1) - r->since.wall_ns;
-		int64_t part = left < in_period ? left : in_period;
+		int64_t part =
+			replay_part_ns(u, r->since.wall_ns, until_boot_ns - r->since.boot_ns);
 
-		e = count_time(u, r, period, part);
+		e = count_time(u, r, r->since.wall_ns, part);
 		r->since.boot_ns += part;
 		r->since.wall_ns += part;
 	}
@@ -166,7 +193,20 @@ static int begin_start(struct usage *u, struct run *r, const struct event *e)
 {
 	r->rounding = r->account->plan;
 	r->vcpu_ns = r->memory_ns = 0;
-	return replay_count(u, r->account, period_of(e->at.wall_ns), METER_STARTS, 1);
+	return replay_count(u, r->account, r->shape, e->at.wall_ns, METER_STARTS, 1);
+}
+
+/* instance.creating tells of what shape it is. */
+static int note_shape(struct usage *u, const struct event *e)
+{
+	const char *shape = json_string_value(json_object_get(e->body, "shape"));
+	struct run *r = shape ? book_run(u->book, e->instance) : NULL;
+
+	if (shape && !r)
+		return -ENOMEM;
+	if (r)
+		snprintf(r->shape, sizeof(r->shape), "%s", shape);
+	return 0;
 }
 
 /* instance.*; those without a "to" tell no move. */
@@ -178,7 +218,7 @@ static int on_move(struct usage *u, const struct event *e)
 	int fault;
 
 	if (!to)
-		return 0;
+		return note_shape(u, e);
 	a = book_account(u->book, e->tenant);
 	r = book_run(u->book, e->instance);
 	if (!a || !r)
@@ -354,12 +394,20 @@ static int replay_row(struct usage *u, const struct rows *rows, struct error *er
 
 int usage_replay(struct store *s, int64_t seq, struct usage **ret, struct error *err)
 {
+	return usage_replay_sliced(s, seq, USAGE_WHOLE, ret, err);
+}
+
+int usage_replay_sliced(struct store *s, int64_t seq, enum usage_slice slice, struct usage **ret,
+			struct error *err)
+{
 	struct usage *u = calloc(1, sizeof(*u));
 	struct rows rows;
 	int r;
 
-	if (u)
+	if (u) {
+		u->slice = slice;
 		u->book = book_create();
+	}
 	if (!u || !u->book) {
 		usage_free(u);
 		return error_set(err, -ENOMEM, NULL, NULL, "Out of memory");
@@ -417,6 +465,7 @@ static int choose_quantity(void *ctx, const struct quantity *q)
 		.meter = q->meter,
 		.adjustment = q->adjustment,
 		.quantity = q->amount,
+		.slice = q->slice,
 	};
 
 	return q->account == c->account && q->period == c->period ? c->fn(c->ctx, &row) : 0;

@@ -39,8 +39,13 @@
 
 struct usage;
 
+/* What quantities are told apart by, beside plan and meter. The sums are the same. */
+enum usage_slice { USAGE_WHOLE, USAGE_BY_DAY, USAGE_BY_SHAPE };
+
 /* Replays the events up to number seq; 0: all. */
 int usage_replay(struct store *s, int64_t seq, struct usage **ret, struct error *err);
+int usage_replay_sliced(struct store *s, int64_t seq, enum usage_slice slice, struct usage **ret,
+			struct error *err);
 
 /* Accepts NULL. */
 void usage_free(struct usage *u);
@@ -53,10 +58,11 @@ struct usage_row {
 	enum meter meter;
 	bool adjustment; /* of a period before, which was closed */
 	int64_t quantity;
+	const char *slice; /* "2026-11-22", UTC, or the shape's name; "": none */
 };
 
-/* Calls fn for each quantity of the tenant in the period, ordered by plan, version, meter, and
- * adjustments last; until it returns a negative number, which is returned. */
+/* Calls fn for each quantity of the tenant in the period, ordered by plan, version, meter, slice,
+ * and adjustments last; until it returns a negative number, which is returned. */
 typedef int (*usage_fn)(void *ctx, const struct usage_row *row);
 int usage_each(const struct usage *u, const char *tenant, int period, usage_fn fn, void *ctx);
 

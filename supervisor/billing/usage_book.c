@@ -89,7 +89,9 @@ static int compare_quantities(const void *left, const void *right)
 		r = order(a->adjustment, b->adjustment);
 	if (r == 0)
 		r = compare_plans(a->plan, b->plan);
-	return r ? r : order(a->meter, b->meter);
+	if (r == 0)
+		r = order(a->meter, b->meter);
+	return r ? r : strcmp(a->slice, b->slice);
 }
 
 /* The member of the tree that equals key, or a copy of key that has become one. */

@@ -31,6 +31,7 @@ struct run {
 	struct account *account;
 	enum state state;
 	int64_t vcpus, mem_mib;
+	char shape[NAME_BYTES]; /* "": it was made without one */
 	struct moment since;
 	const struct plan *rounding; /* the account's at the start; NULL: none */
 	int64_t vcpu_ns, memory_ns;  /* counted since the start, not rounded */
@@ -51,11 +52,12 @@ struct holding {
 };
 
 struct quantity {
-	const struct account *account; /* the key, down to adjustment */
+	const struct account *account; /* the key, down to slice */
 	int period;
 	const struct plan *plan;
 	enum meter meter;
 	bool adjustment;
+	char slice[NAME_BYTES]; /* of the key, too */
 	int64_t amount;
 };
 

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "supervisor/billing/period.h"
 #include "supervisor/billing/replay.h"
 
 enum { NS_PER_MS = 1000000 };
@@ -25,7 +24,7 @@ static int count_more(struct usage *u, struct run *r, const struct event *e, enu
 	if (now < before)
 		return -EUCLEAN;
 	r->counted[meter] = now;
-	return replay_count(u, r->account, period_of(e->at.wall_ns), meter,
+	return replay_count(u, r->account, r->shape, e->at.wall_ns, meter,
 			    meters[meter].kind == METER_GREATEST ? now : now - before);
 }
 
@@ -69,14 +68,14 @@ int replay_gap(struct usage *u, const struct event *e)
 /* --- holdings --- */
 
 /* Whole milliseconds since the amount is the same: parts add up. */
-static int count_held(struct usage *u, struct holding *h, int period, int64_t ns)
+static int count_held(struct usage *u, struct holding *h, int64_t ns)
 {
 	int64_t before = h->counted_ns / NS_PER_MS, quantity;
 
 	h->counted_ns += ns;
 	if (__builtin_mul_overflow(h->counted_ns / NS_PER_MS - before, h->amount, &quantity))
 		return -ERANGE;
-	return replay_count(u, h->account, period, h->meter, quantity);
+	return replay_count(u, h->account, "", h->since.wall_ns, h->meter, quantity);
 }
 
 static int advance(struct usage *u, struct holding *h, int64_t until_boot_ns)
@@ -84,12 +83,10 @@ static int advance(struct usage *u, struct holding *h, int64_t until_boot_ns)
 	int fault = 0;
 
 	while (fault == 0 && h->since.boot_ns < until_boot_ns) {
-		int period = period_of(h->since.wall_ns);
-		int64_t left = until_boot_ns - h->since.boot_ns;
-		int64_t in_period = period_start_ns(period + 1) - h->since.wall_ns;
-		int64_t part = left < in_period ? left : in_period;
+		int64_t part =
+			replay_part_ns(u, h->since.wall_ns, until_boot_ns - h->since.boot_ns);
 
-		fault = count_held(u, h, period, part);
+		fault = count_held(u, h, part);
 		h->since.boot_ns += part;
 		h->since.wall_ns += part;
 	}

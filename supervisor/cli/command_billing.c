@@ -1,17 +1,26 @@
 /* command_billing.c - wispctl's commands about usage, prices and invoices. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "supervisor/cli/cli.h"
 
 /* --- usage and invoices --- */
 
+enum { USAGE_PERIOD, USAGE_BY, USAGE_CSV, USAGE_PLOT, USAGE_METER };
+
 static const struct cli_option usage_options[] = {
-	{ "period", "YYYY-MM", "the month; by default this one" },
+	[USAGE_PERIOD] = { "period", "YYYY-MM", "the month; by default this one" },
+	[USAGE_BY] = { "by", "day|shape", "tell apart by it" },
+	[USAGE_CSV] = { "csv", NULL, "print CSV" },
+	[USAGE_PLOT] = { "plot", "FILE", "draw one meter, with gnuplot: .svg or .png" },
+	[USAGE_METER] = { "meter", "NAME", "of the plot; by default vcpu_time" },
 	{ 0 },
 };
 
-static const char *const gap_members[] = { "instance", "from_wall_ns", "lost_ns", NULL };
+static const char *const gap_members[] = { "instance",	   "meter",   "reason",
+					   "from_wall_ns", "lost_ns", NULL };
 
 static void print_gaps(const json_t *j)
 {
@@ -23,21 +32,93 @@ static void print_gaps(const json_t *j)
 	cli_print_table(gaps, gap_members);
 }
 
+/* What wispd sends as it is. */
+static int print_text(struct cli *cli, const char *path)
+{
+	struct wisp_reply reply = { 0 };
+	char full[2 * CLI_PATH_BYTES];
+	int r;
+
+	snprintf(full, sizeof(full), "%s%s%s", path,
+		 !cli->tenant	     ? ""
+		 : strchr(path, '?') ? "&tenant="
+				     : "?tenant=",
+		 cli->tenant ? cli->tenant : "");
+	r = wisp_call(cli->client, "GET", full, NULL, &reply);
+	if (r < 0)
+		fprintf(stderr, "wispctl: %s\n", wisp_error(cli->client));
+	else
+		fputs(reply.body, stdout);
+	wisp_reply_clear(&reply);
+	return r == 0 ? 0 : r == -EPROTO ? EXIT_REFUSED : EXIT_UNREACHABLE;
+}
+
+/* Bars of one meter, a bar a slice. The file's name goes into gnuplot's text. */
+static int plot(const json_t *rows, const char *file, const char *meter)
+{
+	const char *end = strrchr(file, '.');
+	char buf[32];
+	json_t *row;
+	FILE *out;
+	size_t i;
+
+	if (strpbrk(file, "'\\\n") || strpbrk(meter, "'\\\n")) {
+		fputs("wispctl: gnuplot cannot write to a name like that\n", stderr);
+		return EXIT_USAGE;
+	}
+	out = popen("gnuplot", "we");
+	if (!out)
+		return EXIT_UNREACHABLE;
+	fprintf(out,
+		"set terminal %s size 900,450\nset output '%s'\nset style data histograms\n"
+		"set style fill solid\nset yrange [0:*]\nset xtics rotate\n"
+		"plot '-' using 2:xtic(1) title '%s' noenhanced\n",
+		end && strcmp(end, ".png") == 0 ? "png" : "svg", file, meter);
+	json_array_foreach(rows, i, row)
+	{
+		if (strcmp(cli_text(row, "meter", buf, sizeof(buf)), meter) != 0)
+			continue;
+		fprintf(out, "\"%s\"", cli_text(row, "slice", buf, sizeof(buf)));
+		fprintf(out, " %s\n", cli_text(row, "quantity", buf, sizeof(buf)));
+	}
+	fputs("e\n", out);
+	return pclose(out) == 0 ? 0 : EXIT_REFUSED;
+}
+
+static int show_usage(struct cli *cli, const struct cli_arguments *a, const json_t *j)
+{
+	static const char *const members[] = { "plan",	     "version", "meter",    "unit",
+					       "adjustment", "slice",	"quantity", NULL };
+	const json_t *rows = json_object_get(j, "usage");
+
+	if (a->option[USAGE_PLOT])
+		return plot(rows, a->option[USAGE_PLOT],
+			    a->option[USAGE_METER] ? a->option[USAGE_METER] : "vcpu_time");
+	if (cli_print_json(cli, j))
+		return 0;
+	cli_print_table(rows, members);
+	print_gaps(j);
+	return 0;
+}
+
 static int usage(struct cli *cli, const struct cli_arguments *a)
 {
-	static const char *const members[] = { "plan",	     "version",	 "meter", "unit",
-					       "adjustment", "quantity", NULL };
+	const char *period = a->option[USAGE_PERIOD], *by = a->option[USAGE_BY];
 	char path[CLI_PATH_BYTES];
 	json_t *j = NULL;
 	int status;
 
-	snprintf(path, sizeof(path), "/usage%s%s", a->option[0] ? "?period=" : "",
-		 a->option[0] ? a->option[0] : "");
+	snprintf(path, sizeof(path), "/usage%s%s%s%s%s%s", a->option[USAGE_CSV] ? "/csv" : "",
+		 period || by ? "?" : "", by ? "by=" : "", by ? by : "",
+		 period && by ? "&period="
+		 : period     ? "period="
+			      : "",
+		 period ? period : "");
+	if (a->option[USAGE_CSV])
+		return print_text(cli, path);
 	status = cli_call(cli, "GET", path, NULL, &j);
-	if (status == 0 && !cli_print_json(cli, j)) {
-		cli_print_table(json_object_get(j, "usage"), members);
-		print_gaps(j);
-	}
+	if (status == 0)
+		status = show_usage(cli, a, j);
 	json_decref(j);
 	return status;
 }
@@ -53,6 +134,14 @@ static void print_money(const char *what, const json_t *j, const char *member)
 	       nano % unit, cli_text(j, "currency", buf, sizeof(buf)));
 }
 
+enum { SHOW_CSV, SHOW_HTML };
+
+static const struct cli_option show_options[] = {
+	[SHOW_CSV] = { "csv", NULL, "its lines as CSV" },
+	[SHOW_HTML] = { "html", NULL, "a page to read" },
+	{ 0 },
+};
+
 static int invoice_show(struct cli *cli, const struct cli_arguments *a)
 {
 	static const char *const members[] = { "plan",	      "version",  "meter",	"unit",
@@ -62,7 +151,12 @@ static int invoice_show(struct cli *cli, const struct cli_arguments *a)
 	json_t *j = NULL;
 	int status;
 
-	snprintf(path, sizeof(path), "/invoices/%s", a->operand[0]);
+	snprintf(path, sizeof(path), "/invoices/%s%s", a->operand[0],
+		 a->option[SHOW_CSV]	? "/csv"
+		 : a->option[SHOW_HTML] ? "/html"
+					: "");
+	if (a->option[SHOW_CSV] || a->option[SHOW_HTML])
+		return print_text(cli, path);
 	status = cli_call(cli, "GET", path, NULL, &j);
 	if (status == 0 && !cli_print_json(cli, j)) {
 		cli_print_table(json_object_get(j, "lines"), members);
@@ -162,7 +256,7 @@ static int tenant_credit(struct cli *cli, const struct cli_arguments *a)
 /* clang-format off */
 static const struct cli_command commands[] = {
 	{ "usage",          "",        "print what was used in a month",               usage_options, -1, 0, 0, usage },
-	{ "invoice show",   "YYYY-MM", "print a month's invoice",                      NULL,          -1, 1, 1, invoice_show },
+	{ "invoice show",   "YYYY-MM", "print a month's invoice",                      show_options,          -1, 1, 1, invoice_show },
 	{ "invoice ls",     "",        "list the closed months",                       NULL,          -1, 0, 0, invoice_ls },
 	{ "invoice close",  "YYYY-MM", "make a month's invoice final",                 NULL,          -1, 1, 1, invoice_close },
 	{ "invoice verify", "",        "make the closed invoices again, and compare",  NULL,          -1, 0, 0, invoice_verify },
