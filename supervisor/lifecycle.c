@@ -356,7 +356,7 @@ static int write_meters(struct machine *m, const struct instance *i, enum state 
 	if (to == STATE_CREATED && m->sample.disk_mib >= 0)
 		r = meter_hold(t, METER_DISK_SPACE, i->tenant, i->id, i->id, m->sample.disk_mib,
 			       actor, err);
-	if (m->sampled && m->over)
+	if (r == 0 && m->sampled && m->over)
 		r = meter_finish(t, i, &m->sample, ended_whole(m), err);
 	return r == 0 && to == STATE_DELETED ? meter_release(t, i, err) : r;
 }
@@ -378,6 +378,8 @@ static int write_move(struct machine *m, struct instance *i, enum state to, cons
 		r = write_meters(m, i, to, err);
 	if (r == 0)
 		r = instance_move(&d->truth, i, to, move, err);
+	if (r == 0 && to != STATE_DELETED)
+		r = meter_follow(&d->truth, i, err);
 	if (r == 0 && to == STATE_DELETED)
 		r = kinds_release(d, i, err);
 	if (r == 0)

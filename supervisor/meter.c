@@ -328,6 +328,28 @@ int meter_hold(struct truth *t, enum meter meter, const char *tenant, const char
 	return r < 0 ? r : write_held(t, meter, tenant, thing, instance, amount, seq, err);
 }
 
+int meter_follow(struct truth *t, const struct instance *i, struct error *err)
+{
+	static const struct {
+		enum resource resource;
+		enum meter meter;
+	} followed[] = { { RESOURCE_ADDRESSES, METER_ADDRESS_TIME } };
+	int r = 0;
+
+	for (size_t n = 0; n < sizeof(followed) / sizeof(followed[0]) && r == 0; n++) {
+		int64_t amount = 0;
+
+		r = store_number(t->store, &amount, err,
+				 "SELECT ifnull((SELECT amount FROM hold WHERE instance = ?"
+				 " AND resource = ?), 0)",
+				 "ss", i->id, resource_names[followed[n].resource]);
+		if (r == 0)
+			r = meter_hold(t, followed[n].meter, i->tenant, i->id, i->id, amount, actor,
+				       err);
+	}
+	return r;
+}
+
 /* One of the things that go with an instance. 1, or 0: there is none left. */
 static int next_held(struct truth *t, const struct instance *i, enum meter *meter,
 		     char thing[THING_BYTES], struct error *err)

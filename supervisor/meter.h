@@ -41,6 +41,9 @@ int meter_finish(struct truth *t, const struct instance *i, const struct sample 
 int meter_hold(struct truth *t, enum meter meter, const char *tenant, const char *thing,
 	       const char *instance, int64_t amount, const char *actor, struct error *err);
 
+/* (T) What the instance holds of the tenant's quota (quota.h) and has a meter: addresses. */
+int meter_follow(struct truth *t, const struct instance *i, struct error *err);
+
 /* (T) The instance is gone, and what goes with it. */
 int meter_release(struct truth *t, const struct instance *i, struct error *err);
 

@@ -1,8 +1,12 @@
 /* command_billing.c - wispctl's commands about usage, prices and invoices. */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "supervisor/cli/cli.h"
 
@@ -53,22 +57,36 @@ static int print_text(struct cli *cli, const char *path)
 	return r == 0 ? 0 : r == -EPROTO ? EXIT_REFUSED : EXIT_UNREACHABLE;
 }
 
-/* Bars of one meter, a bar a slice. The file's name goes into gnuplot's text. */
-static int plot(const json_t *rows, const char *file, const char *meter)
+/* gnuplot, which reads from *in. Its pid, or below 0. */
+static pid_t start_gnuplot(FILE **in)
+{
+	int ends[2];
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	pid = fork();
+	if (pid == 0) {
+		dup2(ends[0], STDIN_FILENO);
+		execlp("gnuplot", "gnuplot", (char *)NULL);
+		fprintf(stderr, "wispctl: cannot start gnuplot: %s\n", strerror(errno));
+		_exit(EXIT_REFUSED);
+	}
+	close(ends[0]);
+	*in = pid > 0 ? fdopen(ends[1], "w") : NULL;
+	if (!*in)
+		close(ends[1]);
+	return pid;
+}
+
+/* A bar a slice. */
+static void put_bars(FILE *out, const json_t *rows, const char *file, const char *meter)
 {
 	const char *end = strrchr(file, '.');
 	char buf[32];
 	json_t *row;
-	FILE *out;
 	size_t i;
 
-	if (strpbrk(file, "'\\\n") || strpbrk(meter, "'\\\n")) {
-		fputs("wispctl: gnuplot cannot write to a name like that\n", stderr);
-		return EXIT_USAGE;
-	}
-	out = popen("gnuplot", "we");
-	if (!out)
-		return EXIT_UNREACHABLE;
 	fprintf(out,
 		"set terminal %s size 900,450\nset output '%s'\nset style data histograms\n"
 		"set style fill solid\nset yrange [0:*]\nset xtics rotate\n"
@@ -82,7 +100,28 @@ static int plot(const json_t *rows, const char *file, const char *meter)
 		fprintf(out, " %s\n", cli_text(row, "quantity", buf, sizeof(buf)));
 	}
 	fputs("e\n", out);
-	return pclose(out) == 0 ? 0 : EXIT_REFUSED;
+}
+
+/* The names go into gnuplot's text. */
+static int plot(const json_t *rows, const char *file, const char *meter)
+{
+	FILE *out = NULL;
+	int status = 0;
+	pid_t pid;
+
+	if (strpbrk(file, "'\\\n") || strpbrk(meter, "'\\\n")) {
+		fputs("wispctl: gnuplot cannot write to a name like that\n", stderr);
+		return EXIT_USAGE;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	pid = start_gnuplot(&out);
+	if (out) {
+		put_bars(out, rows, file, meter);
+		fclose(out);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return EXIT_REFUSED;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : EXIT_REFUSED;
 }
 
 static int show_usage(struct cli *cli, const struct cli_arguments *a, const json_t *j)

@@ -15,6 +15,7 @@
 #include "supervisor/billing/period.h"
 #include "supervisor/billing/usage.h"
 #include "supervisor/meter.h"
+#include "supervisor/quota.h"
 #include "tests/unit/past.h"
 
 /* --- files --- */
@@ -392,6 +393,30 @@ static void test_hold(void **state)
 	assert_int_equal(events(p, "meter.held"), 3);
 }
 
+/* Of the quota's holds those that have a meter. */
+static void test_follow(void **state)
+{
+	struct past *p = *state;
+	struct truth *t = &p->books.truth;
+	struct instance i = live_instance(p);
+	struct error err;
+	int64_t amount;
+
+	assert_int_equal(store_begin(t->store, &err), 0);
+	assert_int_equal(quota_hold(t, i.id, i.tenant, RESOURCE_ADDRESSES, 2, &err), 0);
+	assert_int_equal(meter_follow(t, &i, &err), 0);
+	assert_int_equal(meter_follow(t, &i, &err), 0);
+	assert_int_equal(events(p, "meter.held"), 1);
+	assert_int_equal(store_number(t->store, &amount, &err,
+				      "SELECT amount FROM held WHERE meter = 'address_time'", ""),
+			 0);
+	assert_int_equal(amount, 2);
+	assert_int_equal(quota_hold(t, i.id, i.tenant, RESOURCE_ADDRESSES, 0, &err), 0);
+	assert_int_equal(meter_follow(t, &i, &err), 0);
+	assert_int_equal(events(p, "meter.held"), 2);
+	assert_int_equal(store_commit(t->store, &err), 0);
+}
+
 static void held(struct past *p, int amount)
 {
 	char body[128];
@@ -452,6 +477,7 @@ int main(void)
 		PAST_TEST(test_gaps),
 		PAST_TEST(test_never_known),
 		PAST_TEST(test_hold),
+		PAST_TEST(test_follow),
 		PAST_TEST(test_holding_takes_time),
 		PAST_TEST(test_sleep_is_not_billed),
 	};
