@@ -17,7 +17,7 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/session.h"
 
-enum { LIMIT_S = 60, SKIPPED = 77, VIOLATION_STATUS = 148, GUEST_STATUS = 5 };
+enum { LIMIT_S = 60, SKIPPED = 77, VIOLATION_STATUS = 148, GUEST_STATUS = 5, DISK_BYTES = 4096 };
 
 #define ALL_BUT(rules) \
 	"{\"default_action\": \"allow\", \"filter_action\": \"trap\", \"filter\": [" rules "]}"
@@ -145,12 +145,67 @@ static void test_compiler_refuses(void **state)
 			 1);
 }
 
+/* A guest that reads its disk, with one more option; it must end well. */
+static void read_disk(const char *engine, const char *option, const char *value)
+{
+	char drives[1024];
+	const struct fixture_config config = {
+		.kernel = fixture_guest("virtio-probe"),
+		.vcpus = 1,
+		.mem_mib = 32,
+		.extra = drives,
+	};
+	const char *argv[] = {
+		fixture_program("wisp"),
+		"--no-api",
+		"--debug-exit-port",
+		"0xf4",
+		option,
+		value,
+		"--config-file",
+		NULL,
+		NULL,
+	};
+	struct session *s;
+	int status;
+
+	snprintf(drives, sizeof(drives),
+		 ", \"drives\": [{\"drive_id\": \"d\", \"path_on_host\": \"%s\","
+		 " \"is_root_device\": false, \"is_read_only\": false,"
+		 " \"io_engine\": \"%s\"}]",
+		 fixture_disk("disk", "WISPDISK", DISK_BYTES), engine);
+	argv[7] = fixture_config("disk.json", &config);
+	s = session_start(argv);
+	status = session_wait(s, LIMIT_S);
+	if (status != 0)
+		fail_msg("%s, %s: ended with %d:\n%s", engine, option, status, session_output(s));
+	session_end(s);
+}
+
+/* What one run was seen to need is enough for the next. */
+static void test_learnt(void **state)
+{
+	static const char *const engines[] = { "Sync", "Async" };
+	char learnt[256], filter[256];
+
+	(void)state;
+	snprintf(learnt, sizeof(learnt), "%s", fixture_path("learnt.json"));
+	snprintf(filter, sizeof(filter), "%s", fixture_path("learnt"));
+	for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
+		read_disk(engines[i], "--seccomp-log", learnt);
+		assert_int_equal(compile(learnt, filter, ""), 0);
+		read_disk(engines[i], "--seccomp-filter", filter);
+		assert_int_equal(remove(learnt), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_own_filter),
 		cmocka_unit_test(test_violations),
 		cmocka_unit_test(test_compiler_refuses),
+		cmocka_unit_test(test_learnt),
 	};
 
 	if (!fixture_has_kvm()) {

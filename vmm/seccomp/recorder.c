@@ -174,17 +174,21 @@ static bool passes(const struct recorder *r, enum thread_role role, bool vcpu)
 
 static void put_thread(struct recorder *r, bool vcpu)
 {
-	/* The report of a violation, which nobody has seen, takes these. */
-	static const int always[] = { SYS_write, SYS_exit_group, SYS_rt_sigreturn };
+	/* The report of a violation, which nobody has seen, takes the first three. The
+	 * others are for a lock that is not free, which another run may come upon. */
+	static const struct seccomp_data always[] = {
+		{ .nr = SYS_write },
+		{ .nr = SYS_exit_group },
+		{ .nr = SYS_rt_sigreturn },
+		{ .nr = SYS_futex, .args = { [1] = FUTEX_WAIT } },
+		{ .nr = SYS_futex, .args = { [1] = FUTEX_WAKE } },
+	};
 	bool first = true;
 
 	put(r, vcpu ? " \"vcpu\": {" : " \"vmm\": {");
 	put(r, "\"default_action\": \"trap\", \"filter_action\": \"allow\", \"filter\": [");
-	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
-		struct seccomp_data data = { .nr = always[i] };
-
-		add_note(r, vcpu ? THREAD_VCPU : THREAD_MAIN, &data);
-	}
+	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+		add_note(r, vcpu ? THREAD_VCPU : THREAD_MAIN, &always[i]);
 	for (unsigned i = 0; i < r->note_count; i++) {
 		if (!passes(r, r->note[i].role, vcpu))
 			continue;
