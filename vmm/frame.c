@@ -69,7 +69,7 @@ static int create_memory(struct frame *f, const struct frame_config *c, struct e
 
 static int create_vm(struct frame *f, const struct frame_config *c, struct error *err)
 {
-	int r = kvm_open(&f->kvm, err);
+	int r = kvm_open(&f->kvm, c->kvm, err);
 
 	if (r == 0)
 		r = kvm_create_vm(&f->kvm, err);

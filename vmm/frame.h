@@ -19,6 +19,7 @@ struct frame_config {
 	const struct machine_config *machine;	 /* read by frame_create() alone */
 	bool shared_memory;			 /* another process must be able to map RAM */
 	const struct cpu_template *cpu_template; /* NULL: none */
+	const char *kvm;			 /* as kvm_open() takes it */
 	struct timeline *timeline;
 	const struct thread_filters *filters; /* NULL: the vCPUs are not confined */
 };

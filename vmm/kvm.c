@@ -40,13 +40,15 @@ static const struct requirement requirements[] = {
 	  "Linux 4.11 or later" },
 };
 
-static int open_error(struct error *err)
+static int open_error(const char *device, struct error *err)
 {
 	const char *hint = "load kvm_intel or kvm_amd, and enable virtualization in the firmware";
 
 	if (errno == EACCES || errno == EPERM)
 		hint = "add this user to the group that owns " KVM_DEVICE ", usually kvm";
-	return error_errno(err, KVM_DEVICE, hint, "cannot open " KVM_DEVICE);
+	else if (errno == EBADF)
+		hint = "pass " KVM_DEVICE ", open for reading and writing";
+	return error_errno(err, KVM_DEVICE, hint, "cannot open %s", device);
 }
 
 static int check_version(int fd, struct error *err)
@@ -80,14 +82,15 @@ static int check_capabilities(int fd, struct error *err)
 	return error_set(err, -ENOTSUP, KVM_DEVICE, remedy, "this host's KVM lacks %s", missing);
 }
 
-int kvm_open(struct kvm *k, struct error *err)
+int kvm_open(struct kvm *k, const char *device, struct error *err)
 {
 	int size, r;
 
 	*k = (struct kvm){ .fd = -1, .vm_fd = -1 };
-	k->fd = open(KVM_DEVICE, O_RDWR | O_CLOEXEC);
+	device = device ? device : KVM_DEVICE;
+	k->fd = fd_open(device, O_RDWR | O_CLOEXEC, 0);
 	if (k->fd < 0)
-		return open_error(err);
+		return open_error(device, err);
 	r = check_version(k->fd, err);
 	if (r == 0)
 		r = check_capabilities(k->fd, err);

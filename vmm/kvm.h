@@ -28,9 +28,9 @@ struct kvm {
 	size_t run_size; /* bytes of a vCPU's shared page(s) */
 };
 
-/* Opens /dev/kvm and checks everything that wisp needs of it; *err names what is
+/* Opens device, a path or "fd:N" (fd_open), /dev/kvm when it is NULL, and checks everything that wisp needs of it; *err names what is
  * missing and what to do. */
-int kvm_open(struct kvm *k, struct error *err);
+int kvm_open(struct kvm *k, const char *device, struct error *err);
 
 /* Closes what is open; for a zeroed or half-built struct too when its descriptors
  * are -1. */

@@ -122,6 +122,7 @@ static int create_frame(struct machine *m, const struct machine_spec *spec, stru
 		.machine = spec->config,
 		.shared_memory = memory_is_shared(m),
 		.cpu_template = spec->saved ? NULL : spec->cpu_template,
+		.kvm = spec->kvm,
 		.timeline = spec->timeline,
 		.filters = spec->filters,
 	};

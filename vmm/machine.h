@@ -38,6 +38,7 @@ struct machine_saved {
 struct machine_spec {
 	const struct machine_config *config;
 	const struct cpu_template *cpu_template; /* NULL: none */
+	const char *kvm;			 /* as kvm_open() takes it */
 	const char *kernel_path, *initrd_path;	 /* for messages */
 	int kernel_fd, initrd_fd;		 /* initrd_fd -1: none */
 	const struct cmdline *cmdline;		 /* the machine adds its devices to a copy */

@@ -301,6 +301,7 @@ static int create_machine(const struct options *o, struct program *p, struct err
 {
 	const struct vm_options vm_options = {
 		.id = o->id,
+		.kvm = o->kvm,
 		.enable_pci = o->enable_pci,
 		.boot_timer = o->boot_timer,
 		.restart = o->on_reboot == ON_REBOOT_RESTART,

@@ -114,6 +114,8 @@ static const struct option_def defs[] = {
 	{ "debug-exit-port", OPTION_NUMBER, TO(debug_exit_port), .value_name = "PORT", .min = 1,
 	  .max = UINT16_MAX,
 	  .help = "I/O port that ends wisp when the guest writes its exit status there." },
+	{ "kvm", OPTION_STRING, TO(kvm), .value_name = "FILE",
+	  .help = "KVM's device, or fd:N, where it is open. [/dev/kvm]" },
 	{ "ready-fd", OPTION_NUMBER, TO(ready_fd), .value_name = "N", .min = 3, .max = INT_MAX,
 	  .help = "Write a newline to this open descriptor once the API is served." },
 	{ "report", OPTION_STRING, TO(report), .value_name = "FILE",

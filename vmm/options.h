@@ -35,6 +35,7 @@ struct options {
 	bool blank;
 	uint64_t blank_vcpus, blank_mem_mib;
 	const char *seccomp_log; /* NULL: the filters hold */
+	const char *kvm;	 /* NULL: /dev/kvm */
 	bool no_api, boot_timer, enable_pci, show_level, show_log_origin, no_seccomp;
 	uint32_t on_reboot; /* enum on_reboot */
 	uint32_t landlock;  /* enum landlock_choice */

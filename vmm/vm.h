@@ -27,6 +27,7 @@ enum vm_state { VM_NOT_STARTED = 1, VM_RUNNING = 2, VM_PAUSED = 4 };
 /* What the command line decides. */
 struct vm_options {
 	const char *id;		 /* copied */
+	const char *kvm;	 /* as kvm_open() takes it; not copied */
 	bool enable_pci;	 /* the devices sit on PCI, not on virtio-mmio */
 	bool boot_timer;	 /* answer Firecracker's boot-timer page */
 	bool restart;		 /* a guest that resets boots again */

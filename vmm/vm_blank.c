@@ -21,6 +21,7 @@ static int make_frame(struct vm *vm, struct error *err)
 {
 	const struct frame_config config = {
 		.machine = &vm->blank_shape,
+		.kvm = vm->options.kvm,
 		.timeline = &vm->timeline,
 		.filters = vm->options.filters,
 	};

@@ -86,6 +86,11 @@ static int allow_sockets(struct vm *vm)
 	return r;
 }
 
+static int allow_kvm(struct vm *vm)
+{
+	return allow_file(vm, vm->options.kvm ? vm->options.kvm : "/dev/kvm", false);
+}
+
 static int allow_restart(struct vm *vm)
 {
 	const struct net_config *net;
@@ -93,7 +98,7 @@ static int allow_restart(struct vm *vm)
 
 	if (!vm->options.restart)
 		return 0;
-	r = allow_file(vm, "/dev/kvm", false);
+	r = allow_kvm(vm);
 	for (unsigned i = 0; r == 0 && (net = vm_net(vm, i)) != NULL; i++) {
 		if (!net->passt_socket[0] && !fd_is_named(net->host_dev_name))
 			r = allow(vm, "/dev/net/tun",
@@ -105,12 +110,9 @@ static int allow_restart(struct vm *vm)
 /* What a blank will load is not known yet, but for what the command line allows. */
 static int allow_blank(struct vm *vm)
 {
-	static const char *const devices[] = { "/dev/kvm", "/dev/net/tun" };
-	int r = 0;
+	int r = vm->is_blank ? allow_kvm(vm) : 0;
 
-	for (size_t i = 0; vm->is_blank && r == 0 && i < sizeof(devices) / sizeof(devices[0]); i++)
-		r = allow_file(vm, devices[i], false);
-	return r;
+	return r == 0 && vm->is_blank ? allow_file(vm, "/dev/net/tun", false) : r;
 }
 
 /* What a live snapshot needs beside the folder of its files: without one that the command

@@ -38,19 +38,20 @@ static void pass(const char *path, int flags, int number)
 	close(fd);
 }
 
-/* A jail in which there is nothing but the VMM and /dev/kvm, and of which Landlock lets it
- * open nothing once the guest runs: the guest has its kernel and its disk. */
+/* A jail in which there is nothing but the VMM, and of which Landlock lets it open nothing
+ * once the guest runs: the guest has its kernel, its disk and KVM. */
 static void test_descriptors(void **state)
 {
 	const struct fixture_config config = {
 		.kernel = "fd:81", .boot_args = "", .disk = "fd:82", .disk_not_root = true
 	};
 	static const char *const more[] = {
-		"--read-only-root", "--user-ns",    "--device=kvm", "--device=null",
-		"--pass-fd=80",	    "--pass-fd=81", "--pass-fd=82", NULL,
+		"--read-only-root", "--user-ns",    "--device=null", "--pass-fd=80",
+		"--pass-fd=81",	    "--pass-fd=82", "--pass-fd=83",  NULL,
 	};
 	static const char *const rest[] = {
-		"--no-api", "--config-file=fd:80", "--debug-exit-port=0xf4", "--level=Debug", NULL,
+		"--no-api",	 "--config-file=fd:80", "--debug-exit-port=0xf4",
+		"--level=Debug", "--kvm=fd:83",		NULL,
 	};
 	struct session *s;
 	int status;
@@ -59,8 +60,9 @@ static void test_descriptors(void **state)
 	pass(fixture_config("passed.json", &config), O_RDONLY, 80);
 	pass(fixture_guest("virtio-evil"), O_RDONLY, 81);
 	pass(fixture_disk("passed.raw", "WISPDISK", 1 << 20), O_RDWR, 82);
+	pass("/dev/kvm", O_RDWR, 83);
 	s = jail_start("passed", more, rest);
-	for (int fd = 80; fd <= 82; fd++)
+	for (int fd = 80; fd <= 83; fd++)
 		close(fd);
 	status = session_wait(s, JAIL_LIMIT_S);
 	if (status != 0)

@@ -158,7 +158,7 @@ static int dump_vcpu(const struct kvm *kvm, const struct cpu_template *template,
 int arch_cpu_dump(const struct cpu_template *template, struct cpu_template *ret, struct error *err)
 {
 	struct kvm kvm;
-	int r = kvm_open(&kvm, err);
+	int r = kvm_open(&kvm, NULL, err);
 
 	*ret = (struct cpu_template){ 0 };
 	if (r < 0)

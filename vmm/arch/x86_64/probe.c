@@ -90,7 +90,7 @@ int arch_probe_speed(uint64_t *ret, struct error *err)
 	const struct gmem_config config = { .size_bytes = PROBE_MEMORY, .backing = GMEM_ANON };
 	struct gmem *mem = NULL;
 	struct kvm kvm;
-	int r = kvm_open(&kvm, err);
+	int r = kvm_open(&kvm, NULL, err);
 
 	if (r < 0)
 		return r;
