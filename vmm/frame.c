@@ -13,7 +13,9 @@
  *
  * RAM is a reserved range of addresses that the memslots name from the start. A file that
  * is mapped over it later, MAP_FIXED, needs no memslot: this is how a saved machine's
- * memory comes into a frame that has long been finished.
+ * memory comes into a frame that has long been finished. Where the file is known before
+ * the memslots are set it is mapped first, so that KVM does not look through all it has of
+ * that memory for what it must forget.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -77,6 +79,8 @@ static int create_vm(struct frame *f, const struct frame_config *c, struct error
 		r = arch_vm_init(&f->kvm, err);
 	if (r == 0)
 		r = create_memory(f, c, err);
+	if (r == 0 && c->fill)
+		r = c->fill(c->fill_ctx, f->mem, err);
 	if (r == 0)
 		r = kvm_set_memory(&f->kvm, f->mem, err);
 	if (r == 0)

@@ -22,6 +22,10 @@ struct frame_config {
 	const char *kvm;			 /* as kvm_open() takes it */
 	struct timeline *timeline;
 	const struct thread_filters *filters; /* NULL: the vCPUs are not confined */
+	/* Fills RAM, before KVM knows of it; 0 or a negative errno and *err. NULL: it stays
+	 * empty. */
+	int (*fill)(void *ctx, struct gmem *mem, struct error *err);
+	void *fill_ctx;
 };
 
 /* For the machine that owns it; others look. */

@@ -93,43 +93,47 @@ static int place_windows(struct machine *m, struct error *err)
 	return r;
 }
 
-/* Memory that was copied out of its file is all there. */
-static int prefetch(struct machine *m, const struct machine_spec *spec, struct error *err)
+static int map_memory(void *ctx, struct gmem *mem, struct error *err)
 {
-	const struct machine_saved *saved = spec->saved;
+	const struct machine_saved *saved = ctx;
 
-	if (!saved->working_set || !gmem_shows_file(m->frame->mem, gpa(0), 1))
-		return 0;
-	return prefetch_start(saved->working_set, saved->id, m->frame->mem, spec->filters,
-			      &m->prefetch, err);
+	return memory_file_load(saved->memory_fd, mem, err);
 }
 
-static int load_memory(struct machine *m, const struct machine_spec *spec, struct error *err)
+/* Whoever brings pages from now on. Memory that was copied out of its file is all there. */
+static int bring_memory(struct machine *m, const struct machine_spec *spec, struct error *err)
 {
 	const struct machine_saved *saved = spec->saved;
-	int r;
+	struct gmem *mem = m->frame->mem;
 
 	if (saved->handler)
-		return memory_handler_start(saved->handler, m->frame->mem, spec->filters,
-					    &m->handler, err);
-	r = memory_file_load(saved->memory_fd, m->frame->mem, err);
-	return r < 0 ? r : prefetch(m, spec, err);
+		return memory_handler_start(saved->handler, mem, spec->filters, &m->handler, err);
+	if (!saved->working_set || !gmem_shows_file(mem, gpa(0), 1))
+		return 0;
+	return prefetch_start(saved->working_set, saved->id, mem, spec->filters, &m->prefetch, err);
 }
 
 static int create_frame(struct machine *m, const struct machine_spec *spec, struct error *err)
 {
+	const struct machine_saved *saved = spec->saved;
 	const struct frame_config config = {
 		.machine = spec->config,
 		.shared_memory = memory_is_shared(m),
-		.cpu_template = spec->saved ? NULL : spec->cpu_template,
+		.cpu_template = saved ? NULL : spec->cpu_template,
 		.kvm = spec->kvm,
 		.timeline = spec->timeline,
 		.filters = spec->filters,
+		.fill = saved && !saved->handler ? map_memory : NULL,
+		.fill_ctx = (void *)saved,
 	};
-	int r = m->frame ? 0 : frame_create(&config, &m->frame, err);
+	int r = 0;
 
-	if (r == 0 && spec->saved)
-		r = load_memory(m, spec, err);
+	if (!m->frame)
+		r = frame_create(&config, &m->frame, err);
+	else if (config.fill)
+		r = config.fill(config.fill_ctx, m->frame->mem, err);
+	if (r == 0 && saved)
+		r = bring_memory(m, spec, err);
 	return r < 0 ? r : place_windows(m, err);
 }
 
