@@ -331,6 +331,8 @@ int snapshot_load(struct api_call *call)
 	state_destroy(state);
 	free(d);
 	/* A machine lives long, and what its load needed was for once. */
+	free(call->config);
+	call->config = NULL;
 	malloc_trim(0);
 	return r;
 }
