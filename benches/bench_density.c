@@ -1,7 +1,7 @@
 /* bench_density.c - how many copies of one saved guest a machine holds.
  *
  * The guest is guests/clone.S: it has touched 24 MiB, and each copy wakes up once a
- * second. Where real guests boot in reasonable time, it is the project's minimal kernel,
+ * second. It has a disk, a vsock, and a tap, which counts. Where real guests boot in reasonable time, it is the project's minimal kernel,
  * and each copy has run a command. When all of them run, and have run for a while, what one of them adds is asked
  * of three places:
  *
@@ -129,11 +129,13 @@ static int add_clone(struct bench *b, const struct density *d, const struct clon
 static int start_one(struct density *d, struct error *err)
 {
 	struct clone *c = &d->clone[d->n];
+	char tap[32];
 	int r;
 
 	*c = (struct clone){ .child = SPAWN_NONE, .api = -1 };
 	d->n++;
-	r = clone_create(&d->source, CLONE_BLANK, d->n, NULL, c, err);
+	snprintf(tap, sizeof(tap), "wclone%u", d->n);
+	r = clone_create(&d->source, CLONE_BLANK, d->n, tap, c, err);
 	if (r == 0)
 		r = clone_exec(c, CLONE_BLANK, err);
 	if (r == 0)
@@ -166,6 +168,8 @@ static int measure(struct bench *b, struct density *d, unsigned wanted, struct e
 	int r = read_host(&before, err);
 
 	if (r == 0)
+		r = clones_make_taps(1, wanted, err);
+	if (r == 0)
 		r = start_all(d, wanted, err);
 	if (r == 0)
 		sleep(SETTLE_S);
@@ -190,8 +194,9 @@ static int measure(struct bench *b, struct density *d, unsigned wanted, struct e
 static int make_source(const struct bench *b, struct density *d, struct error *err)
 {
 	if (host_boots_fast(&b->report.host))
-		return clone_source_make(b, CLONE_LINUX, LINUX_MIB, NULL, &d->source, err);
-	return clone_source_make(b, CLONE_TINY, bench_machine(b).mem_mib, NULL, &d->source, err);
+		return clone_source_make(b, CLONE_LINUX, LINUX_MIB, "wclone0", &d->source, err);
+	return clone_source_make(b, CLONE_TINY, bench_machine(b).mem_mib, "wclone0", &d->source,
+				 err);
 }
 
 static int density_run(struct bench *b, struct error *err)
@@ -202,6 +207,10 @@ static int density_run(struct bench *b, struct error *err)
 
 	if (r == 0 && !d.clone)
 		r = error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	if (r == 0)
+		r = clones_take_network(err);
+	if (r == 0)
+		r = clones_make_taps(0, 1, err);
 	if (r == 0)
 		r = make_source(b, &d, err);
 	if (r == 0)

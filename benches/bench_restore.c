@@ -15,7 +15,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,11 +31,6 @@ enum {
 	AT_ONCE_PORTION = 100, /* rounds are the hundredth part of the runs */
 	EVENT_LIMIT_MS = 1000,
 };
-
-/* In a network namespace of our own. */
-#define MAKE_TAPS                                        \
-	"modprobe -q tun; i=0; while [ $i -lt %u ]; do " \
-	"ip tuntap add wclone$i mode tap || exit 1; i=$((i + 1)); done"
 
 struct restore {
 	struct clone_source source;
@@ -191,17 +185,6 @@ static int at_once(struct bench *b, struct bench_vmm *vmm, void *arg, struct err
 
 /* --- all of it --- */
 
-static int make_taps(struct error *err)
-{
-	char command[256];
-
-	if (unshare(CLONE_NEWNET) < 0)
-		return error_errno(err, NULL, "run as root, or use --testhost",
-				   "cannot make a network namespace");
-	snprintf(command, sizeof(command), MAKE_TAPS, (unsigned)AT_ONCE);
-	return spawn_shell(command, "install iproute2, and load the module tun", err);
-}
-
 static int measure(struct bench *b, unsigned mem_mib, enum clone_kind kind, const char *prefix,
 		   unsigned runs, struct error *err)
 {
@@ -290,7 +273,9 @@ static int restore_run(struct bench *b, struct error *err)
 	int e = clones_take_wisp(b, AT_ONCE, err);
 
 	if (e == 0)
-		e = make_taps(err);
+		e = clones_take_network(err);
+	if (e == 0)
+		e = clones_make_taps(0, AT_ONCE, err);
 	if (e == 0)
 		e = measure(b, mem_mib, CLONE_BLANK, "blank_", runs, err);
 	if (e == 0)

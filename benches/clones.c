@@ -2,7 +2,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,10 @@
 #define READY	    "ready\n" /* as in guests/clone.S */
 #define COPIED	    "c\n"
 #define LINUX_READY "agent on port 1024" /* as in wisp-init */
-#define LINUX_ARGS  "console=ttyS0 quiet reboot=k panic=-1 wisp.agent"
+#define MAKE_TAPS                                         \
+	"modprobe -q tun; i=%u; while [ $i -lt %u ]; do " \
+	"ip tuntap add wclone$i mode tap || exit 1; i=$((i + 1)); done"
+#define LINUX_ARGS "console=ttyS0 quiet reboot=k panic=-1 wisp.agent"
 
 enum {
 	DISK_BYTES = 1 << 20,
@@ -195,6 +200,7 @@ int clone_source_make(const struct bench *b, enum clone_guest guest, unsigned me
 	int r;
 
 	ret->guest = guest;
+	ret->set = NULL;
 	r = find_guest(ret, err);
 	if (r < 0)
 		return r;
@@ -227,18 +233,20 @@ void clone_source_drop(const struct clone_source *s)
 
 static void make_request(const struct clone_source *s, const char *tap, struct clone *c)
 {
-	char body[BODY_BYTES], network[128] = "";
+	char body[BODY_BYTES], network[128] = "", set[PATH_MAX + 64] = "";
 
 	if (tap)
 		snprintf(
 			network, sizeof(network),
 			", \"network_overrides\": [{\"iface_id\": \"n\", \"host_dev_name\": \"%s\"}]",
 			tap);
+	if (s->set)
+		snprintf(set, sizeof(set), ", \"working_set_path\": \"%s\"", s->set);
 	snprintf(body, sizeof(body),
 		 "{\"snapshot_path\": \"%s\", \"mem_backend\": {\"backend_type\": \"File\","
 		 " \"backend_path\": \"%s\"}, \"resume_vm\": true,"
-		 " \"vsock_override\": {\"uds_path\": \"%s\"}%s}",
-		 s->state, s->memory, c->vsock, network);
+		 " \"vsock_override\": {\"uds_path\": \"%s\"}%s%s}",
+		 s->state, s->memory, c->vsock, network, set);
 	c->request_len =
 		format_request(c->request, sizeof(c->request), "PUT", "/snapshot/load", body);
 }
@@ -323,8 +331,14 @@ int clone_run_command(const struct clone *c, struct error *err)
 	argv_free(&argv);
 	if (r == 0)
 		r = spawn_release(&command);
-	if (r == 0 && spawn_reap(&command) != 0)
-		r = error_set(err, -EIO, NULL, NULL, "the guest did not run a command");
+	if (r == 0 && spawn_reap(&command) != 0) {
+		char text[TEXT_BYTES] = "";
+
+		if (read(command.err, text, sizeof(text) - 1) < 0)
+			text[0] = '\0';
+		r = error_set(err, -EIO, NULL, NULL, "the guest did not run a command: %.200s",
+			      text);
+	}
 	spawn_end(&command);
 	return r;
 }
@@ -353,6 +367,34 @@ pid_t clone_vcpu(const struct clone *c)
 	if (dir)
 		closedir(dir);
 	return found;
+}
+
+int clone_record(const struct clone *c, const char *path, struct error *err)
+{
+	char body[PATH_MAX + 64];
+
+	snprintf(body, sizeof(body), "{\"working_set_path\": \"%s\"}", path);
+	return call(c->api, "PUT", "/snapshot/working-set", body, err);
+}
+
+/* proc(5): the tenth and the twelfth value of a thread's stat. */
+int clone_faults(const struct clone *c, struct clone_faults *ret)
+{
+	pid_t thread = clone_vcpu(c);
+	char path[64];
+	FILE *f;
+	int n;
+
+	if (thread < 0)
+		return (int)thread;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)c->child.pid, (int)thread);
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	n = fscanf(f, "%*d (vcpu0) %*c %*d %*d %*d %*d %*d %*u %" SCNu64 " %*u %" SCNu64,
+		   &ret->minor, &ret->major);
+	fclose(f);
+	return n == 2 ? 0 : -EBADMSG;
 }
 
 /* Each has a console, a process's end and an API to be watched. */
@@ -385,4 +427,19 @@ int clones_take_wisp(struct bench *b, unsigned copies, struct error *err)
 	if (n == 0)
 		return error_set(err, -ENOENT, "vmm", "wisp", "this benchmark is wisp's own");
 	return allow_descriptors(copies, err);
+}
+
+int clones_take_network(struct error *err)
+{
+	return unshare(CLONE_NEWNET) < 0 ? error_errno(err, NULL, "run as root, or use --testhost",
+						       "cannot make a network namespace")
+					 : 0;
+}
+
+int clones_make_taps(unsigned first, unsigned count, struct error *err)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), MAKE_TAPS, first, first + count);
+	return spawn_shell(command, "install iproute2, and load the module tun", err);
 }

@@ -18,6 +18,11 @@
  * descriptors for so many copies. */
 int clones_take_wisp(struct bench *b, unsigned copies, struct error *err);
 
+/* A network namespace of this process's own, which its children have, too; taps in it,
+ * named wclone0, wclone1, ..., from number `first` on. Root. */
+int clones_take_network(struct error *err);
+int clones_make_taps(unsigned first, unsigned count, struct error *err);
+
 /* CLONE_LINUX: the project's minimal kernel and its agent, in place of that guest. */
 enum clone_guest { CLONE_TINY, CLONE_LINUX };
 
@@ -25,6 +30,7 @@ struct clone_source {
 	const char *program, *dir;
 	unsigned mem_mib;
 	enum clone_guest guest;
+	const char *set; /* a working set that copies are loaded with, or NULL */
 	char kernel[PATH_MAX], initrd[PATH_MAX];
 	char state[PATH_MAX + 32], memory[PATH_MAX + 32], disk[PATH_MAX + 32];
 };
@@ -34,7 +40,7 @@ int clone_source_make(const struct bench *b, enum clone_guest guest, unsigned me
 		      const char *tap, struct clone_source *ret, struct error *err);
 void clone_source_drop(const struct clone_source *s);
 
-enum { CLONE_REQUEST_BYTES = 5 * PATH_MAX };
+enum { CLONE_REQUEST_BYTES = 6 * PATH_MAX };
 
 struct clone {
 	struct spawn child;
@@ -62,6 +68,15 @@ int clone_await_guest(struct clone *c, struct error *err);
 
 /* The same of a CLONE_LINUX: it has run a command, and sent its status. */
 int clone_run_command(const struct clone *c, struct error *err);
+
+/* Has the pages that it has touched listed in a file: a working set. */
+int clone_record(const struct clone *c, const char *path, struct error *err);
+
+/* The page faults of the vCPU's thread so far. 0 or a negative errno. */
+struct clone_faults {
+	uint64_t minor, major;
+};
+int clone_faults(const struct clone *c, struct clone_faults *ret);
 
 /* The thread of the vCPU, or -ENOENT: one that is no blank has none before it loads. */
 pid_t clone_vcpu(const struct clone *c);
