@@ -57,7 +57,7 @@ static void advise(struct prefetch *p, const struct working_set_run *run, int ad
 		size_t len = memory_file_piece(p->mem, at, left < STEP_BYTES ? left : STEP_BYTES,
 					       &place);
 
-		if (madvise(gmem_span(p->mem, place, len), len, advice) < 0)
+		if (len == 0 || madvise(gmem_span(p->mem, place, len), len, advice) < 0)
 			return;
 		at += len;
 	}
