@@ -2,7 +2,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -377,13 +376,23 @@ int clone_record(const struct clone *c, const char *path, struct error *err)
 	return call(c->api, "PUT", "/snapshot/working-set", body, err);
 }
 
-/* proc(5): the tenth and the twelfth value of a thread's stat. */
+/* A thread's stat, whose second field has no blank here; counted from 1 as in proc(5). */
+static uint64_t stat_field(const char *line, unsigned n)
+{
+	while (line && --n > 0) {
+		line = strchr(line, ' ');
+		line = line ? line + 1 : NULL;
+	}
+	return line ? strtoull(line, NULL, 10) : 0;
+}
+
 int clone_faults(const struct clone *c, struct clone_faults *ret)
 {
+	enum { MINFLT = 10, MAJFLT = 12 };
 	pid_t thread = clone_vcpu(c);
-	char path[64];
+	char path[64], line[512];
 	FILE *f;
-	int n;
+	bool read;
 
 	if (thread < 0)
 		return (int)thread;
@@ -391,10 +400,13 @@ int clone_faults(const struct clone *c, struct clone_faults *ret)
 	f = fopen(path, "re");
 	if (!f)
 		return -errno;
-	n = fscanf(f, "%*d (vcpu0) %*c %*d %*d %*d %*d %*d %*u %" SCNu64 " %*u %" SCNu64,
-		   &ret->minor, &ret->major);
+	read = fgets(line, sizeof(line), f) != NULL;
 	fclose(f);
-	return n == 2 ? 0 : -EBADMSG;
+	if (!read)
+		return -EIO;
+	ret->minor = stat_field(line, MINFLT);
+	ret->major = stat_field(line, MAJFLT);
+	return 0;
 }
 
 /* Each has a console, a process's end and an API to be watched. */
