@@ -16,6 +16,7 @@
 #include "supervisor/runtime.h"
 #include "supervisor/store.h"
 #include "supervisor/trace.h"
+#include "supervisor/volume/volume.h"
 #include "supervisor/wispd.h"
 
 static const int64_t NS_PER_S = 1000000000, NS_PER_MS = 1000000;
@@ -30,7 +31,9 @@ struct create_body {
 	char cmdline[CMDLINE_BYTES], labels[LABELS_BYTES];
 	bool start, remove;
 	uint64_t ttl_s, priority, wait_ms;
-	uint32_t ninterfaces;
+	bool hotplug;
+	uint32_t nvolumes, ninterfaces;
+	char volumes[VOLUMES_MAX][VOLUME_REQUEST_BYTES];
 	struct lease_request interfaces[LEASES_MAX];
 };
 
@@ -112,6 +115,12 @@ static const struct body_field create_fields[] = {
 	  PLACE(create_body, priority),
 	  .max = QUEUE_PRIORITY_MAX },
 	{ .name = "wait_ms", .type = BODY_U64, PLACE(create_body, wait_ms), .max = 604800000 },
+	{ .name = "hotplug", .type = BODY_BOOL, PLACE(create_body, hotplug) },
+	{ .name = "volumes",
+	  .type = BODY_STRINGS,
+	  PLACE(create_body, volumes),
+	  .mark = offsetof(struct create_body, nvolumes),
+	  .max = VOLUMES_MAX },
 	{ .name = "interfaces",
 	  .type = BODY_ARRAY,
 	  PLACE(create_body, interfaces),
@@ -372,6 +381,14 @@ static int answer(struct api_call *call, const struct instance *i, const char *v
 		call, json_pack("{s:s, s:o}", "operation", id, "instance", instance_describe(i)));
 }
 
+static int let_plug(struct api_call *call, const struct instance *i)
+{
+	int r = store_run(call->d->truth.store, &call->err, "INSERT INTO hotplug VALUES (?)", "s",
+			  i->id);
+
+	return r < 0 ? r : 0;
+}
+
 static int create(struct api_call *call)
 {
 	const struct create_body *b = call->config;
@@ -386,6 +403,10 @@ static int create(struct api_call *call)
 		r = kinds_reserve(call->d, &i, &call->err);
 	if (r == 0)
 		r = lease_take(&call->d->truth, &i, b->interfaces, b->ninterfaces, &call->err);
+	if (r == 0)
+		r = volume_take(&call->d->truth, &i, b->volumes, b->nvolumes, &call->err);
+	if (r == 0 && b->hotplug)
+		r = let_plug(call, &i);
 	if (r < 0)
 		return r;
 	return answer(call, &i, "create", b->start ? STATE_RUNNING : STATE_CREATED);

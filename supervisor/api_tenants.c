@@ -36,6 +36,7 @@ static const struct body_field tenant_fields[] = {
 	QUOTA("memory_mib", RESOURCE_MEMORY_MIB),
 	{ .name = "weight", .type = BODY_U64, PLACE(tenant_body, weight), .min = 1, .max = 10000 },
 	QUOTA("addresses", RESOURCE_ADDRESSES),
+	QUOTA("disk_mib", RESOURCE_DISK_MIB),
 };
 
 static const struct body_table tenant_table = {

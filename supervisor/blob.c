@@ -49,6 +49,14 @@ static int copy_data(int from, int to, struct sha256_ctx *hash, uint64_t *bytes)
 	return r;
 }
 
+int blob_copy_file(int from, int to, bool *shared)
+{
+	uint64_t bytes;
+
+	*shared = ioctl(to, FICLONE, from) == 0;
+	return *shared ? 0 : copy_data(from, to, NULL, &bytes);
+}
+
 int blob_open_folder(const struct config *c, struct error *err)
 {
 	char path[PATH_MAX + 8];
@@ -145,12 +153,11 @@ static int copy_out(int from, int folder, const char *name, uid_t owner, mode_t 
 {
 	char temporary[NAME_TEMPORARY_BYTES];
 	int to = open_temporary(folder, temporary, err), r = 0;
-	uint64_t bytes;
+	bool shared;
 
 	if (to < 0)
 		return to;
-	if (ioctl(to, FICLONE, from) < 0)
-		r = copy_data(from, to, NULL, &bytes);
+	r = blob_copy_file(from, to, &shared);
 	if (r == 0 && (fchmod(to, mode) < 0 || fchown(to, owner, owner) < 0 ||
 		       renameat(folder, temporary, folder, name) < 0))
 		r = -errno;

@@ -6,6 +6,7 @@
 #ifndef SUPERVISOR_BLOB_H
 #define SUPERVISOR_BLOB_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,6 +23,10 @@ int blob_link(const struct config *c, const char *digest, int folder, const char
 	      struct error *err);
 int blob_copy(const struct config *c, const char *digest, int folder, const char *name, uid_t owner,
 	      struct error *err);
+
+/* Everything of one file to another, which is empty; *shared: by sharing blocks. What is zero
+ * is left out. */
+int blob_copy_file(int from, int to, bool *shared);
 
 /* The folder, made if it is missing; to be closed. */
 int blob_open_folder(const struct config *c, struct error *err);

@@ -2,7 +2,7 @@
 #include "supervisor/kind.h"
 #include "supervisor/kinds.h"
 
-const struct kind *const kinds[] = { &kind_user, &kind_image, &kind_network, NULL };
+const struct kind *const kinds[] = { &kind_user, &kind_image, &kind_volume, &kind_network, NULL };
 
 int kinds_reserve(struct wispd *d, const struct instance *i, struct error *err)
 {

@@ -27,7 +27,8 @@ struct runtime;
 /* A disk. file: its name in the VMM's folder, where attach() has put it. */
 struct launch_drive {
 	char id[LAUNCH_FILE_BYTES], file[LAUNCH_FILE_BYTES];
-	bool root, read_only;
+	char volume[LAUNCH_FILE_BYTES]; /* whose file it is; "": the image's */
+	bool root, read_only, busy;
 };
 
 /* An interface. Its tap has the name of the lease's link. */
@@ -45,7 +46,8 @@ struct launch {
 	char cmdline[LAUNCH_CMDLINE_BYTES];
 	char kernel[DIGEST_BYTES], initrd[DIGEST_BYTES], rootfs[DIGEST_BYTES]; /* "": none */
 	bool rootfs_read_only;
-	bool agent; /* the guest has an agent, and is ready when that answers */
+	bool agent;   /* the guest has an agent, and is ready when that answers */
+	bool hotplug; /* drives can come and go while it runs */
 	unsigned ndrives, nnets;
 	struct launch_drive drives[LAUNCH_DRIVES_MAX];
 	struct launch_net nets[LAUNCH_NETS_MAX];

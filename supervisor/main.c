@@ -128,6 +128,8 @@ static int open_books(struct wispd *d, struct error *err)
 	d->truth.capacity[RESOURCE_MEMORY_MIB] = (int64_t)d->config.memory_mib;
 	/* Each network has its own. */
 	d->truth.capacity[RESOURCE_ADDRESSES] = -1;
+	/* The file system is asked (volume/disk.h). */
+	d->truth.capacity[RESOURCE_DISK_MIB] = -1;
 	snprintf(path, sizeof(path), "%s/wispd.db", d->config.state_dir);
 	r = store_open(path, &d->truth.store, err);
 	if (r == 0)

@@ -6,10 +6,9 @@
 #include "supervisor/store.h"
 
 const char *const resource_names[RESOURCES_COUNT + 1] = {
-	[RESOURCE_INSTANCES] = "instances",
-	[RESOURCE_VCPUS] = "vcpus",
-	[RESOURCE_MEMORY_MIB] = "memory_mib",
-	[RESOURCE_ADDRESSES] = "addresses",
+	[RESOURCE_INSTANCES] = "instances",   [RESOURCE_VCPUS] = "vcpus",
+	[RESOURCE_MEMORY_MIB] = "memory_mib", [RESOURCE_ADDRESSES] = "addresses",
+	[RESOURCE_DISK_MIB] = "disk_mib",
 };
 
 static int sum_of(struct truth *t, const char *tenant, enum resource resource, int64_t *ret,

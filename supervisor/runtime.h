@@ -69,6 +69,15 @@ struct runtime {
 	int (*resume)(const struct launch *l, struct error *err);
 	int (*power_off)(const struct launch *l, struct error *err); /* asks the guest */
 
+	/* Drives of a running machine with l->hotplug; NULL: it has no such thing. The second
+	 * returns when the VMM has let it go, or has none, or has ended: -ETIMEDOUT, the guest
+	 * does not let it go. The third: its file has grown. */
+	int (*plug_drive)(const struct launch *l, const struct launch_drive *d, struct error *err);
+	int (*unplug_drive)(const struct launch *l, const struct launch_drive *d,
+			    struct error *err);
+	int (*refresh_drive)(const struct launch *l, const struct launch_drive *d,
+			     struct error *err);
+
 	/* Which processes live in jails of its own (survey.h). NULL: it cannot tell. */
 	int (*survey)(const struct config *c, survey_fn fn, void *ctx, struct error *err);
 	/* Loop thread, before anything is served: ends and removes what no instance has. */

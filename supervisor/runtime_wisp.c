@@ -40,6 +40,7 @@ enum {
 	CALL_TIMEOUT_MS = 5000,
 	CLEANUP_TIMEOUT_MS = 30000,
 	SOCKET_POLL_MS = 1,
+	UNPLUG_POLL_MS = 20,
 	TASKS_MAX = 128,
 	GUEST_CID = 3, /* the first that is a guest's */
 };
@@ -261,6 +262,7 @@ static int command(const struct launch *l, struct runtime_command *ret, struct e
 		NULL,
 	};
 	const char *const netns[] = { "--netns", l->netns, NULL };
+	static const char *const pci[] = { "--enable-pci", NULL };
 	int r;
 
 	snprintf(uid, sizeof(uid), "%u", (unsigned)l->uid);
@@ -269,7 +271,9 @@ static int command(const struct launch *l, struct runtime_command *ret, struct e
 		r = runtime_command_add(ret, netns, err);
 	if (r == 0 && l->config->cgroup[0])
 		r = add_groups(l, ret, err);
-	return r < 0 ? r : runtime_command_add(ret, own, err);
+	if (r == 0)
+		r = runtime_command_add(ret, own, err);
+	return r < 0 || !l->hotplug ? r : runtime_command_add(ret, pci, err);
 }
 
 /* --- the machine's API --- */
@@ -389,21 +393,24 @@ static bool has_begun(struct link *link)
 	return begun;
 }
 
+static int put_drive(struct link *link, const struct launch_drive *d, struct error *err)
+{
+	char path[LAUNCH_FILE_BYTES + 16], file[LAUNCH_FILE_BYTES + 1];
+
+	snprintf(path, sizeof(path), "/drives/%s", d->id);
+	snprintf(file, sizeof(file), "/%s", d->file);
+	return put(link, "PUT", path,
+		   json_pack("{s:s, s:s, s:b, s:b}", "drive_id", d->id, "path_on_host", file,
+			     "is_root_device", d->root, "is_read_only", d->read_only),
+		   err);
+}
+
 static int put_drives(const struct launch *l, struct link *link, struct error *err)
 {
 	int r = 0;
 
-	for (unsigned i = 0; i < l->ndrives && r == 0; i++) {
-		const struct launch_drive *d = &l->drives[i];
-		char path[LAUNCH_FILE_BYTES + 16], file[LAUNCH_FILE_BYTES + 1];
-
-		snprintf(path, sizeof(path), "/drives/%s", d->id);
-		snprintf(file, sizeof(file), "/%s", d->file);
-		r = put(link, "PUT", path,
-			json_pack("{s:s, s:s, s:b, s:b}", "drive_id", d->id, "path_on_host", file,
-				  "is_root_device", d->root, "is_read_only", d->read_only),
-			err);
-	}
+	for (unsigned i = 0; i < l->ndrives && r == 0; i++)
+		r = put_drive(link, &l->drives[i], err);
 	return r;
 }
 
@@ -561,6 +568,76 @@ static int power_off(const struct launch *l, struct error *err)
 	return call(l, "PUT", "/actions", "action_type", "PowerButton", err);
 }
 
+/* --- drives of a running machine --- */
+
+static int plug_drive(const struct launch *l, const struct launch_drive *d, struct error *err)
+{
+	struct link link = { .fd = -1 };
+	int r = link_open(l, &link, err);
+
+	if (r < 0)
+		return r;
+	r = put_drive(&link, d, err);
+	link_close(&link);
+	return r;
+}
+
+static int refresh_drive(const struct launch *l, const struct launch_drive *d, struct error *err)
+{
+	char path[LAUNCH_FILE_BYTES + 16], file[LAUNCH_FILE_BYTES + 1];
+	struct link link = { .fd = -1 };
+	int r = link_open(l, &link, err);
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/drives/%s", d->id);
+	snprintf(file, sizeof(file), "/%s", d->file);
+	r = put(&link, "PATCH", path,
+		json_pack("{s:s, s:s}", "drive_id", d->id, "path_on_host", file), err);
+	link_close(&link);
+	return r;
+}
+
+static bool has_drive(struct link *link, const struct launch_drive *d)
+{
+	struct wisp_reply reply = { 0 };
+	char name[LAUNCH_FILE_BYTES + 2];
+	bool has;
+
+	if (wisp_call(link->client, "GET", "/vm/config", NULL, &reply) < 0)
+		return false;
+	snprintf(name, sizeof(name), "\"%s\"", d->id);
+	has = strstr(reply.body, name) != NULL;
+	wisp_reply_clear(&reply);
+	return has;
+}
+
+/* The guest lets it go when it likes. */
+static int unplug_drive(const struct launch *l, const struct launch_drive *d, struct error *err)
+{
+	uint64_t deadline_us = clock_now_us() + l->config->start_timeout_ms * 1000;
+	char path[LAUNCH_FILE_BYTES + 16];
+	struct link link = { .fd = -1 };
+	int r = 0;
+
+	if (link_open(l, &link, err) < 0)
+		return 0;
+	snprintf(path, sizeof(path), "/drives/%s", d->id);
+	if (has_drive(&link, d))
+		r = put(&link, "DELETE", path, NULL, err);
+	while (has_drive(&link, d) && clock_now_us() < deadline_us)
+		poll(NULL, 0, UNPLUG_POLL_MS);
+	if (has_drive(&link, d))
+		r = r < 0 ? r
+			  : error_set(err, -ETIMEDOUT, "volume",
+				      "unmount it there, and look at its console",
+				      "The guest of %s does not let %s go", l->id, d->id);
+	else
+		r = 0;
+	link_close(&link);
+	return r;
+}
+
 /* --- after a crash --- */
 
 static void end_process(void *ctx, const char *id, pid_t pid)
@@ -627,6 +704,9 @@ const struct runtime runtime_wisp = {
 	.pause = pause_machine,
 	.resume = resume_machine,
 	.power_off = power_off,
+	.plug_drive = plug_drive,
+	.unplug_drive = unplug_drive,
+	.refresh_drive = refresh_drive,
 	.survey = survey,
 	.sweep = sweep,
 };

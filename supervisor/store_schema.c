@@ -122,6 +122,18 @@ static const char networks[] =
 
 static const char agents[] = "ALTER TABLE image ADD COLUMN agent INTEGER NOT NULL DEFAULT 0;";
 
+/* Numbers: volume/volume.h. */
+static const char volumes[] =
+	"CREATE TABLE volume (id TEXT PRIMARY KEY, tenant TEXT NOT NULL REFERENCES tenant,"
+	"  name TEXT NOT NULL, format INTEGER NOT NULL, state INTEGER NOT NULL,"
+	"  size_mib INTEGER NOT NULL, place INTEGER NOT NULL,"
+	"  instance TEXT REFERENCES instance, slot INTEGER NOT NULL,"
+	"  read_only INTEGER NOT NULL, UNIQUE (tenant, name)) STRICT, WITHOUT ROWID;"
+	"CREATE UNIQUE INDEX volume_slot ON volume (instance, slot)"
+	"  WHERE instance IS NOT NULL;"
+	/* Instances whose drives can come and go while they run. */
+	"CREATE TABLE hotplug (instance TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
+
 const char *const store_migrations[] = { ledger,  tenants,  instances, requests, metering,
-					 waiting, findings, networks,  agents };
+					 waiting, findings, networks,  agents,	 volumes };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

@@ -64,8 +64,8 @@ struct cli_area {
 	const struct cli_command *commands; /* ended by a row without a name */
 };
 
-extern const struct cli_area cli_instances, cli_images, cli_networks, cli_host, cli_billing,
-	cli_scheduling, cli_ledger;
+extern const struct cli_area cli_instances, cli_images, cli_networks, cli_volumes, cli_host,
+	cli_billing, cli_scheduling, cli_ledger;
 extern const struct cli_area cli_guests;
 extern const struct cli_area cli_devices;
 

@@ -156,6 +156,7 @@ static const struct cli_option tenant_options[] = {
 	{ "memory_mib", "N", "at most so much memory" },
 	{ "weight", "N", "of its share when instances wait for room; by default 100" },
 	{ "addresses", "N", "at most so many addresses in networks" },
+	{ "disk_mib", "N", "at most so much in volumes" },
 	{ 0 },
 };
 

@@ -23,6 +23,8 @@ enum {
 	RUN_ADDRESS,
 	RUN_PUBLISH,
 	RUN_EGRESS,
+	RUN_VOLUME,
+	RUN_HOTPLUG,
 	RUN_RM,
 	RUN_WAIT,
 	RUN_PRIORITY,
@@ -45,6 +47,8 @@ enum {
 	[RUN_ADDRESS] = { "address", "ADDRESS", "there; by default the next" }, \
 	[RUN_PUBLISH] = { "publish", "PORT:PORT,...", "ports of the host, and whose they are" }, \
 	[RUN_EGRESS] = { "egress", "RULE,...", "what it may send to" }, \
+	[RUN_VOLUME] = { "volume", "NAME[:ro],...", "volumes that are its disks" }, \
+	[RUN_HOTPLUG] = { "hotplug", NULL, "volumes can come and go while it runs" }, \
 	[RUN_RM] = { "rm", NULL, "delete it when it has ended" }, \
 	[RUN_WAIT] = { "wait", "SECONDS", "for room to start it; by default it is refused" }, \
 	[RUN_PRIORITY] = { "priority", "0-9", "while it waits" }
@@ -95,6 +99,9 @@ static json_t *create_body(const struct cli_arguments *a, bool start)
 	cli_add_text(body, "cmdline", a->option[RUN_CMDLINE]);
 	cli_add_text(body, "runtime", a->option[RUN_RUNTIME]);
 	add_interface(body, a);
+	cli_add_list(body, "volumes", a->option[RUN_VOLUME]);
+	if (a->option[RUN_HOTPLUG])
+		json_object_set_new(body, "hotplug", json_true());
 	for (unsigned i = 0; i < a->many_count; i++) {
 		size_t len = strcspn(a->many[i], "=");
 		char key[256];

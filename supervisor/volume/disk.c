@@ -1,0 +1,300 @@
+/* disk.c - making, copying, lending and erasing files of volumes. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "supervisor/blob.h"
+#include "supervisor/process.h"
+#include "supervisor/volume/disk.h"
+#include "vmm/base/fd.h"
+
+enum { CHUNK_BYTES = 1 << 20, MKFS_TIMEOUT_MS = 300000, OWN_MODE = 0600, READ_ONLY_MODE = 0440 };
+
+static int open_folder(const struct config *c, struct error *err)
+{
+	char path[PATH_MAX + 16];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/volumes", c->state_dir);
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return error_errno(err, "state_dir", NULL, "Cannot make %s", path);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? error_errno(err, "state_dir", NULL, "Cannot open %s", path) : fd;
+}
+
+static int open_disk(const struct config *c, const char *id, int flags, struct error *err)
+{
+	int folder = open_folder(c, err), fd;
+
+	if (folder < 0)
+		return folder;
+	fd = openat(folder, id, flags | O_NOFOLLOW | O_CLOEXEC, OWN_MODE);
+	if (fd < 0)
+		fd = error_errno(err, "volume", NULL, "Cannot open the file of %s", id);
+	fd_close(folder);
+	return fd;
+}
+
+/* --- making --- */
+
+/* What an earlier attempt left is made anew. */
+static int open_new(const struct config *c, const char *id, struct error *err)
+{
+	int r = disk_remove(c, id, err);
+
+	return r < 0 ? r : open_disk(c, id, O_RDWR | O_CREAT | O_EXCL, err);
+}
+
+static int fill_ext4(const struct config *c, const char *id, struct error *err)
+{
+	char path[PATH_MAX + 64];
+	const char *const argv[] = { "/sbin/mkfs.ext4", "-q", "-F", path, NULL };
+
+	snprintf(path, sizeof(path), "%s/volumes/%s", c->state_dir, id);
+	return process_run(argv, MKFS_TIMEOUT_MS, err);
+}
+
+int disk_make(const struct config *c, const char *id, int64_t size_mib, bool ext4,
+	      struct error *err)
+{
+	int fd = open_new(c, id, err), r = 0;
+
+	if (fd < 0)
+		return fd;
+	if (ftruncate(fd, size_mib << 20) < 0)
+		r = error_errno(err, "size_mib", NULL, "Cannot make a file of that size");
+	if (r == 0 && ext4)
+		r = fill_ext4(c, id, err);
+	if (r == 0 && fsync(fd) < 0)
+		r = error_errno(err, "volume", NULL, "Cannot write the file of %s", id);
+	fd_close(fd);
+	return r;
+}
+
+static int copy(int from, int to, bool *shared, struct error *err)
+{
+	int r = blob_copy_file(from, to, shared);
+
+	if (r == 0 && fsync(to) < 0)
+		r = -errno;
+	return r < 0 ? error_set(err, r, "volume", NULL, "Cannot copy the volume: %s", strerror(-r))
+		     : 0;
+}
+
+int disk_copy(const struct config *c, const char *from, const char *id, bool *shared,
+	      struct error *err)
+{
+	int source = open_disk(c, from, O_RDONLY, err), target, r;
+
+	if (source < 0)
+		return source;
+	target = open_new(c, id, err);
+	r = target < 0 ? target : copy(source, target, shared, err);
+	fd_close(target);
+	fd_close(source);
+	return r;
+}
+
+int disk_back_up(const struct config *c, const char *id, const char *path, struct error *err)
+{
+	int source = open_disk(c, id, O_RDONLY, err), target, r;
+	bool shared;
+
+	if (source < 0)
+		return source;
+	target = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, OWN_MODE);
+	if (target < 0)
+		r = error_errno(err, "path", "a file that is not there yet, in a folder that is",
+				"Cannot make %s", path);
+	else
+		r = copy(source, target, &shared, err);
+	if (target >= 0 && r < 0)
+		unlink(path);
+	fd_close(target);
+	fd_close(source);
+	return r;
+}
+
+int disk_grow(const struct config *c, const char *id, int64_t size_mib, struct error *err)
+{
+	int fd = open_disk(c, id, O_RDWR, err), r = 0;
+
+	if (fd < 0)
+		return fd;
+	if (ftruncate(fd, size_mib << 20) < 0 || fsync(fd) < 0)
+		r = error_errno(err, "size_mib", NULL, "Cannot make the file larger");
+	fd_close(fd);
+	return r;
+}
+
+/* --- removing --- */
+
+int disk_remove(const struct config *c, const char *id, struct error *err)
+{
+	int folder = open_folder(c, err), r = 0;
+
+	if (folder < 0)
+		return folder;
+	if ((unlinkat(folder, id, 0) < 0 && errno != ENOENT) || fsync(folder) < 0)
+		r = error_errno(err, "volume", NULL, "Cannot remove the file of %s", id);
+	fd_close(folder);
+	return r;
+}
+
+/* All that has blocks, chunk by chunk. fn: 0 or a negative errno. */
+static int each_chunk(int fd, int (*fn)(int fd, void *chunk, size_t len, off_t at), void *chunk,
+		      uint64_t *bytes)
+{
+	off_t end = lseek(fd, 0, SEEK_END), at = 0;
+
+	while (at < end) {
+		off_t data = lseek(fd, at, SEEK_DATA), hole;
+
+		if (data < 0)
+			return errno == ENXIO ? 0 : -errno;
+		hole = lseek(fd, data, SEEK_HOLE);
+		for (at = data; at < hole;) {
+			size_t len = hole - at < CHUNK_BYTES ? (size_t)(hole - at) : CHUNK_BYTES;
+			int r = fn(fd, chunk, len, at);
+
+			if (r < 0)
+				return r;
+			at += (off_t)len;
+			*bytes += len;
+		}
+	}
+	return end < 0 ? -errno : 0;
+}
+
+static int overwrite(int fd, void *chunk, size_t len, off_t at)
+{
+	memset(chunk, 0, len);
+	return fd_pwrite_all(fd, chunk, len, at);
+}
+
+static int verify(int fd, void *chunk, size_t len, off_t at)
+{
+	const uint8_t *bytes = chunk;
+	int r = fd_pread_all(fd, chunk, len, at);
+
+	if (r < 0)
+		return r;
+	return bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0 ? 0 : -EIO;
+}
+
+/* Read again from the disk, not from memory. */
+static int erase(int fd, void *chunk, struct disk_erasure *e)
+{
+	off_t size;
+	int r = each_chunk(fd, overwrite, chunk, &e->overwritten_bytes);
+
+	if (r == 0 && fdatasync(fd) < 0)
+		r = -errno;
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (r == 0)
+		r = each_chunk(fd, verify, chunk, &e->verified_bytes);
+	size = lseek(fd, 0, SEEK_END);
+	if (r == 0 && size > 0 &&
+	    fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size) == 0)
+		e->punched_bytes = (uint64_t)size;
+	return r == 0 && fsync(fd) < 0 ? -errno : r;
+}
+
+int disk_erase(const struct config *c, const char *id, struct disk_erasure *ret, struct error *err)
+{
+	int fd = open_disk(c, id, O_RDWR, err), r;
+	void *chunk = malloc(CHUNK_BYTES);
+
+	*ret = (struct disk_erasure){ 0 };
+	if (fd < 0) {
+		free(chunk);
+		return fd;
+	}
+	r = chunk ? erase(fd, chunk, ret) : -ENOMEM;
+	free(chunk);
+	fd_close(fd);
+	if (r < 0)
+		return error_set(err, r, "volume", "keep the disk, and look at the kernel's log",
+				 "Volume %s could not be erased: %s", id, strerror(-r));
+	return disk_remove(c, id, err);
+}
+
+/* --- lending --- */
+
+int disk_lend(const struct config *c, const char *id, int folder, const char *name, uid_t owner,
+	      bool read_only, struct error *err)
+{
+	int fd = open_disk(c, id, O_RDONLY, err), volumes, r = 0;
+
+	if (fd < 0)
+		return fd;
+	volumes = open_folder(c, err);
+	if (volumes < 0)
+		r = volumes;
+	else if (unlinkat(folder, name, 0) < 0 && errno != ENOENT)
+		r = error_errno(err, "volume", NULL, "Cannot remove %s", name);
+	else if (fchown(fd, read_only ? 0 : owner, owner) < 0 ||
+		 fchmod(fd, read_only ? READ_ONLY_MODE : OWN_MODE) < 0 ||
+		 linkat(volumes, id, folder, name, 0) < 0)
+		r = error_errno(err, "volume", "put jail_dir and state_dir on one file system",
+				"Cannot give %s to its VMM", id);
+	fd_close(volumes);
+	fd_close(fd);
+	return r;
+}
+
+int disk_take_back(const struct config *c, const char *id, int folder, const char *name,
+		   struct error *err)
+{
+	int fd = open_disk(c, id, O_RDONLY, err), r = 0;
+
+	if (fd < 0)
+		return fd;
+	if ((unlinkat(folder, name, 0) < 0 && errno != ENOENT) || fchown(fd, 0, 0) < 0 ||
+	    fchmod(fd, OWN_MODE) < 0)
+		r = error_errno(err, "volume", NULL, "Cannot take %s back from its VMM", id);
+	fd_close(fd);
+	return r;
+}
+
+/* --- looking --- */
+
+int disk_sweep(const struct config *c, bool (*is_nobodys)(void *ctx, const char *id), void *ctx,
+	       struct error *err)
+{
+	int folder = open_folder(c, err), removed = 0;
+	DIR *dir = folder < 0 ? NULL : fdopendir(folder);
+	struct dirent *entry;
+
+	if (!dir)
+		return folder < 0 ? folder : (fd_close(folder), -ENOMEM);
+	while ((entry = readdir(dir)) != NULL)
+		if (entry->d_name[0] != '.' && is_nobodys(ctx, entry->d_name) &&
+		    unlinkat(dirfd(dir), entry->d_name, 0) == 0)
+			removed++;
+	closedir(dir);
+	return removed;
+}
+
+int disk_check_room(const struct config *c, int64_t more_mib, struct error *err)
+{
+	struct statvfs fs;
+	uint64_t free_mib;
+
+	if (statvfs(c->state_dir, &fs) < 0)
+		return error_errno(err, "state_dir", NULL, "Cannot ask %s for its room",
+				   c->state_dir);
+	free_mib = (uint64_t)fs.f_bavail * fs.f_frsize >> 20;
+	if ((uint64_t)more_mib + c->disk_reserve_mib <= free_mib)
+		return 0;
+	return error_set(err, -ENOSPC, "size_mib", "remove volumes, images or instances",
+			 "The disk has %llu MiB free, and %llu of them are kept",
+			 (unsigned long long)free_mib, (unsigned long long)c->disk_reserve_mib);
+}
