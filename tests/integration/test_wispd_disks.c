@@ -21,14 +21,16 @@
 
 enum { SKIPPED = 77, LIMIT_MS = 200000, POLL_MS = 50 };
 
-#define WRITER                                                                       \
-	"-- until [ -b /dev/vda ]; do sleep 0.1; done; mount -t ext4 /dev/vda /tmp;" \
-	" echo first-words >/tmp/file; umount /tmp; echo has-\"\"written;"           \
-	" until ! [ -b /dev/vda ]; do sleep 0.1; done; echo has-\"\"lost; sleep 9999"
-#define READER                                                                  \
-	"-- mount -t ext4 -o ro /dev/vda /tmp; echo read-\"\"$(cat /tmp/file);" \
-	" until [ $(cat /sys/block/vda/size) = 196608 ]; do sleep 0.1; done;"   \
-	" echo has-\"\"grown; sleep 9999"
+/* In quotes, for the kernel takes but a few words. */
+#define WRITER                                                                    \
+	"-- eval \"until [ -b /dev/vda ]; do sleep 0.1; done;"                    \
+	" mount -t ext4 /dev/vda /tmp; echo first-words >/tmp/file; umount /tmp;" \
+	" echo has-written; until ! [ -b /dev/vda ]; do sleep 0.1; done;"         \
+	" echo has-lost; sleep 9999\""
+#define READER                                                                       \
+	"-- eval \"mount -t ext4 -o ro /dev/vda /tmp; echo read-\\$(cat /tmp/file);" \
+	" until [ \\$(cat /sys/block/vda/size) = 196608 ]; do sleep 0.1; done;"      \
+	" echo has-grown; sleep 9999\""
 #define CONSOLE "console=ttyS0 reboot=k panic=-1 quiet"
 
 static void add_image(struct wispd_host *h, const char *name, const char *kernel,
