@@ -2,7 +2,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,19 +191,12 @@ static int verify(int fd, void *chunk, size_t len, off_t at)
 /* Read again from the disk, not from memory. */
 static int erase(int fd, void *chunk, struct disk_erasure *e)
 {
-	off_t size;
 	int r = each_chunk(fd, overwrite, chunk, &e->overwritten_bytes);
 
 	if (r == 0 && fdatasync(fd) < 0)
 		r = -errno;
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	if (r == 0)
-		r = each_chunk(fd, verify, chunk, &e->verified_bytes);
-	size = lseek(fd, 0, SEEK_END);
-	if (r == 0 && size > 0 &&
-	    fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size) == 0)
-		e->punched_bytes = (uint64_t)size;
-	return r == 0 && fsync(fd) < 0 ? -errno : r;
+	return r < 0 ? r : each_chunk(fd, verify, chunk, &e->verified_bytes);
 }
 
 int disk_erase(const struct config *c, const char *id, struct disk_erasure *ret, struct error *err)
@@ -220,10 +212,10 @@ int disk_erase(const struct config *c, const char *id, struct disk_erasure *ret,
 	r = chunk ? erase(fd, chunk, ret) : -ENOMEM;
 	free(chunk);
 	fd_close(fd);
-	if (r < 0)
-		return error_set(err, r, "volume", "keep the disk, and look at the kernel's log",
-				 "Volume %s could not be erased: %s", id, strerror(-r));
-	return disk_remove(c, id, err);
+	if (r == 0)
+		return 0;
+	return error_set(err, r, "volume", "keep the disk, and look at the kernel's log",
+			 "Volume %s could not be erased: %s", id, strerror(-r));
 }
 
 /* --- lending --- */

@@ -29,10 +29,10 @@ int disk_remove(const struct config *c, const char *id, struct error *err);
 struct disk_erasure {
 	uint64_t overwritten_bytes; /* with zeros: all that had blocks */
 	uint64_t verified_bytes;    /* read again from the disk, and zero */
-	uint64_t punched_bytes;	    /* given back to the file system */
 };
 
-/* Then it is removed. -EIO: what was read again was not zero. */
+/* The file stays, so that it can be done again with the same result. -EIO: what was read
+ * again was not zero. */
 int disk_erase(const struct config *c, const char *id, struct disk_erasure *ret, struct error *err);
 
 /* A name in a VMM's folder, and the user's; and back. */

@@ -135,13 +135,6 @@ static int be_ready(struct volume_work *w, const char *event, json_t *body, stru
 	return r;
 }
 
-static int forget(struct volume_work *w, const char *event, json_t *body, struct error *err)
-{
-	int r = volume_tell(&w->d->truth, event, &w->volume, w->actor, body, err);
-
-	return r < 0 ? r : volume_forget(&w->d->truth, &w->volume, err);
-}
-
 static int made(struct volume_work *w, struct error *err)
 {
 	return be_ready(w, "volume.created",
@@ -201,32 +194,39 @@ static int still_there(struct volume_work *w, struct error *err)
 
 static int removed(struct volume_work *w, struct error *err)
 {
-	return forget(w, "volume.removed", NULL, err);
+	int r = volume_tell(&w->d->truth, "volume.removed", &w->volume, w->actor, NULL, err);
+
+	return r < 0 ? r : volume_forget(&w->d->truth, &w->volume, err);
 }
 
-/* The certificate is a text that says what was done; the event has it, and its hash. */
+/* The certificate is a text that says what was done; the event has it, and its hash. From
+ * then on there is a file to be removed. */
 static int erased(struct volume_work *w, struct error *err)
 {
 	const struct disk_erasure *e = &w->erasure;
 	char text[CERTIFICATE_BYTES], hash[DIGEST_BYTES];
 	uint8_t sum[SHA256_DIGEST_SIZE];
 	struct sha256_ctx ctx;
+	int r;
 
 	snprintf(text, sizeof(text),
 		 "volume %s of tenant %s: %llu bytes overwritten with zeros, %llu read again from "
-		 "the disk and zero, %llu given back",
+		 "the disk and zero",
 		 w->volume.id, w->volume.tenant, (unsigned long long)e->overwritten_bytes,
-		 (unsigned long long)e->verified_bytes, (unsigned long long)e->punched_bytes);
+		 (unsigned long long)e->verified_bytes);
 	sha256_init(&ctx);
 	sha256_update(&ctx, strlen(text), (const uint8_t *)text);
 	sha256_digest(&ctx, sizeof(sum), sum);
 	hex_encode(sum, sizeof(sum), hash);
-	return forget(w, "volume.erased",
-		      json_pack("{s:s, s:s, s:I, s:I, s:I}", "certificate", text, "sha256", hash,
-				"overwritten_bytes", (json_int_t)e->overwritten_bytes,
-				"verified_bytes", (json_int_t)e->verified_bytes, "punched_bytes",
-				(json_int_t)e->punched_bytes),
-		      err);
+	w->volume.state = VOLUME_REMOVING;
+	r = volume_update(&w->d->truth, &w->volume, err);
+	if (r < 0)
+		return r;
+	return volume_tell(&w->d->truth, "volume.erased", &w->volume, w->actor,
+			   json_pack("{s:s, s:s, s:I, s:I}", "certificate", text, "sha256", hash,
+				     "overwritten_bytes", (json_int_t)e->overwritten_bytes,
+				     "verified_bytes", (json_int_t)e->verified_bytes),
+			   err);
 }
 
 static int plugged(struct volume_work *w, struct error *err)
@@ -277,6 +277,12 @@ static void run(struct work *work)
 	w->result = verbs[w->verb].run(w);
 }
 
+/* What is erased is then removed: its operation goes on. */
+static bool goes_on(const struct volume_work *w)
+{
+	return w->verb == VERB_ERASE && w->result == 0;
+}
+
 static int settle(struct volume_work *w, struct error *err)
 {
 	const char *code = NULL;
@@ -284,7 +290,7 @@ static int settle(struct volume_work *w, struct error *err)
 
 	if (w->result < 0)
 		api_status_of(w->result, &code);
-	if (r < 0 || !w->operation[0])
+	if (r < 0 || !w->operation[0] || goes_on(w))
 		return r;
 	return operation_end(&w->d->truth, w->operation, code, w->err.text, w->volume.id, err);
 }
@@ -301,6 +307,13 @@ static void done(struct work *work)
 		r = settle(w, &err);
 	if (r == 0)
 		r = wispd_commit(w->d, &err);
+	/* At wispd's end it is left to the next one. */
+	if (r == 0 && goes_on(w) && w->d->server) {
+		w->verb = VERB_REMOVE;
+		w->result = -ECANCELED;
+		workers_add(w->d->workers, &w->work);
+		return;
+	}
 	if (r < 0) {
 		store_rollback(store);
 		log_error("volume %s: %s", w->volume.id, err.text);

@@ -1,13 +1,14 @@
 /* test_wispd_crash.c - wispd is killed before everything that it does, one after the other.
  *
  * One life of an instance is the scenario: made, started, paused, resumed, stopped, started
- * again, deleted. For each N wispd is killed before the N-th thing that it does (crash_at.c),
+ * again, deleted; and that of a volume which it has: made, copied, grown, erased. For each N wispd is killed before the N-th thing that it does (crash_at.c),
  * wherever in the scenario that is; another one is started, and when it has come to rest:
  *
  *   - the ledger is whole, and no resource is held by nobody (the doctor's checks);
  *   - every instance is in a state of rest, and there is a VMM if, and only if, the state
  *     says so; there is a jail for each instance and for nothing else;
- *   - what is held is what the instances that there are need, not more, not less;
+ *   - every volume is ready, and there is a file for each and for nothing else;
+ *   - what is held is what the instances and volumes that there are need, not more, not less;
  *   - everything can be deleted, and then nothing is left.
  *
  * WISPD_CRASH_STEP=1 tries every N; by default it is each seventh.
@@ -31,7 +32,9 @@
 enum { SKIPPED = 77, REST_LIMIT_MS = 60000, POLL_MS = 5, N_MAX = 5000, STEP = 7, FEWEST = 100 };
 
 #define SHAPE "{\"vcpus\": 1, \"mem_mib\": 32}"
-#define VM    "{\"image\": \"hlt-loop\", \"name\": \"vm\", \"shape\": \"test\", \"start\": true}"
+#define VM                                                                                   \
+	"{\"image\": \"hlt-loop\", \"name\": \"vm\", \"shape\": \"test\", \"start\": true, " \
+	"\"volumes\": [\"data\"]}"
 
 /* Whether it came to its end: wispd did not die on the way. */
 static bool play(struct wispd_host *h)
@@ -39,12 +42,17 @@ static bool play(struct wispd_host *h)
 	static const struct {
 		const char *verb, *path, *body;
 	} steps[] = {
+		{ "POST", "/volumes", "{\"name\": \"data\", \"size_mib\": 4}" },
 		{ "POST", "/instances", VM },
 		{ "POST", "/instances/vm/pause", NULL },
 		{ "POST", "/instances/vm/resume", NULL },
 		{ "POST", "/instances/vm/stop", "{\"timeout_ms\": 0}" },
 		{ "POST", "/instances/vm/start", NULL },
 		{ "DELETE", "/instances/vm", NULL },
+		{ "POST", "/volumes", "{\"name\": \"copy\", \"from\": \"data\"}" },
+		{ "POST", "/volumes/data/grow", "{\"size_mib\": 8}" },
+		{ "DELETE", "/volumes/copy", "{\"erase\": true}" },
+		{ "DELETE", "/volumes/data", NULL },
 	};
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
@@ -92,6 +100,27 @@ static json_t *at_rest(struct wispd_host *h, long n)
 		poll(NULL, 0, POLL_MS);
 	}
 	fail_msg("N = %ld: the instances do not come to rest", n);
+	return NULL;
+}
+
+/* All volumes, once nothing is being done to any. */
+static json_t *volumes_at_rest(struct wispd_host *h, long n)
+{
+	for (int waited = 0; waited < REST_LIMIT_MS; waited += POLL_MS) {
+		json_t *j = NULL, *list, *v;
+		bool rest = true;
+		size_t at;
+
+		assert_int_equal(wispd_host_call(h, "GET", "/volumes", NULL, &j), 200);
+		list = json_incref(json_object_get(j, "volumes"));
+		json_decref(j);
+		json_array_foreach(list, at, v) rest = rest && strcmp(state_of(v), "ready") == 0;
+		if (rest)
+			return list;
+		json_decref(list);
+		poll(NULL, 0, POLL_MS);
+	}
+	fail_msg("N = %ld: the volumes do not come to rest", n);
 	return NULL;
 }
 
@@ -144,6 +173,39 @@ static void check_truth(struct wispd_host *h, const json_t *instances, long n)
 	assert_int_equal(held(h, "memory_mib"), live * 32);
 }
 
+/* As many files as volumes, and as much held as they have. */
+static void check_volumes(struct wispd_host *h, const json_t *volumes, long n)
+{
+	json_int_t size_mib = 0;
+	json_t *v;
+	size_t at;
+
+	json_array_foreach(volumes, at, v) size_mib +=
+		json_integer_value(json_object_get(v, "size_mib"));
+	assert_int_equal(held(h, "disk_mib"), size_mib);
+	if (wispd_host_files(h, "state/volumes") != json_array_size(volumes))
+		fail_msg("N = %ld: %u files, %zu volumes", n, wispd_host_files(h, "state/volumes"),
+			 json_array_size(volumes));
+}
+
+static void delete_volumes(struct wispd_host *h, const json_t *volumes, long n)
+{
+	json_t *v;
+	size_t at;
+
+	json_array_foreach(volumes, at, v)
+	{
+		char path[96];
+
+		snprintf(path, sizeof(path), "/volumes/%s",
+			 json_string_value(json_object_get(v, "id")));
+		if (strcmp(wispd_host_do(h, "DELETE", path, NULL), "done") != 0)
+			fail_msg("N = %ld: %s cannot be deleted", n, path);
+	}
+	assert_int_equal(held(h, "disk_mib"), 0);
+	assert_int_equal(wispd_host_files(h, "state/volumes"), 0);
+}
+
 static void delete_all(struct wispd_host *h, const json_t *instances, long n)
 {
 	json_t *i;
@@ -167,7 +229,7 @@ static void delete_all(struct wispd_host *h, const json_t *instances, long n)
 static bool crash_once(struct wispd_host *h, long n)
 {
 	bool survived = wispd_host_start(h, n) && play(h);
-	json_t *instances;
+	json_t *instances, *volumes;
 
 	wispd_host_stop(h, SIGKILL);
 	if (!wispd_host_start(h, 0))
@@ -175,7 +237,11 @@ static bool crash_once(struct wispd_host *h, long n)
 	instances = at_rest(h, n);
 	check_truth(h, instances, n);
 	check_health(h, n);
+	volumes = volumes_at_rest(h, n);
+	check_volumes(h, volumes, n);
 	delete_all(h, instances, n);
+	delete_volumes(h, volumes, n);
+	json_decref(volumes);
 	json_decref(instances);
 	wispd_host_stop(h, SIGTERM);
 	return survived;

@@ -98,19 +98,6 @@ static void status(struct wispd_host *h, const char *verb, const char *path, con
 	assert_int_equal(wispd_host_call(h, verb, path, body, NULL), expected);
 }
 
-static unsigned count_files(struct wispd_host *h)
-{
-	char line[300], text[16] = "";
-	FILE *f;
-
-	snprintf(line, sizeof(line), "ls %s | wc -l", wispd_host_path(h, "state/volumes"));
-	f = popen(line, "r");
-	assert_non_null(f);
-	assert_non_null(fgets(text, sizeof(text), f));
-	pclose(f);
-	return (unsigned)strtoul(text, NULL, 10);
-}
-
 static void plug_and_write(struct wispd_host *h)
 {
 	done(h, "POST", "/volumes", "{\"name\": \"data\", \"size_mib\": 64, \"format\": \"ext4\"}");
@@ -146,10 +133,10 @@ static void copy_and_erase(struct wispd_host *h)
 	done(h, "POST", "/volumes/copy/backup", body);
 	snprintf(line, sizeof(line), "grep -q first-words %s", wispd_host_path(h, "backup"));
 	assert_int_equal(system(line), 0);
-	assert_int_equal(count_files(h), 2);
+	assert_int_equal(wispd_host_files(h, "state/volumes"), 2);
 	done(h, "DELETE", "/volumes/copy", "{\"erase\": true}");
 	done(h, "DELETE", "/volumes/data", NULL);
-	assert_int_equal(count_files(h), 0);
+	assert_int_equal(wispd_host_files(h, "state/volumes"), 0);
 	snprintf(line, sizeof(line),
 		 "%s --socket %s events --tail 20 | grep -q 'volume.erased.*certificate.*sha256'",
 		 fixture_program("wispctl"), wispd_host_socket(h));

@@ -316,9 +316,9 @@ unsigned wispd_host_jailers(struct wispd_host *h, const char *id)
 	return count;
 }
 
-unsigned wispd_host_jails(struct wispd_host *h)
+unsigned wispd_host_files(struct wispd_host *h, const char *folder)
 {
-	DIR *dir = opendir(wispd_host_path(h, "jails/wisp"));
+	DIR *dir = opendir(wispd_host_path(h, folder));
 	struct dirent *entry;
 	unsigned count = 0;
 
@@ -327,6 +327,11 @@ unsigned wispd_host_jails(struct wispd_host *h)
 	if (dir)
 		closedir(dir);
 	return count;
+}
+
+unsigned wispd_host_jails(struct wispd_host *h)
+{
+	return wispd_host_files(h, "jails/wisp");
 }
 
 static void end_jailers(const struct wispd_host *h)

@@ -221,6 +221,7 @@ static void test_files(void **state)
 	assert_int_equal(pread(fd, word, 6, 2 * MIB), 6);
 	assert_memory_equal(word, "\0\0\0\0\0\0", 6);
 	close(fd);
+	assert_int_equal(disk_remove(c, "vol-b", &err), 0);
 	assert_true(open_volume(c, "vol-b") < 0);
 	assert_int_equal(disk_copy(c, "vol-b", "vol-c", &shared, &err), -ENOENT);
 	assert_int_equal(disk_remove(c, "vol-b", &err), 0);
