@@ -1,6 +1,9 @@
 /* mount_ns.c - a mount namespace with next to nothing in it, for jails to be copied from.
  *
- * A child makes it, and this process mounts it, which keeps it when the child is gone.
+ * A child makes it, and this process mounts it, which keeps it when the child is gone. The
+ * kernel mounts only what it takes for younger than where it is mounted, by numbers that
+ * each processor draws from a stock of its own (Linux 6.18): so all of them are tried, and
+ * the one on which this process's own namespace was made is right.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,11 +37,15 @@ static bool keep_only_proc(void)
 }
 
 /* Says so by a byte, or what the error was, and stays until it is told to go. */
-static void hold(int say, int go)
+static void hold(size_t processor, int say, int go)
 {
-	int why = keep_only_proc() ? 0 : errno;
+	cpu_set_t one;
 	char byte;
+	int why;
 
+	CPU_ZERO(&one);
+	CPU_SET(processor, &one);
+	why = sched_setaffinity(0, sizeof(one), &one) == 0 && keep_only_proc() ? 0 : errno;
 	if (write(say, &why, sizeof(why)) == sizeof(why))
 		(void)!read(go, &byte, 1);
 	_exit(EXIT_SUCCESS);
@@ -57,7 +64,7 @@ static int mount_held(pid_t holder, int hear, const char *path)
 	return mount(from, path, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
 }
 
-static int hold_and_mount(const char *path)
+static int hold_and_mount(size_t processor, const char *path)
 {
 	int say[2] = { -1, -1 }, go[2] = { -1, -1 }, r = -1;
 	pid_t holder = -1;
@@ -66,7 +73,7 @@ static int hold_and_mount(const char *path)
 		holder = fork();
 	if (holder == 0) {
 		fd_close(go[1]);
-		hold(say[1], go[0]);
+		hold(processor, say[1], go[0]);
 	}
 	r = holder < 0 ? -errno : 0;
 	say[1] = fd_close(say[1]);
@@ -80,6 +87,19 @@ static int hold_and_mount(const char *path)
 	return r;
 }
 
+static int try_processors(const char *path)
+{
+	cpu_set_t all;
+	int r = -EINVAL;
+
+	if (sched_getaffinity(0, sizeof(all), &all) < 0)
+		return -errno;
+	for (size_t i = 0; i < CPU_SETSIZE && r == -EINVAL; i++)
+		if (CPU_ISSET(i, &all))
+			r = hold_and_mount(i, path);
+	return r;
+}
+
 int mount_ns_prepare(const char *path, struct error *err)
 {
 	int fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400), r;
@@ -88,7 +108,7 @@ int mount_ns_prepare(const char *path, struct error *err)
 		return error_errno(err, "prepare", "give a name that is free", "Cannot make %s",
 				   path);
 	fd_close(fd);
-	r = hold_and_mount(path);
+	r = try_processors(path);
 	if (r == 0)
 		return 0;
 	unlink(path);
