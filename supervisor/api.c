@@ -33,6 +33,7 @@ static const struct {
 	{ -ERANGE, 400, "bad_request" },
 	{ -EINVAL, 400, "bad_request" },
 	{ -E2BIG, 413, "too_large" },
+	{ -EFBIG, 413, "too_large" },
 	{ -ENOTSUP, 400, "unsupported" },
 	{ -EUSERS, 503, "no_capacity" },
 	{ -EAGAIN, 503, "try_again" },

@@ -7,6 +7,7 @@
 #include "supervisor/api.h"
 #include "supervisor/api_areas.h"
 #include "supervisor/doctor.h"
+#include "supervisor/import.h"
 #include "supervisor/ledger.h"
 #include "supervisor/operation.h"
 #include "supervisor/reconcile.h"
@@ -45,7 +46,8 @@ static int get_doctor(struct api_call *call)
 static int get_operation(struct api_call *call)
 {
 	int64_t wait_ms = 0;
-	json_t *j = operation_describe(&call->d->truth, call->tenant, call->id, &call->err);
+	json_t *progress,
+		*j = operation_describe(&call->d->truth, call->tenant, call->id, &call->err);
 	int r;
 
 	if (!j)
@@ -55,6 +57,9 @@ static int get_operation(struct api_call *call)
 		json_decref(j);
 		return r;
 	}
+	progress = imports_progress(call->d->imports, call->id);
+	if (progress)
+		json_object_set_new(j, "progress", progress);
 	if (strcmp(json_string_value(json_object_get(j, "state")), "active") == 0)
 		call->wait_ms = (uint64_t)wait_ms;
 	return api_reply(call, j);
@@ -151,7 +156,7 @@ static const struct api_route routes[] = {
 	{ "GET", "/states",          ROLE_VIEWER, false, 200, NULL, get_states,
 	  .what = "The states of an instance, and the moves between them." },
 	{ "GET", "/operations/{id}", ROLE_VIEWER, false, 200, NULL, get_operation,
-	  .what = "What became of long work: `active`, `done`, or `failed` with a code.",
+	  .what = "What became of long work: `active`, `done`, or `failed` with a code; of an import, how far it is.",
 	  .query = "`wait_ms`: answer when it has ended, or after this time" },
 	{ "GET", "/events",          ROLE_VIEWER, false, 200, NULL, get_events,
 	  .what = "Events in order; `next` is what to give as `after` for those that follow.",

@@ -1,25 +1,32 @@
 /* api_images.c - routes about images. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "supervisor/api.h"
 #include "supervisor/api_areas.h"
 #include "supervisor/image.h"
-#include "supervisor/operation.h"
-#include "supervisor/store.h"
+#include "supervisor/image_agent.h"
+#include "supervisor/image_probe.h"
+#include "supervisor/import.h"
 #include "supervisor/wispd.h"
-#include "supervisor/workers.h"
-#include "vmm/base/log.h"
 
 #define PLACE(type, member) \
 	.offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
 
 struct import_body {
-	char name[NAME_BYTES], cmdline[CMDLINE_BYTES];
+	char name[NAME_BYTES], base[DIGEST_BYTES], cmdline[CMDLINE_BYTES];
+	char source[IMAGE_SOURCE_BYTES];
 	struct image_files files;
+	uint64_t size_mib;
 	bool rootfs_read_only, agent;
 };
+
+static bool is_relative(const char *path)
+{
+	return path[0] && path[0] != '/';
+}
 
 static int check_import(void *config, struct error *err)
 {
@@ -29,10 +36,19 @@ static int check_import(void *config, struct error *err)
 		return error_set(err, -EINVAL, "name",
 				 "lower-case letters, digits, dots and hyphens",
 				 "The name cannot be used");
-	if (b->files.kernel[0] != '/' || (b->files.initrd[0] && b->files.initrd[0] != '/') ||
-	    (b->files.rootfs[0] && b->files.rootfs[0] != '/'))
+	if (is_relative(b->files.kernel) || is_relative(b->files.initrd) ||
+	    is_relative(b->files.rootfs))
 		return error_set(err, -EINVAL, "kernel", "begin it with a slash",
 				 "A path is not absolute");
+	if (!b->files.kernel[0] == !b->base[0])
+		return error_set(err, -EINVAL, "kernel", "kernel, or base: an image that has one",
+				 "An image wants one kernel");
+	if (b->source[0] && (b->files.rootfs[0] || !image_source_known(b->source)))
+		return error_set(
+			err, -EINVAL, "source",
+			"oci:, oci-archive:, docker-archive:, tar:, raw: or qcow2:, and an "
+			"absolute path; no rootfs",
+			"The source cannot be used");
 	return 0;
 }
 
@@ -42,11 +58,10 @@ static const struct body_field import_fields[] = {
 	  PLACE(import_body, name),
 	  .min = 1,
 	  .required = true },
-	{ .name = "kernel",
-	  .type = BODY_STRING,
-	  PLACE(import_body, files.kernel),
-	  .min = 1,
-	  .required = true },
+	{ .name = "kernel", .type = BODY_STRING, PLACE(import_body, files.kernel) },
+	{ .name = "base", .type = BODY_STRING, PLACE(import_body, base) },
+	{ .name = "source", .type = BODY_STRING, PLACE(import_body, source) },
+	{ .name = "size_mib", .type = BODY_U64, PLACE(import_body, size_mib), .max = 1 << 20 },
 	{ .name = "initrd", .type = BODY_STRING, PLACE(import_body, files.initrd) },
 	{ .name = "rootfs", .type = BODY_STRING, PLACE(import_body, files.rootfs) },
 	{ .name = "rootfs_read_only", .type = BODY_BOOL, PLACE(import_body, rootfs_read_only) },
@@ -76,99 +91,68 @@ static int get(struct api_call *call)
 	return r < 0 ? r : api_reply(call, image_describe(&image));
 }
 
+static void sweep(struct wispd *d, void *ctx)
+{
+	(void)ctx;
+	imports_sweep(d);
+}
+
 static int remove_image(struct api_call *call)
 {
+	call->after = sweep;
 	return image_remove(&call->d->truth, call->id, call->caller->actor, &call->err);
+}
+
+static int get_log(struct api_call *call)
+{
+	struct image image;
+	int r = image_find(&call->d->truth, call->id, &image, &call->err);
+
+	return r < 0 ? r : image_probe_log(&call->d->config, image.digest, &call->text, &call->err);
 }
 
 /* --- importing --- */
 
-/* Files are copied and hashed on a worker; the row follows when they are there. */
-struct import {
-	struct work work;
-	struct wispd *d;
-	char operation[OPERATION_ID_BYTES], actor[ACTOR_BYTES];
-	struct image_files files;
-	struct image image;
-	int result;
-	struct error err;
-};
-
-static void import_run(struct work *work)
+/* Kernel and initrd of another image, and how it is begun. */
+static int borrow(struct api_call *call, const struct import_body *b, struct image *image)
 {
-	struct import *i = (struct import *)work;
+	struct image base;
+	int r = b->base[0] ? image_find(&call->d->truth, b->base, &base, &call->err) : 0;
 
-	i->result = image_import_files(&i->d->config, &i->files, &i->image, &i->err);
-}
-
-static int import_write(struct import *i)
-{
-	struct truth *t = &i->d->truth;
-	struct error err = { 0 };
-	const char *code = NULL;
-	int r = i->result;
-
-	if (r == 0)
-		r = image_add(t, &i->image, i->actor, &i->err);
-	if (r < 0)
-		api_status_of(r, &code);
-	return operation_end(t, i->operation, code, i->err.text, i->image.digest, &err);
-}
-
-/* Books that cannot be written now leave the operation to the next start. */
-static void import_done(struct work *work)
-{
-	struct import *i = (struct import *)work;
-	struct truth *t = &i->d->truth;
-	struct error err = { 0 };
-	int r = store_begin(t->store, &err);
-
-	if (r == 0)
-		r = import_write(i);
-	if (r == 0)
-		r = wispd_commit(i->d, &err);
-	if (r < 0) {
-		store_rollback(t->store);
-		log_error("importing %s: %s", i->image.name, err.text);
-	}
-	free(i);
-}
-
-/* The work goes with it: what is handed to the workers is not the call's to free. */
-static void import_begin(struct wispd *d, void *ctx)
-{
-	struct import *i = malloc(sizeof(*i));
-
-	if (!i) {
-		log_error("importing: out of memory");
-		return;
-	}
-	memcpy(i, ctx, sizeof(*i));
-	workers_add(d->workers, &i->work);
+	if (r < 0 || !b->base[0])
+		return r;
+	memcpy(image->kernel, base.kernel, sizeof(image->kernel));
+	memcpy(image->initrd, base.initrd, sizeof(image->initrd));
+	memcpy(image->cmdline, base.cmdline, sizeof(image->cmdline));
+	return b->cmdline[0] ? image_agent_add_words(image->cmdline, b->cmdline, &call->err) : 0;
 }
 
 static int import(struct api_call *call)
 {
 	const struct import_body *b = call->config;
-	struct import *i = calloc(1, sizeof(*i));
+	struct import_request *q = calloc(1, sizeof(*q));
+	struct import *import = NULL;
 	int r;
 
-	if (!i)
+	if (!q)
 		return error_set(&call->err, -ENOMEM, NULL, NULL, "out of memory");
-	i->work = (struct work){ .run = import_run, .done = import_done };
-	i->d = call->d;
-	i->result = -ECANCELED;
-	i->files = b->files;
-	i->image.rootfs_read_only = b->rootfs_read_only;
-	i->image.agent = b->agent;
-	memcpy(i->image.name, b->name, sizeof(i->image.name));
-	memcpy(i->image.cmdline, b->cmdline, sizeof(i->image.cmdline));
-	memcpy(i->actor, call->caller->actor, sizeof(i->actor));
-	call->after = import_begin;
-	call->after_ctx = i;
-	r = operation_begin(&call->d->truth, call->tenant, b->name, "import", OPERATION_NO_GOAL,
-			    i->operation, &call->err);
-	return r < 0 ? r : api_reply(call, json_pack("{s:s}", "operation", i->operation));
+	q->files = b->files;
+	q->size_mib = b->size_mib;
+	q->image.rootfs_read_only = b->rootfs_read_only;
+	q->image.agent = b->agent;
+	memcpy(q->source, b->source, sizeof(q->source));
+	memcpy(q->image.name, b->name, sizeof(q->image.name));
+	memcpy(q->image.cmdline, b->cmdline, sizeof(q->image.cmdline));
+	r = borrow(call, b, &q->image);
+	if (r == 0)
+		r = import_create(call->d, q, call->tenant, call->caller->actor, &import,
+				  &call->err);
+	free(q);
+	if (r < 0)
+		return r;
+	call->after = import_start;
+	call->after_ctx = import;
+	return api_reply(call, json_pack("{s:s}", "operation", import_operation(import)));
 }
 
 /* clang-format off */
@@ -176,12 +160,16 @@ static const struct api_route routes[] = {
 	{ "GET",    "/images",      ROLE_VIEWER, false, 200, NULL,          list,
 	  .what = "All images: they are everybody's." },
 	{ "POST",   "/images",      ROLE_ADMIN,  true,  202, &import_table, import,
-	  .what = "Makes an image of files of the host, which are copied. A name that is there moves to it. With "
-		  "`agent` its guests get one, by an initrd of wispd's unless there is one with wisp-init." },
+	  .what = "Makes an image of files of the host, or of a `source`, which becomes its root disk. With `base` "
+		  "it has the kernel, initrd and command line of that image, and `cmdline` is added. With `agent` its "
+		  "guests get one, by an initrd of wispd's unless there is one with wisp-init; it is booted, and "
+		  "published when that answers. A name that is there moves to it then." },
 	{ "GET",    "/images/{id}", ROLE_VIEWER, false, 200, NULL,          get,
 	  .what = "One image, by name or digest." },
 	{ "DELETE", "/images/{id}", ROLE_ADMIN,  true,  200, NULL,          remove_image,
 	  .what = "Removes an image that nothing is made of." },
+	{ "GET",    "/images/{id}/log", ROLE_ADMIN, false, 200, NULL,       get_log,
+	  .what = "What the console said of an image that did not boot.", .type = "text/plain" },
 };
 /* clang-format on */
 

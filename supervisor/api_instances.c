@@ -337,6 +337,9 @@ static int describe_plan(struct api_call *call, const struct create_body *b, str
 		r = api_check_tenant(call);
 	if (r == 0)
 		r = image_find(&call->d->truth, b->image, &image, &call->err);
+	if (r == 0 && image.state != IMAGE_PUBLISHED)
+		r = error_set(&call->err, -EPERM, "image", "wait for its probe, or look at its log",
+			      "Image %.12s is not published", image.digest);
 	if (r == 0)
 		r = use_shape(call, b->shape, i);
 	if (r == 0 && !runtime_find(b->runtime))

@@ -57,6 +57,22 @@ int blob_copy_file(int from, int to, bool *shared)
 	return *shared ? 0 : copy_data(from, to, NULL, &bytes);
 }
 
+int blob_copy_data(int from, int to, char *digest)
+{
+	uint8_t sum[SHA256_DIGEST_SIZE];
+	struct sha256_ctx hash;
+	uint64_t bytes;
+	int r;
+
+	sha256_init(&hash);
+	r = copy_data(from, to, digest ? &hash : NULL, &bytes);
+	if (r == 0 && digest) {
+		sha256_digest(&hash, sizeof(sum), sum);
+		hex_encode(sum, sizeof(sum), digest);
+	}
+	return r;
+}
+
 int blob_open_folder(const struct config *c, struct error *err)
 {
 	char path[PATH_MAX + 8];

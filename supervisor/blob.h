@@ -17,6 +17,10 @@
 int blob_import(const struct config *c, const char *path, char digest[DIGEST_BYTES],
 		uint64_t *bytes, struct error *err);
 
+/* Everything from one file to another that is empty, holes left out; digest may be NULL.
+ * Negative errno. */
+int blob_copy_data(int from, int to, char *digest);
+
 /* As name in the folder, replacing what is there: the very file, if it can be linked (which
  * nobody may write to), or a copy that owner may write to, sharing blocks if it can. */
 int blob_link(const struct config *c, const char *digest, int folder, const char *name,

@@ -41,6 +41,8 @@ struct config {
 	char events_file[PATH_MAX]; /* receivers of events (outbox.h); "": none */
 	char events_url[1024];
 	uint64_t workers;
+	uint64_t import_uid_first; /* of users that imports are taken apart by (confined.h) */
+	uint64_t image_max_mib;
 	uint64_t console_max_bytes, console_bytes_per_s;
 	uint64_t instances_max;
 	uint64_t vcpu_overcommit_percent, memory_reserve_mib;

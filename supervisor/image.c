@@ -14,7 +14,9 @@
 #include "supervisor/store.h"
 #include "vmm/base/fd.h"
 
-#define COLUMNS "digest, name, kernel, initrd, rootfs, rootfs_read_only, cmdline, bytes, agent"
+#define COLUMNS                                                                          \
+	"digest, name, kernel, initrd, rootfs, rootfs_read_only, cmdline, bytes, agent," \
+	" run, state, wanted, cause"
 
 /* --- importing --- */
 
@@ -39,6 +41,8 @@ static void name_by_content(struct image *image)
 	/* Not of others: their digests are as they were before there were agents. */
 	if (image->agent)
 		add(&hash, "agent");
+	if (image->run[0])
+		add(&hash, image->run);
 	sha256_digest(&hash, sizeof(sum), sum);
 	hex_encode(sum, sizeof(sum), image->digest);
 }
@@ -55,7 +59,6 @@ int image_import_files(const struct config *c, const struct image_files *files, 
 		{ files->rootfs, "rootfs", image->rootfs },
 	};
 
-	image->bytes = 0;
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		uint64_t bytes = 0;
 		int r;
@@ -118,28 +121,113 @@ static int drop(struct truth *t, const struct image *image, const char *actor, s
 	return r < 0 ? r : 0;
 }
 
-int image_add(struct truth *t, const struct image *image, const char *actor, struct error *err)
+static const char *const state_names[] = {
+	[IMAGE_PUBLISHED] = "published",
+	[IMAGE_PROBING] = "probing",
+	[IMAGE_FAILED] = "failed",
+};
+
+/* Who has the name makes room for this one. */
+static int take_name(struct truth *t, const char *name, const char *digest, const char *actor,
+		     struct error *err)
 {
 	struct error none;
 	struct image old;
-	int64_t seq = 0;
-	int r = image_find(t, image->name, &old, &none);
+	int r = image_find(t, name, &old, &none);
 
-	if (r == 0 && strcmp(old.digest, image->digest) == 0)
+	return r == 0 && strcmp(old.digest, digest) != 0 ? drop(t, &old, actor, err) : 0;
+}
+
+/* What is there by this digest: 1: just that; 0: it does not stand in the way. */
+static int meet(struct truth *t, const struct image *image, const char *actor, struct error *err)
+{
+	struct error none;
+	struct image old;
+
+	if (image_find(t, image->digest, &old, &none) < 0)
 		return 0;
-	r = r == 0 ? drop(t, &old, actor, err) : 0;
+	if (old.state == IMAGE_FAILED)
+		return drop(t, &old, actor, err);
+	if (old.state == IMAGE_PROBING)
+		return error_set(err, -EBUSY, "name", "wait for its end",
+				 "The same image is being probed");
+	if (strcmp(old.name, image->name) == 0)
+		return 1;
+	return error_set(err, -EEXIST, "name", "use that one",
+			 "The same image is there under another name: %s", old.name);
+}
+
+static int insert(struct truth *t, const struct image *image, int64_t seq, struct error *err)
+{
+	bool probing = image->agent;
+	int r = store_run(t->store, err,
+			  "INSERT INTO image (" COLUMNS ", created_seq)"
+			  " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,'',?)",
+			  "sssssisiisssi", image->digest, probing ? image->digest : image->name,
+			  image->kernel, image->initrd, image->rootfs,
+			  (int64_t)image->rootfs_read_only, image->cmdline, (int64_t)image->bytes,
+			  (int64_t)image->agent, image->run,
+			  state_names[probing ? IMAGE_PROBING : IMAGE_PUBLISHED], image->name, seq);
+
+	return r < 0 ? r : 0;
+}
+
+int image_add(struct truth *t, const struct image *image, const char *actor, bool *there,
+	      struct error *err)
+{
+	int64_t seq = 0;
+	int r = meet(t, image, actor, err);
+
+	*there = r > 0;
+	if (r != 0)
+		return r < 0 ? r : 0;
+	if (!image->agent)
+		r = take_name(t, image->name, image->digest, actor, err);
 	if (r == 0)
 		r = tell(t, "image.imported", image, actor, &seq, err);
-	if (r < 0)
-		return r;
-	r = store_run(t->store, err,
-		      "INSERT INTO image (" COLUMNS ", created_seq) VALUES (?,?,?,?,?,?,?,?,?,?)",
-		      "sssssisiii", image->digest, image->name, image->kernel, image->initrd,
-		      image->rootfs, (int64_t)image->rootfs_read_only, image->cmdline,
-		      (int64_t)image->bytes, (int64_t)image->agent, seq);
-	if (r == -EEXIST)
-		return error_set(err, -EEXIST, "name", "use that one",
-				 "The same image is there under another name");
+	return r < 0 ? r : insert(t, image, seq, err);
+}
+
+static int tell_outcome(struct truth *t, const char *type, const struct image *image, json_t *body,
+			const char *actor, struct error *err)
+{
+	struct ledger_event e = { .type = type, .actor = actor, .body = body };
+	int r = body && json_object_set_new(body, "digest", json_string(image->digest)) == 0
+			? ledger_append(t->ledger, &e, NULL, err)
+			: -ENOMEM;
+
+	json_decref(body);
+	return r;
+}
+
+int image_publish(struct truth *t, const struct image *image, int64_t boot_ms, const char *actor,
+		  struct error *err)
+{
+	int r = take_name(t, image->wanted, image->digest, actor, err);
+
+	if (r == 0)
+		r = tell_outcome(t, "image.published", image,
+				 json_pack("{s:s, s:I}", "name", image->wanted, "boot_ms",
+					   (json_int_t)boot_ms),
+				 actor, err);
+	if (r == 0)
+		r = store_run(
+			t->store, err,
+			"UPDATE image SET state = 'published', name = wanted WHERE digest = ?", "s",
+			image->digest);
+	return r < 0 ? r : 0;
+}
+
+int image_fail(struct truth *t, const struct image *image, const char *cause, const char *actor,
+	       struct error *err)
+{
+	int r = tell_outcome(t, "image.failed", image, json_pack("{s:s}", "cause", cause), actor,
+			     err);
+
+	if (r == 0)
+		r = store_run(t->store, err,
+			      "UPDATE image SET state = 'failed', cause = ? WHERE digest = ?", "ss",
+			      cause, image->digest);
 	return r < 0 ? r : 0;
 }
 
@@ -162,6 +250,12 @@ static void read_row(const struct rows *r, struct image *image)
 	rows_text(r, 3, image->initrd, sizeof(image->initrd));
 	rows_text(r, 4, image->rootfs, sizeof(image->rootfs));
 	rows_text(r, 6, image->cmdline, sizeof(image->cmdline));
+	rows_text(r, 9, image->run, sizeof(image->run));
+	rows_text(r, 11, image->wanted, sizeof(image->wanted));
+	rows_text(r, 12, image->cause, sizeof(image->cause));
+	while (image->state < IMAGE_FAILED &&
+	       strcmp(rows_string(r, 10), state_names[image->state]) != 0)
+		image->state++;
 }
 
 int image_find(struct truth *t, const char *which, struct image *ret, struct error *err)
@@ -186,11 +280,15 @@ int image_find(struct truth *t, const char *which, struct image *ret, struct err
 
 json_t *image_describe(const struct image *image)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:I}", "name", image->name,
-			 "digest", image->digest, "kernel", image->kernel, "initrd", image->initrd,
-			 "rootfs", image->rootfs, "rootfs_read_only", image->rootfs_read_only,
-			 "agent", image->agent, "cmdline", image->cmdline, "bytes",
-			 (json_int_t)image->bytes);
+	json_t *run = image->run[0] ? json_loads(image->run, 0, NULL) : json_null();
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:I, s:o}",
+			 "name", image->name, "digest", image->digest, "state",
+			 state_names[image->state], "wanted", image->wanted, "cause", image->cause,
+			 "kernel", image->kernel, "initrd", image->initrd, "rootfs", image->rootfs,
+			 "rootfs_read_only", image->rootfs_read_only, "agent", image->agent,
+			 "cmdline", image->cmdline, "bytes", (json_int_t)image->bytes, "run",
+			 run ? run : json_null());
 }
 
 json_t *image_list(struct truth *t, struct error *err)

@@ -9,6 +9,7 @@
 
 #include "supervisor/blob.h"
 #include "supervisor/image.h"
+#include "supervisor/image_source.h"
 #include "supervisor/kind.h"
 #include "supervisor/kinds.h"
 #include "supervisor/runtime.h"
@@ -67,7 +68,10 @@ static int prepare(struct launch *l, struct error *err)
 /* Imports were cut off with the wispd that made them. */
 static int sweep(struct wispd *d, struct error *err)
 {
-	return image_sweep(&d->truth, &d->config, err);
+	int folders = image_source_sweep(&d->config, err);
+	int blobs = folders < 0 ? folders : image_sweep(&d->truth, &d->config, err);
+
+	return blobs < 0 ? blobs : folders + blobs;
 }
 
 const struct kind kind_image = {

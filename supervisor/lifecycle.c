@@ -27,6 +27,7 @@
 
 #include "supervisor/console.h"
 #include "supervisor/guest.h"
+#include "supervisor/image_probe.h"
 #include "supervisor/kind.h"
 #include "supervisor/ledger.h"
 #include "supervisor/lifecycle.h"
@@ -772,6 +773,18 @@ static bool has_expired(struct machine *m, const struct instance *i)
 	return false;
 }
 
+static void settle_probe(struct machine *m, struct instance *i)
+{
+	struct error err;
+
+	if (image_probe_settle(m->l->d, i, &err) < 0) {
+		try_again(m, &err);
+		return;
+	}
+	m->task = TASK_NONE;
+	look(m);
+}
+
 static void look(struct machine *m)
 {
 	struct instance i;
@@ -788,6 +801,8 @@ static void look(struct machine *m)
 		try_again(m, &err);
 	else if (has_expired(m, &i))
 		go_because(m, &i, STATE_DELETING, "expired", NULL);
+	else if (image_probe_is_over(&i))
+		settle_probe(m, &i);
 	else
 		steps[i.state](m, &i);
 }

@@ -20,6 +20,7 @@
 #include "supervisor/backup.h"
 #include "supervisor/config.h"
 #include "supervisor/heartbeat.h"
+#include "supervisor/import.h"
 #include "supervisor/ledger.h"
 #include "supervisor/lifecycle.h"
 #include "supervisor/outbox.h"
@@ -83,7 +84,8 @@ static int lock_state(const char *dir, struct error *err)
 	char path[PATH_MAX + 8];
 	int fd;
 
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+	/* Others may pass, to folders that are theirs (image_source.c). */
+	if (mkdir(dir, 0711) < 0 && errno != EEXIST)
 		return error_errno(err, "state_dir", "make the folder above it", "Cannot make %s",
 				   dir);
 	snprintf(path, sizeof(path), "%s/lock", dir);
@@ -118,6 +120,17 @@ static int make_socket_folder(const char *socket, struct error *err)
 	return make_folder(path, 0755, "socket", err);
 }
 
+/* The folder above it is no secret; SQLite's other files are as this one is. */
+static int keep_private(const char *path, struct error *err)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600), r = 0;
+
+	if (fd < 0 || fchmod(fd, 0600) < 0)
+		r = error_errno(err, "state_dir", NULL, "Cannot make %s private", path);
+	fd_close(fd);
+	return r;
+}
+
 static int open_books(struct wispd *d, struct error *err)
 {
 	char path[PATH_MAX + 16];
@@ -131,6 +144,9 @@ static int open_books(struct wispd *d, struct error *err)
 	/* The file system is asked (volume/disk.h). */
 	d->truth.capacity[RESOURCE_DISK_MIB] = -1;
 	snprintf(path, sizeof(path), "%s/wispd.db", d->config.state_dir);
+	r = keep_private(path, err);
+	if (r < 0)
+		return r;
 	r = store_open(path, &d->truth.store, err);
 	if (r == 0)
 		r = ledger_open(d->truth.store, &d->truth.ledger, err);
@@ -177,6 +193,8 @@ static int build(struct wispd *d, struct error *err)
 	if (r == 0)
 		r = make_loop(d, err);
 	if (r == 0)
+		r = imports_create(d, &d->imports, err);
+	if (r == 0)
 		r = lifecycle_create(d, &d->lifecycle, err);
 	if (r == 0)
 		r = queue_create(d, &d->queue, err);
@@ -205,6 +223,7 @@ static void take_down(struct wispd *d)
 	heartbeat_destroy(d->heartbeat);
 	lifecycle_end(d->lifecycle);
 	workers_destroy(d->workers);
+	imports_destroy(d->imports);
 	lifecycle_destroy(d->lifecycle);
 	queue_destroy(d->queue);
 	sd_event_unref(d->loop);

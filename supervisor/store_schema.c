@@ -134,6 +134,14 @@ static const char volumes[] =
 	/* Instances whose drives can come and go while they run. */
 	"CREATE TABLE hotplug (instance TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
 
-const char *const store_migrations[] = { ledger,  tenants,  instances, requests, metering,
-					 waiting, findings, networks,  agents,	 volumes };
+/* Images that are proved by a boot (image_probe.h), of a tenant of their own. */
+static const char imports[] =
+	"ALTER TABLE image ADD COLUMN run TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE image ADD COLUMN state TEXT NOT NULL DEFAULT 'published';"
+	"ALTER TABLE image ADD COLUMN wanted TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE image ADD COLUMN cause TEXT NOT NULL DEFAULT '';"
+	"INSERT INTO tenant (name, created_seq) VALUES ('wisp-probe', 0);";
+
+const char *const store_migrations[] = { ledger,   tenants,  instances, requests, metering, waiting,
+					 findings, networks, volumes,	agents,	  imports };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

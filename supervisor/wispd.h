@@ -17,6 +17,7 @@ struct queue;
 struct heartbeat;
 struct outbox;
 struct reconcile;
+struct imports;
 struct relays;
 struct sd_event;
 struct server;
@@ -33,6 +34,7 @@ struct wispd {
 	struct reconcile *reconcile;
 	struct outbox *outbox;
 	struct anchor_key anchor_key;
+	struct imports *imports;
 	struct relays *relays;
 	struct server *server; /* NULL: nobody listens yet */
 	bool no_room;	       /* the reserve (reserve.h) had to be given up */

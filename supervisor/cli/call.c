@@ -6,10 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "supervisor/cli/cli.h"
 
-enum { KEY_BYTES = 64, ATTEMPTS = 3, WAIT_MS = 5000, COLUMNS_MAX = 16, NUMBER_BYTES = 32 };
+enum {
+	KEY_BYTES = 64,
+	ATTEMPTS = 3,
+	WAIT_MS = 5000,
+	SHOWN_MS = 300,
+	BAR_WIDTH = 30,
+	COLUMNS_MAX = 16,
+	NUMBER_BYTES = 32
+};
 
 /* --- requests --- */
 
@@ -106,6 +115,26 @@ void cli_add_list(json_t *body, const char *member, const char *text)
 		json_object_set_new(body, member, list);
 }
 
+/* How far it is, on a terminal: one line, which the next one replaces. */
+static void show_progress(const json_t *operation, bool active)
+{
+	const json_t *progress = json_object_get(operation, "progress");
+	int percent = (int)json_integer_value(json_object_get(progress, "percent"));
+	const char *stage = json_string_value(json_object_get(progress, "stage"));
+	char bar[BAR_WIDTH + 1];
+
+	if (!isatty(STDERR_FILENO))
+		return;
+	if (!stage || !active) {
+		fputs("\r\033[K", stderr);
+		return;
+	}
+	memset(bar, ' ', BAR_WIDTH);
+	bar[BAR_WIDTH] = '\0';
+	memset(bar, '#', (size_t)(percent < 100 ? percent : 100) * BAR_WIDTH / 100);
+	fprintf(stderr, "\r[%s] %3d%% %s\033[K", bar, percent, stage);
+}
+
 int cli_look(struct cli *cli, const char *operation, unsigned wait_ms, bool *active)
 {
 	char path[CLI_PATH_BYTES];
@@ -118,6 +147,7 @@ int cli_look(struct cli *cli, const char *operation, unsigned wait_ms, bool *act
 	status = cli_call(cli, "GET", path, NULL, &j);
 	state = json_string_value(json_object_get(j, "state"));
 	*active = state && strcmp(state, "active") == 0;
+	show_progress(j, *active);
 	if (state && strcmp(state, "failed") == 0) {
 		if (!cli->quiet)
 			fprintf(stderr, "wispctl: %s: %s\n",
@@ -136,7 +166,7 @@ int cli_wait(struct cli *cli, const json_t *reply)
 	int status = 0;
 
 	while (active && status == 0)
-		status = cli_look(cli, id, WAIT_MS, &active);
+		status = cli_look(cli, id, isatty(STDERR_FILENO) ? SHOWN_MS : WAIT_MS, &active);
 	return status;
 }
 

@@ -89,6 +89,9 @@ int cli_look(struct cli *cli, const char *operation, unsigned wait_ms, bool *act
  * the caller's. */
 int cli_stream(struct cli *cli, const char *path, int *fd);
 
+/* Prints what makes bash complete command lines. */
+void cli_complete(const struct cli_area *const areas[]);
+
 /* What was got, as it is, where --json says so: true. */
 bool cli_print_json(const struct cli *cli, const json_t *j);
 

@@ -262,16 +262,6 @@ static int run_alone(struct cli *cli, const struct cli_arguments *a)
 	return status ? status : exit_status;
 }
 
-static int run_command(struct cli *cli, const struct cli_arguments *a)
-{
-	static const char *const shell[] = { "/bin/sh", NULL };
-	const char *variables[CLI_OPERANDS_MAX + 1];
-	struct caller_exec e = { .arguments = a->operands > 1 ? a->operand + 1 : shell };
-	int status = cli_exec_options(a, RUN_EXEC, variables, &e);
-
-	return status ? status : cli_run(cli, create_body(a, true), &e, a->option[RUN_RM] != NULL);
-}
-
 static int run_detached(struct cli *cli, const struct cli_arguments *a)
 {
 	struct cli_arguments with_command = *a;
@@ -284,22 +274,48 @@ static int run_detached(struct cli *cli, const struct cli_arguments *a)
 	return status;
 }
 
-/* With a command, or to be spoken to: that is what it is for. */
+/* Whether an option of exec is given. */
+static bool wants_command(const struct cli_arguments *a)
+{
+	for (unsigned i = RUN_EXEC; i < RUN_OPTIONS; i++)
+		if (a->option[i])
+			return true;
+	return false;
+}
+
+/* With a command, of ours or the image's, or to be spoken to: that is what it is for. */
+static int run_attached(struct cli *cli, const struct cli_arguments *a)
+{
+	static const char *const shell[] = { "/bin/sh", NULL };
+	const char *variables[CLI_OPERANDS_MAX + 1];
+	struct caller_exec e = { 0 };
+	struct cli_plan plan;
+	int status = cli_exec_options(a, RUN_EXEC, variables, &e);
+
+	if (status)
+		return status;
+	status = cli_plan_make(cli, a->operand[0], a->operand + 1, &plan, &e);
+	if (status)
+		return a->operands > 1 ? CALLER_FAILED : status;
+	if (!e.arguments && wants_command(a))
+		e.arguments = shell;
+	status = e.arguments ? cli_run(cli, create_body(a, true), &e, a->option[RUN_RM] != NULL)
+			     : run_alone(cli, a);
+	cli_plan_clear(&plan);
+	return status;
+}
+
 static int run(struct cli *cli, const struct cli_arguments *a)
 {
-	bool asked = false;
-
-	for (unsigned i = RUN_EXEC; i < RUN_OPTIONS; i++)
-		asked = asked || a->option[i];
-	if (a->option[RUN_DETACH] && asked) {
+	if (a->option[RUN_DETACH] && wants_command(a)) {
 		fputs("wispctl: with --detach nobody is there for the command's options\n", stderr);
 		return EXIT_USAGE;
 	}
 	if (a->option[RUN_DETACH] && a->operands > 1)
 		return run_detached(cli, a);
-	if (a->operands > 1 || asked)
-		return run_command(cli, a);
-	return run_alone(cli, a);
+	if (a->option[RUN_DETACH] || a->option[RUN_FOLLOW])
+		return run_alone(cli, a);
+	return run_attached(cli, a);
 }
 
 /* --- looking --- */

@@ -19,6 +19,7 @@ static const char usage_text[] =
 	"  --socket PATH   where wispd listens, by default $WISPD_SOCKET or " SOCKET "\n"
 	"  --tenant NAME   whose things are meant (for an admin)\n"
 	"  --json          print what wispd answers\n"
+	"  completion      print what makes bash complete command lines\n"
 	"  --version       print the version, and exit\n"
 	"  --help          print this, or with a command its options, and exit\n";
 
@@ -205,6 +206,10 @@ static int run(struct cli *cli, const char *socket, int count, char **args)
 	const struct cli_command *c;
 	int words = 0, status;
 
+	if (strcmp(args[0], "completion") == 0) {
+		cli_complete(areas);
+		return 0;
+	}
 	c = find(count, args, &words);
 	if (!c) {
 		fprintf(stderr, "wispctl: there is no command %s; wispctl --help lists them\n",

@@ -86,6 +86,71 @@ int cli_run(struct cli *cli, json_t *request, const struct caller_exec *e, bool 
 	return status;
 }
 
+/* --- what the image wants --- */
+
+/* Behind those that are there; what does not fit is left out. */
+static unsigned add_texts(const char *texts[], unsigned count, const json_t *list)
+{
+	const json_t *text;
+	size_t i;
+
+	json_array_foreach(list, i, text)
+	{
+		if (count < 2 * CLI_OPERANDS_MAX - 1)
+			texts[count++] = json_string_value(text);
+	}
+	texts[count] = NULL;
+	return count;
+}
+
+static void add_words(const char *texts[], unsigned count, const char *const words[])
+{
+	for (; words && *words && count < 2 * CLI_OPERANDS_MAX - 1; words++)
+		texts[count++] = *words;
+	texts[count] = NULL;
+}
+
+static const char *text_of(const json_t *run, const char *member)
+{
+	const char *text = json_string_value(json_object_get(run, member));
+
+	return text && *text ? text : NULL;
+}
+
+int cli_plan_make(struct cli *cli, const char *image, const char *const words[],
+		  struct cli_plan *plan, struct caller_exec *e)
+{
+	char path[CLI_PATH_BYTES];
+	const json_t *run;
+	unsigned count;
+	int status;
+
+	*plan = (struct cli_plan){ 0 };
+	snprintf(path, sizeof(path), "/images/%s", image);
+	status = cli_call(cli, "GET", path, NULL, &plan->image);
+	if (status)
+		return status;
+	run = json_object_get(plan->image, "run");
+	count = add_texts(plan->arguments, 0, json_object_get(run, "entrypoint"));
+	if (*words)
+		add_words(plan->arguments, count, words);
+	else
+		count = add_texts(plan->arguments, count, json_object_get(run, "cmd"));
+	/* Of two with one name the later one counts. */
+	count = add_texts(plan->environment, 0, json_object_get(run, "env"));
+	add_words(plan->environment, count, e->environment);
+	e->arguments = plan->arguments[0] ? plan->arguments : NULL;
+	e->environment = plan->environment;
+	e->user = e->user ? e->user : text_of(run, "user");
+	e->directory = e->directory ? e->directory : text_of(run, "workdir");
+	return 0;
+}
+
+void cli_plan_clear(struct cli_plan *plan)
+{
+	json_decref(plan->image);
+}
+
 /* --- a command for wisp-init --- */
 
 /* In single quotes; one of its own as '\''. */

@@ -13,6 +13,19 @@
  * caller_status() has it. */
 int cli_run(struct cli *cli, json_t *request, const struct caller_exec *e, bool remove);
 
+/* What is to run in an instance of an image: the words, or what the image says, with its
+ * variables, user and folder where none are given. The caller's until cli_plan_clear(). */
+struct cli_plan {
+	json_t *image; /* to which the texts belong */
+	const char *arguments[2 * CLI_OPERANDS_MAX], *environment[2 * CLI_OPERANDS_MAX];
+};
+
+/* e: what was given, and then with the image's; its arguments are NULL when nobody says what to
+ * run. An exit status. */
+int cli_plan_make(struct cli *cli, const char *image, const char *const words[],
+		  struct cli_plan *plan, struct caller_exec *e);
+void cli_plan_clear(struct cli_plan *plan);
+
 /* Adds " -- " and the words, as a shell reads them, to a kernel's command line: what wisp-init
  * then runs. NULL: memory is short; to be freed. */
 char *cli_command_line(const char *cmdline, const char *const words[]);

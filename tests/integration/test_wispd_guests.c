@@ -90,6 +90,8 @@ static int set_up(void **state)
 	assert_int_equal(chmod(fixture_dir(), 0711), 0);
 	expect(0, "image", "add", "--agent", "--kernel", kernel, "--initrd", initrd, "--cmdline",
 	       "console=ttyS0 reboot=k panic=-1 quiet", "box");
+	expect(0, "image", "add", "--kernel", kernel, "--cmdline",
+	       "console=ttyS0 reboot=k panic=-1 quiet", "kernel");
 	assert_int_equal(ctl(h, NULL, "tenant", "set", "b"), 0);
 	expect(0, "run", "--name", "vm", "--shape", "tiny", "box");
 	return 0;
@@ -270,6 +272,106 @@ static void test_run(void **state)
 	assert_int_equal(wispd_host_jails(h), 1);
 }
 
+/* --- images --- */
+
+static void make(const char *script)
+{
+	const char *argv[] = { "sh", "-euxc", script, "make", fixture_path("oci"), NULL };
+	struct session *s = session_start(argv);
+
+	if (session_wait(s, LIMIT_S) != 0)
+		fail_msg("%s", session_output(s));
+	session_end(s);
+}
+
+static const char layout_script[] =
+	"mkdir -p $1/tree/bin $1/tree/tmp $1/tree/etc; cd $1; cp $(command -v busybox) tree/bin;"
+	"for p in sh cat id stat echo test; do ln -s busybox tree/bin/$p; done;"
+	"echo 'root:x:0:0::/:/bin/sh' >tree/etc/passwd; echo mine >tree/etc/owned;"
+	"chown 1234:5678 tree/etc/owned; chmod 4755 tree/bin/busybox;"
+	"umoci init --layout lay; umoci new --image lay:box; umoci insert --image lay:box tree /;"
+	"umoci config --image lay:box --config.env A=image --config.env B=image"
+	" --config.workingdir /tmp --config.cmd sh --config.cmd -c --config.cmd 'echo $A $B; pwd'";
+
+/* An OCI image from its layout to its command's output. */
+static void test_oci(void **state)
+{
+	char source[256];
+	const char *output;
+
+	(void)state;
+	make(layout_script);
+	snprintf(source, sizeof(source), "oci:%s:box", fixture_path("oci/lay"));
+	expect(0, "image", "import", "--base", "kernel", source, "app");
+	output = expect(0, "image", "ls");
+	expect_in(output, "app ");
+	expect_in(output, "published");
+	output = expect(0, "events", "--tail", "12");
+	expect_in(output, "image.published");
+	output = expect(0, "run", "--rm", "--shape", "tiny", "-e", "B=mine", "app");
+	assert_string_equal(output, "image mine\n/tmp\n");
+	output = expect(7, "run", "--rm", "--shape", "tiny", "app", "--", "sh", "-c",
+			"echo hi; stat -c '%u %g' /etc/owned; exit 7");
+	assert_string_equal(output, "hi\n1234 5678\n");
+	assert_int_equal(count_instances(), 1);
+	/* The same again is the same, and nothing is left of either. */
+	output = expect(0, "image", "import", "--base", "kernel", source, "app");
+	expect(0, "image", "rm", "app");
+	expect(1, "run", "app");
+}
+
+static const char bad_script[] =
+	"mkdir -p $1/bad; cd $1/bad; echo x >x;"
+	"tar -P --transform 's,^x,../../x,' -cf dots.tar x;"
+	"mknod null c 1 3; tar -cf device.tar null; truncate -s 40G big; tar -Scf bomb.tar big;"
+	"echo nothing >rubbish.tar; ln -s /etc/passwd link.tar;"
+	"qemu-img create -q -f qcow2 -F raw -b /etc/passwd refers.qcow2";
+
+static void test_hostile_images(void **state)
+{
+	static const struct {
+		const char *kind, *file, *words;
+	} rows[] = {
+		{ "tar", "dots.tar", "leads out" },
+		{ "tar", "device.tar", "special file" },
+		{ "tar", "bomb.tar", "holds more" },
+		{ "tar", "rubbish.tar", "tar" },
+		{ "tar", "none.tar", "Cannot open" },
+		{ "qcow2", "refers.qcow2", "another file" },
+		{ "qcow2", "x", "qcow2" },
+		{ "oci", "x", "layout" },
+	};
+	char source[256], path[64];
+
+	(void)state;
+	make(bad_script);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(path, sizeof(path), "oci/bad/%s", rows[i].file);
+		snprintf(source, sizeof(source), "%s:%s", rows[i].kind, fixture_path(path));
+		expect_in(expect(1, "image", "import", "--base", "kernel", source, "bad"),
+			  rows[i].words);
+	}
+	assert_int_not_equal(rmdir(wispd_host_path(h, "state/imports")), -1);
+}
+
+/* One that does not boot gets no name, and what it said is kept. */
+static void test_probe(void **state)
+{
+	const char *output;
+	char digest[65];
+
+	(void)state;
+	output = expect(1, "image", "add", "--agent", "--kernel", fixture_guest("power-off"),
+			"broken");
+	expect_in(output, "did not boot");
+	snprintf(digest, sizeof(digest), "%.64s",
+		 strstr(output, "image log ") + strlen("image log "));
+	expect(1, "run", "broken");
+	expect_in(expect(1, "run", digest), "not published");
+	expect(0, "image", "log", digest);
+	expect(0, "image", "rm", digest);
+}
+
 /* --- who may --- */
 
 static void test_tenants(void **state)
@@ -321,8 +423,9 @@ int main(int argc, char *argv[])
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_exec),	 cmocka_unit_test(test_streams),
 		cmocka_unit_test(test_terminal), cmocka_unit_test(test_copies),
-		cmocka_unit_test(test_run),	 cmocka_unit_test(test_tenants),
-		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_run),	 cmocka_unit_test(test_oci),
+		cmocka_unit_test(test_probe),	 cmocka_unit_test(test_hostile_images),
+		cmocka_unit_test(test_tenants),	 cmocka_unit_test(test_end),
 	};
 
 	if (!fixture_has_kvm() || geteuid() != 0) {

@@ -5,6 +5,7 @@
 #include <systemd/sd-event.h>
 
 #include "supervisor/image.h"
+#include "supervisor/import.h"
 #include "supervisor/ledger.h"
 #include "supervisor/lifecycle.h"
 #include "supervisor/queue.h"
@@ -77,11 +78,12 @@ const char *stage_said(struct stage *s, const char *member)
 static int add_image(struct stage *s)
 {
 	struct image image = { .name = "image", .digest = "d" };
+	bool there;
 	struct error err;
 	int r = store_begin(s->d.truth.store, &err);
 
 	if (r == 0)
-		r = image_add(&s->d.truth, &image, "test", &err);
+		r = image_add(&s->d.truth, &image, "test", &there, &err);
 	return r < 0 ? r : store_commit(s->d.truth.store, &err);
 }
 
@@ -99,6 +101,7 @@ int stage_set_up(void **state)
 	if (store_open(scratch_path(s->dir, "db"), &s->d.truth.store, &err) < 0 ||
 	    ledger_open(s->d.truth.store, &s->d.truth.ledger, &err) < 0 ||
 	    sd_event_new(&s->d.loop) < 0 || workers_create(s->d.loop, 0, &s->d.workers) < 0 ||
+	    imports_create(&s->d, &s->d.imports, &err) < 0 ||
 	    lifecycle_create(&s->d, &s->d.lifecycle, &err) < 0 ||
 	    queue_create(&s->d, &s->d.queue, &err) < 0)
 		return -1;
@@ -114,6 +117,7 @@ int stage_tear_down(void **state)
 	json_decref(s->reply);
 	lifecycle_end(s->d.lifecycle);
 	workers_destroy(s->d.workers);
+	imports_destroy(s->d.imports);
 	lifecycle_destroy(s->d.lifecycle);
 	queue_destroy(s->d.queue);
 	sd_event_unref(s->d.loop);
