@@ -339,7 +339,7 @@ static void test_hostile_images(void **state)
 		{ "tar", "none.tar", "Cannot open" },
 		{ "qcow2", "refers.qcow2", "another file" },
 		{ "qcow2", "x", "qcow2" },
-		{ "oci", "x", "layout" },
+		{ "oci", "x", "Cannot open" },
 	};
 	char source[256], path[64];
 
