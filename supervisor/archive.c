@@ -64,15 +64,29 @@ static int check_name(const char *line, const char *name, struct error *err)
 						   : 0;
 }
 
+/* The third word; of a device two numbers with a comma, of which the first will do. */
+static bool read_size(const char *line, uint64_t *ret)
+{
+	const char *at = line;
+	char *end;
+
+	for (unsigned word = 0; word < 2; word++) {
+		at += strcspn(at, " ");
+		at += strspn(at, " ");
+	}
+	*ret = strtoull(at, &end, 10);
+	return end > at;
+}
+
 int archive_check_line(const struct config *c, const char *line, struct archive_size *size,
 		       struct error *err)
 {
 	const uint64_t most = c->image_max_mib << 20;
 	const char *name = strchr(line, '"');
-	unsigned long long bytes = 0;
+	uint64_t bytes = 0;
 	int r;
 
-	if (!name || (sscanf(line, "%*s %*s %llu", &bytes) != 1 && strchr("-dlh", line[0])))
+	if (!name || !read_size(line, &bytes))
 		return refuse("Something unknown", line, err);
 	r = check_name(line, name + 1, err);
 	if (r < 0)

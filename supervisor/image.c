@@ -141,8 +141,8 @@ static int take_name(struct truth *t, const char *name, const char *digest, cons
 /* What is there by this digest: 1: just that; 0: it does not stand in the way. */
 static int meet(struct truth *t, const struct image *image, const char *actor, struct error *err)
 {
+	struct image old = { 0 };
 	struct error none;
-	struct image old;
 
 	if (image_find(t, image->digest, &old, &none) < 0)
 		return 0;

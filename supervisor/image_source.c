@@ -30,6 +30,8 @@ enum {
 #define SOURCE "source" /* the copy */
 #define LAYOUT "layout"
 #define DISK   "disk"
+#define IMAGE  "layout:image" /* in the layout, as umoci names it, and skopeo */
+#define TO     "oci:layout:image"
 
 struct build {
 	const struct config *c;
@@ -212,7 +214,7 @@ static int fetch_layout(struct build *b, const struct source_kind *kind, struct 
 				     "copy",
 				     "--quiet",
 				     from,
-				     "oci:" LAYOUT ":image",
+				     TO,
 				     NULL };
 
 	snprintf(from, sizeof(from), "%s" SOURCE "%s", kind->prefix, b->tag);
@@ -234,12 +236,14 @@ static int check_layers(struct build *b, const struct oci_image *oci, struct err
 
 static int make_of_oci(struct build *b, const struct source_kind *kind, struct error *err)
 {
-	static const char *const unpack[] = { "/usr/bin/umoci", "unpack", "--image",
-					      LAYOUT ":image",	"bundle", NULL };
+	static const char *const unpack[] = { "/usr/bin/umoci", "unpack", "--image", IMAGE,
+					      "bundle",		NULL };
 	struct oci_image *oci = calloc(1, sizeof(*oci));
-	int r = oci ? fetch_layout(b, kind, err)
-		    : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	int r;
 
+	if (!oci)
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	r = fetch_layout(b, kind, err);
 	if (r == 0)
 		r = oci_read(b->work, LAYOUT, oci, err);
 	if (r == 0) {
@@ -338,9 +342,11 @@ static int check_qcow2(struct build *b, struct error *err)
 		.line = add_info,
 		.ctx = info,
 	};
-	int r = info ? confined_run(&run, err)
-		     : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	int r;
 
+	if (!info)
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	r = confined_run(&run, err);
 	if (r == 0)
 		r = judge_info(b, info, err);
 	free(info);
@@ -349,15 +355,12 @@ static int check_qcow2(struct build *b, struct error *err)
 
 static int make_of_qcow2(struct build *b, const struct source_kind *kind, struct error *err)
 {
+	/* It is to open the copy, and nothing that it refers to. */
+	static const char alone[] = "json:{\"driver\": \"qcow2\", \"backing\": null,"
+				    " \"file\": {\"driver\": \"file\","
+				    " \"filename\": \"" SOURCE "\"}}";
 	static const char *const convert[] = {
-		"/usr/bin/qemu-img",
-		"convert",
-		"-O",
-		"raw",
-		"json:{\"driver\": \"qcow2\", \"backing\": null,"
-		" \"file\": {\"driver\": \"file\", \"filename\": \"" SOURCE "\"}}",
-		DISK,
-		NULL
+		"/usr/bin/qemu-img", "convert", "-O", "raw", alone, DISK, NULL
 	};
 	int r;
 

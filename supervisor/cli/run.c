@@ -135,7 +135,7 @@ int cli_plan_make(struct cli *cli, const char *image, const char *const words[],
 	if (*words)
 		add_words(plan->arguments, count, words);
 	else
-		count = add_texts(plan->arguments, count, json_object_get(run, "cmd"));
+		add_texts(plan->arguments, count, json_object_get(run, "cmd"));
 	/* Of two with one name the later one counts. */
 	count = add_texts(plan->environment, 0, json_object_get(run, "env"));
 	add_words(plan->environment, count, e->environment);
