@@ -40,7 +40,11 @@ int image_probe_begin(struct wispd *d, const struct image *image, char id[INSTAN
 
 	snprintf(i.name, sizeof(i.name), "%.*s", NAME_DIGITS, image->digest);
 	memcpy(i.image, image->digest, sizeof(i.image));
-	r = instance_create(&d->truth, &i, actor, err);
+	r = store_run(d->truth.store, err,
+		      "INSERT OR IGNORE INTO tenant (name, created_seq) VALUES (?, 0)", "s",
+		      PROBE_TENANT);
+	if (r >= 0)
+		r = instance_create(&d->truth, &i, actor, err);
 	if (r == 0)
 		r = kinds_reserve(d, &i, err);
 	if (r == 0)

@@ -135,12 +135,12 @@ static const char volumes[] =
 	"CREATE TABLE hotplug (instance TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
 
 /* Images that are proved by a boot (image_probe.h), of a tenant of their own. */
+/* Images that are proved by a boot (image_probe.h). */
 static const char imports[] =
 	"ALTER TABLE image ADD COLUMN run TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE image ADD COLUMN state TEXT NOT NULL DEFAULT 'published';"
 	"ALTER TABLE image ADD COLUMN wanted TEXT NOT NULL DEFAULT '';"
-	"ALTER TABLE image ADD COLUMN cause TEXT NOT NULL DEFAULT '';"
-	"INSERT INTO tenant (name, created_seq) VALUES ('wisp-probe', 0);";
+	"ALTER TABLE image ADD COLUMN cause TEXT NOT NULL DEFAULT '';";
 
 const char *const store_migrations[] = { ledger,   tenants,  instances, requests, metering, waiting,
 					 findings, networks, volumes,	agents,	  imports };
