@@ -134,7 +134,6 @@ static const char volumes[] =
 	/* Instances whose drives can come and go while they run. */
 	"CREATE TABLE hotplug (instance TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
 
-/* Images that are proved by a boot (image_probe.h), of a tenant of their own. */
 /* Images that are proved by a boot (image_probe.h). */
 static const char imports[] =
 	"ALTER TABLE image ADD COLUMN run TEXT NOT NULL DEFAULT '';"
@@ -143,5 +142,5 @@ static const char imports[] =
 	"ALTER TABLE image ADD COLUMN cause TEXT NOT NULL DEFAULT '';";
 
 const char *const store_migrations[] = { ledger,   tenants,  instances, requests, metering, waiting,
-					 findings, networks, volumes,	agents,	  imports };
+					 findings, networks, agents,	volumes,  imports };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);
