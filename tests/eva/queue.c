@@ -16,6 +16,7 @@
 enum { MAX_SIZE = 2, RAM_BYTES = 48 };
 
 static char ram[RAM_BYTES];
+static struct virtio_dev dev;
 
 static void guest_writes(void)
 {
@@ -109,7 +110,6 @@ static void serve(struct virtq *q)
 
 static bool enable(struct virtq *q, uint32_t size)
 {
-	static struct virtio_dev dev;
 	struct virtq_layout l = {
 		.size = size,
 		.desc = gpa(any_u64()),
@@ -117,7 +117,6 @@ static bool enable(struct virtq *q, uint32_t size)
 		.used = gpa(any_u64()),
 	};
 
-	q->dev = &dev;
 	guest_writes();
 	return !virtq_enable(q, &l, (const struct gmem *)(const void *)&dev, any_u64());
 }
@@ -136,7 +135,7 @@ int main(void)
 {
 	struct virtq *q;
 
-	if (virtq_create(NULL, 0, MAX_SIZE, &q) < 0)
+	if (virtq_create(&dev, 0, MAX_SIZE, &q) < 0)
 		return 0;
 	if (enable(q, (uint32_t)any_u64()))
 		virtq_disable(q);
