@@ -115,7 +115,7 @@ static int survey(struct reconcile *r, struct error *err)
 
 	for (const struct runtime *const *runtime = runtimes; *runtime && e == 0; runtime++)
 		if ((*runtime)->survey)
-			e = (*runtime)->survey(&r->d->config, note_process, &r->now, err);
+			e = (*runtime)->survey(*runtime, &r->d->config, note_process, &r->now, err);
 	if (e == 0 && r->now.cut)
 		e = error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	if (e == 0 && r->now.living)
@@ -181,11 +181,12 @@ static int read_account(struct wispd *d, const struct instance *i, struct accoun
 	return r < 0 ? r : 0;
 }
 
-static void check_counters(struct reconcile *r, const struct instance *i, const struct account *a)
+static void check_counters(struct reconcile *r, const struct instance *i, int64_t overhead_mib,
+			   const struct account *a)
 {
 	const int64_t lived_us = (ledger_boot_ns() - a->started_boot_ns) / NS_PER_US;
 	const int64_t most_us = lived_us * (i->vcpus * 100 + OWN_PERCENT) / 100 + SLACK_US;
-	const int64_t most_bytes = (i->mem_mib + RUNTIME_OVERHEAD_MIB) * MIB;
+	const int64_t most_bytes = (i->mem_mib + overhead_mib) * MIB;
 	const int64_t silent_ns =
 		(int64_t)r->d->config.confirm_interval_ms * NS_PER_MS * HEARTBEATS_MISSED;
 
@@ -218,7 +219,7 @@ static int check_instance(void *ctx, const struct instance *i)
 			states[i->state].name);
 	e = read_account(r->d, i, &a, &err);
 	if (e == 0)
-		check_counters(r, i, &a);
+		check_counters(r, i, runtime ? runtime->overhead_mib : 0, &a);
 	return e;
 }
 

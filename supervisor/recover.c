@@ -97,7 +97,7 @@ static int sweep(struct findings *f)
 	int r;
 
 	for (const struct runtime *const *runtime = runtimes; *runtime; runtime++) {
-		r = (*runtime)->sweep ? (*runtime)->sweep(f->d, f->err) : 0;
+		r = (*runtime)->sweep ? (*runtime)->sweep(*runtime, f->d, f->err) : 0;
 		if (r < 0)
 			return r;
 		f->removed += r;

@@ -16,10 +16,8 @@
 #include "vmm/base/error.h"
 
 enum {
-	RUNTIME_ARGS_MAX = 64,
+	RUNTIME_ARGS_MAX = 160,
 	RUNTIME_ARGS_BYTES = 8192,
-	/* What a VMM may need beside the guest's memory. */
-	RUNTIME_OVERHEAD_MIB = 64,
 };
 
 struct wispd;
@@ -40,6 +38,9 @@ struct runtime_command {
 
 struct runtime {
 	const char *name;
+	size_t program;	      /* offset of its path in struct config */
+	int64_t overhead_mib; /* that the VMM may need beside the guest's memory */
+	bool devices;	      /* a guest can have functions of the host's */
 
 	/* The folder that the VMM will see, and everything that a start or a life leaves. */
 	int (*prepare)(const struct launch *l, struct error *err);
@@ -79,9 +80,10 @@ struct runtime {
 			     struct error *err);
 
 	/* Which processes live in jails of its own (survey.h). NULL: it cannot tell. */
-	int (*survey)(const struct config *c, survey_fn fn, void *ctx, struct error *err);
+	int (*survey)(const struct runtime *runtime, const struct config *c, survey_fn fn,
+		      void *ctx, struct error *err);
 	/* Loop thread, before anything is served: ends and removes what no instance has. */
-	int (*sweep)(struct wispd *d, struct error *err);
+	int (*sweep)(const struct runtime *runtime, struct wispd *d, struct error *err);
 };
 
 extern const struct runtime *const runtimes[]; /* NULL-ended */

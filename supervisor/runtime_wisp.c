@@ -1,306 +1,47 @@
 /* runtime_wisp.c - a microVM: wisp-jailer starts wisp, libwisp configures it.
  *
- * The VMM's folder is its jail's root, <jail_dir>/wisp/<id>/root, which belongs to the VMM's
- * user: whatever lies there may have been put there by a guest that has taken its VMM over.
- * So nothing in it is reached through a link, and before a word is said to its socket that
- * is seen to be a socket, and the VMM's own. The folder above it is root's; the VMM's log
- * is there.
- *
  * A machine is configured over its API rather than by a file: only so can the console's
  * output be limited, and a blank VMM is what pools are made of.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/magic.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
 #include "api/client/libwisp.h"
 #include "guest-images/agent/caller.h"
-#include "jailer/cgroup.h"
-#include "jailer/folder.h"
-#include "supervisor/process.h"
-#include "supervisor/runtime.h"
+#include "supervisor/cell.h"
 #include "supervisor/runtimes.h"
-#include "supervisor/wispd.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
-#include "vmm/base/log.h"
 
 enum {
-	OPEN_FOLDER = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-	ROOT_MODE = 0700,
 	CALL_TIMEOUT_MS = 5000,
-	CLEANUP_TIMEOUT_MS = 30000,
 	SOCKET_POLL_MS = 1,
 	UNPLUG_POLL_MS = 20,
-	TASKS_MAX = 128,
+	GUEST_CID = 3, /* the first that is a guest's */
 	GUEST_CID = 3, /* the first that is a guest's */
 };
 
-#define VMM	  "wisp"
 #define SOCKET	  "api.sock"
 #define RUN_IN	  "/run/" /* where the VMM makes its sockets */
 #define SOCKET_IN "/run/api.sock"
-#define CONSOLE	  "console.log"
-#define LINES	  "metrics.log"
 #define LINES_IN  "/metrics.log"
-
-/* --- folders --- */
-
-/* <jail_dir>/wisp, and then the instance's. */
-static int open_jails(const struct config *c, struct error *err)
-{
-	int base = folder_open_trusted(c->jail_dir, "jail_dir", err), fd;
-
-	if (base < 0)
-		return base;
-	fd = folder_make(base, VMM, 0755, 0, err);
-	fd_close(base);
-	return fd;
-}
-
-static int open_jail(const struct launch *l, struct error *err)
-{
-	int jails = open_jails(l->config, err), fd;
-
-	if (jails < 0)
-		return jails;
-	fd = openat(jails, l->id, OPEN_FOLDER);
-	if (fd < 0)
-		fd = error_errno(err, NULL, NULL, "Cannot open the folder of %s", l->id);
-	fd_close(jails);
-	return fd;
-}
-
-static int open_folder(const struct launch *l, struct error *err)
-{
-	int jail = open_jail(l, err), fd;
-
-	if (jail < 0)
-		return jail;
-	fd = openat(jail, "root", OPEN_FOLDER);
-	if (fd < 0)
-		fd = error_errno(err, NULL, NULL, "Cannot open the jail of %s", l->id);
-	fd_close(jail);
-	return fd;
-}
-
-static int prepare(const struct launch *l, struct error *err)
-{
-	int jails = open_jails(l->config, err), jail, root;
-
-	if (jails < 0)
-		return jails;
-	jail = folder_make(jails, l->id, 0755, 0, err);
-	root = jail < 0 ? jail : folder_make(jail, "root", ROOT_MODE, l->uid, err);
-	fd_close(root);
-	fd_close(jail);
-	fd_close(jails);
-	return root < 0 ? root : 0;
-}
-
-static int clean_up(const struct config *c, const char *id, struct error *err)
-{
-	const char *const argv[] = {
-		c->wisp_jailer,
-		"--cleanup",
-		"--id",
-		id,
-		"--exec-file",
-		c->wisp,
-		"--chroot-base-dir",
-		c->jail_dir,
-		c->cgroup[0] ? "--parent-cgroup" : NULL,
-		c->cgroup,
-		NULL,
-	};
-
-	return process_run(argv, CLEANUP_TIMEOUT_MS, err);
-}
-
-static int remove_jail(const struct launch *l, struct error *err)
-{
-	return clean_up(l->config, l->id, err);
-}
-
-static int open_log(const struct launch *l, struct error *err)
-{
-	int jail = open_jail(l, err), fd;
-
-	if (jail < 0)
-		return jail;
-	fd = openat(jail, "vmm.log", O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		fd = error_errno(err, NULL, NULL, "Cannot open the log of %s", l->id);
-	fd_close(jail);
-	return fd;
-}
-
-/* The VMM makes it; a FIFO or a device in its place must not hang us. */
-static int open_written(const struct launch *l, const char *name, struct error *err)
-{
-	int root = open_folder(l, err), fd;
-	struct stat st;
-
-	if (root < 0)
-		return root;
-	fd = openat(root, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	fd_close(root);
-	if (fd < 0)
-		return error_errno(err, NULL, NULL, "%s has said nothing yet", l->id);
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-		return fd;
-	fd_close(fd);
-	return error_set(err, -EINVAL, NULL, NULL, "The %s of %s is not a file", name, l->id);
-}
-
-static int open_console(const struct launch *l, struct error *err)
-{
-	return open_written(l, CONSOLE, err);
-}
-
-static int open_lines(const struct launch *l, struct error *err)
-{
-	return open_written(l, LINES, err);
-}
-
-/* So that the counters of the next life begin at zero. The last one's process may still be
- * on its way out. */
-static int clear_groups(const struct launch *l, struct error *err)
-{
-	uint64_t deadline_us = clock_now_us() + CLEANUP_TIMEOUT_MS * UINT64_C(1000);
-	int r = -EBUSY;
-
-	if (!l->config->cgroup[0])
-		return 0;
-	while (r == -EBUSY && clock_now_us() < deadline_us) {
-		r = cgroups_remove_named(l->config->cgroup, l->id, err);
-		if (r == -EBUSY)
-			poll(NULL, 0, SOCKET_POLL_MS);
-	}
-	return r;
-}
-
-static int clear(const struct launch *l, struct error *err)
-{
-	int root = open_folder(l, err), r;
-
-	if (root < 0)
-		return root;
-	r = folder_remove(root, "run");
-	if (r == 0)
-		r = folder_remove(root, LINES);
-	fd_close(root);
-	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot clear the jail of %s", l->id)
-		     : clear_groups(l, err);
-}
-
-/* --- the command --- */
-
-/* Whether the host has version 2 alone: the names of limits differ. */
-static bool one_hierarchy(void)
-{
-	struct statfs fs;
-
-	return statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
-}
-
-/* Of version 1 only the groups that a value names are made; nothing but 0 can be written
- * to this one. */
-static int add_accounting(struct runtime_command *ret, struct error *err)
-{
-	static const char *const texts[] = { "--cgroup", "cpuacct.usage=0", NULL };
-	int mount = cgroup_open_mount("/proc/self/mounts", 1, "cpuacct");
-
-	if (mount < 0)
-		return 0;
-	fd_close(mount);
-	return runtime_command_add(ret, texts, err);
-}
-
-static int add_groups(const struct launch *l, struct runtime_command *ret, struct error *err)
-{
-	char memory[64], tasks[32];
-	const char *file = one_hierarchy() ? "memory.max" : "memory.limit_in_bytes";
-	const char *const texts[] = {
-		"--parent-cgroup", l->config->cgroup, "--cgroup", memory, "--cgroup", tasks, NULL
-	};
-	int r;
-
-	snprintf(memory, sizeof(memory), "%s=%lld", file,
-		 (long long)(l->mem_mib + RUNTIME_OVERHEAD_MIB) << 20);
-	snprintf(tasks, sizeof(tasks), "pids.max=%d", TASKS_MAX);
-	r = runtime_command_add(ret, texts, err);
-	return r < 0 || one_hierarchy() ? r : add_accounting(ret, err);
-}
 
 static int command(const struct launch *l, struct runtime_command *ret, struct error *err)
 {
 	static const char *const own[] = { "--",   "--api-sock",     SOCKET_IN, "--level",
 					   "Warn", "--metrics-path", LINES_IN,	NULL };
-	char uid[16];
-	const char *const jail[] = {
-		l->config->wisp_jailer,
-		"--id",
-		l->id,
-		"--exec-file",
-		l->config->wisp,
-		"--uid",
-		uid,
-		"--gid",
-		uid,
-		"--chroot-base-dir",
-		l->config->jail_dir,
-		NULL,
-	};
-	const char *const netns[] = { "--netns", l->netns, NULL };
 	static const char *const pci[] = { "--enable-pci", NULL };
-	int r;
+	int r = cell_command(l, ret, err);
 
-	snprintf(uid, sizeof(uid), "%u", (unsigned)l->uid);
-	r = runtime_command_add(ret, jail, err);
-	if (r == 0 && l->netns[0])
-		r = runtime_command_add(ret, netns, err);
-	if (r == 0 && l->config->cgroup[0])
-		r = add_groups(l, ret, err);
 	if (r == 0)
 		r = runtime_command_add(ret, own, err);
 	return r < 0 || !l->hotplug ? r : runtime_command_add(ret, pci, err);
 }
 
 /* --- the machine's API --- */
-
-/* A socket that the VMM's user made, by a descriptor that cannot come to mean another one.
- * -ENOENT: not yet. */
-static int open_socket(const struct launch *l, const char *name, struct error *err)
-{
-	int root = open_folder(l, err), run, fd;
-	struct stat st;
-
-	if (root < 0)
-		return root;
-	run = openat(root, "run", OPEN_FOLDER);
-	fd = run < 0 ? -1 : openat(run, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		error_errno(err, NULL, NULL, "The VMM of %s has no %s", l->id, name);
-	fd_close(run);
-	fd_close(root);
-	if (fd < 0)
-		return err->code;
-	if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_uid == l->uid)
-		return fd;
-	fd_close(fd);
-	return error_set(err, -EPERM, NULL, "delete it: its VMM cannot be trusted",
-			 "What %s has for a socket is not its VMM's", l->id);
-}
 
 static const char *const way_names[] = {
 	[RUNTIME_VSOCK] = "vsock.sock",
@@ -309,7 +50,7 @@ static const char *const way_names[] = {
 
 static int open_way(const struct launch *l, enum runtime_way way, struct error *err)
 {
-	return open_socket(l, way_names[way], err);
+	return cell_open_socket(l, way_names[way], err);
 }
 
 struct link {
@@ -326,7 +67,7 @@ static void link_close(struct link *link)
 static int link_open(const struct launch *l, struct link *ret, struct error *err)
 {
 	char path[32];
-	int fd = open_socket(l, SOCKET, err);
+	int fd = cell_open_socket(l, SOCKET, err);
 
 	if (fd < 0)
 		return fd;
@@ -467,9 +208,9 @@ static int put_machine(const struct launch *l, struct link *link, struct error *
 static int put_console(const struct launch *l, struct link *link, struct error *err)
 {
 	return put(link, "PUT", "/serial",
-		   json_pack("{s:s, s:{s:I, s:i}}", "serial_out_path", "/" CONSOLE, "rate_limiter",
-			     "size", (json_int_t)l->config->console_bytes_per_s, "refill_time",
-			     1000),
+		   json_pack("{s:s, s:{s:I, s:i}}", "serial_out_path", "/" CELL_CONSOLE,
+			     "rate_limiter", "size", (json_int_t)l->config->console_bytes_per_s,
+			     "refill_time", 1000),
 		   err);
 }
 
@@ -634,67 +375,18 @@ static int unplug_drive(const struct launch *l, const struct launch_drive *d, st
 	return r;
 }
 
-/* --- after a crash --- */
-
-static void end_process(void *ctx, const char *id, pid_t pid)
-{
-	if (strcmp(ctx, id) == 0)
-		kill(pid, SIGKILL);
-}
-
-static int survey(const struct config *c, survey_fn fn, void *ctx, struct error *err)
-{
-	int jails = open_jails(c, err), r;
-
-	if (jails < 0)
-		return jails;
-	r = survey_jails(jails, fn, ctx);
-	fd_close(jails);
-	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot look at the processes") : 0;
-}
-
-static bool is_ours(struct wispd *d, const char *id)
-{
-	struct instance i;
-	struct error err;
-	int r = instance_load(&d->truth, id, &i, &err);
-
-	return r == 0 ? i.state != STATE_DELETED : r != -ENOENT;
-}
-
-static int sweep(struct wispd *d, struct error *err)
-{
-	int jails = open_jails(&d->config, err), removed = 0;
-	struct dirent *entry;
-	DIR *dir;
-
-	if (jails < 0)
-		return jails;
-	dir = fdopendir(jails);
-	while (dir && (entry = readdir(dir)) != NULL) {
-		if (entry->d_name[0] == '.' || is_ours(d, entry->d_name))
-			continue;
-		survey_jails(jails, end_process, entry->d_name);
-		if (clean_up(&d->config, entry->d_name, err) < 0)
-			log_warn("%s", err->text);
-		else
-			removed++;
-	}
-	if (dir)
-		closedir(dir);
-	return removed;
-}
-
 const struct runtime runtime_wisp = {
 	.name = "wisp",
-	.prepare = prepare,
-	.remove = remove_jail,
-	.open_folder = open_folder,
-	.open_log = open_log,
-	.open_console = open_console,
-	.open_lines = open_lines,
+	.program = offsetof(struct config, wisp),
+	.overhead_mib = 64,
+	.prepare = cell_prepare,
+	.remove = cell_remove,
+	.open_folder = cell_open_folder,
+	.open_log = cell_open_log,
+	.open_console = cell_open_console,
+	.open_lines = cell_open_lines,
 	.open_way = open_way,
-	.clear = clear,
+	.clear = cell_clear,
 	.command = command,
 	.boot = boot,
 	.pause = pause_machine,
@@ -703,6 +395,6 @@ const struct runtime runtime_wisp = {
 	.plug_drive = plug_drive,
 	.unplug_drive = unplug_drive,
 	.refresh_drive = refresh_drive,
-	.survey = survey,
-	.sweep = sweep,
+	.survey = cell_survey,
+	.sweep = cell_sweep,
 };
