@@ -27,7 +27,8 @@ struct config {
 	char state_dir[PATH_MAX]; /* the database and the images */
 	char socket[108];
 	char jail_dir[PATH_MAX]; /* wisp-jailer's --chroot-base-dir */
-	char wisp[PATH_MAX], wisp_jailer[PATH_MAX];
+	char wisp[PATH_MAX], wisp_jailer[PATH_MAX], qemu[PATH_MAX];
+	char device_root[PATH_MAX]; /* where sysfs and procfs are: "/", but in tests */
 	char nft[PATH_MAX];
 	char wisp_init[PATH_MAX];      /* what is put into guests (image_agent.h) */
 	uint64_t uid_first, uid_count; /* users that VMMs run as: one each */

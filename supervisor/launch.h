@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "supervisor/config.h"
+#include "supervisor/device/preflight.h"
 #include "supervisor/instance.h"
 #include "supervisor/network/lease.h"
 
@@ -37,6 +38,32 @@ struct launch_net {
 	struct lease lease;
 };
 
+enum {
+	LAUNCH_DEVICES_MAX = PREFLIGHT_DEVICES_MAX,
+	LAUNCH_REASON_BYTES = 200,
+};
+
+enum device_outcome {
+	DEVICE_UNTOUCHED,
+	DEVICE_READY, /* proven, and about to be used */
+	DEVICE_CLEAN, /* proven after its use */
+	DEVICE_UNFIT, /* not to be given to anybody */
+};
+
+/* A function of the host's, and what work has made of it, for the books. */
+struct launch_device {
+	char address[PCI_ADDRESS_BYTES];
+	int group;
+	char driver[PCI_NAME_BYTES], override[PCI_NAME_BYTES]; /* that it had; "": none */
+	bool quarantined;
+	bool used; /* and not proven since */
+	enum device_outcome outcome;
+	char how[PCI_NAME_BYTES];      /* it was reset */
+	char why[LAUNCH_REASON_BYTES]; /* it is unfit */
+	bool given_back;
+	char now[PCI_NAME_BYTES]; /* its driver after that */
+};
+
 struct launch {
 	const struct config *config;
 	const struct runtime *runtime;
@@ -48,9 +75,10 @@ struct launch {
 	bool rootfs_read_only;
 	bool agent;   /* the guest has an agent, and is ready when that answers */
 	bool hotplug; /* drives can come and go while it runs */
-	unsigned ndrives, nnets;
+	unsigned ndrives, nnets, ndevices;
 	struct launch_drive drives[LAUNCH_DRIVES_MAX];
 	struct launch_net nets[LAUNCH_NETS_MAX];
+	struct launch_device devices[LAUNCH_DEVICES_MAX];
 	char tag[NETWORK_TAG_BYTES]; /* network.h */
 	char netns[PATH_MAX];	     /* "": the host's */
 	int pidfd; /* of the process that stands for the VMM, while it boots; -1 */

@@ -5,7 +5,7 @@
 #include "supervisor/runtime.h"
 #include "supervisor/runtimes.h"
 
-const struct runtime *const runtimes[] = { &runtime_wisp, NULL };
+const struct runtime *const runtimes[] = { &runtime_wisp, &runtime_qemu, NULL };
 
 const struct runtime *runtime_find(const char *name)
 {

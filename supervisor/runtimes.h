@@ -5,5 +5,6 @@
 struct runtime;
 
 extern const struct runtime runtime_wisp; /* a microVM in wisp-jailer's jail */
+extern const struct runtime runtime_qemu; /* QEMU there, with devices of the host's */
 
 #endif
