@@ -35,6 +35,8 @@ static const struct {
 	{ -E2BIG, 413, "too_large" },
 	{ -EFBIG, 413, "too_large" },
 	{ -ENOTSUP, 400, "unsupported" },
+	{ -ENODEV, 400, "UNSUPPORTED_DEVICE" },
+	{ -ENXIO, 409, "device_refused" },
 	{ -EUSERS, 503, "no_capacity" },
 	{ -EAGAIN, 503, "try_again" },
 	{ -ECANCELED, 503, "interrupted" },

@@ -1,14 +1,21 @@
 /* api_devices.c - routes about the host's PCI devices: what there is, and what may be had. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "supervisor/api.h"
 #include "supervisor/api_areas.h"
+#include "supervisor/claims.h"
+#include "supervisor/device/assign.h"
 #include "supervisor/device/choose.h"
 #include "supervisor/device/inventory.h"
 #include "supervisor/device/preflight.h"
+#include "supervisor/operation.h"
+#include "supervisor/store.h"
 #include "supervisor/wispd.h"
+#include "supervisor/workers.h"
+#include "vmm/base/log.h"
 
 enum { MEM_MIB_USUAL = 512 };
 
@@ -17,11 +24,21 @@ enum { MEM_MIB_USUAL = 512 };
 static int add_matching(struct api_call *call, const struct inventory *v,
 			const struct pci_selector *selector, json_t *list)
 {
-	for (unsigned i = 0; i < v->count; i++) {
-		const struct pci_function *f = &v->functions[i];
+	int r = 0;
 
-		if (selector ? pci_selector_matches(selector, f) : !pci_is_bridge(f))
-			json_array_append_new(list, pci_describe(v, f));
+	for (unsigned i = 0; i < v->count && r == 0; i++) {
+		const struct pci_function *f = &v->functions[i];
+		json_t *j;
+
+		if (selector ? !pci_selector_matches(selector, f) : pci_is_bridge(f))
+			continue;
+		j = pci_describe(v, f);
+		r = claims_describe(call->d, call->tenant, j, &call->err);
+		json_array_append_new(list, j);
+	}
+	if (r < 0) {
+		json_decref(list);
+		return r;
 	}
 	return api_reply(call, json_pack("{s:o}", "devices", list));
 }
@@ -29,7 +46,7 @@ static int add_matching(struct api_call *call, const struct inventory *v,
 static int list(struct api_call *call)
 {
 	struct inventory v;
-	int r = inventory_read("/", &v, &call->err);
+	int r = inventory_read(call->d->config.device_root, &v, &call->err);
 
 	if (r == 0)
 		r = add_matching(call, &v, NULL, json_array());
@@ -44,7 +61,7 @@ static int get(struct api_call *call)
 	int r = pci_selector_parse(call->id, &selector, &call->err);
 
 	if (r == 0)
-		r = inventory_read("/", &v, &call->err);
+		r = inventory_read(call->d->config.device_root, &v, &call->err);
 	if (r == 0)
 		r = add_matching(call, &v, &selector, json_array());
 	inventory_clear(&v);
@@ -130,7 +147,7 @@ static int examine(struct api_call *call, json_t *(*show)(const struct preflight
 	if (r == 0)
 		r = read_request(call, &p.request);
 	if (r == 0)
-		r = inventory_read("/", &v, &call->err);
+		r = inventory_read(call->d->config.device_root, &v, &call->err);
 	p.inventory = &v;
 	if (r == 0)
 		r = choose_devices(selectors, count, NULL, NULL, &p, &call->err);
@@ -163,6 +180,96 @@ static int explain(struct api_call *call)
 	return examine(call, preflight_explain);
 }
 
+/* --- out of quarantine --- */
+
+/* The device is reset and looked at on a worker; the row goes when that was well. */
+struct proof {
+	struct work work;
+	struct wispd *d;
+	char operation[OPERATION_ID_BYTES], actor[ACTOR_BYTES];
+	struct launch_device device;
+	int result;
+	struct error err;
+};
+
+static void proof_run(struct work *work)
+{
+	struct proof *p = (struct proof *)work;
+	struct launch_device *device = &p->device;
+	const char *root = p->d->config.device_root;
+
+	p->result = assign_bind(root, device->address, &p->err);
+	if (p->result == 0)
+		p->result =
+			assign_prove(root, device->address, device->group, device->how, &p->err);
+	if (p->result == 0)
+		p->result = assign_give_back(root, device->address, device->driver,
+					     device->override, device->now, &p->err);
+}
+
+static int proof_write(struct proof *p)
+{
+	const char *code = NULL;
+	struct error err;
+	int r = p->result;
+
+	if (r == 0)
+		r = claims_release(p->d, &p->device, p->actor, &p->err);
+	if (r < 0)
+		api_status_of(r, &code);
+	return operation_end(&p->d->truth, p->operation, code, p->err.text, p->device.how, &err);
+}
+
+static void proof_done(struct work *work)
+{
+	struct proof *p = (struct proof *)work;
+	struct error err = { 0 };
+	int r = store_begin(p->d->truth.store, &err);
+
+	if (r == 0)
+		r = proof_write(p);
+	if (r == 0)
+		r = wispd_commit(p->d, &err);
+	if (r < 0) {
+		store_rollback(p->d->truth.store);
+		log_error("proving %s: %s", p->device.address, err.text);
+	}
+	free(p);
+}
+
+/* The call's own is freed with it. */
+static void proof_begin(struct wispd *d, void *ctx)
+{
+	struct proof *p = malloc(sizeof(*p));
+
+	if (!p) {
+		log_error("proving: out of memory");
+		return;
+	}
+	memcpy(p, ctx, sizeof(*p));
+	workers_add(d->workers, &p->work);
+}
+
+static int prove(struct api_call *call)
+{
+	struct proof *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return error_set(&call->err, -ENOMEM, NULL, NULL, "out of memory");
+	p->work = (struct work){ .run = proof_run, .done = proof_done };
+	p->d = call->d;
+	p->result = -ECANCELED;
+	memcpy(p->actor, call->caller->actor, sizeof(p->actor));
+	call->after = proof_begin;
+	call->after_ctx = p;
+	r = claims_quarantined(call->d, call->id, &p->device, &call->err);
+	if (r == 0)
+		r = operation_begin(&call->d->truth, call->tenant, call->id, "prove",
+				    OPERATION_NO_GOAL, p->operation, &call->err);
+	return r < 0 ? r : api_reply(call, json_pack("{s:s}", "operation", p->operation));
+}
+
 #define QUERY                                                                                      \
 	"`with`: other devices for the same guest, separated by commas; `mem_mib`: of the guest; " \
 	"`numa`: `preferred`, `required` or `any`; `node`: where its memory is to be; "            \
@@ -178,6 +285,9 @@ static const struct api_route routes[] = {
 	  .what = "Whether it can be handed to a guest: every check, what it saw, and what to do.", .query = QUERY },
 	{ "GET", "/devices/{id}/explain",   ROLE_VIEWER, false, 200, NULL, explain,
 	  .what = "What a guest that wants it would run on, and why on nothing else.", .query = QUERY },
+	{ "POST", "/devices/{id}/prove",    ROLE_ADMIN,  true,  202, NULL, prove,
+	  .what = "Resets what is in quarantine, by its address, and looks at it; well, it is free again, with the "
+		  "driver that it had." },
 };
 /* clang-format on */
 

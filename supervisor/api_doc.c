@@ -31,7 +31,7 @@ static const char introduction[] =
 	"with\n`{\"fault_message\", \"code\", \"field\", \"hint\"}`, and has changed nothing; the "
 	"codes are stable:\n`not_found`, `exists`, `illegal_move`, `generation_mismatch`, `in_use`, "
 	"`quota_exceeded`, `no_capacity`, `cordoned`,\n`key_reused`, `bad_request`, `unsupported`, `forbidden`, "
-	"`no_space`, `try_again`, `damaged`, `internal`.\n\n"
+	"`no_space`, `try_again`, `damaged`, `internal`,\n`UNSUPPORTED_DEVICE` (by a microVM), `device_refused` (by the preflight).\n\n"
 	"- `Idempotency-Key: TEXT`, a header of any request that changes something: the same "
 	"request with the same\n  key is done once, and answered again with the first answer, for "
 	"a day.\n"

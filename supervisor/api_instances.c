@@ -5,6 +5,7 @@
 
 #include "supervisor/api.h"
 #include "supervisor/api_areas.h"
+#include "supervisor/claims.h"
 #include "supervisor/console.h"
 #include "supervisor/image.h"
 #include "supervisor/kind.h"
@@ -35,11 +36,11 @@ struct create_body {
 	uint32_t nvolumes, ninterfaces;
 	char volumes[VOLUMES_MAX][VOLUME_REQUEST_BYTES];
 	struct lease_request interfaces[LEASES_MAX];
+	uint32_t ndevices;
+	char devices[LAUNCH_DEVICES_MAX][CHOOSE_TEXT_BYTES];
 };
 
-static const struct create_body create_default = { .shape = "small",
-						   .runtime = "wisp",
-						   .labels = "{}" };
+static const struct create_body create_default = { .shape = "small", .labels = "{}" };
 
 static int check_name(const char *name, struct error *err)
 {
@@ -127,6 +128,11 @@ static const struct body_field create_fields[] = {
 	  .mark = offsetof(struct create_body, ninterfaces),
 	  .max = LEASES_MAX,
 	  .table = &interface_table },
+	{ .name = "devices",
+	  .type = BODY_STRINGS,
+	  PLACE(create_body, devices),
+	  .mark = offsetof(struct create_body, ndevices),
+	  .max = LAUNCH_DEVICES_MAX },
 };
 
 static const struct body_table create_table = {
@@ -259,6 +265,18 @@ static int get(struct api_call *call)
 	return api_reply(call, reply);
 }
 
+static int explain(struct api_call *call)
+{
+	struct instance i;
+	json_t *record;
+	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+
+	if (r < 0)
+		return r;
+	record = claims_explain(call->d, &i, &call->err);
+	return record ? api_reply(call, record) : call->err.code;
+}
+
 static int get_logs(struct api_call *call)
 {
 	const char *of = call->request->query(call->request->connection, "of");
@@ -328,6 +346,23 @@ static int check_room(struct api_call *call)
 			 "The disk is full: nothing new can begin");
 }
 
+/* A device decides, unless it was said. */
+static int choose_runtime(struct api_call *call, const struct create_body *b, struct instance *i)
+{
+	const char *wanted = b->runtime[0] ? b->runtime : b->ndevices ? "qemu" : "wisp";
+	const struct runtime *runtime = runtime_find(wanted);
+
+	if (!runtime)
+		return error_set(&call->err, -ENOTSUP, "runtime", "wisp and qemu are there",
+				 "There is no runtime %s", wanted);
+	if (b->ndevices && !runtime->devices)
+		return error_set(&call->err, -ENODEV, "devices",
+				 "leave the runtime out, or say qemu: it has VFIO",
+				 "A microVM has no PCI device of the host's");
+	snprintf(i->runtime, sizeof(i->runtime), "%s", wanted);
+	return 0;
+}
+
 static int describe_plan(struct api_call *call, const struct create_body *b, struct instance *i)
 {
 	struct image image;
@@ -342,15 +377,13 @@ static int describe_plan(struct api_call *call, const struct create_body *b, str
 			      "Image %.12s is not published", image.digest);
 	if (r == 0)
 		r = use_shape(call, b->shape, i);
-	if (r == 0 && !runtime_find(b->runtime))
-		r = error_set(&call->err, -ENOTSUP, "runtime", "wisp is there",
-			      "There is no runtime %s", b->runtime);
+	if (r == 0)
+		r = choose_runtime(call, b, i);
 	if (r < 0)
 		return r;
 	snprintf(i->tenant, sizeof(i->tenant), "%s", call->tenant);
 	snprintf(i->name, sizeof(i->name), "%s", b->name);
 	snprintf(i->owner_engine, sizeof(i->owner_engine), "wispd");
-	snprintf(i->runtime, sizeof(i->runtime), "%s", b->runtime);
 	memcpy(i->image, image.digest, sizeof(i->image));
 	memcpy(i->cmdline, b->cmdline, sizeof(i->cmdline));
 	memcpy(i->labels, b->labels, sizeof(i->labels));
@@ -402,6 +435,8 @@ static int create(struct api_call *call)
 		r = admit(call, &i);
 	if (r == 0)
 		r = instance_create(&call->d->truth, &i, call->caller->actor, &call->err);
+	if (r == 0 && b->ndevices)
+		r = claims_make(call->d, &i, b->devices, b->ndevices, &call->err);
 	if (r == 0)
 		r = kinds_reserve(call->d, &i, &call->err);
 	if (r == 0)
@@ -551,6 +586,8 @@ static const struct api_route routes[] = {
 	  .what = "Lets them go on." },
 	{ "GET",    "/instances/{id}/trace",  ROLE_VIEWER,   false, 200, NULL,          get_trace,
 	  .what = "How long each stage of its starts took, in microseconds." },
+	{ "GET",    "/instances/{id}/explain", ROLE_VIEWER,  false, 200, NULL,          explain,
+	  .what = "Why it runs on what it runs on: the decision that was made when it was." },
 	{ "GET",    "/instances/{id}/logs",   ROLE_VIEWER,   false, 200, NULL,          get_logs,
 	  .what = "What its console has said, in parts: `next` is where to go on.",
 	  .query = "`from`: a position; `of`: `console` or `vmm`" },

@@ -100,6 +100,17 @@ static bool check_findings(struct wispd *d, char what[TEXT_BYTES])
 	return open == 0;
 }
 
+static bool check_devices(struct wispd *d, char what[TEXT_BYTES])
+{
+	struct error err;
+	int64_t unfit = -1;
+
+	(void)store_number(d->truth.store, &unfit, &err, "SELECT count(*) FROM device_quarantine",
+			   "");
+	snprintf(what, TEXT_BYTES, "%lld devices in quarantine", (long long)unfit);
+	return unfit == 0;
+}
+
 static const struct {
 	const char *name;
 	check_fn check;
@@ -112,6 +123,8 @@ static const struct {
 	{ "room", check_room, "remove images or instances, or give state_dir a larger disk" },
 	{ "database", check_database, "stop wispd and restore state_dir/wispd.db from a back-up" },
 	{ "ledger", check_ledger, "keep the database as evidence, and restore a back-up" },
+	{ "devices", check_devices,
+	  "wispctl device list says why; mend it, then wispctl device prove ADDRESS" },
 	{ "holds", check_holds,
 	  "restart wispd; if it stays, keep a copy of the database and report it" },
 	{ "findings", check_findings,

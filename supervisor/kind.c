@@ -2,7 +2,8 @@
 #include "supervisor/kind.h"
 #include "supervisor/kinds.h"
 
-const struct kind *const kinds[] = { &kind_user, &kind_image, &kind_volume, &kind_network, NULL };
+const struct kind *const kinds[] = { &kind_user,    &kind_image,  &kind_volume,
+				     &kind_network, &kind_device, NULL };
 
 int kinds_reserve(struct wispd *d, const struct instance *i, struct error *err)
 {
@@ -76,6 +77,15 @@ int kinds_remove(struct launch *l, struct error *err)
 int kinds_detach(struct launch *l, struct error *err)
 {
 	return undo(l, false, err);
+}
+
+int kinds_report(struct wispd *d, const struct launch *l, struct error *err)
+{
+	int r = 0;
+
+	for (const struct kind *const *k = kinds; *k && r == 0; k++)
+		r = (*k)->report ? (*k)->report(d, l, err) : 0;
+	return r;
 }
 
 int kinds_sweep(struct wispd *d, struct error *err)

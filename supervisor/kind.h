@@ -33,6 +33,10 @@ struct kind {
 	int (*attach)(struct launch *l, struct error *err);
 	int (*detach)(struct launch *l, struct error *err);
 
+	/* Loop thread, after work with these side effects, however that ended: writes down what
+	 * it found, in a transaction of its own. */
+	int (*report)(struct wispd *d, const struct launch *l, struct error *err);
+
 	/* Loop thread, at the start of wispd, before anything is served: removes things that
 	 * no row names. Returns how many, or a negative errno. */
 	int (*sweep)(struct wispd *d, struct error *err);
@@ -49,6 +53,7 @@ int kinds_prepare(struct launch *l, struct error *err);
 int kinds_remove(struct launch *l, struct error *err);
 int kinds_attach(struct launch *l, struct error *err);
 int kinds_detach(struct launch *l, struct error *err);
+int kinds_report(struct wispd *d, const struct launch *l, struct error *err);
 int kinds_sweep(struct wispd *d, struct error *err);
 
 #endif

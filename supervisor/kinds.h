@@ -8,5 +8,6 @@ extern const struct kind kind_user;    /* the user that the VMM runs as */
 extern const struct kind kind_image;   /* kernel, initrd and root disk, from an image */
 extern const struct kind kind_volume;  /* disks that outlive it */
 extern const struct kind kind_network; /* interfaces, in its tenant's networks */
+extern const struct kind kind_device;  /* PCI functions of the host */
 
 #endif

@@ -293,6 +293,8 @@ static void job_done(struct work *work)
 {
 	struct job *job = (struct job *)work;
 	struct machine *m = job->m;
+	struct error err;
+	bool reported;
 
 	m->busy = false;
 	m->task = job->task;
@@ -304,8 +306,15 @@ static void job_done(struct work *work)
 		m->sampled = takes_down(job->task);
 	}
 	fd_close(job->launch.pidfd);
+	/* What cannot be written down is done again. */
+	reported = kinds_report(m->l->d, &job->launch, &err) == 0;
 	free(job);
-	look(m);
+	if (reported) {
+		look(m);
+		return;
+	}
+	m->task = TASK_NONE;
+	try_again(m, &err);
 }
 
 static void begin(struct machine *m, const struct instance *i, enum task task)

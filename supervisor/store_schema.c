@@ -141,6 +141,20 @@ static const char imports[] =
 	"ALTER TABLE image ADD COLUMN wanted TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE image ADD COLUMN cause TEXT NOT NULL DEFAULT '';";
 
-const char *const store_migrations[] = { ledger,   tenants,  instances, requests, metering, waiting,
-					 findings, networks, agents,	volumes,  imports };
+/* used: by a guest, and not proven since. What is in quarantine is given to nobody. */
+static const char devices[] =
+	"CREATE TABLE device_claim (address TEXT PRIMARY KEY, instance TEXT NOT NULL,"
+	"  iommu_group INTEGER NOT NULL, driver TEXT NOT NULL, override TEXT NOT NULL,"
+	"  used INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX device_claim_instance ON device_claim (instance);"
+	"CREATE TABLE device_quarantine (address TEXT PRIMARY KEY, iommu_group INTEGER NOT NULL,"
+	"  driver TEXT NOT NULL, override TEXT NOT NULL, reason TEXT NOT NULL)"
+	"  STRICT, WITHOUT ROWID;"
+	"CREATE TABLE decision (instance TEXT PRIMARY KEY, record TEXT NOT NULL)"
+	"  STRICT, WITHOUT ROWID;";
+
+const char *const store_migrations[] = {
+	ledger,	  tenants,  instances, requests, metering, waiting,
+	findings, networks, agents,    volumes,	 imports,  devices
+};
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

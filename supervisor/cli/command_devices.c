@@ -8,8 +8,8 @@ enum { BUF_BYTES = 32 };
 
 static int list(struct cli *cli, const struct cli_arguments *a)
 {
-	static const char *const members[] = { "address", "class", "id",  "driver", "group",
-					       "node",	  "reset", "use", NULL };
+	static const char *const members[] = { "address", "class", "id",    "driver", "group",
+					       "node",	  "state", "reset", "use",    NULL };
 	char path[CLI_PATH_BYTES];
 
 	snprintf(path, sizeof(path), "/devices%s%s", a->operands ? "/" : "",
@@ -102,11 +102,42 @@ void cli_print_decision(const json_t *decision)
 		print_findings(json_object_get(decision, "preflight"));
 }
 
+static int prove(struct cli *cli, const struct cli_arguments *a)
+{
+	char path[CLI_PATH_BYTES];
+	json_t *reply = NULL;
+	int status;
+
+	snprintf(path, sizeof(path), "/devices/%s/prove", a->operand[0]);
+	status = cli_call(cli, "POST", path, NULL, &reply);
+	if (status == 0)
+		status = cli_wait(cli, reply);
+	json_decref(reply);
+	return status;
+}
+
+/* The decision that was made when the instance was. */
+static int explain_instance(struct cli *cli, const struct cli_arguments *a)
+{
+	char path[CLI_PATH_BYTES];
+	json_t *j = NULL;
+	int status;
+
+	snprintf(path, sizeof(path), "/instances/%s/explain", a->operand[0]);
+	status = cli_call(cli, "GET", path, NULL, &j);
+	if (status == 0 && !cli_print_json(cli, j))
+		cli_print_decision(j);
+	json_decref(j);
+	return status;
+}
+
 /* clang-format off */
 static const struct cli_command commands[] = {
 	{ "device list",      "[DEVICE]", "list the host's PCI devices",                NULL,            -1, 0, 1, list },
 	{ "device preflight", "DEVICE",   "look whether it can be handed to a guest",   examine_options, -1, 1, 1, preflight },
 	{ "device explain",   "DEVICE",   "say what a guest with it would run on, and why", examine_options, -1, 1, 1, explain },
+	{ "device prove",     "ADDRESS",  "reset what is in quarantine, and free it if that is well", NULL, -1, 1, 1, prove },
+	{ "explain",          "INSTANCE", "say why it runs on what it runs on",         NULL,            -1, 1, 1, explain_instance },
 	{ 0 },
 };
 /* clang-format on */

@@ -19,6 +19,7 @@ enum {
 	RUN_LABEL,
 	RUN_TTL,
 	RUN_RUNTIME,
+	RUN_DEVICE,
 	RUN_NET,
 	RUN_ADDRESS,
 	RUN_PUBLISH,
@@ -42,7 +43,8 @@ enum {
 	[RUN_CMDLINE] = { "cmdline", "TEXT", "added to the kernel's command line" }, \
 	[RUN_LABEL] = { "label", "KEY=VALUE...", "may be repeated" }, \
 	[RUN_TTL] = { "ttl", "SECONDS", "delete it then" }, \
-	[RUN_RUNTIME] = { "runtime", "NAME", "by default wisp" }, \
+	[RUN_RUNTIME] = { "runtime", "NAME", "by default wisp, with a device qemu" }, \
+	[RUN_DEVICE] = { "device", "DEVICE,...", "of the host, as pci:network" }, \
 	[RUN_NET] = { "net", "NETWORK", "give it an interface in this network" }, \
 	[RUN_ADDRESS] = { "address", "ADDRESS", "there; by default the next" }, \
 	[RUN_PUBLISH] = { "publish", "PORT:PORT,...", "ports of the host, and whose they are" }, \
@@ -102,6 +104,7 @@ static json_t *create_body(const struct cli_arguments *a, bool start)
 	cli_add_list(body, "volumes", a->option[RUN_VOLUME]);
 	if (a->option[RUN_HOTPLUG])
 		json_object_set_new(body, "hotplug", json_true());
+	cli_add_list(body, "devices", a->option[RUN_DEVICE]);
 	for (unsigned i = 0; i < a->many_count; i++) {
 		size_t len = strcspn(a->many[i], "=");
 		char key[256];

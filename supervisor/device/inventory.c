@@ -26,6 +26,7 @@ enum {
 	HEADER_TYPE_MASK = 0x7f,
 	RESOURCE_FILE_BYTES = 2048,
 	COUNTERS_BYTES = 1024,
+	WIDTH_UNKNOWN = 0xff,
 };
 
 /* --- a function --- */
@@ -74,6 +75,8 @@ static void read_link(int dir, struct pci_function *f)
 	tree_text(dir, "max_link_speed", f->link_speed_most, sizeof(f->link_speed_most));
 	f->link_width = (unsigned)tree_number(dir, "current_link_width", 0);
 	f->link_width_most = (unsigned)tree_number(dir, "max_link_width", 0);
+	if (f->link_width_most == WIDTH_UNKNOWN)
+		f->link_width_most = f->link_width;
 }
 
 /* The sum at the end of a file of counters. */
@@ -283,8 +286,9 @@ static void read_host(int root, struct host_facts *h)
 	h->allows_unsafe_interrupts =
 		tree_text(root, unsafe, answer, sizeof(answer)) && answer[0] == 'Y';
 	h->overrides_acs = file_has(root, "proc/cmdline", "pcie_acs_override");
-	h->has_vfio =
-		tree_has(root, "sys/bus/pci/drivers/vfio-pci") && tree_has(root, "dev/vfio/vfio");
+	h->has_vfio = tree_has(root, "sys/bus/pci/drivers/vfio-pci") &&
+		      tree_has(root, "sys/module/vfio_iommu_type1") &&
+		      tree_has(root, "dev/vfio/vfio");
 	h->dma_entries = (uint64_t)tree_number(
 		root, "sys/module/vfio_iommu_type1/parameters/dma_entry_limit", DMA_ENTRIES_USUAL);
 	h->merges_pages = tree_number(root, "sys/kernel/mm/ksm/run", 0) == 1;

@@ -59,7 +59,7 @@ struct host_facts {
 	unsigned iommus, groups;
 	bool remaps_interrupts, allows_unsafe_interrupts;
 	bool overrides_acs; /* by the kernel's command line */
-	bool has_vfio;	    /* the driver vfio-pci, and /dev/vfio/vfio */
+	bool has_vfio;	    /* vfio-pci, vfio_iommu_type1 and /dev/vfio/vfio */
 	uint64_t dma_entries;
 	bool merges_pages;	/* KSM */
 	uint64_t available_mib; /* of memory */

@@ -128,23 +128,35 @@ static const struct pci_function *find_on_bus(const struct preflight *p,
 	return NULL;
 }
 
+/* Several that have a bus for themselves are reset with it, if not by themselves. */
+static bool shares_bus(const struct preflight *p, const struct pci_function *f)
+{
+	for (unsigned i = 0; i < p->count; i++)
+		if (p->device[i] != f && same_bus(f, p->device[i]))
+			return true;
+	return false;
+}
+
 static verdict_t check_reset(const struct preflight *p, char *text)
 {
 	for (unsigned i = 0; i < p->count; i++) {
-		const struct pci_function *f = p->device[i], *other;
+		const struct pci_function *f = p->device[i], *other = NULL;
+		bool alone = f->reset[0] && strcmp(f->reset, "bus") != 0;
 
-		if (!f->reset[0]) {
-			SAY("%s cannot be reset", f->address);
-			return PREFLIGHT_REFUSE;
-		}
-		other = strcmp(f->reset, "bus") == 0 ? find_on_bus(p, f) : NULL;
-		if (other) {
+		if (alone)
+			continue;
+		other = find_on_bus(p, f);
+		if (!other && (f->reset[0] || shares_bus(p, f)))
+			continue;
+		if (other && f->reset[0])
 			SAY("%s is reset with its whole bus, and with %s, which stays", f->address,
 			    other->address);
-			return PREFLIGHT_REFUSE;
-		}
+		else
+			SAY("%s cannot be reset", f->address);
+		return PREFLIGHT_REFUSE;
 	}
-	SAY("%s: %s", p->device[0]->address, p->device[0]->reset);
+	SAY("%s: %s", p->device[0]->address,
+	    p->device[0]->reset[0] ? p->device[0]->reset : "with its bus");
 	return PREFLIGHT_PASS;
 }
 
@@ -177,7 +189,7 @@ static verdict_t check_driver(const struct preflight *p, char *text)
 		return PREFLIGHT_REFUSE;
 	}
 	if (!p->inventory->host.has_vfio) {
-		SAY("there is no driver vfio-pci");
+		SAY("vfio-pci or vfio_iommu_type1 is not there");
 		return PREFLIGHT_REFUSE;
 	}
 	SAY("%s: driver %s", p->device[0]->address,
@@ -377,7 +389,7 @@ const struct preflight_check preflight_checks[] = {
 	{ "host_use",             check_use,
 	  "unmount it, take the interface down, or choose a device that the host can do without", false },
 	{ "driver",               check_driver,
-	  "modprobe vfio-pci, and clear the device's driver_override", false },
+	  "modprobe -a vfio-pci vfio_iommu_type1, and clear the device's driver_override", false },
 	{ "memlock",              check_memlock,
 	  "run wispd as root, or raise its LimitMEMLOCK", false },
 	{ "dma_entries",          check_entries,
@@ -395,7 +407,7 @@ const struct preflight_check preflight_checks[] = {
 	{ "sriov",                check_sriov,
 	  "pass on a virtual function; the physical one only when it has none", false },
 	{ "option_rom",           check_rom,        "", false },
-	{ "descriptor",           check_descriptor, "modprobe vfio-pci", false },
+	{ "descriptor",           check_descriptor, "modprobe -a vfio-pci vfio_iommu_type1", false },
 	{ "interrupt_placement",  check_placement,
 	  "a guest that needs fixed interrupts has its place on bare metal", true },
 };

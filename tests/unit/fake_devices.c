@@ -111,6 +111,7 @@ int fake_host(const char *root)
 		{ "sys/devices/system/node/node0/hugepages/hugepages-2048kB/free_hugepages",
 		  "64\n" },
 		{ "dev/vfio/vfio", "" },
+		{ "sys/module/vfio_iommu_type1/parameters/disable_hugepages", "N\n" },
 		{ "proc/interrupts", " 0: 12 IR-IO-APIC 2-edge timer\n" },
 		{ "proc/cmdline", "quiet intel_iommu=on\n" },
 		{ "proc/meminfo", "MemTotal: 8388608 kB\nMemAvailable: 4194304 kB\n" },

@@ -1,0 +1,12 @@
+/* vfio.h - a group of VFIO's, opened for a moment to look at it and to reset what is in it. */
+#ifndef SUPERVISOR_DEVICE_VFIO_H
+#define SUPERVISOR_DEVICE_VFIO_H
+
+#include "vmm/base/error.h"
+
+/* Resets a function that vfio-pci has, through /dev/vfio/GROUP, or if it cannot by itself, the
+ * bus that its group has for itself. 1: done; 0: neither works. -EPERM: the group is not viable, a driver of the host has part of it;
+ * -EBUSY: somebody has it, and still had after some seconds. Any thread. */
+int vfio_reset(int group, const char *address, struct error *err);
+
+#endif
