@@ -5,5 +5,7 @@ image_inputs='lib/initrd.sh lib/stock_kernel.sh'
 image_init=yes
 
 image_make() {
+	# And those that a device of the host's may want.
+	stock_modules="$stock_modules e1000e nvme"
 	stock_kernel_make linux-image-amd64 "$1/vmlinuz-stock" "$1/initrd-stock"
 }

@@ -107,6 +107,34 @@ static void add_stream(struct args *a, const char *name, int fd)
 	add(a, "-device", "virtserialport,chardev=%s,name=%s", name, name);
 }
 
+/* Devices to pass on, of each kind that tests tell apart. The IOMMU must come before the
+ * devices that it translates for, and those before what takes the first free slot. */
+static void add_passable(struct args *a)
+{
+	static const char disk[] =
+		"nvme,serial=wisp,subsys=subsystem,bus=rp,sriov_max_vfs=2,sriov_vq_flexible=4,"
+		"sriov_vi_flexible=2,max_ioqpairs=6,msix_qsize=5";
+	static const char *const devices[] = {
+		"intel-iommu,caching-mode=on",
+		/* A network of two: one end to pass on, the other stays in the test host. */
+		"e1000e,addr=4,romfile=,netdev=passed",
+		"virtio-net-pci,addr=5,romfile=,netdev=kept",
+		/* Two that share a group, because nothing keeps them apart. */
+		"pcie-pci-bridge,id=pair,addr=6",
+		"e1000,bus=pair,addr=1,romfile=",
+		"e1000,bus=pair,addr=2,romfile=",
+		/* A disk without a name space, which can have two virtual functions. */
+		"pcie-root-port,id=rp,addr=7,chassis=1",
+		"nvme-subsys,id=subsystem",
+		disk,
+	};
+
+	add(a, "-netdev", "hubport,id=passed,hubid=0");
+	add(a, "-netdev", "hubport,id=kept,hubid=0");
+	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
+		add(a, "-device", "%s", devices[i]);
+}
+
 static void add_machine(struct args *a, const struct options *o)
 {
 	add(a, "-machine", "q35%s", o->vfio ? ",kernel_irqchip=off" : "");
@@ -121,12 +149,8 @@ static void add_machine(struct args *a, const struct options *o)
 		add(a, "-icount", "shift=1,sleep=off");
 		add(a, "-rtc", "clock=vm");
 	}
-	/* The IOMMU must come before the devices that it translates for, and the
-	 * device to pass on before those that take the first free slot. */
-	if (o->vfio) {
-		add(a, "-device", "intel-iommu,caching-mode=on");
-		add(a, "-device", "e1000e,addr=4,romfile=");
-	}
+	if (o->vfio)
+		add_passable(a);
 }
 
 int qemu_args(const struct options *o, const struct qemu_wiring *w, char ***ret, struct error *e)

@@ -1,0 +1,311 @@
+/* test_passthrough.c - real devices for guests: wispd, VFIO, and QEMU in its cell.
+ *
+ * Wants the test host with --vfio, whose devices tests/testhost/qemu.c lists: a network
+ * device with a wire to one that stays, two that share a group, a disk with virtual
+ * functions.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/fixture.h"
+#include "tests/integration/session.h"
+#include "tests/integration/wispd_host.h"
+#include "tests/testhost/newc.h"
+
+enum { SKIPPED = 77, LIMIT_S = 120, POLL_MS = 20, DATA_BYTES = 4 << 20 };
+
+#define NIC    "0000:00:04.0"
+#define KEPT   "0000:00:05.0"
+#define FOLDER "/sys/bus/pci/devices/"
+
+/* --- the host --- */
+
+static void run(const char *command)
+{
+	if (system(command) != 0)
+		fail_msg("%s", command);
+}
+
+/* Of a function: the name behind a link, or the text of a file. */
+static const char *attribute(const char *address, const char *name)
+{
+	static char text[256];
+	char path[128];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), FOLDER "%s/%s", address, name);
+	n = readlink(path, text, sizeof(text) - 1);
+	if (n < 0) {
+		fd = open(path, O_RDONLY);
+		n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+		if (fd >= 0)
+			close(fd);
+	}
+	text[n < 0 ? 0 : n] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return strrchr(text, '/') ? strrchr(text, '/') + 1 : text;
+}
+
+static void expect_as_found(const char *address, const char *driver)
+{
+	char path[64];
+
+	assert_string_equal(attribute(address, "driver"), driver);
+	assert_string_equal(attribute(address, "driver_override"), "(null)");
+	snprintf(path, sizeof(path), "/dev/vfio/%s", attribute(address, "iommu_group"));
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* --- wispd --- */
+
+static struct wispd_host *make_host(void)
+{
+	struct wispd_host *h = wispd_host_make("");
+
+	if (!wispd_host_start(h, 0))
+		fail_msg("%s", wispd_host_log(h));
+	assert_int_equal(
+		wispd_host_call(h, "PUT", "/shapes/test", "{\"vcpus\": 1, \"mem_mib\": 256}", NULL),
+		200);
+	return h;
+}
+
+/* Refused so, with these words. */
+static void expect_refused(struct wispd_host *h, const char *body, const char *code,
+			   const char *words)
+{
+	json_t *j = NULL;
+	const char *text;
+
+	wispd_host_call(h, "POST", "/instances", body, &j);
+	text = json_string_value(json_object_get(j, "fault_message"));
+	if (!text || !strstr(text, words) ||
+	    strcmp(json_string_value(json_object_get(j, "code")), code) != 0)
+		fail_msg("%s: %s", body, text);
+	json_decref(j);
+}
+
+static void expect_done(struct wispd_host *h, const char *verb, const char *path, const char *body)
+{
+	const char *outcome = wispd_host_do(h, verb, path, body);
+	json_t *j = NULL;
+
+	if (strcmp(outcome, "done") == 0)
+		return;
+	wispd_host_call(h, "GET", "/instances", NULL, &j);
+	fail_msg("%s %s: %s\n%s\n%s", verb, path, outcome, json_dumps(j, 0), wispd_host_log(h));
+}
+
+static const char *state_of(struct wispd_host *h, const char *address)
+{
+	static char state[32];
+	char path[64];
+	json_t *j = NULL;
+
+	snprintf(path, sizeof(path), "/devices/%s", address);
+	assert_int_equal(wispd_host_call(h, "GET", path, NULL, &j), 200);
+	snprintf(state, sizeof(state), "%s",
+		 json_string_value(json_object_get(json_array_get(json_object_get(j, "devices"), 0),
+						   "state")));
+	json_decref(j);
+	return state;
+}
+
+static unsigned count_events(struct wispd_host *h, const char *type)
+{
+	json_t *j = NULL, *e;
+	unsigned n = 0;
+	size_t at;
+
+	assert_int_equal(wispd_host_call(h, "GET", "/events?limit=1000", NULL, &j), 200);
+	json_array_foreach(json_object_get(j, "events"), at, e) n +=
+		strcmp(json_string_value(json_object_get(e, "type")), type) == 0;
+	json_decref(j);
+	return n;
+}
+
+/* Until its console has said this. */
+static void await_words(struct wispd_host *h, const char *name, const char *words)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/instances/%s/logs", name);
+	for (int waited = 0; waited < LIMIT_S * 1000; waited += POLL_MS) {
+		json_t *j = NULL;
+		const char *text;
+		bool said;
+
+		wispd_host_call(h, "GET", path, NULL, &j);
+		text = json_string_value(json_object_get(j, "text"));
+		said = text && strstr(text, words);
+		if (!said && text && strstr(text, "FAILED"))
+			fail_msg("%s", text);
+		json_decref(j);
+		if (said)
+			return;
+		poll(NULL, 0, POLL_MS);
+	}
+	run("cat /tmp/*/host-*/jails/*/*/root/console.log /tmp/*/host-*/jails/*/*/vmm.log >&2");
+	fail_msg("%s does not say \"%s\"", name, words);
+}
+
+static void await_state(struct wispd_host *h, const char *name, const char *state)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/instances/%s", name);
+	for (int waited = 0; waited < LIMIT_S * 1000; waited += POLL_MS) {
+		json_t *j = NULL;
+		bool there;
+
+		wispd_host_call(h, "GET", path, NULL, &j);
+		there = strcmp(json_string_value(json_object_get(j, "state")), state) == 0;
+		json_decref(j);
+		if (there)
+			return;
+		poll(NULL, 0, POLL_MS);
+	}
+	fail_msg("%s is not %s", name, state);
+}
+
+/* --- guests --- */
+
+/* The stock kernel with an initrd that has /job behind wisp-init. */
+static void add_image(struct wispd_host *h, const char *name, const char *job)
+{
+	const char *stock = fixture_need_image("initrd-stock");
+	char command[512], body[512];
+	struct newc archive = { 0 };
+
+	snprintf(command, sizeof(command), "cp %s %s", stock, fixture_path("initrd"));
+	run(command);
+	archive.fd = open(fixture_path("initrd"), O_RDWR | O_APPEND);
+	assert_true(archive.fd >= 0);
+	assert_int_equal(newc_file(&archive, "job", 0755, job, strlen(job)), 0);
+	assert_int_equal(newc_end(&archive), 0);
+	close(archive.fd);
+	snprintf(body, sizeof(body),
+		 "{\"name\": \"%s\", \"kernel\": \"%s\", \"initrd\": \"%s\","
+		 " \"cmdline\": \"console=ttyS0 quiet -- /job\"}",
+		 name, fixture_need_image("vmlinuz-stock"), fixture_path("initrd"));
+	assert_string_equal(wispd_host_do(h, "POST", "/images", body), "done");
+}
+
+static const char network_job[] =
+	"#!/bin/sh\n"
+	"printf '#!/bin/sh\\n[ \"$1\" != bound ] || ip addr add $ip/24 dev $interface\\n' >/s\n"
+	"chmod 755 /s\n"
+	"ip link set eth0 up\n"
+	"udhcpc -i eth0 -n -q -t 30 -T 1 -s /s || echo FAILED to get an address\n"
+	"ping -c 2 -W 10 10.77.0.1 >/dev/null && echo PINGED || echo FAILED to ping\n"
+	"wget -q -O - http://10.77.0.1:8080/data | md5sum\n"
+	"echo READY\n"
+	"while :; do sleep 1000; done\n";
+
+/* The wire's other end: an address, a DHCP server, a file to fetch. */
+static struct session *serve(char sum[33], struct session **httpd)
+{
+	char interface[64] = "", command[256], line[64];
+	FILE *f;
+
+	run("modprobe virtio_net");
+	f = popen("ls " FOLDER KEPT "/virtio*/net", "r");
+	assert_non_null(fgets(interface, sizeof(interface), f));
+	pclose(f);
+	interface[strcspn(interface, "\n")] = '\0';
+	snprintf(command, sizeof(command), "ip addr add 10.77.0.1/24 dev %s && ip link set %s up",
+		 interface, interface);
+	run(command);
+	mkdir(fixture_path("www"), 0755);
+	snprintf(command, sizeof(command), "head -c %d /dev/urandom >%s/data && md5sum <%s/data",
+		 DATA_BYTES, fixture_path("www"), fixture_path("www"));
+	f = popen(command, "r");
+	assert_non_null(fgets(line, sizeof(line), f));
+	pclose(f);
+	snprintf(sum, 33, "%.32s", line);
+	snprintf(command, sizeof(command),
+		 "start 10.77.0.10\nend 10.77.0.20\ninterface %s\nlease_file %s\n"
+		 "option subnet 255.255.255.0\n",
+		 interface, fixture_path("leases"));
+	fixture_file("leases", "");
+	*httpd = session_start((const char *[]){ "busybox", "httpd", "-f", "-p", "10.77.0.1:8080",
+						 "-h", fixture_path("www"), NULL });
+	return session_start((const char *[]){ "busybox", "udhcpd", "-f",
+					       fixture_file("udhcpd.conf", command), NULL });
+}
+
+/* --- a network device --- */
+
+#define WITH_NIC                                                                        \
+	"{\"image\": \"net\", \"name\": \"one\", \"shape\": \"test\", \"start\": true," \
+	" \"devices\": [\"pci:8086:10d3\"]}"
+
+static void test_network(void **state)
+{
+	struct session *httpd, *dhcp;
+	struct wispd_host *h;
+	char sum[33];
+	json_t *j = NULL;
+
+	(void)state;
+	run("modprobe -a vfio-pci vfio_iommu_type1 e1000e");
+	dhcp = serve(sum, &httpd);
+	h = make_host();
+	add_image(h, "net", network_job);
+	expect_refused(h, "{\"image\": \"net\", \"runtime\": \"wisp\", \"devices\": [\"network\"]}",
+		       "UNSUPPORTED_DEVICE", "microVM");
+	expect_done(h, "POST", "/instances", WITH_NIC);
+	assert_string_equal(attribute(NIC, "driver"), "vfio-pci");
+	assert_string_equal(state_of(h, NIC), "claimed");
+	expect_refused(h, WITH_NIC, "exists", "already");
+	expect_refused(h, "{\"image\": \"net\", \"devices\": [\"pci:8086:10d3\"]}", "in_use",
+		       "taken");
+	assert_int_equal(wispd_host_call(h, "GET", "/instances/one/explain", NULL, &j), 200);
+	assert_string_equal(json_string_value(json_object_get(j, "chosen")), "qemu");
+	json_decref(j);
+	await_words(h, "one", "PINGED");
+	await_words(h, "one", sum);
+	await_words(h, "one", "READY");
+	/* wispd dies; QEMU and the guest do not. */
+	wispd_host_stop(h, SIGKILL);
+	assert_true(wispd_host_start(h, 0));
+	await_state(h, "one", "running");
+	expect_done(h, "POST", "/instances/one/pause", NULL);
+	expect_done(h, "POST", "/instances/one/resume", NULL);
+	expect_done(h, "POST", "/instances/one/stop", "{\"timeout_ms\": 60000}");
+	assert_int_equal(count_events(h, "device.reset"), 2);
+	expect_done(h, "DELETE", "/instances/one", NULL);
+	expect_as_found(NIC, "e1000e");
+	assert_string_equal(state_of(h, NIC), "free");
+	wispd_host_end(h);
+	session_end(dhcp);
+	session_end(httpd);
+}
+
+int main(int argc, char *argv[])
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_network),
+	};
+
+	if (access(FOLDER NIC "/iommu_group", F_OK) < 0) {
+		puts("skipped: no IOMMU, or no test host's devices");
+		return SKIPPED;
+	}
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
