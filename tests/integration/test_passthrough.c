@@ -24,10 +24,13 @@
 #include "tests/integration/wispd_host.h"
 #include "tests/testhost/newc.h"
 
-enum { SKIPPED = 77, LIMIT_S = 120, POLL_MS = 20, DATA_BYTES = 4 << 20 };
+enum { SKIPPED = 77, LIMIT_S = 120, POLL_MS = 20, DATA_BYTES = 4 << 20, CYCLES = 50 };
 
 #define NIC    "0000:00:04.0"
 #define KEPT   "0000:00:05.0"
+#define PAIR_A "0000:01:01.0"
+#define PAIR_B "0000:01:02.0"
+#define DISK   "0000:02:00.0"
 #define FOLDER "/sys/bus/pci/devices/"
 
 /* --- the host --- */
@@ -57,6 +60,18 @@ static const char *attribute(const char *address, const char *name)
 	text[n < 0 ? 0 : n] = '\0';
 	text[strcspn(text, "\n")] = '\0';
 	return strrchr(text, '/') ? strrchr(text, '/') + 1 : text;
+}
+
+static void write_attribute(const char *address, const char *name, const char *text)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), FOLDER "%s/%s", address, name);
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
 }
 
 static void expect_as_found(const char *address, const char *driver)
@@ -295,10 +310,127 @@ static void test_network(void **state)
 	session_end(httpd);
 }
 
+/* --- groups, resets, functions --- */
+
+static const char idle_job[] = "#!/bin/sh\necho READY\nwhile :; do sleep 1000; done\n";
+
+/* Neither without the other; both are reset by their bus. */
+static void check_pair(struct wispd_host *h)
+{
+	run("modprobe e1000");
+	expect_refused(h, "{\"image\": \"idle\", \"devices\": [\"" PAIR_A "\"]}", "device_refused",
+		       "group: ");
+	expect_done(
+		h, "POST", "/instances",
+		"{\"image\": \"idle\", \"name\": \"pair\", \"shape\": \"test\", \"start\": true,"
+		" \"devices\": [\"" PAIR_A "\", \"" PAIR_B "\"]}");
+	expect_done(h, "POST", "/instances/pair/stop", "{\"timeout_ms\": 0}");
+	expect_done(h, "DELETE", "/instances/pair", NULL);
+	expect_as_found(PAIR_A, "e1000");
+	expect_as_found(PAIR_B, "e1000");
+}
+
+/* The physical function stays where it is; each virtual one goes to a guest of its own. */
+static void check_virtual(struct wispd_host *h)
+{
+	char first[32];
+
+	run("modprobe nvme");
+	write_attribute(DISK, "sriov_numvfs", "2");
+	expect_refused(h, "{\"image\": \"idle\", \"devices\": [\"" DISK "\"]}", "device_refused",
+		       "sriov: ");
+	expect_done(h, "POST", "/instances",
+		    "{\"image\": \"idle\", \"name\": \"v1\", \"shape\": \"test\","
+		    " \"devices\": [\"pci:nvme\"]}");
+	expect_done(h, "POST", "/instances",
+		    "{\"image\": \"idle\", \"name\": \"v2\", \"shape\": \"test\","
+		    " \"devices\": [\"pci:nvme\"]}");
+	snprintf(first, sizeof(first), "%s", attribute(DISK, "virtfn0"));
+	assert_string_equal(state_of(h, first), "claimed");
+	assert_string_equal(state_of(h, attribute(DISK, "virtfn1")), "claimed");
+	assert_string_equal(state_of(h, DISK), "free");
+	expect_done(h, "POST", "/instances/v1/start", NULL);
+	expect_done(h, "DELETE", "/instances/v1", NULL);
+	expect_done(h, "DELETE", "/instances/v2", NULL);
+	write_attribute(DISK, "sriov_numvfs", "0");
+}
+
+/* It lost all ways of being reset while it was used: nobody gets it, until it has one. */
+static void check_quarantine(struct wispd_host *h)
+{
+	static const char body[] =
+		"{\"image\": \"idle\", \"name\": \"bad\", \"shape\": \"test\", \"start\": true,"
+		" \"devices\": [\"" NIC "\"]}";
+	char path[64];
+
+	expect_done(h, "POST", "/instances", body);
+	write_attribute(NIC, "reset_method", "\n");
+	/* And its VMM is killed: that is an end like others. */
+	run("kill -KILL $(pidof qemu-system-x86_64)");
+	await_state(h, "bad", "failed");
+	assert_string_equal(state_of(h, NIC), "quarantined");
+	assert_string_equal(wispd_host_do(h, "POST", "/instances/bad/start", NULL), "failed");
+	expect_done(h, "DELETE", "/instances/bad", NULL);
+	assert_string_equal(attribute(NIC, "driver"), "vfio-pci");
+	expect_refused(h, body, "in_use", "taken");
+	snprintf(path, sizeof(path), "/devices/%s/prove", NIC);
+	assert_string_equal(wispd_host_do(h, "POST", path, NULL), "failed");
+	write_attribute(NIC, "reset_method", "default");
+	assert_string_equal(wispd_host_do(h, "POST", path, NULL), "done");
+	expect_as_found(NIC, "e1000e");
+	assert_string_equal(state_of(h, NIC), "free");
+}
+
+static void test_devices(void **state)
+{
+	struct wispd_host *h;
+
+	(void)state;
+	run("modprobe -a vfio-pci vfio_iommu_type1 e1000e");
+	h = make_host();
+	add_image(h, "idle", idle_job);
+	check_pair(h);
+	check_virtual(h);
+	check_quarantine(h);
+	wispd_host_end(h);
+}
+
+/* --- again and again --- */
+
+/* wispd is killed at some point of every fifth. */
+static void test_cycles(void **state)
+{
+	static const char body[] = "{\"image\": \"idle\", \"name\": \"again\", \"shape\": \"test\","
+				   " \"devices\": [\"" NIC "\"]}";
+	struct wispd_host *h;
+
+	(void)state;
+	run("modprobe -a vfio-pci vfio_iommu_type1 e1000e");
+	h = make_host();
+	add_image(h, "idle", idle_job);
+	for (unsigned i = 0; i < CYCLES; i++) {
+		if (i % 5 == 0) {
+			assert_int_equal(wispd_host_call(h, "POST", "/instances", body, NULL), 202);
+			poll(NULL, 0, (int)i);
+			wispd_host_stop(h, SIGKILL);
+			assert_true(wispd_host_start(h, 0));
+			await_state(h, "again", "created");
+		} else {
+			expect_done(h, "POST", "/instances", body);
+		}
+		assert_string_equal(attribute(NIC, "driver"), "vfio-pci");
+		expect_done(h, "DELETE", "/instances/again", NULL);
+		expect_as_found(NIC, "e1000e");
+	}
+	wispd_host_end(h);
+}
+
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_network),
+		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_cycles),
 	};
 
 	if (access(FOLDER NIC "/iommu_group", F_OK) < 0) {
