@@ -86,6 +86,7 @@ static int receive_more(struct qmp *q, uint64_t deadline_us, struct error *err)
 /* The next line as an object. */
 static int receive(struct qmp *q, uint64_t deadline_us, json_t **ret, struct error *err)
 {
+	json_t *j;
 	char *end;
 	size_t len;
 	int r = 0;
@@ -95,12 +96,14 @@ static int receive(struct qmp *q, uint64_t deadline_us, json_t **ret, struct err
 	if (!end)
 		return r;
 	len = (size_t)(end - q->line);
-	*ret = json_loadb(q->line, len, 0, NULL);
+	j = json_loadb(q->line, len, 0, NULL);
 	q->used -= len + 1;
 	memmove(q->line, end + 1, q->used);
-	if (json_is_object(*ret))
+	if (json_is_object(j)) {
+		*ret = j;
 		return 0;
-	json_decref(*ret);
+	}
+	json_decref(j);
 	return error_set(err, -EPROTO, NULL, NULL, "QEMU says what is not QMP");
 }
 
