@@ -28,7 +28,8 @@ static int load(struct wispd *d, const struct instance *i, struct launch *l, str
 	memcpy(l->initrd, image.initrd, sizeof(l->initrd));
 	memcpy(l->rootfs, image.rootfs, sizeof(l->rootfs));
 	l->rootfs_read_only = image.rootfs_read_only;
-	l->agent = image.agent;
+	/* Whom nobody can reach is not waited for. */
+	l->agent = image.agent && l->runtime->open_way;
 	snprintf(l->cmdline, sizeof(l->cmdline), "%s%s%s", image.cmdline,
 		 image.cmdline[0] && i->cmdline[0] ? " " : "", i->cmdline);
 	if (image.rootfs[0]) {
