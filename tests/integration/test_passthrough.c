@@ -19,10 +19,10 @@
 
 #include <cmocka.h>
 
+#include "guest-images/init/newc.h"
 #include "tests/integration/fixture.h"
 #include "tests/integration/session.h"
 #include "tests/integration/wispd_host.h"
-#include "tests/testhost/newc.h"
 
 enum { SKIPPED = 77, LIMIT_S = 120, POLL_MS = 20, DATA_BYTES = 4 << 20, CYCLES = 50 };
 
