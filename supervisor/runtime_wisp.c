@@ -21,7 +21,6 @@ enum {
 	SOCKET_POLL_MS = 1,
 	UNPLUG_POLL_MS = 20,
 	GUEST_CID = 3, /* the first that is a guest's */
-	GUEST_CID = 3, /* the first that is a guest's */
 };
 
 #define SOCKET	  "api.sock"
@@ -222,7 +221,6 @@ static int put_ways(const struct launch *l, struct link *link, struct error *err
 
 	snprintf(vsock, sizeof(vsock), RUN_IN "%s", way_names[RUNTIME_VSOCK]);
 	r = put(link, "PUT", "/vsock",
-		json_pack("{s:i, s:s}", "guest_cid", GUEST_CID, "uds_path", vsock), err);
 	if (r < 0 || !strstr(l->cmdline, "console=hvc0"))
 		return r;
 	snprintf(console, sizeof(console), RUN_IN "%s", way_names[RUNTIME_CONSOLE]);
