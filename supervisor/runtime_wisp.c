@@ -221,6 +221,7 @@ static int put_ways(const struct launch *l, struct link *link, struct error *err
 
 	snprintf(vsock, sizeof(vsock), RUN_IN "%s", way_names[RUNTIME_VSOCK]);
 	r = put(link, "PUT", "/vsock",
+		json_pack("{s:i, s:s}", "guest_cid", GUEST_CID, "uds_path", vsock), err);
 	if (r < 0 || !strstr(l->cmdline, "console=hvc0"))
 		return r;
 	snprintf(console, sizeof(console), RUN_IN "%s", way_names[RUNTIME_CONSOLE]);
