@@ -13,9 +13,9 @@
 #include <stdlib.h>
 
 #include "benches/bench.h"
-#include "supervisor/backup.h"
-#include "supervisor/ledger.h"
-#include "supervisor/store.h"
+#include "supervisor/books/backup.h"
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/store.h"
 #include "vmm/base/clock.h"
 
 enum { LEDGER_RUNS = 3, COMMITS = 500, BATCH = 1000, BATCHES = 100, INSTANCES = 1000 };

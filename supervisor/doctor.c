@@ -5,10 +5,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/store.h"
 #include "supervisor/doctor.h"
-#include "supervisor/ledger.h"
-#include "supervisor/reconcile.h"
-#include "supervisor/store.h"
+#include "supervisor/metering/reconcile.h"
 #include "supervisor/wispd.h"
 
 enum { TEXT_BYTES = 256, LEAST_FREE_PERCENT = 5 };

@@ -7,9 +7,9 @@
 
 #include <stdbool.h>
 
-#include "supervisor/anchor.h"
+#include "supervisor/books/anchor.h"
+#include "supervisor/books/truth.h"
 #include "supervisor/config.h"
-#include "supervisor/truth.h"
 #include "vmm/base/error.h"
 
 struct lifecycle;

@@ -9,7 +9,7 @@
 #include "supervisor/billing/period.h"
 #include "supervisor/billing/plan.h"
 #include "supervisor/billing/usage.h"
-#include "supervisor/hex.h"
+#include "supervisor/books/hex.h"
 
 struct draft {
 	json_t *lines, *gaps;

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 #include "supervisor/billing/plan.h"
-#include "supervisor/ledger.h"
-#include "supervisor/truth.h"
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/truth.h"
 #include "vmm/base/error.h"
 
 /* The invoice of a tenant's period by the events up to seq, as canonical JSON, which the

@@ -15,7 +15,7 @@
  * - A period that was closed does not change. What becomes known later about it is an
  *   adjustment in the first open period.
  *
- * - What a VMM's counters say is of the period in which it was read (supervisor/meter.h),
+ * - What a VMM's counters say is of the period in which it was read (supervisor/metering/meter.h),
  *   and of the tenant's plan of then. What is held (an address, space on a disk) is counted
  *   like time: while the host is up, as far as it is confirmed.
  *
@@ -34,7 +34,7 @@
 #include <stdint.h>
 
 #include "supervisor/billing/plan.h"
-#include "supervisor/store.h"
+#include "supervisor/books/store.h"
 #include "vmm/base/error.h"
 
 struct usage;

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "supervisor/billing/usage.h"
-#include "supervisor/instance.h"
+#include "supervisor/books/instance.h"
 
 struct account {
 	char tenant[NAME_BYTES]; /* the key */

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "supervisor/life/process.h"
 #include "supervisor/network/firewall.h"
-#include "supervisor/process.h"
 
 enum { NFT_TIMEOUT_MS = 60000 };
 

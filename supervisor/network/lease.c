@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supervisor/books/quota.h"
+#include "supervisor/books/store.h"
 #include "supervisor/network/lease.h"
-#include "supervisor/quota.h"
-#include "supervisor/store.h"
 
 enum { PORT_MAX = 65535 };
 

@@ -4,9 +4,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "supervisor/ledger.h"
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/store.h"
 #include "supervisor/network/network.h"
-#include "supervisor/store.h"
 
 /* The column leaving: the last one takes the table of rules along. */
 enum { STAYS, LEAVES, LEAVES_LAST };

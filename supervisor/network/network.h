@@ -16,10 +16,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "supervisor/instance.h"
+#include "supervisor/books/instance.h"
+#include "supervisor/books/truth.h"
 #include "supervisor/network/policy.h"
 #include "supervisor/network/prefix.h"
-#include "supervisor/truth.h"
 
 enum { NETWORK_TAG_BYTES = 7, LINK_BYTES = 16, NETWORK_GATEWAY = 1, NETWORK_FIRST_GUEST = 2 };
 

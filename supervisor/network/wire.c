@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supervisor/books/store.h"
 #include "supervisor/network/firewall.h"
 #include "supervisor/network/link.h"
 #include "supervisor/network/rules.h"
 #include "supervisor/network/wire.h"
-#include "supervisor/store.h"
 #include "supervisor/wispd.h"
 
 enum { HOST_BITS_4 = 32, HOST_BITS_6 = 128, OPTION_BYTES = 64 };

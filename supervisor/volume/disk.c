@@ -9,8 +9,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "supervisor/blob.h"
-#include "supervisor/process.h"
+#include "supervisor/images/blob.h"
+#include "supervisor/life/process.h"
 #include "supervisor/volume/disk.h"
 #include "vmm/base/fd.h"
 

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "supervisor/hex.h"
-#include "supervisor/ledger.h"
-#include "supervisor/quota.h"
-#include "supervisor/store.h"
+#include "supervisor/books/hex.h"
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/quota.h"
+#include "supervisor/books/store.h"
 #include "supervisor/volume/volume.h"
 
 #define COLUMNS "id, tenant, name, format, state, size_mib, place, instance, slot, read_only"

@@ -15,8 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "supervisor/instance.h"
-#include "supervisor/truth.h"
+#include "supervisor/books/instance.h"
+#include "supervisor/books/truth.h"
 
 enum { VOLUME_ID_BYTES = 24, VOLUME_REQUEST_BYTES = NAME_BYTES + 4, VOLUMES_MAX = 4 };
 

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervisor/api.h"
-#include "supervisor/hex.h"
-#include "supervisor/lifecycle.h"
-#include "supervisor/runtime.h"
-#include "supervisor/store.h"
+#include "supervisor/books/hex.h"
+#include "supervisor/books/store.h"
+#include "supervisor/http/api.h"
+#include "supervisor/life/lifecycle.h"
+#include "supervisor/life/runtime.h"
 #include "supervisor/volume/work.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/fd.h"

@@ -8,11 +8,11 @@
 #ifndef SUPERVISOR_VOLUME_WORK_H
 #define SUPERVISOR_VOLUME_WORK_H
 
-#include "supervisor/launch.h"
-#include "supervisor/operation.h"
+#include "supervisor/books/operation.h"
+#include "supervisor/life/launch.h"
+#include "supervisor/life/workers.h"
 #include "supervisor/volume/disk.h"
 #include "supervisor/volume/volume.h"
-#include "supervisor/workers.h"
 
 struct wispd;
 

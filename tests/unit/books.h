@@ -2,9 +2,9 @@
 #ifndef TESTS_UNIT_BOOKS_H
 #define TESTS_UNIT_BOOKS_H
 
-#include "supervisor/ledger.h"
-#include "supervisor/store.h"
-#include "supervisor/truth.h"
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/store.h"
+#include "supervisor/books/truth.h"
 #include "tests/unit/scratch.h"
 
 struct books {

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "supervisor/claims.h"
-#include "supervisor/store.h"
+#include "supervisor/books/store.h"
+#include "supervisor/device/claims.h"
 #include "tests/unit/fake_devices.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/wispd_stage.h"

@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "supervisor/instance.h"
-#include "supervisor/operation.h"
-#include "supervisor/quota.h"
+#include "supervisor/books/instance.h"
+#include "supervisor/books/operation.h"
+#include "supervisor/books/quota.h"
 #include "tests/unit/books.h"
 
 static int open_books(void **state)

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "supervisor/hex.h"
-#include "supervisor/ledger.h"
+#include "supervisor/books/hex.h"
+#include "supervisor/books/ledger.h"
 #include "tests/unit/scratch.h"
 
 enum { EVENTS = 5 };

@@ -14,8 +14,8 @@
 
 #include "supervisor/billing/period.h"
 #include "supervisor/billing/usage.h"
-#include "supervisor/meter.h"
-#include "supervisor/quota.h"
+#include "supervisor/books/quota.h"
+#include "supervisor/metering/meter.h"
 #include "tests/unit/past.h"
 
 /* --- files --- */

@@ -14,11 +14,11 @@
 
 #include <cmocka.h>
 
-#include "supervisor/ledger.h"
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/quota.h"
+#include "supervisor/books/store.h"
 #include "supervisor/network/lease.h"
 #include "supervisor/network/rules.h"
-#include "supervisor/quota.h"
-#include "supervisor/store.h"
 #include "tests/unit/scratch.h"
 
 #define TAG "abc123"

@@ -13,11 +13,11 @@
 
 #include <cmocka.h>
 
-#include "supervisor/ledger.h"
-#include "supervisor/outbox.h"
-#include "supervisor/store.h"
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/store.h"
+#include "supervisor/life/workers.h"
+#include "supervisor/metering/outbox.h"
 #include "supervisor/wispd.h"
-#include "supervisor/workers.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/wispd_stage.h"
 

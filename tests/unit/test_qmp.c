@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "supervisor/qmp.h"
+#include "supervisor/life/qmp.h"
 
 enum { PATIENCE_MS = 60000, SHORT_MS = 20, FLOOD_BYTES = 128 << 10 };
 

@@ -9,10 +9,10 @@
 
 #include <cmocka.h>
 
-#include "supervisor/ledger.h"
-#include "supervisor/queue.h"
-#include "supervisor/quota.h"
-#include "supervisor/store.h"
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/quota.h"
+#include "supervisor/books/store.h"
+#include "supervisor/life/queue.h"
 #include "tests/unit/wispd_stage.h"
 
 enum { WAIT_MS = 60000 };

@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-#include "supervisor/instance.h"
-#include "supervisor/ledger.h"
-#include "supervisor/reconcile.h"
-#include "supervisor/store.h"
+#include "supervisor/books/instance.h"
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/store.h"
+#include "supervisor/metering/reconcile.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/wispd_stage.h"
 

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "supervisor/store.h"
-#include "supervisor/store_schema.h"
+#include "supervisor/books/store.h"
+#include "supervisor/books/store_schema.h"
 #include "tests/unit/scratch.h"
 
 static struct store *open_store(struct scratch *dir)

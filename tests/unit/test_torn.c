@@ -21,8 +21,8 @@
 
 #include <cmocka.h>
 
-#include "supervisor/ledger.h"
-#include "supervisor/store.h"
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/store.h"
 #include "tests/unit/books.h"
 
 enum { COMMITS = 30, PLACES = 60, COPY_BYTES = 4 << 20 };

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "supervisor/api.h"
-#include "supervisor/store.h"
+#include "supervisor/books/store.h"
+#include "supervisor/http/api.h"
 #include "tests/unit/wispd_stage.h"
 
 #define PLAN                                                                            \

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "supervisor/config.h"
-#include "supervisor/principals.h"
+#include "supervisor/http/principals.h"
 #include "tests/unit/scratch.h"
 
 static int read_text(struct scratch *dir, const char *text, struct config *c, struct error *err)

@@ -13,10 +13,10 @@
 
 #include <cmocka.h>
 
-#include "supervisor/archive.h"
-#include "supervisor/image_agent.h"
-#include "supervisor/image_source.h"
-#include "supervisor/oci.h"
+#include "supervisor/images/archive.h"
+#include "supervisor/images/image_agent.h"
+#include "supervisor/images/image_source.h"
+#include "supervisor/images/oci.h"
 #include "tests/unit/scratch.h"
 #include "vmm/base/fd.h"
 

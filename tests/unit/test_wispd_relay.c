@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "supervisor/relay.h"
+#include "supervisor/life/relay.h"
 #include "vmm/base/fd.h"
 
 enum { MANY_BYTES = 4 << 20, PART_BYTES = 10007, TURNS = 1000 };

@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-#include "supervisor/quota.h"
-#include "supervisor/store.h"
+#include "supervisor/books/quota.h"
+#include "supervisor/books/store.h"
 #include "supervisor/volume/disk.h"
 #include "supervisor/volume/work.h"
 #include "tests/unit/scratch.h"

@@ -16,9 +16,9 @@
 
 #include <cmocka.h>
 
-#include "supervisor/blob.h"
-#include "supervisor/process.h"
-#include "supervisor/workers.h"
+#include "supervisor/images/blob.h"
+#include "supervisor/life/process.h"
+#include "supervisor/life/workers.h"
 #include "tests/unit/scratch.h"
 #include "vmm/base/fd.h"
 

@@ -4,13 +4,13 @@
 #include <string.h>
 #include <systemd/sd-event.h>
 
-#include "supervisor/image.h"
-#include "supervisor/import.h"
-#include "supervisor/ledger.h"
-#include "supervisor/lifecycle.h"
-#include "supervisor/queue.h"
-#include "supervisor/store.h"
-#include "supervisor/workers.h"
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/store.h"
+#include "supervisor/images/image.h"
+#include "supervisor/images/import.h"
+#include "supervisor/life/lifecycle.h"
+#include "supervisor/life/queue.h"
+#include "supervisor/life/workers.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/wispd_stage.h"
 

@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 
-#include "supervisor/api.h"
+#include "supervisor/http/api.h"
 #include "supervisor/wispd.h"
 
 struct stage {

@@ -1,0 +1,160 @@
+/* store_schema.c - the tables, in the order in which they came to be.
+ *
+ * All tables are STRICT. Times are integers in nanoseconds: boot_ns of CLOCK_BOOTTIME,
+ * which means something within one boot_id only, and wall_ns of CLOCK_REALTIME. A column
+ * named *_seq is the number of the event that tells of it.
+ */
+#include "supervisor/books/store_schema.h"
+
+/* The ledger. What is written there stays: the database itself refuses anything else. */
+static const char ledger[] =
+	"CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE boot (boot_id TEXT PRIMARY KEY, first_wall_ns INTEGER NOT NULL,"
+	"  kernel TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE event (seq INTEGER PRIMARY KEY, event_id BLOB NOT NULL UNIQUE,"
+	"  subject_n INTEGER NOT NULL, boot_id TEXT NOT NULL, boot_ns INTEGER NOT NULL,"
+	"  wall_ns INTEGER NOT NULL, type TEXT NOT NULL, tenant TEXT NOT NULL,"
+	"  instance TEXT NOT NULL, incarnation INTEGER NOT NULL, actor TEXT NOT NULL,"
+	"  body TEXT NOT NULL, hash BLOB NOT NULL) STRICT;"
+	"CREATE UNIQUE INDEX event_subject ON event (instance, subject_n);"
+	"CREATE TRIGGER event_no_update BEFORE UPDATE ON event"
+	"  BEGIN SELECT raise(ABORT, 'events are never changed'); END;"
+	"CREATE TRIGGER event_no_delete BEFORE DELETE ON event"
+	"  BEGIN SELECT raise(ABORT, 'events are never removed'); END;";
+
+static const char tenants[] =
+	"CREATE TABLE tenant (name TEXT PRIMARY KEY, created_seq INTEGER NOT NULL)"
+	"  STRICT, WITHOUT ROWID;"
+	"CREATE TABLE quota (tenant TEXT NOT NULL REFERENCES tenant, resource TEXT NOT NULL,"
+	"  most INTEGER NOT NULL, PRIMARY KEY (tenant, resource)) STRICT, WITHOUT ROWID;"
+	/* What an instance holds of its tenant's quota and of the host. */
+	"CREATE TABLE hold (instance TEXT NOT NULL, resource TEXT NOT NULL,"
+	"  tenant TEXT NOT NULL, amount INTEGER NOT NULL,"
+	"  PRIMARY KEY (instance, resource)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX hold_sum ON hold (resource, tenant, amount);"
+	"CREATE TABLE shape (name TEXT NOT NULL, version INTEGER NOT NULL,"
+	"  vcpus INTEGER NOT NULL, mem_mib INTEGER NOT NULL,"
+	"  PRIMARY KEY (name, version)) STRICT, WITHOUT ROWID;"
+	"INSERT INTO tenant VALUES ('default', 0);"
+	"INSERT INTO shape VALUES ('tiny', 1, 1, 128), ('small', 1, 1, 512),"
+	"  ('medium', 1, 2, 2048), ('large', 1, 4, 8192);";
+
+static const char instances[] =
+	"CREATE TABLE image (digest TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+	"  kernel TEXT NOT NULL, initrd TEXT NOT NULL, rootfs TEXT NOT NULL,"
+	"  rootfs_read_only INTEGER NOT NULL, cmdline TEXT NOT NULL, bytes INTEGER NOT NULL,"
+	"  created_seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE instance (id TEXT PRIMARY KEY, tenant TEXT NOT NULL REFERENCES tenant,"
+	"  name TEXT NOT NULL, owner_engine TEXT NOT NULL, runtime TEXT NOT NULL,"
+	"  image TEXT NOT NULL, shape TEXT NOT NULL, shape_version INTEGER NOT NULL,"
+	"  vcpus INTEGER NOT NULL, mem_mib INTEGER NOT NULL, cmdline TEXT NOT NULL,"
+	"  state INTEGER NOT NULL, cause TEXT NOT NULL, generation INTEGER NOT NULL,"
+	"  incarnation INTEGER NOT NULL, labels TEXT NOT NULL,"
+	"  start_wanted INTEGER NOT NULL, remove_wanted INTEGER NOT NULL,"
+	"  stop_boot_ns INTEGER NOT NULL, expires_boot_ns INTEGER NOT NULL,"
+	"  expires_wall_ns INTEGER NOT NULL, created_wall_ns INTEGER NOT NULL,"
+	"  changed_seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	/* 11: deleted (states.h), where a name is free again. */
+	"CREATE UNIQUE INDEX instance_name ON instance (tenant, name) WHERE state <> 11;"
+	"CREATE INDEX instance_image ON instance (image) WHERE state <> 11;"
+	"CREATE TABLE incarnation (instance TEXT NOT NULL REFERENCES instance,"
+	"  n INTEGER NOT NULL, boot_id TEXT NOT NULL, pid INTEGER NOT NULL,"
+	"  pid_start INTEGER NOT NULL, started_seq INTEGER NOT NULL,"
+	"  ended_seq INTEGER, exit_kind TEXT, exit_code INTEGER,"
+	"  PRIMARY KEY (instance, n)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE uid_lease (uid INTEGER PRIMARY KEY, instance TEXT NOT NULL UNIQUE) STRICT;";
+
+static const char requests[] =
+	"CREATE TABLE operation (id TEXT PRIMARY KEY, tenant TEXT NOT NULL,"
+	"  subject TEXT NOT NULL, verb TEXT NOT NULL, goal INTEGER NOT NULL,"
+	"  state TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,"
+	"  result TEXT NOT NULL, created_wall_ns INTEGER NOT NULL,"
+	"  done_wall_ns INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX operation_active ON operation (subject) WHERE state = 'active';"
+	"CREATE TABLE idempotency (tenant TEXT NOT NULL, key TEXT NOT NULL,"
+	"  request BLOB NOT NULL, status INTEGER NOT NULL, response TEXT NOT NULL,"
+	"  wall_ns INTEGER NOT NULL, PRIMARY KEY (tenant, key)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX idempotency_age ON idempotency (wall_ns);";
+
+/* Counters of VMMs as they were last read (counters: meter.c), until the event that tells
+ * of a VMM's end; and what is held, by METER_HELD meters (billing/plan.h). */
+static const char metering[] =
+	"CREATE TABLE sample (instance TEXT NOT NULL, incarnation INTEGER NOT NULL,"
+	"  wall_ns INTEGER NOT NULL, lines INTEGER NOT NULL, counters TEXT NOT NULL,"
+	"  PRIMARY KEY (instance, incarnation)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE held (meter TEXT NOT NULL, tenant TEXT NOT NULL, thing TEXT NOT NULL,"
+	"  instance TEXT NOT NULL, amount INTEGER NOT NULL, seq INTEGER NOT NULL,"
+	"  PRIMARY KEY (meter, tenant, thing)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX held_instance ON held (instance);";
+
+/* Waiting for room on the host (queue.h). 12: queued. */
+static const char waiting[] =
+	"ALTER TABLE instance ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE instance ADD COLUMN wait_ms INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE instance ADD COLUMN queued_boot_ns INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX instance_queued ON instance (queued_boot_ns) WHERE state = 12;"
+	"ALTER TABLE tenant ADD COLUMN weight INTEGER NOT NULL DEFAULT 100;"
+	/* Stopped by a drain; to be started again after it. */
+	"CREATE TABLE drained (instance TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
+
+/* What reconcile.h found; open until it is cleared. */
+static const char findings[] =
+	"CREATE TABLE finding (id INTEGER PRIMARY KEY, kind TEXT NOT NULL,"
+	"  subject TEXT NOT NULL, detail TEXT NOT NULL, opened_seq INTEGER NOT NULL,"
+	"  cleared_seq INTEGER) STRICT;"
+	"CREATE INDEX finding_open ON finding (kind, subject) WHERE cleared_seq IS NULL;";
+
+static const char networks[] =
+	"CREATE TABLE network (n INTEGER PRIMARY KEY, tenant TEXT NOT NULL REFERENCES tenant,"
+	"  name TEXT NOT NULL, mode TEXT NOT NULL, prefix4 TEXT NOT NULL, prefix6 TEXT NOT NULL,"
+	"  nat INTEGER NOT NULL, leaving INTEGER NOT NULL, egress TEXT NOT NULL,"
+	"  created_seq INTEGER NOT NULL, UNIQUE (tenant, name)) STRICT;"
+	/* place: which address of its network. An address is leased once. */
+	"CREATE TABLE lease (n INTEGER PRIMARY KEY, instance TEXT NOT NULL REFERENCES instance,"
+	"  slot INTEGER NOT NULL, network INTEGER NOT NULL REFERENCES network,"
+	"  place INTEGER NOT NULL, rx_bytes_per_s INTEGER NOT NULL,"
+	"  tx_bytes_per_s INTEGER NOT NULL, egress TEXT NOT NULL,"
+	"  UNIQUE (instance, slot), UNIQUE (network, place)) STRICT;"
+	"CREATE TABLE publication (protocol INTEGER NOT NULL, port INTEGER NOT NULL,"
+	"  lease INTEGER NOT NULL REFERENCES lease, guest_port INTEGER NOT NULL,"
+	"  PRIMARY KEY (protocol, port)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX publication_lease ON publication (lease);";
+
+static const char agents[] = "ALTER TABLE image ADD COLUMN agent INTEGER NOT NULL DEFAULT 0;";
+
+/* Numbers: volume/volume.h. */
+static const char volumes[] =
+	"CREATE TABLE volume (id TEXT PRIMARY KEY, tenant TEXT NOT NULL REFERENCES tenant,"
+	"  name TEXT NOT NULL, format INTEGER NOT NULL, state INTEGER NOT NULL,"
+	"  size_mib INTEGER NOT NULL, place INTEGER NOT NULL,"
+	"  instance TEXT REFERENCES instance, slot INTEGER NOT NULL,"
+	"  read_only INTEGER NOT NULL, UNIQUE (tenant, name)) STRICT, WITHOUT ROWID;"
+	"CREATE UNIQUE INDEX volume_slot ON volume (instance, slot)"
+	"  WHERE instance IS NOT NULL;"
+	/* Instances whose drives can come and go while they run. */
+	"CREATE TABLE hotplug (instance TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
+
+/* Images that are proved by a boot (image_probe.h). */
+static const char imports[] =
+	"ALTER TABLE image ADD COLUMN run TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE image ADD COLUMN state TEXT NOT NULL DEFAULT 'published';"
+	"ALTER TABLE image ADD COLUMN wanted TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE image ADD COLUMN cause TEXT NOT NULL DEFAULT '';";
+
+/* used: by a guest, and not proven since. What is in quarantine is given to nobody. */
+static const char devices[] =
+	"CREATE TABLE device_claim (address TEXT PRIMARY KEY, instance TEXT NOT NULL,"
+	"  iommu_group INTEGER NOT NULL, driver TEXT NOT NULL, override TEXT NOT NULL,"
+	"  used INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX device_claim_instance ON device_claim (instance);"
+	"CREATE TABLE device_quarantine (address TEXT PRIMARY KEY, iommu_group INTEGER NOT NULL,"
+	"  driver TEXT NOT NULL, override TEXT NOT NULL, reason TEXT NOT NULL)"
+	"  STRICT, WITHOUT ROWID;"
+	"CREATE TABLE decision (instance TEXT PRIMARY KEY, record TEXT NOT NULL)"
+	"  STRICT, WITHOUT ROWID;";
+
+const char *const store_migrations[] = {
+	ledger,	  tenants,  instances, requests, metering, waiting,
+	findings, networks, agents,    volumes,	 imports,  devices
+};
+const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

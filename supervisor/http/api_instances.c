@@ -1,0 +1,597 @@
+/* api_instances.c - routes about instances. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/operation.h"
+#include "supervisor/books/store.h"
+#include "supervisor/books/trace.h"
+#include "supervisor/device/claims.h"
+#include "supervisor/http/api.h"
+#include "supervisor/http/api_areas.h"
+#include "supervisor/images/image.h"
+#include "supervisor/life/console.h"
+#include "supervisor/life/kind.h"
+#include "supervisor/life/lifecycle.h"
+#include "supervisor/life/queue.h"
+#include "supervisor/life/runtime.h"
+#include "supervisor/network/lease.h"
+#include "supervisor/volume/volume.h"
+#include "supervisor/wispd.h"
+
+static const int64_t NS_PER_S = 1000000000, NS_PER_MS = 1000000;
+
+#define PLACE(type, member) \
+	.offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
+
+/* --- bodies --- */
+
+struct create_body {
+	char name[NAME_BYTES], image[DIGEST_BYTES], shape[NAME_BYTES], runtime[NAME_BYTES];
+	char cmdline[CMDLINE_BYTES], labels[LABELS_BYTES];
+	bool start, remove;
+	uint64_t ttl_s, priority, wait_ms;
+	bool hotplug;
+	uint32_t nvolumes, ninterfaces;
+	char volumes[VOLUMES_MAX][VOLUME_REQUEST_BYTES];
+	struct lease_request interfaces[LEASES_MAX];
+	uint32_t ndevices;
+	char devices[LAUNCH_DEVICES_MAX][CHOOSE_TEXT_BYTES];
+};
+
+static const struct create_body create_default = { .shape = "small", .labels = "{}" };
+
+static int check_name(const char *name, struct error *err)
+{
+	if (!name[0] || instance_name_ok(name))
+		return 0;
+	return error_set(err, -EINVAL, "name",
+			 "lower-case letters, digits, dots and hyphens; a letter or digit first",
+			 "The name cannot be used");
+}
+
+static int check_interface(void *config, struct error *err)
+{
+	return lease_check(config, err);
+}
+
+static const struct body_field interface_fields[] = {
+	{ .name = "network",
+	  .type = BODY_STRING,
+	  PLACE(lease_request, network),
+	  .min = 1,
+	  .required = true },
+	{ .name = "address", .type = BODY_STRING, PLACE(lease_request, address) },
+	{ .name = "egress",
+	  .type = BODY_STRINGS,
+	  PLACE(lease_request, egress),
+	  .mark = offsetof(struct lease_request, negress),
+	  .max = POLICY_RULES_MAX },
+	{ .name = "publish",
+	  .type = BODY_STRINGS,
+	  PLACE(lease_request, publish),
+	  .mark = offsetof(struct lease_request, npublish),
+	  .max = LEASE_PORTS_MAX },
+	{ .name = "rx_bytes_per_s",
+	  .type = BODY_U64,
+	  PLACE(lease_request, rx_bytes_per_s),
+	  .max = LEASE_RATE_MAX },
+	{ .name = "tx_bytes_per_s",
+	  .type = BODY_U64,
+	  PLACE(lease_request, tx_bytes_per_s),
+	  .max = LEASE_RATE_MAX },
+};
+
+static const struct body_table interface_table = {
+	.size = sizeof(struct lease_request),
+	.fields = interface_fields,
+	.nfields = sizeof(interface_fields) / sizeof(interface_fields[0]),
+	.check = check_interface,
+};
+
+static int check_create(void *config, struct error *err)
+{
+	struct create_body *b = config;
+
+	return check_name(b->name, err);
+}
+
+static const struct body_field create_fields[] = {
+	{ .name = "image",
+	  .type = BODY_STRING,
+	  PLACE(create_body, image),
+	  .min = 1,
+	  .required = true },
+	{ .name = "name", .type = BODY_STRING, PLACE(create_body, name), .min = 1 },
+	{ .name = "shape", .type = BODY_STRING, PLACE(create_body, shape), .min = 1 },
+	{ .name = "runtime", .type = BODY_STRING, PLACE(create_body, runtime), .min = 1 },
+	{ .name = "cmdline", .type = BODY_STRING, PLACE(create_body, cmdline) },
+	{ .name = "labels", .type = BODY_MAP, PLACE(create_body, labels) },
+	{ .name = "start", .type = BODY_BOOL, PLACE(create_body, start) },
+	{ .name = "remove", .type = BODY_BOOL, PLACE(create_body, remove) },
+	{ .name = "ttl_s", .type = BODY_U64, PLACE(create_body, ttl_s), .max = 315360000 },
+	{ .name = "priority",
+	  .type = BODY_U64,
+	  PLACE(create_body, priority),
+	  .max = QUEUE_PRIORITY_MAX },
+	{ .name = "wait_ms", .type = BODY_U64, PLACE(create_body, wait_ms), .max = 604800000 },
+	{ .name = "hotplug", .type = BODY_BOOL, PLACE(create_body, hotplug) },
+	{ .name = "volumes",
+	  .type = BODY_STRINGS,
+	  PLACE(create_body, volumes),
+	  .mark = offsetof(struct create_body, nvolumes),
+	  .max = VOLUMES_MAX },
+	{ .name = "interfaces",
+	  .type = BODY_ARRAY,
+	  PLACE(create_body, interfaces),
+	  .mark = offsetof(struct create_body, ninterfaces),
+	  .max = LEASES_MAX,
+	  .table = &interface_table },
+	{ .name = "devices",
+	  .type = BODY_STRINGS,
+	  PLACE(create_body, devices),
+	  .mark = offsetof(struct create_body, ndevices),
+	  .max = LAUNCH_DEVICES_MAX },
+};
+
+static const struct body_table create_table = {
+	.size = sizeof(struct create_body),
+	.defaults = &create_default,
+	.fields = create_fields,
+	.nfields = sizeof(create_fields) / sizeof(create_fields[0]),
+	.check = check_create,
+};
+
+struct update_body {
+	uint64_t generation;
+	bool has_name, has_labels, has_ttl;
+	char name[NAME_BYTES], labels[LABELS_BYTES];
+	uint64_t ttl_s;
+};
+
+static int check_update(void *config, struct error *err)
+{
+	struct update_body *b = config;
+
+	return check_name(b->name, err);
+}
+
+static const struct body_field update_fields[] = {
+	{ .name = "generation",
+	  .type = BODY_U64,
+	  PLACE(update_body, generation),
+	  .min = 1,
+	  .max = INT64_MAX,
+	  .required = true },
+	{ .name = "name",
+	  .type = BODY_STRING,
+	  PLACE(update_body, name),
+	  .min = 1,
+	  .mark = offsetof(struct update_body, has_name) },
+	{ .name = "labels",
+	  .type = BODY_MAP,
+	  PLACE(update_body, labels),
+	  .mark = offsetof(struct update_body, has_labels) },
+	{ .name = "ttl_s",
+	  .type = BODY_U64,
+	  PLACE(update_body, ttl_s),
+	  .max = 315360000,
+	  .mark = offsetof(struct update_body, has_ttl) },
+};
+
+static const struct body_table update_table = {
+	.size = sizeof(struct update_body),
+	.fields = update_fields,
+	.nfields = sizeof(update_fields) / sizeof(update_fields[0]),
+	.check = check_update,
+};
+
+/* Of all verbs. */
+struct verb_body {
+	uint64_t generation; /* 0: whatever it is */
+	bool has_timeout;
+	uint64_t timeout_ms;
+};
+
+static const struct body_field verb_fields[] = {
+	{ .name = "generation", .type = BODY_U64, PLACE(verb_body, generation), .max = INT64_MAX },
+};
+
+static const struct body_table verb_table = {
+	.size = sizeof(struct verb_body),
+	.fields = verb_fields,
+	.nfields = 1,
+};
+
+static const struct body_field stop_fields[] = {
+	{ .name = "generation", .type = BODY_U64, PLACE(verb_body, generation), .max = INT64_MAX },
+	{ .name = "timeout_ms",
+	  .type = BODY_U64,
+	  PLACE(verb_body, timeout_ms),
+	  .max = 3600000,
+	  .mark = offsetof(struct verb_body, has_timeout),
+	  .nullable = true },
+};
+
+static const struct body_table stop_table = {
+	.size = sizeof(struct verb_body),
+	.fields = stop_fields,
+	.nfields = 2,
+};
+
+/* --- reading --- */
+
+static int add_one(void *ctx, const struct instance *i)
+{
+	return json_array_append_new(ctx, instance_summarize(i));
+}
+
+static int list(struct api_call *call)
+{
+	json_t *all = json_array();
+	int r = instance_each(&call->d->truth, call->tenant, add_one, all, &call->err);
+
+	if (r < 0) {
+		json_decref(all);
+		return r;
+	}
+	return api_reply(call, json_pack("{s:o}", "instances", all));
+}
+
+static int get(struct api_call *call)
+{
+	struct incarnation last = { 0 };
+	struct instance i;
+	json_t *reply, *interfaces;
+	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+
+	if (r == 0)
+		r = instance_incarnation(&call->d->truth, &i, &last, &call->err);
+	if (r < 0)
+		return r;
+	interfaces = lease_list(&call->d->truth, i.id, 0, &call->err);
+	if (!interfaces)
+		return call->err.code;
+	reply = instance_describe(&i);
+	if (reply) {
+		json_object_set_new(
+			reply, "last_exit",
+			json_pack("{s:s, s:i}", "kind", last.exit_kind, "code", last.exit_code));
+		json_object_set_new(reply, "interfaces", interfaces);
+		json_object_set_new(reply, "agent",
+				    lifecycle_describe_agent(call->d->lifecycle, i.id));
+	}
+	return api_reply(call, reply);
+}
+
+static int explain(struct api_call *call)
+{
+	struct instance i;
+	json_t *record;
+	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+
+	if (r < 0)
+		return r;
+	record = claims_explain(call->d, &i, &call->err);
+	return record ? api_reply(call, record) : call->err.code;
+}
+
+static int get_logs(struct api_call *call)
+{
+	const char *of = call->request->query(call->request->connection, "of");
+	int64_t from = 0;
+	struct instance i;
+	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+
+	if (r == 0)
+		r = api_query_number(call, "from", 0, &from);
+	if (r < 0)
+		return r;
+	if (of && strcmp(of, "vmm") != 0 && strcmp(of, "console") != 0)
+		return error_set(&call->err, -EINVAL, "of", "console or vmm",
+				 "There is no such log");
+	return api_reply(call, console_read(call->d, &i, of && of[0] == 'v', from, &call->err));
+}
+
+static int get_trace(struct api_call *call)
+{
+	struct instance i;
+	json_t *stages;
+	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+
+	if (r < 0)
+		return r;
+	stages = trace_describe(&call->d->truth, &i, &call->err);
+	return stages ? api_reply(call, json_pack("{s:o}", "stages", stages)) : call->err.code;
+}
+
+/* --- creating --- */
+
+static void set_expiry(struct instance *i, uint64_t ttl_s)
+{
+	i->expires_boot_ns = ttl_s ? ledger_boot_ns() + (int64_t)ttl_s * NS_PER_S : 0;
+	i->expires_wall_ns = ttl_s ? ledger_wall_ns() + (int64_t)ttl_s * NS_PER_S : 0;
+}
+
+static int use_shape(struct api_call *call, const char *name, struct instance *i)
+{
+	struct rows rows;
+	int r = store_select(call->d->truth.store, &rows, &call->err,
+			     "SELECT version, vcpus, mem_mib FROM shape WHERE name = ?"
+			     " ORDER BY version DESC LIMIT 1",
+			     "s", name);
+
+	if (r < 0)
+		return r;
+	r = rows_next(&rows, &call->err);
+	if (r > 0) {
+		snprintf(i->shape, sizeof(i->shape), "%s", name);
+		i->shape_version = rows_int(&rows, 0);
+		i->vcpus = rows_int(&rows, 1);
+		i->mem_mib = rows_int(&rows, 2);
+	}
+	rows_end(&rows);
+	if (r == 0)
+		return error_set(&call->err, -ENOENT, "shape", "GET /shapes lists what there is",
+				 "There is no shape %s", name);
+	return r < 0 ? r : 0;
+}
+
+static int check_room(struct api_call *call)
+{
+	if (wispd_has_room(call->d))
+		return 0;
+	return error_set(&call->err, -ENOSPC, NULL, "make room on the disk of state_dir",
+			 "The disk is full: nothing new can begin");
+}
+
+/* A device decides, unless it was said. */
+static int choose_runtime(struct api_call *call, const struct create_body *b, struct instance *i)
+{
+	const char *wanted = b->runtime[0] ? b->runtime : b->ndevices ? "qemu" : "wisp";
+	const struct runtime *runtime = runtime_find(wanted);
+
+	if (!runtime)
+		return error_set(&call->err, -ENOTSUP, "runtime", "wisp and qemu are there",
+				 "There is no runtime %s", wanted);
+	if (b->ndevices && !runtime->devices)
+		return error_set(&call->err, -ENODEV, "devices",
+				 "leave the runtime out, or say qemu: it has VFIO",
+				 "A microVM has no PCI device of the host's");
+	snprintf(i->runtime, sizeof(i->runtime), "%s", wanted);
+	return 0;
+}
+
+static int describe_plan(struct api_call *call, const struct create_body *b, struct instance *i)
+{
+	struct image image;
+	int r = check_room(call);
+
+	if (r == 0)
+		r = api_check_tenant(call);
+	if (r == 0)
+		r = image_find(&call->d->truth, b->image, &image, &call->err);
+	if (r == 0 && image.state != IMAGE_PUBLISHED)
+		r = error_set(&call->err, -EPERM, "image", "wait for its probe, or look at its log",
+			      "Image %.12s is not published", image.digest);
+	if (r == 0)
+		r = use_shape(call, b->shape, i);
+	if (r == 0)
+		r = choose_runtime(call, b, i);
+	if (r < 0)
+		return r;
+	snprintf(i->tenant, sizeof(i->tenant), "%s", call->tenant);
+	snprintf(i->name, sizeof(i->name), "%s", b->name);
+	snprintf(i->owner_engine, sizeof(i->owner_engine), "wispd");
+	memcpy(i->image, image.digest, sizeof(i->image));
+	memcpy(i->cmdline, b->cmdline, sizeof(i->cmdline));
+	memcpy(i->labels, b->labels, sizeof(i->labels));
+	i->start_wanted = b->start;
+	i->remove_wanted = b->remove;
+	i->priority = (int64_t)b->priority;
+	i->wait_ms = (int64_t)b->wait_ms;
+	set_expiry(i, b->ttl_s);
+	return 0;
+}
+
+/* One that may not wait is started at once when it has been created, or never: now is when
+ * that is decided. */
+static int admit(struct api_call *call, const struct instance *i)
+{
+	int r = i->start_wanted && !i->wait_ms ? queue_decide(call->d->queue, i, &call->err) : 0;
+
+	return r < 0 ? r : 0;
+}
+
+/* An operation, and what it is about as it is now. */
+static int answer(struct api_call *call, const struct instance *i, const char *verb, int goal)
+{
+	char id[OPERATION_ID_BYTES];
+	int r = operation_begin(&call->d->truth, i->tenant, i->id, verb, goal, id, &call->err);
+
+	if (r < 0)
+		return r;
+	memcpy(call->kick, i->id, sizeof(i->id));
+	return api_reply(
+		call, json_pack("{s:s, s:o}", "operation", id, "instance", instance_describe(i)));
+}
+
+static int let_plug(struct api_call *call, const struct instance *i)
+{
+	int r = store_run(call->d->truth.store, &call->err, "INSERT INTO hotplug VALUES (?)", "s",
+			  i->id);
+
+	return r < 0 ? r : 0;
+}
+
+static int create(struct api_call *call)
+{
+	const struct create_body *b = call->config;
+	struct instance i = { 0 };
+	int r = describe_plan(call, b, &i);
+
+	if (r == 0)
+		r = admit(call, &i);
+	if (r == 0)
+		r = instance_create(&call->d->truth, &i, call->caller->actor, &call->err);
+	if (r == 0 && b->ndevices)
+		r = claims_make(call->d, &i, b->devices, b->ndevices, &call->err);
+	if (r == 0)
+		r = kinds_reserve(call->d, &i, &call->err);
+	if (r == 0)
+		r = lease_take(&call->d->truth, &i, b->interfaces, b->ninterfaces, &call->err);
+	if (r == 0)
+		r = volume_take(&call->d->truth, &i, b->volumes, b->nvolumes, &call->err);
+	if (r == 0 && b->hotplug)
+		r = let_plug(call, &i);
+	if (r < 0)
+		return r;
+	return answer(call, &i, "create", b->start ? STATE_RUNNING : STATE_CREATED);
+}
+
+/* --- changing --- */
+
+static int check_generation(struct api_call *call, const struct instance *i, uint64_t generation)
+{
+	if (!generation || (int64_t)generation == i->generation)
+		return 0;
+	return error_set(&call->err, -ESTALE, "generation", "look at it again, and repeat",
+			 "%s has changed: its generation is %lld", i->name,
+			 (long long)i->generation);
+}
+
+static int update(struct api_call *call)
+{
+	const struct update_body *b = call->config;
+	struct instance i;
+	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+
+	if (r == 0)
+		r = check_generation(call, &i, b->generation);
+	if (r < 0)
+		return r;
+	if (b->has_name)
+		snprintf(i.name, sizeof(i.name), "%s", b->name);
+	if (b->has_labels)
+		memcpy(i.labels, b->labels, sizeof(i.labels));
+	if (b->has_ttl)
+		set_expiry(&i, b->ttl_s);
+	r = instance_update(&call->d->truth, &i, call->caller->actor, &call->err);
+	if (r < 0)
+		return r;
+	memcpy(call->kick, i.id, sizeof(i.id));
+	return api_reply(call, instance_describe(&i));
+}
+
+static int refuse_move(struct api_call *call, const struct instance *i, const char *verb)
+{
+	char names[160];
+
+	return error_set(&call->err, -EPERM, "state", state_names_for(verb, names, sizeof(names)),
+			 "%s is %s; %s needs another state", i->name, states[i->state].name, verb);
+}
+
+static int run_verb(struct api_call *call, const char *verb, enum state goal, int64_t stop_ns)
+{
+	const struct verb_body *b = call->config;
+	const struct move move = { .actor = call->caller->actor };
+	const struct state_move *m;
+	struct instance i;
+	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+
+	if (r == 0)
+		r = check_generation(call, &i, b->generation);
+	if (r < 0)
+		return r;
+	m = state_find_move(i.state, verb);
+	if (!m)
+		return refuse_move(call, &i, verb);
+	i.stop_boot_ns = stop_ns;
+	r = instance_move(&call->d->truth, &i, m->to, &move, &call->err);
+	return r < 0 ? r : answer(call, &i, verb, (int)goal);
+}
+
+/* At once, or in its turn. */
+static int start(struct api_call *call)
+{
+	const struct verb_body *b = call->config;
+	struct move move = { .actor = call->caller->actor };
+	struct error why = { 0 };
+	struct instance i = { 0 };
+	int r = check_room(call);
+
+	if (r == 0)
+		r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+	if (r == 0)
+		r = check_generation(call, &i, b->generation);
+	if (r < 0)
+		return r;
+	if (!state_find_move(i.state, "start"))
+		return refuse_move(call, &i, "start");
+	r = queue_decide(call->d->queue, &i, &why);
+	if (r < 0) {
+		call->err = why;
+		return r;
+	}
+	move.cause = r == STATE_QUEUED ? why.text : NULL;
+	r = instance_move(&call->d->truth, &i, (enum state)r, &move, &call->err);
+	return r < 0 ? r : answer(call, &i, "start", STATE_RUNNING);
+}
+
+static int stop(struct api_call *call)
+{
+	const struct verb_body *b = call->config;
+	uint64_t ms = b->has_timeout ? b->timeout_ms : call->d->config.stop_timeout_ms;
+
+	return run_verb(call, "stop", STATE_STOPPED, ledger_boot_ns() + (int64_t)ms * NS_PER_MS);
+}
+
+static int pause_verb(struct api_call *call)
+{
+	return run_verb(call, "pause", STATE_PAUSED, 0);
+}
+
+static int resume(struct api_call *call)
+{
+	return run_verb(call, "resume", STATE_RUNNING, 0);
+}
+
+static int remove_verb(struct api_call *call)
+{
+	return run_verb(call, "delete", STATE_DELETED, 0);
+}
+
+/* clang-format off */
+static const struct api_route routes[] = {
+	{ "GET",    "/instances",             ROLE_VIEWER,   false, 200, NULL,          list,
+	  .what = "All instances, in short." },
+	{ "POST",   "/instances",             ROLE_OPERATOR, true,  202, &create_table, create,
+	  .what = "Makes an instance of an image; with `start`, runs it; with `remove`, deletes it once "
+		  "it has ended. Where there is no room to start it, it waits up to `wait_ms` in the "
+		  "queue, by `priority` (0 to 9)." },
+	{ "GET",    "/instances/{id}",        ROLE_VIEWER,   false, 200, NULL,          get,
+	  .what = "One instance, by id or name: how its last VMM ended, and how its guest's agent is." },
+	{ "PATCH",  "/instances/{id}",        ROLE_OPERATOR, true,  200, &update_table, update,
+	  .what = "Renames, labels, or sets the time to live anew (0: for ever)." },
+	{ "DELETE", "/instances/{id}",        ROLE_OPERATOR, true,  202, &verb_table,   remove_verb,
+	  .what = "Ends it if it runs, and removes all that it has." },
+	{ "POST",   "/instances/{id}/start",  ROLE_OPERATOR, true,  202, &verb_table,   start,
+	  .what = "Starts it." },
+	{ "POST",   "/instances/{id}/stop",   ROLE_OPERATOR, true,  202, &stop_table,   stop,
+	  .what = "Asks the guest to power off, and kills it after `timeout_ms`." },
+	{ "POST",   "/instances/{id}/pause",  ROLE_OPERATOR, true,  202, &verb_table,   pause_verb,
+	  .what = "Stops its processors; it stays in memory." },
+	{ "POST",   "/instances/{id}/resume", ROLE_OPERATOR, true,  202, &verb_table,   resume,
+	  .what = "Lets them go on." },
+	{ "GET",    "/instances/{id}/trace",  ROLE_VIEWER,   false, 200, NULL,          get_trace,
+	  .what = "How long each stage of its starts took, in microseconds." },
+	{ "GET",    "/instances/{id}/explain", ROLE_VIEWER,  false, 200, NULL,          explain,
+	  .what = "Why it runs on what it runs on: the decision that was made when it was." },
+	{ "GET",    "/instances/{id}/logs",   ROLE_VIEWER,   false, 200, NULL,          get_logs,
+	  .what = "What its console has said, in parts: `next` is where to go on.",
+	  .query = "`from`: a position; `of`: `console` or `vmm`" },
+};
+/* clang-format on */
+
+const struct api_area api_instances = { "Instances", routes, sizeof(routes) / sizeof(routes[0]) };

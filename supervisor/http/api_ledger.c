@@ -1,0 +1,206 @@
+/* api_ledger.c - routes about the ledger: its end, its proof, its copies, and who gets it. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "supervisor/books/anchor.h"
+#include "supervisor/books/backup.h"
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/operation.h"
+#include "supervisor/books/store.h"
+#include "supervisor/http/api.h"
+#include "supervisor/http/api_areas.h"
+#include "supervisor/life/workers.h"
+#include "supervisor/metering/outbox.h"
+#include "supervisor/metering/prometheus.h"
+#include "supervisor/wispd.h"
+#include "vmm/base/log.h"
+
+#define PLACE(type, member) \
+	.offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
+
+/* --- heads and proofs --- */
+
+static int get_head(struct api_call *call)
+{
+	char hex[LEDGER_HEX_BYTES];
+	int64_t seq = 0;
+	int r = ledger_head(call->d->truth.ledger, &seq, hex, &call->err);
+
+	return r < 0 ? r
+		     : api_reply(call,
+				 json_pack("{s:I, s:s}", "seq", (json_int_t)seq, "hash", hex));
+}
+
+static int get_anchor(struct api_call *call)
+{
+	char text[ANCHOR_TEXT_BYTES];
+	int r = anchor_make(call->d->truth.ledger, &call->d->anchor_key, text, &call->err);
+
+	return r < 0 ? r : api_reply(call, json_pack("{s:s}", "anchor", text));
+}
+
+static int verify(struct api_call *call)
+{
+	const char *text = call->request->query(call->request->connection, "anchor");
+	struct ledger *l = call->d->truth.ledger;
+	struct ledger_report report = { 0 };
+	struct anchor a = { 0 };
+	int r = text ? anchor_read(l, &call->d->anchor_key, text, &a, &call->err) : 0;
+
+	if (r == 0)
+		r = ledger_verify(l, a.seq, a.hex, &report, &call->err);
+	return r < 0 ? r
+		     : api_reply(call,
+				 json_pack("{s:b, s:I, s:I, s:s}", "whole", report.bad_seq == 0,
+					   "checked", (json_int_t)report.checked, "bad_seq",
+					   (json_int_t)report.bad_seq, "fault", report.fault));
+}
+
+/* --- copies --- */
+
+struct backup_body {
+	char path[PATH_MAX];
+};
+
+static int check_backup(void *config, struct error *err)
+{
+	const struct backup_body *b = config;
+
+	return b->path[0] == '/' ? 0
+				 : error_set(err, -EINVAL, "path", "begin it with a slash",
+					     "The path is not absolute");
+}
+
+static const struct body_field backup_fields[] = {
+	{ .name = "path",
+	  .type = BODY_STRING,
+	  PLACE(backup_body, path),
+	  .min = 1,
+	  .required = true },
+};
+
+static const struct body_table backup_table = {
+	.size = sizeof(struct backup_body),
+	.fields = backup_fields,
+	.nfields = sizeof(backup_fields) / sizeof(backup_fields[0]),
+	.check = check_backup,
+};
+
+struct backup {
+	struct work work;
+	struct wispd *d;
+	char operation[OPERATION_ID_BYTES];
+	char path[PATH_MAX];
+	struct backup_report report;
+	int result;
+	struct error err;
+};
+
+static void backup_run(struct work *work)
+{
+	struct backup *b = (struct backup *)work;
+
+	b->result = backup_make(&b->d->config, b->path, &b->report, &b->err);
+}
+
+static int write_end(struct backup *b, struct error *err)
+{
+	char result[LEDGER_HEX_BYTES + 32];
+	const char *code = NULL;
+
+	if (b->result < 0)
+		api_status_of(b->result, &code);
+	snprintf(result, sizeof(result), "%lld:%s", (long long)b->report.seq, b->report.hex);
+	return operation_end(&b->d->truth, b->operation, code, b->err.text, result, err);
+}
+
+/* Books that cannot be written now leave the operation to the next start. */
+static void backup_done(struct work *work)
+{
+	struct backup *b = (struct backup *)work;
+	struct store *store = b->d->truth.store;
+	struct error err = { 0 };
+	int r = store_begin(store, &err);
+
+	if (r == 0)
+		r = write_end(b, &err);
+	if (r == 0)
+		r = wispd_commit(b->d, &err);
+	if (r < 0) {
+		store_rollback(store);
+		log_error("backing up to %s: %s", b->path, err.text);
+	}
+	free(b);
+}
+
+/* The work goes with it: what is handed to the workers is not the call's to free. */
+static void backup_begin(struct wispd *d, void *ctx)
+{
+	struct backup *b = malloc(sizeof(*b));
+
+	if (!b) {
+		log_error("backing up: out of memory");
+		return;
+	}
+	memcpy(b, ctx, sizeof(*b));
+	workers_add(d->workers, &b->work);
+}
+
+static int back_up(struct api_call *call)
+{
+	const struct backup_body *body = call->config;
+	struct backup *b = calloc(1, sizeof(*b));
+	int r;
+
+	if (!b)
+		return error_set(&call->err, -ENOMEM, NULL, NULL, "out of memory");
+	b->work = (struct work){ .run = backup_run, .done = backup_done };
+	b->d = call->d;
+	b->result = -ECANCELED;
+	memcpy(b->path, body->path, sizeof(b->path));
+	call->after = backup_begin;
+	call->after_ctx = b;
+	r = operation_begin(&call->d->truth, call->tenant, "ledger", "back up", OPERATION_NO_GOAL,
+			    b->operation, &call->err);
+	return r < 0 ? r : api_reply(call, json_pack("{s:s}", "operation", b->operation));
+}
+
+/* --- who gets it --- */
+
+static int get_outbox(struct api_call *call)
+{
+	json_t *receivers = outbox_describe(call->d->outbox);
+
+	return api_reply(call,
+			 json_pack("{s:o}", "receivers", receivers ? receivers : json_object()));
+}
+
+static int get_metrics(struct api_call *call)
+{
+	return prometheus_text(call->d, &call->text, &call->err);
+}
+
+/* clang-format off */
+static const struct api_route routes[] = {
+	{ "GET",  "/ledger/head",   ROLE_VIEWER, false, 200, NULL,          get_head,
+	  .what = "The last event's number and hash: keep it elsewhere, and no end of the ledger can be cut off "
+		  "unseen." },
+	{ "GET",  "/ledger/anchor", ROLE_VIEWER, false, 200, NULL,          get_anchor,
+	  .what = "The same with the time, signed by this host: `SEQ:HASH:WALL_NS:SIGNATURE`." },
+	{ "GET",  "/ledger/verify", ROLE_ADMIN,  false, 200, NULL,          verify,
+	  .what = "Walks the chain of hashes from the first event on.",
+	  .query = "`anchor`: an anchor of earlier, or `SEQ:HASH`" },
+	{ "POST", "/ledger/backup", ROLE_ADMIN,  true,  202, &backup_table, back_up,
+	  .what = "Copies the database to a file of the host that is not there yet, and checks the copy; the "
+		  "operation's result is its head." },
+	{ "GET",  "/outbox",        ROLE_ADMIN,  false, 200, NULL,          get_outbox,
+	  .what = "How far those are who are sent the events." },
+	{ "GET",  "/metrics",       ROLE_ADMIN,  false, 200, NULL,          get_metrics,
+	  .what = "Numbers of host, tenants and instances, as Prometheus reads them.",
+	  .type = "text/plain; version=0.0.4; charset=utf-8" },
+};
+/* clang-format on */
+
+const struct api_area api_ledger = { "Ledger", routes, sizeof(routes) / sizeof(routes[0]) };

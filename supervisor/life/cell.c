@@ -1,0 +1,341 @@
+/* cell.c - the folder and the jail of a VMM, whatever VMM it is.
+ *
+ * The VMM's folder is its jail's root, <jail_dir>/<program>/<id>/root, which belongs to the
+ * VMM's user: whatever lies there may have been put there by a guest that has taken its VMM
+ * over. So nothing in it is reached through a link, and before a word is said to its socket
+ * that is seen to be a socket, and the VMM's own. The folder above it is root's; the VMM's
+ * log is there.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "jailer/cgroup.h"
+#include "jailer/folder.h"
+#include "supervisor/life/cell.h"
+#include "supervisor/life/process.h"
+#include "supervisor/wispd.h"
+#include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
+#include "vmm/base/log.h"
+
+enum {
+	OPEN_FOLDER = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+	ROOT_MODE = 0700,
+	CLEANUP_TIMEOUT_MS = 30000,
+	GROUP_POLL_MS = 1,
+	TASKS_MAX = 128,
+};
+
+/* --- folders --- */
+
+static const char *program_of(const struct runtime *runtime, const struct config *c)
+{
+	return (const char *)c + runtime->program;
+}
+
+/* <jail_dir>/<the program's own name>, and then the instance's. */
+static int open_jails(const struct runtime *runtime, const struct config *c, struct error *err)
+{
+	int base = folder_open_trusted(c->jail_dir, "jail_dir", err), fd;
+	char real[PATH_MAX];
+	const char *program = program_of(runtime, c);
+
+	if (base < 0)
+		return base;
+	program = realpath(program, real) ? real : program;
+	fd = folder_make(base, strrchr(program, '/') ? strrchr(program, '/') + 1 : program, 0755, 0,
+			 err);
+	fd_close(base);
+	return fd;
+}
+
+static int open_jail(const struct launch *l, struct error *err)
+{
+	int jails = open_jails(l->runtime, l->config, err), fd;
+
+	if (jails < 0)
+		return jails;
+	fd = openat(jails, l->id, OPEN_FOLDER);
+	if (fd < 0)
+		fd = error_errno(err, NULL, NULL, "Cannot open the folder of %s", l->id);
+	fd_close(jails);
+	return fd;
+}
+
+int cell_open_folder(const struct launch *l, struct error *err)
+{
+	int jail = open_jail(l, err), fd;
+
+	if (jail < 0)
+		return jail;
+	fd = openat(jail, "root", OPEN_FOLDER);
+	if (fd < 0)
+		fd = error_errno(err, NULL, NULL, "Cannot open the jail of %s", l->id);
+	fd_close(jail);
+	return fd;
+}
+
+int cell_prepare(const struct launch *l, struct error *err)
+{
+	int jails = open_jails(l->runtime, l->config, err), jail, root;
+
+	if (jails < 0)
+		return jails;
+	jail = folder_make(jails, l->id, 0755, 0, err);
+	root = jail < 0 ? jail : folder_make(jail, "root", ROOT_MODE, l->uid, err);
+	fd_close(root);
+	fd_close(jail);
+	fd_close(jails);
+	return root < 0 ? root : 0;
+}
+
+static int clean_up(const struct runtime *runtime, const struct config *c, const char *id,
+		    struct error *err)
+{
+	const char *const argv[] = {
+		c->wisp_jailer,
+		"--cleanup",
+		"--id",
+		id,
+		"--exec-file",
+		program_of(runtime, c),
+		"--chroot-base-dir",
+		c->jail_dir,
+		c->cgroup[0] ? "--parent-cgroup" : NULL,
+		c->cgroup,
+		NULL,
+	};
+
+	return process_run(argv, CLEANUP_TIMEOUT_MS, err);
+}
+
+int cell_remove(const struct launch *l, struct error *err)
+{
+	return clean_up(l->runtime, l->config, l->id, err);
+}
+
+int cell_open_log(const struct launch *l, struct error *err)
+{
+	int jail = open_jail(l, err), fd;
+
+	if (jail < 0)
+		return jail;
+	fd = openat(jail, "vmm.log", O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		fd = error_errno(err, NULL, NULL, "Cannot open the log of %s", l->id);
+	fd_close(jail);
+	return fd;
+}
+
+/* The VMM makes it; a FIFO or a device in its place must not hang us. */
+static int open_written(const struct launch *l, const char *name, struct error *err)
+{
+	int root = cell_open_folder(l, err), fd;
+	struct stat st;
+
+	if (root < 0)
+		return root;
+	fd = openat(root, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd_close(root);
+	if (fd < 0)
+		return error_errno(err, NULL, NULL, "%s has said nothing yet", l->id);
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		return fd;
+	fd_close(fd);
+	return error_set(err, -EINVAL, NULL, NULL, "The %s of %s is not a file", name, l->id);
+}
+
+int cell_open_console(const struct launch *l, struct error *err)
+{
+	return open_written(l, CELL_CONSOLE, err);
+}
+
+int cell_open_lines(const struct launch *l, struct error *err)
+{
+	return open_written(l, CELL_LINES, err);
+}
+
+/* So that the counters of the next life begin at zero. The last one's process may still be
+ * on its way out. */
+static int clear_groups(const struct launch *l, struct error *err)
+{
+	uint64_t deadline_us = clock_now_us() + CLEANUP_TIMEOUT_MS * UINT64_C(1000);
+	int r = -EBUSY;
+
+	if (!l->config->cgroup[0])
+		return 0;
+	while (r == -EBUSY && clock_now_us() < deadline_us) {
+		r = cgroups_remove_named(l->config->cgroup, l->id, err);
+		if (r == -EBUSY)
+			poll(NULL, 0, GROUP_POLL_MS);
+	}
+	return r;
+}
+
+int cell_clear(const struct launch *l, struct error *err)
+{
+	int root = cell_open_folder(l, err), r;
+
+	if (root < 0)
+		return root;
+	r = folder_remove(root, "run");
+	if (r == 0)
+		r = folder_remove(root, CELL_LINES);
+	fd_close(root);
+	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot clear the jail of %s", l->id)
+		     : clear_groups(l, err);
+}
+
+/* --- the command --- */
+
+/* Whether the host has version 2 alone: the names of limits differ. */
+static bool one_hierarchy(void)
+{
+	struct statfs fs;
+
+	return statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+/* Of version 1 only the groups that a value names are made; nothing but 0 can be written
+ * to this one. */
+static int add_accounting(struct runtime_command *ret, struct error *err)
+{
+	static const char *const texts[] = { "--cgroup", "cpuacct.usage=0", NULL };
+	int mount = cgroup_open_mount("/proc/self/mounts", 1, "cpuacct");
+
+	if (mount < 0)
+		return 0;
+	fd_close(mount);
+	return runtime_command_add(ret, texts, err);
+}
+
+static int add_groups(const struct launch *l, struct runtime_command *ret, struct error *err)
+{
+	char memory[64], tasks[32];
+	const char *file = one_hierarchy() ? "memory.max" : "memory.limit_in_bytes";
+	const char *const texts[] = {
+		"--parent-cgroup", l->config->cgroup, "--cgroup", memory, "--cgroup", tasks, NULL
+	};
+	int r;
+
+	snprintf(memory, sizeof(memory), "%s=%lld", file,
+		 (long long)(l->mem_mib + l->runtime->overhead_mib) << 20);
+	snprintf(tasks, sizeof(tasks), "pids.max=%d", TASKS_MAX);
+	r = runtime_command_add(ret, texts, err);
+	return r < 0 || one_hierarchy() ? r : add_accounting(ret, err);
+}
+
+int cell_command(const struct launch *l, struct runtime_command *ret, struct error *err)
+{
+	char uid[16];
+	const char *const jail[] = {
+		l->config->wisp_jailer,
+		"--id",
+		l->id,
+		"--exec-file",
+		program_of(l->runtime, l->config),
+		"--uid",
+		uid,
+		"--gid",
+		uid,
+		"--chroot-base-dir",
+		l->config->jail_dir,
+		NULL,
+	};
+	const char *const netns[] = { "--netns", l->netns, NULL };
+	int r;
+
+	snprintf(uid, sizeof(uid), "%u", (unsigned)l->uid);
+	r = runtime_command_add(ret, jail, err);
+	if (r == 0 && l->netns[0])
+		r = runtime_command_add(ret, netns, err);
+	if (r == 0 && l->config->cgroup[0])
+		r = add_groups(l, ret, err);
+	return r;
+}
+
+/* --- its socket --- */
+
+int cell_open_socket(const struct launch *l, const char *name, struct error *err)
+{
+	int root = cell_open_folder(l, err), run, fd;
+	struct stat st;
+
+	if (root < 0)
+		return root;
+	run = openat(root, "run", OPEN_FOLDER);
+	fd = run < 0 ? -1 : openat(run, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		error_errno(err, NULL, NULL, "The VMM of %s has no %s", l->id, name);
+	fd_close(run);
+	fd_close(root);
+	if (fd < 0)
+		return err->code;
+	if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_uid == l->uid)
+		return fd;
+	fd_close(fd);
+	return error_set(err, -EPERM, NULL, "delete it: its VMM cannot be trusted",
+			 "What %s has for a socket is not its VMM's", l->id);
+}
+
+/* --- after a crash --- */
+
+static void end_process(void *ctx, const char *id, pid_t pid)
+{
+	if (strcmp(ctx, id) == 0)
+		kill(pid, SIGKILL);
+}
+
+int cell_survey(const struct runtime *runtime, const struct config *c, survey_fn fn, void *ctx,
+		struct error *err)
+{
+	int jails = open_jails(runtime, c, err), r;
+
+	if (jails < 0)
+		return jails;
+	r = survey_jails(jails, fn, ctx);
+	fd_close(jails);
+	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot look at the processes") : 0;
+}
+
+static bool is_ours(struct wispd *d, const char *id)
+{
+	struct instance i;
+	struct error err;
+	int r = instance_load(&d->truth, id, &i, &err);
+
+	return r == 0 ? i.state != STATE_DELETED : r != -ENOENT;
+}
+
+int cell_sweep(const struct runtime *runtime, struct wispd *d, struct error *err)
+{
+	int jails = open_jails(runtime, &d->config, err), removed = 0;
+	struct dirent *entry;
+	DIR *dir;
+
+	if (jails < 0)
+		return jails;
+	dir = fdopendir(jails);
+	while (dir && (entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] == '.' || is_ours(d, entry->d_name))
+			continue;
+		survey_jails(jails, end_process, entry->d_name);
+		if (clean_up(runtime, &d->config, entry->d_name, err) < 0)
+			log_warn("%s", err->text);
+		else
+			removed++;
+	}
+	if (dir)
+		closedir(dir);
+	return removed;
+}

@@ -1,0 +1,34 @@
+/* cell.h - where a VMM lives: its folder, its jail by wisp-jailer, its control group.
+ *
+ * What all runtimes have in common; these are functions of their tables (runtime.h), or
+ * parts of them. Any thread, but cell_sweep(). 0 or a negative errno and *err.
+ */
+#ifndef SUPERVISOR_CELL_H
+#define SUPERVISOR_CELL_H
+
+#include "supervisor/life/runtime.h"
+
+/* Of the guest's console, in the VMM's folder. */
+#define CELL_CONSOLE "console.log"
+/* Of the VMM's metrics, if it writes any. */
+#define CELL_LINES "metrics.log"
+
+int cell_prepare(const struct launch *l, struct error *err);
+int cell_remove(const struct launch *l, struct error *err);
+int cell_open_folder(const struct launch *l, struct error *err);
+int cell_open_log(const struct launch *l, struct error *err);
+int cell_open_console(const struct launch *l, struct error *err);
+int cell_open_lines(const struct launch *l, struct error *err);
+int cell_clear(const struct launch *l, struct error *err);
+int cell_survey(const struct runtime *runtime, const struct config *c, survey_fn fn, void *ctx,
+		struct error *err);
+int cell_sweep(const struct runtime *runtime, struct wispd *d, struct error *err);
+
+/* The jailer, and its options up to those of the runtime's own. */
+int cell_command(const struct launch *l, struct runtime_command *ret, struct error *err);
+
+/* A socket in /run that the VMM's user made, by a descriptor (O_PATH) that cannot come to
+ * mean another one. -ENOENT: not yet. */
+int cell_open_socket(const struct launch *l, const char *name, struct error *err);
+
+#endif

@@ -1,0 +1,89 @@
+/* kind_network.c - the interfaces of an instance: leased for its life, wired for each run.
+ *
+ * The first one's address is told to the guest's kernel by its command line (ip=), which
+ * wisp-init and the initrds of distributions understand, too. The others' are the guest's
+ * own matter: the API tells them.
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "supervisor/life/kind.h"
+#include "supervisor/life/kinds.h"
+#include "supervisor/network/lease.h"
+#include "supervisor/network/wire.h"
+#include "supervisor/wispd.h"
+
+static int release(struct wispd *d, const struct instance *i, struct error *err)
+{
+	return lease_drop(&d->truth, i, err);
+}
+
+/* In front: what follows "--" is a command of the guest's. */
+static void tell_address(const struct instance *i, const struct lease *lease, struct launch *l)
+{
+	struct address gateway = prefix_address(&lease->network.prefix4, NETWORK_GATEWAY);
+	struct in_addr mask = { .s_addr = htonl(~0U << (32 - lease->network.prefix4.bits)) };
+	char rest[sizeof(l->cmdline)], address[ADDRESS_TEXT], via[ADDRESS_TEXT];
+	char netmask[INET_ADDRSTRLEN];
+
+	memcpy(rest, l->cmdline, sizeof(rest));
+	inet_ntop(AF_INET, &mask, netmask, sizeof(netmask));
+	snprintf(l->cmdline, sizeof(l->cmdline), "ip=%s::%s:%s:%s:eth0:off%s%.*s",
+		 address_print(&lease->address4, address), address_print(&gateway, via), netmask,
+		 i->name, rest[0] ? " " : "", LAUNCH_CMDLINE_BYTES - LAUNCH_IP_BYTES, rest);
+}
+
+static int load(struct wispd *d, const struct instance *i, struct launch *l, struct error *err)
+{
+	struct lease leases[LEASES_MAX];
+	int count = lease_load(&d->truth, i->id, leases, err);
+
+	if (count <= 0)
+		return count;
+	network_tag(&d->truth, l->tag);
+	for (int n = 0; n < count && l->nnets < LAUNCH_NETS_MAX; n++) {
+		struct launch_net *net = &l->nets[l->nnets];
+
+		snprintf(net->id, sizeof(net->id), "eth%u", l->nnets++);
+		net->lease = leases[n];
+	}
+	tell_address(i, &leases[0], l);
+	return 0;
+}
+
+static int attach(struct launch *l, struct error *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < l->nnets && r == 0; i++)
+		r = wire_attach(l->config, l->tag, &l->nets[i].lease, l->uid, l->vcpus > 1, err);
+	return r;
+}
+
+static int detach(struct launch *l, struct error *err)
+{
+	struct error later;
+	int first = 0;
+
+	for (unsigned i = 0; i < l->nnets; i++) {
+		int r = wire_detach(l->config, l->tag, &l->nets[i].lease, first ? &later : err);
+
+		first = first ? first : r;
+	}
+	return first;
+}
+
+static int sweep(struct wispd *d, struct error *err)
+{
+	return wire_restore(d, err);
+}
+
+const struct kind kind_network = {
+	.name = "network",
+	.release = release,
+	.load = load,
+	.attach = attach,
+	.detach = detach,
+	.sweep = sweep,
+};

@@ -1,0 +1,87 @@
+/* launch.h - what a VMM is to be started with: a copy of everything that takes part.
+ *
+ * Filled on the loop's thread from the books (kind.h, load), then taken along by a worker
+ * that has no access to them: the kinds' side effects and the runtime see nothing else.
+ */
+#ifndef SUPERVISOR_LAUNCH_H
+#define SUPERVISOR_LAUNCH_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "supervisor/books/instance.h"
+#include "supervisor/config.h"
+#include "supervisor/device/preflight.h"
+#include "supervisor/network/lease.h"
+
+enum {
+	LAUNCH_DRIVES_MAX = 8,
+	LAUNCH_NETS_MAX = 8,
+	LAUNCH_FILE_BYTES = 64,
+	LAUNCH_IP_BYTES = 192, /* of the parameter that tells an address */
+	LAUNCH_CMDLINE_BYTES = 2 * CMDLINE_BYTES + LAUNCH_IP_BYTES,
+};
+
+struct runtime;
+
+/* A disk. file: its name in the VMM's folder, where attach() has put it. */
+struct launch_drive {
+	char id[LAUNCH_FILE_BYTES], file[LAUNCH_FILE_BYTES];
+	char volume[LAUNCH_FILE_BYTES]; /* whose file it is; "": the image's */
+	bool root, read_only, busy;
+};
+
+/* An interface. Its tap has the name of the lease's link. */
+struct launch_net {
+	char id[LAUNCH_FILE_BYTES];
+	struct lease lease;
+};
+
+enum {
+	LAUNCH_DEVICES_MAX = PREFLIGHT_DEVICES_MAX,
+	LAUNCH_REASON_BYTES = 200,
+};
+
+enum device_outcome {
+	DEVICE_UNTOUCHED,
+	DEVICE_READY, /* proven, and about to be used */
+	DEVICE_CLEAN, /* proven after its use */
+	DEVICE_UNFIT, /* not to be given to anybody */
+};
+
+/* A function of the host's, and what work has made of it, for the books. */
+struct launch_device {
+	char address[PCI_ADDRESS_BYTES];
+	int group;
+	char driver[PCI_NAME_BYTES], override[PCI_NAME_BYTES]; /* that it had; "": none */
+	bool quarantined;
+	bool used; /* and not proven since */
+	enum device_outcome outcome;
+	char how[PCI_NAME_BYTES];      /* it was reset */
+	char why[LAUNCH_REASON_BYTES]; /* it is unfit */
+	bool given_back;
+	char now[PCI_NAME_BYTES]; /* its driver after that */
+};
+
+struct launch {
+	const struct config *config;
+	const struct runtime *runtime;
+	char id[INSTANCE_ID_BYTES];
+	uid_t uid; /* and gid: of the VMM alone; 0: none was leased */
+	int64_t vcpus, mem_mib;
+	char cmdline[LAUNCH_CMDLINE_BYTES];
+	char kernel[DIGEST_BYTES], initrd[DIGEST_BYTES], rootfs[DIGEST_BYTES]; /* "": none */
+	bool rootfs_read_only;
+	bool agent;   /* the guest has an agent, and is ready when that answers */
+	bool hotplug; /* drives can come and go while it runs */
+	unsigned ndrives, nnets, ndevices;
+	struct launch_drive drives[LAUNCH_DRIVES_MAX];
+	struct launch_net nets[LAUNCH_NETS_MAX];
+	struct launch_device devices[LAUNCH_DEVICES_MAX];
+	char tag[NETWORK_TAG_BYTES]; /* network.h */
+	char netns[PATH_MAX];	     /* "": the host's */
+	int pidfd; /* of the process that stands for the VMM, while it boots; -1 */
+};
+
+#endif

@@ -1,0 +1,270 @@
+/* process.c - a gate before exec, pidfds after it.
+ *
+ * Between fork and exec there are only calls that are safe in a child of a process with
+ * threads.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervisor/life/process.h"
+#include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
+
+enum { GATE_FD = 3, STAT_START_FIELD = 22, LINE_BYTES = 400, EXIT_NOT_STARTED = 127 };
+
+static int open_pidfd(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+/* The command's name, in parentheses, may have anything in it: from the last ")". */
+static int read_start(pid_t pid, int64_t *ret)
+{
+	char path[32], text[1024];
+	ssize_t n;
+	char *at;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	fd_close(fd);
+	if (n < 0)
+		return -ESRCH;
+	text[n] = '\0';
+	at = strrchr(text, ')');
+	for (int field = 2; at && field < STAT_START_FIELD; field++) {
+		at = strchr(at, ' ');
+		at = at ? at + 1 : NULL;
+	}
+	if (!at)
+		return -ESRCH;
+	*ret = strtoll(at, NULL, 10);
+	return 0;
+}
+
+/* In the child: never returns. */
+static void be_program(const char *const argv[], int in, int out, int gate)
+{
+	sigset_t none;
+	char byte;
+
+	sigemptyset(&none);
+	if (setsid() < 0 || dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
+	    dup2(out, STDERR_FILENO) < 0)
+		_exit(EXIT_NOT_STARTED);
+	/* While it waits it keeps nothing of ours open: not a gate, not a socket. */
+	if (gate >= 0 && (dup2(gate, GATE_FD) < 0 || close_range(GATE_FD + 1, ~0U, 0) < 0 ||
+			  read(GATE_FD, &byte, 1) != 1 || close(GATE_FD) < 0))
+		_exit(EXIT_NOT_STARTED);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execv(argv[0], (char *const *)argv);
+	_exit(EXIT_NOT_STARTED);
+}
+
+/* in: closed here. */
+static pid_t make_child(const char *const argv[], int in, int out, int gate[2])
+{
+	pid_t pid = in < 0 ? -1 : fork();
+
+	if (pid == 0) {
+		/* Ours would keep the gate open when we die. */
+		if (gate[1] >= 0)
+			close(gate[1]);
+		be_program(argv, in, out, gate[0]);
+	}
+	fd_close(in);
+	return pid;
+}
+
+static int open_nothing(void)
+{
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* A file in memory with this text, to be read from its beginning. */
+static int open_text(const char *text, size_t len)
+{
+	int fd = memfd_create("input", MFD_CLOEXEC);
+
+	if (fd < 0 || fd_pwrite_all(fd, text, len, 0) == 0)
+		return fd;
+	return fd_close(fd);
+}
+
+int process_spawn(const char *const argv[], int log_fd, struct process *ret, struct error *err)
+{
+	struct process p = { .pidfd = -1, .gate = -1 };
+	int gate[2];
+
+	if (pipe2(gate, O_CLOEXEC) < 0)
+		return error_errno(err, NULL, NULL, "Cannot make a pipe");
+	p.gate = gate[1];
+	p.pid = make_child(argv, open_nothing(), log_fd, gate);
+	fd_close(gate[0]);
+	if (p.pid < 0) {
+		fd_close(gate[1]);
+		return error_errno(err, NULL, NULL, "Cannot make a process");
+	}
+	p.pidfd = open_pidfd(p.pid);
+	if (p.pidfd < 0 || read_start(p.pid, &p.start) < 0) {
+		process_cancel(&p);
+		return error_errno(err, NULL, NULL, "Cannot watch a process");
+	}
+	*ret = p;
+	return 0;
+}
+
+void process_go(struct process *p)
+{
+	/* Should it have ended meanwhile, its pidfd says so. */
+	if (p->gate >= 0 && write(p->gate, "", 1) != 1)
+		kill(p->pid, SIGKILL);
+	p->gate = fd_close(p->gate);
+}
+
+void process_cancel(struct process *p)
+{
+	p->gate = fd_close(p->gate);
+	waitpid(p->pid, NULL, 0);
+	p->pidfd = fd_close(p->pidfd);
+}
+
+int process_adopt(pid_t pid, int64_t start, struct process *ret)
+{
+	struct process p = { .pid = pid, .gate = -1, .pidfd = open_pidfd(pid) };
+	struct pollfd ended = { .fd = p.pidfd, .events = POLLIN };
+
+	if (p.pidfd < 0)
+		return -ESRCH;
+	/* The descriptor is of whoever has the number now; its start tells who that is. */
+	if (read_start(pid, &p.start) < 0 || p.start != start || poll(&ended, 1, 0) != 0) {
+		fd_close(p.pidfd);
+		return -ESRCH;
+	}
+	*ret = p;
+	return 0;
+}
+
+const char *process_reap(struct process *p, int *code)
+{
+	siginfo_t info = { 0 };
+	bool ours = waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG) == 0 && info.si_pid;
+
+	p->pidfd = fd_close(p->pidfd);
+	*code = ours ? info.si_status : 0;
+	if (!ours)
+		return "unknown";
+	return info.si_code == CLD_EXITED ? "exit" : "signal";
+}
+
+/* --- to the end --- */
+
+/* Keeps the end of what comes; at most LINE_BYTES. */
+static void keep_tail(char *line, const char *data, size_t len)
+{
+	size_t have = strlen(line);
+
+	if (len >= LINE_BYTES) {
+		data += len - (LINE_BYTES - 1);
+		len = LINE_BYTES - 1;
+	}
+	if (have + len >= LINE_BYTES) {
+		size_t drop = have + len - (LINE_BYTES - 1);
+
+		memmove(line, line + drop, have - drop);
+		have -= drop;
+	}
+	memcpy(line + have, data, len);
+	line[have + len] = '\0';
+}
+
+/* Until the program closes its output, or time is up. */
+static int read_output(int fd, unsigned timeout_ms, char *line)
+{
+	uint64_t deadline_us = clock_now_us() + (uint64_t)timeout_ms * 1000;
+	struct pollfd output = { .fd = fd, .events = POLLIN };
+	char data[LINE_BYTES];
+
+	for (;;) {
+		uint64_t now = clock_now_us();
+		int left = now < deadline_us ? (int)((deadline_us - now) / 1000 + 1) : 0;
+		int r = poll(&output, 1, left);
+
+		if (r == 0)
+			return -ETIMEDOUT;
+		if (r < 0)
+			continue;
+
+		ssize_t n = read(fd, data, sizeof(data));
+
+		if (n <= 0)
+			return 0;
+		keep_tail(line, data, (size_t)n);
+	}
+}
+
+/* Without what only points at the line above it. */
+static const char *last_line(char *text)
+{
+	size_t len = strlen(text);
+	char *line;
+
+	while (len > 0 && strchr("\n\t ^", text[len - 1]))
+		text[--len] = '\0';
+	line = strrchr(text, '\n');
+	return line ? line + 1 : text;
+}
+
+/* in: closed here. */
+static int run_to_end(const char *const argv[], int in, unsigned timeout_ms, struct error *err)
+{
+	char text[LINE_BYTES] = "";
+	int output[2], no_gate[2] = { -1, -1 }, status = 0, r;
+	pid_t pid;
+
+	if (pipe2(output, O_CLOEXEC) < 0) {
+		fd_close(in);
+		return error_errno(err, NULL, NULL, "Cannot make a pipe");
+	}
+	pid = make_child(argv, in, output[1], no_gate);
+	fd_close(output[1]);
+	if (pid < 0) {
+		fd_close(output[0]);
+		return error_errno(err, NULL, NULL, "Cannot make a process");
+	}
+	r = read_output(output[0], timeout_ms, text);
+	fd_close(output[0]);
+	if (r < 0)
+		kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	if (r < 0)
+		return error_set(err, r, NULL, NULL, "%s did not end within %u ms", argv[0],
+				 timeout_ms);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NOT_STARTED && !text[0])
+		return error_set(err, -EIO, NULL, "is it installed?", "Cannot execute %s", argv[0]);
+	return error_set(err, -EIO, NULL, NULL, "%s", last_line(text));
+}
+
+int process_run(const char *const argv[], unsigned timeout_ms, struct error *err)
+{
+	return run_to_end(argv, open_nothing(), timeout_ms, err);
+}
+
+int process_run_with(const char *const argv[], const char *input, size_t len, unsigned timeout_ms,
+		     struct error *err)
+{
+	return run_to_end(argv, open_text(input, len), timeout_ms, err);
+}

@@ -1,0 +1,325 @@
+/* runtime_qemu.c - a machine with a real PCI device, or one that is not micro: QEMU with KVM.
+ *
+ * The machine is q35 with nothing on it but what is asked for. QEMU lives in the same cell as
+ * a microVM's VMM does (cell.h): a user, namespaces, a root and a control group of its own,
+ * no capability; there it also has the host's /usr, read-only, and its own seccomp filter.
+ *
+ * A device comes by VFIO. QEMU 7.2 opens /dev/vfio/GROUP by path, so the cell has that node,
+ * and no other group's; the host's own node stays root's. The group's number it would read
+ * from /sys, which the cell does not have: a folder "devices" in it, made anew by root before
+ * each start, says so instead. All of the guest's memory is locked while a device may write
+ * to it, within a limit that is computed for that and no more.
+ *
+ * It is started with its processors at rest; boot() lets them go, so that whoever comes
+ * later can see whether that was done. Its monitor is a socket in its cell, through which
+ * nothing is believed but that it answers (qmp.h).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "jailer/folder.h"
+#include "supervisor/device/preflight.h"
+#include "supervisor/life/cell.h"
+#include "supervisor/life/qmp.h"
+#include "supervisor/life/runtimes.h"
+#include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
+
+enum {
+	CALL_TIMEOUT_MS = 10000,
+	SOCKET_POLL_MS = 5,
+	TEXT_BYTES = 256,
+};
+
+#define SOCKET	"qmp.sock"
+#define DEVICES "devices"
+#define GROUPS	"groups"
+
+/* --- its devices, as it finds them --- */
+
+static int link_in(int folder, const char *name, const char *target)
+{
+	return symlinkat(target, folder, name) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* DEVICES/ADDRESS/iommu_group -> ../../GROUPS/NUMBER, as in sysfs. */
+static int write_device(int root, const struct launch_device *d, struct error *err)
+{
+	char target[TEXT_BYTES];
+	int devices = folder_make(root, DEVICES, 0755, 0, err), device, r;
+
+	if (devices < 0)
+		return devices;
+	device = folder_make(devices, d->address, 0755, 0, err);
+	fd_close(devices);
+	if (device < 0)
+		return device;
+	snprintf(target, sizeof(target), "../../" GROUPS "/%d", d->group);
+	r = link_in(device, "iommu_group", target);
+	fd_close(device);
+	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot show QEMU its device") : 0;
+}
+
+static int clear(const struct launch *l, struct error *err)
+{
+	int r = cell_clear(l, err), root;
+
+	if (r < 0)
+		return r;
+	root = cell_open_folder(l, err);
+	if (root < 0)
+		return root;
+	r = folder_remove(root, DEVICES);
+	if (r < 0)
+		error_set(err, r, NULL, NULL, "Cannot clear the cell of %s", l->id);
+	for (unsigned i = 0; i < l->ndevices && r == 0; i++)
+		r = write_device(root, &l->devices[i], err);
+	fd_close(root);
+	return r;
+}
+
+/* --- the command --- */
+
+#define ADD(command, err, ...) \
+	runtime_command_add(command, (const char *const[]){ __VA_ARGS__, NULL }, err)
+
+/* Two of one group have one node. */
+static bool has_group_before(const struct launch *l, unsigned at)
+{
+	for (unsigned i = 0; i < at; i++)
+		if (l->devices[i].group == l->devices[at].group)
+			return true;
+	return false;
+}
+
+static int add_jail(const struct launch *l, struct runtime_command *c, struct error *err)
+{
+	char text[TEXT_BYTES];
+	int r = ADD(c, err, "--system-program", "--device", "kvm", "--device", "net/tun",
+		    "--device", "null", "--device", "urandom");
+
+	if (r < 0 || !l->ndevices)
+		return r;
+	snprintf(text, sizeof(text), "memlock=%lld",
+		 (long long)preflight_memlock_mib(l->mem_mib) << 20);
+	r = ADD(c, err, "--resource-limit", text, "--device", "vfio/vfio");
+	for (unsigned i = 0; i < l->ndevices && r == 0; i++) {
+		if (has_group_before(l, i))
+			continue;
+		snprintf(text, sizeof(text), "vfio/%d", l->devices[i].group);
+		r = ADD(c, err, "--device", text);
+	}
+	return r;
+}
+
+static int add_machine(const struct launch *l, struct runtime_command *c, struct error *err)
+{
+	static const char monitor[] = "unix:/run/" SOCKET ",server=on,wait=off";
+	static const char console[] = "file,id=console,path=/" CELL_CONSOLE ",append=on";
+	static const char machine[] =
+		"q35,accel=kvm,usb=off,vmport=off,mem-merge=off,dump-guest-core=off";
+	static const char sandbox[] =
+		"on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+	char vcpus[24], memory[24];
+
+	snprintf(vcpus, sizeof(vcpus), "%lld", (long long)l->vcpus);
+	snprintf(memory, sizeof(memory), "%lldM", (long long)l->mem_mib);
+	return ADD(c, err, "--", "-nodefaults", "-no-user-config", "-no-reboot", "-S", "-display",
+		   "none", "-machine", machine, "-cpu", "host", "-smp", vcpus, "-m", memory,
+		   "-sandbox", sandbox, "-L", "/usr/share/qemu", "-L", "/usr/share/seabios", "-qmp",
+		   monitor, "-chardev", console, "-serial", "chardev:console");
+}
+
+/* The disk that is the root is the first. */
+static int add_kernel(const struct launch *l, struct runtime_command *c, struct error *err)
+{
+	char cmdline[sizeof(l->cmdline) + 32];
+	const char *root = "";
+	int r;
+
+	for (unsigned i = 0; i < l->ndrives; i++)
+		if (l->drives[i].root)
+			root = l->drives[i].read_only ? " root=/dev/vda ro" : " root=/dev/vda rw";
+	snprintf(cmdline, sizeof(cmdline), "%s%s", l->cmdline, root);
+	r = ADD(c, err, "-kernel", "/kernel", "-append", cmdline);
+	return r == 0 && l->initrd[0] ? ADD(c, err, "-initrd", "/initrd") : r;
+}
+
+static int add_drive(const struct launch_drive *d, struct runtime_command *c, struct error *err)
+{
+	char back[TEXT_BYTES], front[TEXT_BYTES];
+
+	snprintf(back, sizeof(back),
+		 "driver=raw,node-name=drive-%s,read-only=%s,file.driver=file,"
+		 "file.filename=/%s",
+		 d->id, d->read_only ? "on" : "off", d->file);
+	snprintf(front, sizeof(front), "virtio-blk-pci,drive=drive-%s", d->id);
+	return ADD(c, err, "-blockdev", back, "-device", front);
+}
+
+/* A tap for more than one vCPU has several queues (network/wire.h). */
+static int add_net(const struct launch *l, const struct launch_net *n, struct runtime_command *c,
+		   struct error *err)
+{
+	bool several = l->vcpus > 1;
+	char back[TEXT_BYTES], front[TEXT_BYTES];
+
+	snprintf(back, sizeof(back), "tap,id=net-%s,ifname=%s,script=no,downscript=no%s", n->id,
+		 n->lease.link, several ? ",queues=2" : "");
+	snprintf(front, sizeof(front), "virtio-net-pci,netdev=net-%s,mac=%s,romfile=%s", n->id,
+		 n->lease.mac, several ? ",mq=on,vectors=6" : "");
+	return ADD(c, err, "-netdev", back, "-device", front);
+}
+
+static int add_device(const struct launch_device *d, struct runtime_command *c, struct error *err)
+{
+	char text[TEXT_BYTES];
+
+	snprintf(text, sizeof(text), "vfio-pci,sysfsdev=/" DEVICES "/%s,rombar=0", d->address);
+	return ADD(c, err, "-device", text);
+}
+
+static int command(const struct launch *l, struct runtime_command *ret, struct error *err)
+{
+	int r = cell_command(l, ret, err);
+
+	if (r == 0)
+		r = add_jail(l, ret, err);
+	if (r == 0)
+		r = add_machine(l, ret, err);
+	if (r == 0)
+		r = add_kernel(l, ret, err);
+	for (unsigned i = 0; i < l->ndrives && r == 0; i++)
+		if (l->drives[i].root)
+			r = add_drive(&l->drives[i], ret, err);
+	for (unsigned i = 0; i < l->ndrives && r == 0; i++)
+		if (!l->drives[i].root)
+			r = add_drive(&l->drives[i], ret, err);
+	for (unsigned i = 0; i < l->nnets && r == 0; i++)
+		r = add_net(l, &l->nets[i], ret, err);
+	for (unsigned i = 0; i < l->ndevices && r == 0; i++)
+		r = add_device(&l->devices[i], ret, err);
+	return r;
+}
+
+/* --- its monitor --- */
+
+static int connect_to(int node, struct error *err)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	/* One that takes no connection holds nobody up. */
+	const struct timeval limit = { .tv_sec = CALL_TIMEOUT_MS / 1000 };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", node);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	error_errno(err, NULL, NULL, "Cannot reach QEMU");
+	fd_close(fd);
+	return err->code;
+}
+
+static int open_monitor(const struct launch *l, struct qmp **ret, struct error *err)
+{
+	int node = cell_open_socket(l, SOCKET, err), fd;
+
+	if (node < 0)
+		return node;
+	fd = connect_to(node, err);
+	fd_close(node);
+	return fd < 0 ? fd : qmp_open(fd, CALL_TIMEOUT_MS, ret, err);
+}
+
+/* Until it listens, its process ends, or time is up. */
+static int await_monitor(const struct launch *l, struct qmp **ret, struct error *err)
+{
+	uint64_t deadline_us = clock_now_us() + l->config->start_timeout_ms * 1000;
+	struct pollfd process = { .fd = l->pidfd, .events = POLLIN };
+
+	for (;;) {
+		int r = open_monitor(l, ret, err);
+
+		if (r != -ENOENT && r != -ECONNREFUSED)
+			return r;
+		if (poll(&process, 1, SOCKET_POLL_MS) > 0)
+			return error_set(err, -ECHILD, NULL, "wispctl logs --vmm shows why",
+					 "QEMU ended before it was ready");
+		if (clock_now_us() > deadline_us)
+			return error_set(err, -ETIMEDOUT, NULL, NULL, "QEMU did not get ready");
+	}
+}
+
+/* "prelaunch" until its processors were let go for the first time. */
+static int boot(const struct launch *l, struct error *err)
+{
+	struct qmp *q = NULL;
+	json_t *status = NULL;
+	const char *text;
+	int r = await_monitor(l, &q, err);
+
+	if (r == 0)
+		r = qmp_call(q, "query-status", NULL, &status, err);
+	text = json_string_value(json_object_get(status, "status"));
+	if (r == 0 && !text)
+		r = error_set(err, -EPROTO, NULL, NULL, "QEMU does not say how it is");
+	else if (r == 0 && strcmp(text, "prelaunch") == 0)
+		r = qmp_call(q, "cont", NULL, NULL, err);
+	json_decref(status);
+	qmp_close(q);
+	return r;
+}
+
+static int call(const struct launch *l, const char *name, struct error *err)
+{
+	struct qmp *q = NULL;
+	int r = open_monitor(l, &q, err);
+
+	if (r == 0)
+		r = qmp_call(q, name, NULL, NULL, err);
+	qmp_close(q);
+	return r;
+}
+
+static int pause_machine(const struct launch *l, struct error *err)
+{
+	return call(l, "stop", err);
+}
+
+static int resume_machine(const struct launch *l, struct error *err)
+{
+	return call(l, "cont", err);
+}
+
+static int power_off(const struct launch *l, struct error *err)
+{
+	return call(l, "system_powerdown", err);
+}
+
+const struct runtime runtime_qemu = {
+	.name = "qemu",
+	.program = offsetof(struct config, qemu),
+	.overhead_mib = 512,
+	.devices = true,
+	.survey = cell_survey,
+	.prepare = cell_prepare,
+	.remove = cell_remove,
+	.open_folder = cell_open_folder,
+	.open_log = cell_open_log,
+	.open_console = cell_open_console,
+	.clear = clear,
+	.command = command,
+	.boot = boot,
+	.pause = pause_machine,
+	.resume = resume_machine,
+	.power_off = power_off,
+	.sweep = cell_sweep,
+};

@@ -1,0 +1,385 @@
+/* meter.c - from samples to events.
+ *
+ * A row of the table sample holds, for each counter, an array in JSON:
+ *
+ *   [the last reading, the sum since the incarnation began, the sum that was last told, known]
+ *
+ * known: 1, the last sample had it; 0, it did not, and a gap was told.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/store.h"
+#include "supervisor/metering/meter.h"
+
+enum { THING_BYTES = 128 };
+
+static const char actor[] = "wispd";
+
+struct account_row {
+	int64_t raw, sum, told, known;
+};
+
+struct book_row {
+	bool there;
+	int64_t wall_ns, lines;
+	struct account_row counter[COUNTERS_COUNT];
+};
+
+static int no_memory(struct error *err)
+{
+	return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+}
+
+/* --- the row --- */
+
+static void read_counters(const char *text, struct book_row *row)
+{
+	json_t *j = json_loads(text, 0, NULL);
+
+	for (unsigned c = 0; c < COUNTERS_COUNT; c++) {
+		const json_t *a = json_object_get(j, counters[c].name);
+
+		row->counter[c] = (struct account_row){
+			.raw = json_integer_value(json_array_get(a, 0)),
+			.sum = json_integer_value(json_array_get(a, 1)),
+			.told = json_integer_value(json_array_get(a, 2)),
+			.known = json_integer_value(json_array_get(a, 3)),
+		};
+	}
+	json_decref(j);
+}
+
+static int load(struct truth *t, const struct instance *i, struct book_row *row, struct error *err)
+{
+	struct rows rows;
+	int r = store_select(t->store, &rows, err,
+			     "SELECT wall_ns, lines, counters FROM sample WHERE instance = ?"
+			     " AND incarnation = ?",
+			     "si", i->id, i->incarnation);
+
+	*row = (struct book_row){ 0 };
+	if (r < 0)
+		return r;
+	r = rows_next(&rows, err);
+	if (r > 0) {
+		row->there = true;
+		row->wall_ns = rows_int(&rows, 0);
+		row->lines = rows_int(&rows, 1);
+		read_counters(rows_string(&rows, 2), row);
+	}
+	rows_end(&rows);
+	return r < 0 ? r : 0;
+}
+
+int meter_lines(struct truth *t, const struct instance *i, int64_t *ret, struct error *err)
+{
+	struct book_row row;
+	int r = load(t, i, &row, err);
+
+	*ret = row.lines;
+	return r;
+}
+
+static int save(struct truth *t, const struct instance *i, const struct book_row *row,
+		struct error *err)
+{
+	json_t *j = json_object();
+	char *text;
+	int r;
+
+	for (unsigned c = 0; c < COUNTERS_COUNT; c++) {
+		const struct account_row *a = &row->counter[c];
+
+		json_object_set_new(j, counters[c].name,
+				    json_pack("[I, I, I, I]", (json_int_t)a->raw,
+					      (json_int_t)a->sum, (json_int_t)a->told,
+					      (json_int_t)a->known));
+	}
+	text = json_dumps(j, JSON_COMPACT);
+	json_decref(j);
+	if (!text)
+		return no_memory(err);
+	r = store_run(t->store, err,
+		      "INSERT INTO sample VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+		      " wall_ns = excluded.wall_ns, lines = excluded.lines,"
+		      " counters = excluded.counters",
+		      "siiis", i->id, i->incarnation, row->wall_ns, row->lines, text);
+	free(text);
+	return r < 0 ? r : 0;
+}
+
+/* --- events --- */
+
+/* Takes over the reference to body. */
+static int tell(struct truth *t, const struct instance *i, const char *type, json_t *body,
+		struct error *err)
+{
+	const struct ledger_event e = {
+		.type = type,
+		.tenant = i->tenant,
+		.instance = i->id,
+		.incarnation = i->incarnation,
+		.actor = actor,
+		.body = body,
+	};
+	int r = body ? ledger_append(t->ledger, &e, NULL, err) : no_memory(err);
+
+	json_decref(body);
+	return r;
+}
+
+static int tell_gap(struct truth *t, const struct instance *i, enum counter c, const char *reason,
+		    int64_t from_wall_ns, struct error *err)
+{
+	return tell(t, i, "meter.gap",
+		    json_pack("{s:s, s:s, s:I}", "meter", counters[c].name, "reason", reason,
+			      "from_wall_ns", (json_int_t)from_wall_ns),
+		    err);
+}
+
+/* How far all counters are that were ever known, if a meter has moved since it was last told. */
+static int tell_counted(struct truth *t, const struct instance *i, struct book_row *row, bool final,
+			struct error *err)
+{
+	json_t *body = json_object();
+	bool moved = false;
+
+	for (unsigned c = 0; c < COUNTERS_COUNT; c++) {
+		struct account_row *a = &row->counter[c];
+
+		if (!a->known && a->sum == 0)
+			continue;
+		json_object_set_new(body, counters[c].name, json_integer(a->sum));
+		moved = moved || (a->sum != a->told && c != COUNTER_MEMORY_NOW);
+		a->told = a->sum;
+	}
+	if (!moved) {
+		json_decref(body);
+		return 0;
+	}
+	json_object_set_new(body, "final", json_boolean(final));
+	return tell(t, i, "meter.counted", body, err);
+}
+
+/* --- samples --- */
+
+static bool is_peak(enum counter c)
+{
+	return c == COUNTER_MEMORY_PEAK;
+}
+
+/* A reading that is there; the reason of a gap, or NULL. */
+static const char *take_in(struct account_row *a, enum counter c, int64_t value)
+{
+	const bool anew = counters[c].kind == COUNTER_TOTAL && value < a->raw;
+
+	switch (counters[c].kind) {
+	case COUNTER_TOTAL:
+		a->sum += anew ? value : value - a->raw;
+		break;
+	case COUNTER_ADDED:
+		a->sum += value;
+		break;
+	case COUNTER_LEVEL:
+		a->sum = is_peak(c) && a->sum > value ? a->sum : value;
+		break;
+	}
+	a->raw = value;
+	a->known = 1;
+	return anew ? "began anew" : NULL;
+}
+
+static int take_in_all(struct truth *t, const struct instance *i, const struct sample *s,
+		       struct book_row *row, struct error *err)
+{
+	int r = 0;
+
+	for (unsigned c = 0; c < COUNTERS_COUNT && r == 0; c++) {
+		struct account_row *a = &row->counter[c];
+		const char *gap = NULL;
+
+		if (s->counter[c].reading == READING_DONE) {
+			gap = take_in(a, (enum counter)c, s->counter[c].value);
+		} else if (s->counter[c].reading == READING_LOST && (a->known || !row->there)) {
+			a->known = 0;
+			gap = "cannot be read";
+		}
+		if (gap)
+			r = tell_gap(t, i, (enum counter)c, gap,
+				     row->there ? row->wall_ns : ledger_wall_ns(), err);
+	}
+	return r;
+}
+
+static int note(struct truth *t, const struct instance *i, const struct sample *s,
+		struct book_row *row, struct error *err)
+{
+	int r = load(t, i, row, err);
+
+	if (r == 0)
+		r = take_in_all(t, i, s, row, err);
+	if (r == 0 && s->disk_mib >= 0)
+		r = meter_hold(t, METER_DISK_SPACE, i->tenant, i->id, i->id, s->disk_mib, actor,
+			       err);
+	row->wall_ns = ledger_wall_ns();
+	row->lines = s->lines_to;
+	return r;
+}
+
+int meter_note(struct truth *t, const struct instance *i, const struct sample *s, bool tell_now,
+	       struct error *err)
+{
+	struct book_row row;
+	int r = note(t, i, s, &row, err);
+
+	if (r == 0 && tell_now)
+		r = tell_counted(t, i, &row, false, err);
+	return r < 0 ? r : save(t, i, &row, err);
+}
+
+/* What a VMM did after its last line is known to nobody. */
+static int tell_torn(struct truth *t, const struct instance *i, const struct book_row *row,
+		     int64_t from_wall_ns, struct error *err)
+{
+	int r = 0;
+
+	for (unsigned c = 0; c < COUNTERS_COUNT && r == 0; c++) {
+		if (counters[c].kind == COUNTER_ADDED && row->counter[c].known)
+			r = tell_gap(t, i, (enum counter)c, "was killed", from_wall_ns, err);
+	}
+	return r;
+}
+
+int meter_finish(struct truth *t, const struct instance *i, const struct sample *s, bool whole,
+		 struct error *err)
+{
+	struct incarnation last;
+	struct book_row before, row;
+	int r = instance_incarnation(t, i, &last, err);
+
+	if (r <= 0 || last.ended)
+		return r < 0 ? r : 0;
+	r = load(t, i, &before, err);
+	if (r == 0)
+		r = note(t, i, s, &row, err);
+	if (r == 0)
+		r = tell_counted(t, i, &row, true, err);
+	if (r == 0 && !whole)
+		r = tell_torn(t, i, &row, before.there ? before.wall_ns : i->created_wall_ns, err);
+	if (r == 0)
+		r = store_run(t->store, err, "DELETE FROM sample WHERE instance = ?", "s", i->id);
+	return r < 0 ? r : 0;
+}
+
+/* --- holdings --- */
+
+static int write_held(struct truth *t, enum meter meter, const char *tenant, const char *thing,
+		      const char *instance, int64_t amount, int64_t seq, struct error *err)
+{
+	int r;
+
+	if (amount == 0)
+		r = store_run(t->store, err,
+			      "DELETE FROM held WHERE meter = ? AND tenant = ? AND thing = ?",
+			      "sss", meters[meter].name, tenant, thing);
+	else
+		r = store_run(t->store, err,
+			      "INSERT INTO held VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+			      " SET amount = excluded.amount, seq = excluded.seq,"
+			      " instance = excluded.instance",
+			      "ssssii", meters[meter].name, tenant, thing, instance ? instance : "",
+			      amount, seq);
+	return r < 0 ? r : 0;
+}
+
+static int tell_held(struct truth *t, enum meter meter, const char *tenant, const char *thing,
+		     int64_t amount, const char *who, int64_t *seq, struct error *err)
+{
+	json_t *body = json_pack("{s:s, s:s, s:I}", "meter", meters[meter].name, "thing", thing,
+				 "amount", (json_int_t)amount);
+	const struct ledger_event e = {
+		.type = "meter.held", .tenant = tenant, .actor = who, .body = body
+	};
+	int r = body ? ledger_append(t->ledger, &e, seq, err) : no_memory(err);
+
+	json_decref(body);
+	return r;
+}
+
+int meter_hold(struct truth *t, enum meter meter, const char *tenant, const char *thing,
+	       const char *instance, int64_t amount, const char *who, struct error *err)
+{
+	int64_t before = 0, seq = 0;
+	int r;
+
+	if (meter >= METERS_COUNT || meters[meter].kind != METER_HELD || amount < 0 ||
+	    strlen(thing) >= THING_BYTES)
+		return error_set(err, -EINVAL, NULL, NULL, "Nobody can hold that");
+	r = store_number(t->store, &before, err,
+			 "SELECT ifnull((SELECT amount FROM held WHERE meter = ? AND tenant = ?"
+			 " AND thing = ?), 0)",
+			 "sss", meters[meter].name, tenant, thing);
+	if (r < 0 || before == amount)
+		return r;
+	r = tell_held(t, meter, tenant, thing, amount, who, &seq, err);
+	return r < 0 ? r : write_held(t, meter, tenant, thing, instance, amount, seq, err);
+}
+
+int meter_follow(struct truth *t, const struct instance *i, struct error *err)
+{
+	static const struct {
+		enum resource resource;
+		enum meter meter;
+	} followed[] = { { RESOURCE_ADDRESSES, METER_ADDRESS_TIME } };
+	int r = 0;
+
+	for (size_t n = 0; n < sizeof(followed) / sizeof(followed[0]) && r == 0; n++) {
+		int64_t amount = 0;
+
+		r = store_number(t->store, &amount, err,
+				 "SELECT ifnull((SELECT amount FROM hold WHERE instance = ?"
+				 " AND resource = ?), 0)",
+				 "ss", i->id, resource_names[followed[n].resource]);
+		if (r == 0)
+			r = meter_hold(t, followed[n].meter, i->tenant, i->id, i->id, amount, actor,
+				       err);
+	}
+	return r;
+}
+
+/* One of the things that go with an instance. 1, or 0: there is none left. */
+static int next_held(struct truth *t, const struct instance *i, enum meter *meter,
+		     char thing[THING_BYTES], struct error *err)
+{
+	struct rows rows;
+	int r = store_select(t->store, &rows, err,
+			     "SELECT meter, thing FROM held WHERE instance = ? LIMIT 1", "s",
+			     i->id);
+
+	if (r < 0)
+		return r;
+	r = rows_next(&rows, err);
+	for (*meter = 0; r > 0 && *meter < METERS_COUNT; (*meter)++)
+		if (strcmp(meters[*meter].name, rows_string(&rows, 0)) == 0)
+			break;
+	rows_text(&rows, 1, thing, THING_BYTES);
+	rows_end(&rows);
+	return r;
+}
+
+int meter_release(struct truth *t, const struct instance *i, struct error *err)
+{
+	char thing[THING_BYTES];
+	enum meter meter;
+	int r;
+
+	while ((r = next_held(t, i, &meter, thing, err)) > 0) {
+		r = meter_hold(t, meter, i->tenant, thing, i->id, 0, actor, err);
+		if (r < 0)
+			break;
+	}
+	return r;
+}

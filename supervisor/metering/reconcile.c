@@ -1,0 +1,420 @@
+/* reconcile.c - suspects are gathered, compared with the round before, and written down. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+
+#include "supervisor/books/instance.h"
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/store.h"
+#include "supervisor/life/runtime.h"
+#include "supervisor/metering/reconcile.h"
+#include "supervisor/wispd.h"
+#include "vmm/base/log.h"
+
+enum {
+	ACCURACY_US = 1000000,
+	SUSPECTS_MAX = 1024,
+	DETAIL_BYTES = 160,
+	KIND_BYTES = 16,
+	HEARTBEATS_MISSED = 3,
+	LISTED_MAX = 200,
+	/* Of a processor, that a VMM's own threads may use beside its vCPUs'. */
+	OWN_PERCENT = 100,
+};
+
+static const int64_t NS_PER_US = 1000, NS_PER_MS = 1000000, MIB = 1 << 20;
+/* Counters and clocks are not read in the same instant. */
+static const int64_t SLACK_US = 1000000;
+
+struct suspect {
+	char kind[KIND_BYTES], subject[INSTANCE_ID_BYTES], detail[DETAIL_BYTES];
+	bool at_once; /* no matter of the moment */
+};
+
+struct process_in_jail {
+	char id[INSTANCE_ID_BYTES];
+	pid_t pid;
+};
+
+struct round {
+	struct suspect list[SUSPECTS_MAX];
+	unsigned count;
+	/* Sorted by instance; only while it lasts. */
+	struct process_in_jail *processes;
+	size_t living, room;
+	bool cut; /* not all of them are there */
+};
+
+struct reconcile {
+	struct wispd *d;
+	sd_event_source *timer;
+	struct round now, before;
+};
+
+/* --- gathering --- */
+
+__attribute__((format(printf, 5, 6))) static void suspect(struct reconcile *r, const char *kind,
+							  const char *subject, bool at_once,
+							  const char *format, ...)
+{
+	struct suspect *s = &r->now.list[r->now.count];
+	va_list args;
+
+	if (r->now.count == SUSPECTS_MAX)
+		return;
+	r->now.count++;
+	snprintf(s->kind, sizeof(s->kind), "%s", kind);
+	snprintf(s->subject, sizeof(s->subject), "%s", subject);
+	s->at_once = at_once;
+	va_start(args, format);
+	vsnprintf(s->detail, sizeof(s->detail), format, args);
+	va_end(args);
+}
+
+static void note_process(void *ctx, const char *id, pid_t pid)
+{
+	struct round *now = ctx;
+	struct process_in_jail *grown;
+
+	if (now->living == now->room) {
+		grown = reallocarray(now->processes, 2 * now->room + 64, sizeof(*grown));
+		if (!grown) {
+			now->cut = true;
+			return;
+		}
+		now->processes = grown;
+		now->room = 2 * now->room + 64;
+	}
+	now->processes[now->living].pid = pid;
+	snprintf(now->processes[now->living++].id, INSTANCE_ID_BYTES, "%s", id);
+}
+
+static int compare(const void *left, const void *right)
+{
+	const struct process_in_jail *a = left, *b = right;
+
+	return strcmp(a->id, b->id);
+}
+
+static bool lives(const struct round *now, const char *id)
+{
+	struct process_in_jail key = { 0 };
+
+	snprintf(key.id, sizeof(key.id), "%s", id);
+	return now->living &&
+	       bsearch(&key, now->processes, now->living, sizeof(key), compare) != NULL;
+}
+
+static int survey(struct reconcile *r, struct error *err)
+{
+	int e = 0;
+
+	for (const struct runtime *const *runtime = runtimes; *runtime && e == 0; runtime++)
+		if ((*runtime)->survey)
+			e = (*runtime)->survey(*runtime, &r->d->config, note_process, &r->now, err);
+	if (e == 0 && r->now.cut)
+		e = error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	if (e == 0 && r->now.living)
+		qsort(r->now.processes, r->now.living, sizeof(*r->now.processes), compare);
+	return e;
+}
+
+/* --- processes without a bill --- */
+
+static int check_processes(struct reconcile *r, struct error *err)
+{
+	for (size_t n = 0; n < r->now.living; n++) {
+		const struct process_in_jail *p = &r->now.processes[n];
+		struct instance i;
+		int e = instance_load(&r->d->truth, p->id, &i, err);
+
+		if (e < 0 && e != -ENOENT)
+			return e;
+		if (e == -ENOENT)
+			suspect(r, "unbilled_vm", p->id, false, "process %d, of no instance",
+				(int)p->pid);
+		else if (!states[i.state].alive)
+			suspect(r, "unbilled_vm", p->id, false,
+				"process %d, of an instance that is %s", (int)p->pid,
+				states[i.state].name);
+	}
+	return 0;
+}
+
+/* --- bills without a process, and more than can be --- */
+
+/* What the rows say of a VMM that is alive. */
+struct account {
+	int64_t cpu_us, memory_peak, sampled_wall_ns, started_boot_ns;
+	bool sampled, this_boot;
+};
+
+static int read_account(struct wispd *d, const struct instance *i, struct account *ret,
+			struct error *err)
+{
+	struct rows rows;
+	int r = store_select(
+		d->truth.store, &rows, err,
+		"SELECT s.counters ->> '$.cpu_used[1]', s.counters ->> '$.memory_peak[1]',"
+		" s.wall_ns, e.boot_ns, e.boot_id = ?3 FROM incarnation n"
+		" JOIN event e ON e.seq = n.started_seq LEFT JOIN sample s ON"
+		" s.instance = n.instance AND s.incarnation = n.n"
+		" WHERE n.instance = ?1 AND n.n = ?2",
+		"sis", i->id, i->incarnation, ledger_boot_id(d->truth.ledger));
+
+	*ret = (struct account){ 0 };
+	if (r < 0)
+		return r;
+	r = rows_next(&rows, err);
+	if (r > 0)
+		*ret = (struct account){ .cpu_us = rows_int(&rows, 0),
+					 .memory_peak = rows_int(&rows, 1),
+					 .sampled_wall_ns = rows_int(&rows, 2),
+					 .started_boot_ns = rows_int(&rows, 3),
+					 .sampled = !rows_is_null(&rows, 2),
+					 .this_boot = rows_int(&rows, 4) != 0 };
+	rows_end(&rows);
+	return r < 0 ? r : 0;
+}
+
+static void check_counters(struct reconcile *r, const struct instance *i, int64_t overhead_mib,
+			   const struct account *a)
+{
+	const int64_t lived_us = (ledger_boot_ns() - a->started_boot_ns) / NS_PER_US;
+	const int64_t most_us = lived_us * (i->vcpus * 100 + OWN_PERCENT) / 100 + SLACK_US;
+	const int64_t most_bytes = (i->mem_mib + overhead_mib) * MIB;
+	const int64_t silent_ns =
+		(int64_t)r->d->config.confirm_interval_ms * NS_PER_MS * HEARTBEATS_MISSED;
+
+	if (a->this_boot && a->cpu_us > most_us)
+		suspect(r, "overrun", i->id, true,
+			"%" PRId64 " us of processor time, and %" PRId64 " vCPUs for %" PRId64
+			" us",
+			a->cpu_us, i->vcpus, lived_us);
+	if (a->memory_peak > most_bytes)
+		suspect(r, "memory", i->id, true, "%" PRId64 " bytes, and %" PRId64 " allowed",
+			a->memory_peak, most_bytes);
+	if (a->this_boot && lived_us > silent_ns / NS_PER_US &&
+	    (!a->sampled || ledger_wall_ns() - a->sampled_wall_ns > silent_ns))
+		suspect(r, "not_sampled", i->id, false, "no word of its counters");
+}
+
+/* States that rest and are billed: what is on its way may be between two processes. */
+static int check_instance(void *ctx, const struct instance *i)
+{
+	struct reconcile *r = ctx;
+	const struct runtime *runtime = runtime_find(i->runtime);
+	struct account a;
+	struct error err;
+	int e;
+
+	if (!states[i->state].alive || !states[i->state].resting)
+		return 0;
+	if (runtime && runtime->survey && !lives(&r->now, i->id))
+		suspect(r, "ghost", i->id, false, "billed as %s, and no process is there",
+			states[i->state].name);
+	e = read_account(r->d, i, &a, &err);
+	if (e == 0)
+		check_counters(r, i, runtime ? runtime->overhead_mib : 0, &a);
+	return e;
+}
+
+/* --- writing down --- */
+
+static bool was_there(const struct round *before, const struct suspect *s)
+{
+	for (unsigned n = 0; n < before->count; n++)
+		if (strcmp(before->list[n].kind, s->kind) == 0 &&
+		    strcmp(before->list[n].subject, s->subject) == 0)
+			return true;
+	return false;
+}
+
+static int tell(struct reconcile *r, const char *type, const char *kind, const char *subject,
+		const char *detail, int64_t *seq, struct error *err)
+{
+	json_t *body =
+		json_pack("{s:s, s:s, s:s}", "kind", kind, "subject", subject, "detail", detail);
+	const struct ledger_event e = { .type = type, .actor = "wispd", .body = body };
+	int e1 = body ? ledger_append(r->d->truth.ledger, &e, seq, err)
+		      : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+
+	json_decref(body);
+	return e1;
+}
+
+static int open_finding(struct reconcile *r, const struct suspect *s, struct error *err)
+{
+	struct store *store = r->d->truth.store;
+	int64_t seq = 0, known = 0;
+	int e = store_number(store, &known, err,
+			     "SELECT count(*) FROM finding WHERE kind = ? AND subject = ?"
+			     " AND cleared_seq IS NULL",
+			     "ss", s->kind, s->subject);
+
+	if (e < 0 || known)
+		return e;
+	e = tell(r, "finding.opened", s->kind, s->subject, s->detail, &seq, err);
+	if (e == 0)
+		e = store_run(store, err, "INSERT INTO finding VALUES (NULL, ?, ?, ?, ?, NULL)",
+			      "sssi", s->kind, s->subject, s->detail, seq);
+	if (e >= 0)
+		log_error("finding: %s, %s: %s", s->kind, s->subject, s->detail);
+	return e < 0 ? e : 0;
+}
+
+struct open_row {
+	int64_t id;
+	struct suspect s;
+};
+
+/* The first open finding after one. 1, or 0: there is none. */
+static int next_open(struct reconcile *r, int64_t after, struct open_row *ret, struct error *err)
+{
+	struct rows rows;
+	int e = store_select(r->d->truth.store, &rows, err,
+			     "SELECT id, kind, subject, detail FROM finding"
+			     " WHERE cleared_seq IS NULL AND id > ? ORDER BY id LIMIT 1",
+			     "i", after);
+
+	if (e < 0)
+		return e;
+	e = rows_next(&rows, err);
+	if (e > 0) {
+		ret->id = rows_int(&rows, 0);
+		rows_text(&rows, 1, ret->s.kind, sizeof(ret->s.kind));
+		rows_text(&rows, 2, ret->s.subject, sizeof(ret->s.subject));
+		rows_text(&rows, 3, ret->s.detail, sizeof(ret->s.detail));
+	}
+	rows_end(&rows);
+	return e;
+}
+
+/* What is not seen any more. */
+static int clear_findings(struct reconcile *r, struct error *err)
+{
+	struct open_row row = { 0 };
+	int64_t seq = 0;
+	int e;
+
+	while ((e = next_open(r, row.id, &row, err)) > 0) {
+		if (was_there(&r->now, &row.s))
+			continue;
+		e = tell(r, "finding.cleared", row.s.kind, row.s.subject, row.s.detail, &seq, err);
+		if (e == 0)
+			e = store_run(r->d->truth.store, err,
+				      "UPDATE finding SET cleared_seq = ? WHERE id = ?", "ii", seq,
+				      row.id);
+		if (e < 0)
+			break;
+	}
+	return e < 0 ? e : 0;
+}
+
+/* --- a round --- */
+
+int reconcile_now(struct reconcile *r, struct error *err)
+{
+	int e;
+
+	r->now.count = 0;
+	r->now.living = 0;
+	r->now.cut = false;
+	e = survey(r, err);
+	if (e == 0)
+		e = check_processes(r, err);
+	if (e == 0)
+		e = instance_each(&r->d->truth, NULL, check_instance, r, err);
+	for (unsigned n = 0; n < r->now.count && e == 0; n++)
+		if (r->now.list[n].at_once || was_there(&r->before, &r->now.list[n]))
+			e = open_finding(r, &r->now.list[n], err);
+	if (e == 0)
+		e = clear_findings(r, err);
+	memcpy(r->before.list, r->now.list, r->now.count * sizeof(r->now.list[0]));
+	r->before.count = r->now.count;
+	return e;
+}
+
+static int on_timer(sd_event_source *source, uint64_t now_us, void *arg)
+{
+	struct reconcile *r = arg;
+	struct store *store = r->d->truth.store;
+	struct error err = { 0 };
+	int e = store_begin(store, &err);
+
+	(void)now_us;
+	if (e == 0)
+		e = reconcile_now(r, &err);
+	if (e == 0)
+		e = wispd_commit(r->d, &err);
+	if (e < 0) {
+		store_rollback(store);
+		log_error("the books could not be compared: %s", err.text);
+	}
+	sd_event_source_set_time_relative(source, r->d->config.reconcile_interval_ms * 1000);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+int reconcile_create(struct wispd *d, struct reconcile **ret, struct error *err)
+{
+	struct reconcile *r = calloc(1, sizeof(*r));
+	int e = -ENOMEM;
+
+	if (r) {
+		r->d = d;
+		e = sd_event_add_time_relative(d->loop, &r->timer, CLOCK_BOOTTIME,
+					       d->config.reconcile_interval_ms * 1000, ACCURACY_US,
+					       on_timer, r);
+	}
+	if (e < 0) {
+		free(r);
+		return error_set(err, e, NULL, NULL, "Cannot make a timer: %s", strerror(-e));
+	}
+	*ret = r;
+	return 0;
+}
+
+void reconcile_destroy(struct reconcile *r)
+{
+	if (!r)
+		return;
+	sd_event_source_disable_unref(r->timer);
+	free(r->now.processes);
+	free(r);
+}
+
+/* --- showing --- */
+
+int reconcile_open(struct wispd *d, int64_t *ret, struct error *err)
+{
+	return store_number(d->truth.store, ret, err,
+			    "SELECT count(*) FROM finding WHERE cleared_seq IS NULL", "");
+}
+
+json_t *reconcile_list(struct wispd *d, struct error *err)
+{
+	json_t *list = json_array();
+	struct rows rows;
+	int e = store_select(d->truth.store, &rows, err,
+			     "SELECT kind, subject, detail, opened_seq, cleared_seq FROM finding"
+			     " ORDER BY cleared_seq IS NOT NULL, id DESC LIMIT ?",
+			     "i", (int64_t)LISTED_MAX);
+
+	while (e >= 0 && (e = rows_next(&rows, err)) > 0)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I, s:I}", "kind",
+						      rows_string(&rows, 0), "subject",
+						      rows_string(&rows, 1), "detail",
+						      rows_string(&rows, 2), "opened_seq",
+						      (json_int_t)rows_int(&rows, 3), "cleared_seq",
+						      (json_int_t)rows_int(&rows, 4)));
+	if (e >= 0)
+		rows_end(&rows);
+	if (e == 0)
+		return list;
+	json_decref(list);
+	return NULL;
+}

@@ -1,0 +1,243 @@
+/* sample.c - reading counters: small files of the kernel, and lines of JSON. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "jailer/cgroup.h"
+#include "supervisor/life/runtime.h"
+#include "supervisor/metering/sample.h"
+#include "vmm/base/fd.h"
+
+enum { FILE_BYTES = 4096, PART_BYTES = 1 << 20, PARTS_MAX = 64, GROUP_BYTES = 256 };
+
+static const int64_t MIB = 1 << 20, BLOCK_BYTES = 512, ADDED_MAX = INT64_C(1) << 50;
+
+const struct counter_info counters[COUNTERS_COUNT] = {
+	[COUNTER_CPU_USED] = { "cpu_used", COUNTER_TOTAL },
+	[COUNTER_MEMORY_PEAK] = { "memory_peak", COUNTER_LEVEL },
+	[COUNTER_MEMORY_NOW] = { "memory_now", COUNTER_LEVEL },
+	[COUNTER_DISK_READ] = { "disk_read", COUNTER_ADDED },
+	[COUNTER_DISK_WRITTEN] = { "disk_written", COUNTER_ADDED },
+	[COUNTER_DISK_OPERATIONS] = { "disk_operations", COUNTER_ADDED },
+	[COUNTER_NET_IN] = { "net_in", COUNTER_ADDED },
+	[COUNTER_NET_OUT] = { "net_out", COUNTER_ADDED },
+};
+
+static void set(struct sample *s, enum counter c, int64_t value)
+{
+	s->counter[c].reading = READING_DONE;
+	s->counter[c].value = value;
+}
+
+/* --- control groups --- */
+
+/* Files that say the same; the first that is there is taken. */
+static const struct {
+	enum counter counter;
+	unsigned version;
+	const char *controller, *file;
+	const char *field; /* of a file of several lines; NULL: the file is the number */
+	int64_t divisor;
+} sources[] = {
+	{ COUNTER_CPU_USED, 2, NULL, "cpu.stat", "usage_usec ", 1 },
+	{ COUNTER_CPU_USED, 1, "cpuacct", "cpuacct.usage", NULL, 1000 },
+	{ COUNTER_MEMORY_PEAK, 2, NULL, "memory.peak", NULL, 1 },
+	{ COUNTER_MEMORY_PEAK, 1, "memory", "memory.max_usage_in_bytes", NULL, 1 },
+	{ COUNTER_MEMORY_NOW, 2, NULL, "memory.current", NULL, 1 },
+	{ COUNTER_MEMORY_NOW, 1, "memory", "memory.usage_in_bytes", NULL, 1 },
+};
+
+static bool read_number(int folder, const char *path, const char *field, int64_t *ret)
+{
+	int fd = openat(folder, path, O_RDONLY | O_CLOEXEC);
+	char text[FILE_BYTES];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	const char *at = text;
+	char *end;
+
+	fd_close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	if (field)
+		at = strstr(text, field);
+	if (!at)
+		return false;
+	at += field ? strlen(field) : 0;
+	errno = 0;
+	*ret = strtoll(at, &end, 10);
+	return end != at && errno == 0 && *ret >= 0;
+}
+
+void sample_read_groups(const char *mounts, const char *parent, const char *id, struct sample *ret)
+{
+	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+		const enum counter c = sources[i].counter;
+		char path[GROUP_BYTES + FILE_BYTES / 16];
+		int64_t value;
+		int mount;
+
+		if (ret->counter[c].reading == READING_DONE)
+			continue;
+		ret->counter[c].reading = READING_LOST;
+		mount = cgroup_open_mount(mounts, sources[i].version, sources[i].controller);
+		snprintf(path, sizeof(path), "%.127s/%.63s/%s", parent, id, sources[i].file);
+		if (mount >= 0 && read_number(mount, path, sources[i].field, &value))
+			set(ret, c, value / sources[i].divisor);
+		fd_close(mount);
+	}
+}
+
+/* --- the VMM's lines --- */
+
+static const struct {
+	enum counter counter;
+	const char *group, *name;
+} members[] = {
+	{ COUNTER_DISK_READ, "block", "read_bytes" },
+	{ COUNTER_DISK_WRITTEN, "block", "write_bytes" },
+	{ COUNTER_DISK_OPERATIONS, "block", "requests_count" },
+	{ COUNTER_NET_IN, "net", "rx_bytes_count" },
+	{ COUNTER_NET_OUT, "net", "tx_bytes_count" },
+};
+
+enum { MEMBERS = sizeof(members) / sizeof(members[0]) };
+
+static void lose_lines(struct sample *s)
+{
+	for (unsigned i = 0; i < MEMBERS; i++)
+		s->counter[members[i].counter].reading = READING_LOST;
+}
+
+/* A group that the machine has no device for is not there. */
+static bool add_line(struct sample *s, const char *text, size_t len)
+{
+	json_t *line = json_loadb(text, len, 0, NULL);
+	bool good = json_is_object(line);
+
+	for (unsigned i = 0; i < MEMBERS && good; i++) {
+		const json_t *n =
+			json_object_get(json_object_get(line, members[i].group), members[i].name);
+		int64_t value = n ? json_integer_value(n) : 0;
+
+		good = (!n || json_is_integer(n)) && value >= 0 && value <= ADDED_MAX &&
+		       s->counter[members[i].counter].value <= ADDED_MAX;
+		if (good)
+			s->counter[members[i].counter].value += value;
+	}
+	json_decref(line);
+	return good;
+}
+
+/* The whole lines of a part; how much of it they take. */
+static size_t add_part(struct sample *s, const char *text, size_t len, bool *good)
+{
+	size_t used = 0;
+	const char *end;
+
+	while ((end = memchr(text + used, '\n', len - used)) != NULL) {
+		size_t size = (size_t)(end - text) - used;
+
+		*good = (size == 0 || add_line(s, text + used, size)) && *good;
+		used += size + 1;
+	}
+	if (used == 0 && len == PART_BYTES) {
+		*good = false; /* no line that wisp writes is that long */
+		used = len;
+	}
+	return used;
+}
+
+void sample_read_lines(int fd, int64_t lines_from, struct sample *ret)
+{
+	char *text = malloc(PART_BYTES);
+	bool good = text != NULL;
+	size_t used = 1;
+
+	ret->lines_from = ret->lines_to = lines_from;
+	for (unsigned i = 0; i < MEMBERS; i++)
+		set(ret, members[i].counter, 0);
+	for (unsigned part = 0; part < PARTS_MAX && text && used > 0; part++) {
+		ssize_t n = pread(fd, text, PART_BYTES, ret->lines_to);
+
+		good = n >= 0 && good;
+		used = n > 0 ? add_part(ret, text, (size_t)n, &good) : 0;
+		ret->lines_to += (int64_t)used;
+	}
+	free(text);
+	if (!good)
+		lose_lines(ret);
+}
+
+/* --- all of it --- */
+
+/* In whole MiB, as far as they were begun. */
+static int64_t disk_mib(const struct launch *l)
+{
+	struct error err;
+	int folder = l->runtime->open_folder(l, &err);
+	int64_t bytes = 0;
+
+	if (folder < 0)
+		return -1;
+	for (unsigned i = 0; i < l->ndrives; i++) {
+		const struct launch_drive *d = &l->drives[i];
+		struct stat st;
+
+		if (d->root && !d->read_only &&
+		    fstatat(folder, d->file, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+			bytes += (int64_t)st.st_blocks * BLOCK_BYTES;
+	}
+	fd_close(folder);
+	return (bytes + MIB - 1) / MIB;
+}
+
+/* Of devices that there are not nothing is to be known. */
+static void leave_out(const struct launch *l, struct sample *s)
+{
+	for (unsigned i = 0; i < MEMBERS; i++) {
+		const bool disk = strcmp(members[i].group, "block") == 0;
+
+		if ((disk ? l->ndrives : l->nnets) == 0 &&
+		    s->counter[members[i].counter].value == 0)
+			s->counter[members[i].counter].reading = READING_NONE;
+	}
+}
+
+/* What is in the books needs no room any more. */
+static void trim(int fd, int64_t lines_from)
+{
+	off_t whole = lines_from / FILE_BYTES * FILE_BYTES;
+
+	/* Where files have no holes a line a minute stays. */
+	if (whole > 0)
+		(void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, whole);
+}
+
+void sample_take(const struct launch *l, int64_t lines_from, struct sample *ret)
+{
+	struct error err;
+	int fd;
+
+	*ret = (struct sample){ .lines_from = lines_from, .lines_to = lines_from };
+	ret->disk_mib = disk_mib(l);
+	if (l->config->cgroup[0])
+		sample_read_groups("/proc/self/mounts", l->config->cgroup, l->id, ret);
+	if (!l->runtime->open_lines)
+		return;
+	fd = l->runtime->open_lines(l, &err);
+	if (fd < 0)
+		lose_lines(ret);
+	if (fd >= 0) {
+		sample_read_lines(fd, lines_from, ret);
+		trim(fd, lines_from);
+	}
+	fd_close(fd);
+	leave_out(l, ret);
+}

@@ -1,0 +1,70 @@
+/* sample.h - what the counters of one VMM say at a moment.
+ *
+ * Three sources, none of which the guest can reach:
+ *
+ *   processor, memory   its control group's files, of version 1 or 2
+ *   disk, network       the lines of metrics that the VMM writes, the last one at its end
+ *   space               the blocks that its root disk has, where that is its own
+ *
+ * A guest that has taken its VMM over can write what it likes into those lines: they are
+ * checked number by number, and reconcile.h holds them against the kernel's counters.
+ *
+ * Any thread. Nothing here fails: what cannot be read is said to be so.
+ */
+#ifndef SUPERVISOR_SAMPLE_H
+#define SUPERVISOR_SAMPLE_H
+
+#include <stdint.h>
+
+#include "supervisor/life/launch.h"
+
+enum counter {
+	COUNTER_CPU_USED,    /* us */
+	COUNTER_MEMORY_PEAK, /* bytes */
+	COUNTER_MEMORY_NOW,  /* bytes */
+	COUNTER_DISK_READ,   /* bytes */
+	COUNTER_DISK_WRITTEN,
+	COUNTER_DISK_OPERATIONS,
+	COUNTER_NET_IN, /* bytes that came to the guest */
+	COUNTER_NET_OUT,
+	COUNTERS_COUNT,
+};
+
+enum counter_kind {
+	COUNTER_TOTAL, /* since the VMM began; less than before: it began anew */
+	COUNTER_ADDED, /* what was added since the sample before */
+	COUNTER_LEVEL, /* as it is */
+};
+
+struct counter_info {
+	const char *name; /* of the meter (billing/plan.h), where there is one */
+	enum counter_kind kind;
+};
+
+extern const struct counter_info counters[COUNTERS_COUNT];
+
+enum reading {
+	READING_NONE, /* nobody measures it */
+	READING_LOST, /* it should be there, and is not */
+	READING_DONE,
+};
+
+struct sample {
+	struct {
+		enum reading reading;
+		int64_t value;
+	} counter[COUNTERS_COUNT];
+	int64_t lines_from, lines_to; /* the part of the lines that was read */
+	int64_t disk_mib;	      /* that its root disk takes; -1: it cannot be told */
+};
+
+/* lines_from: lines_to of the sample before, 0 for the first of a VMM. */
+void sample_take(const struct launch *l, int64_t lines_from, struct sample *ret);
+
+/* The control groups of one VMM; mounts: a file like /proc/self/mounts. */
+void sample_read_groups(const char *mounts, const char *parent, const char *id, struct sample *ret);
+
+/* What the whole lines from lines_from on add; sets lines_to. */
+void sample_read_lines(int fd, int64_t lines_from, struct sample *ret);
+
+#endif
