@@ -212,8 +212,10 @@ int store_open_copy(const char *path, struct store **ret, struct error *err)
 	int64_t version = 0;
 	int r;
 
-	if (!s)
-		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	if (!s) {
+		error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+		return -ENOMEM;
+	}
 	if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) !=
 	    SQLITE_OK)
 		r = s->db ? fault(s, err, "open") : -ENOMEM;

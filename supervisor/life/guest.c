@@ -140,7 +140,7 @@ static json_t *value_of(const char *text)
 
 	if (*text && !*end)
 		return json_integer(number);
-	for (; text[n] && n < sizeof(shown) - 1; n++)
+	for (; n < sizeof(shown) - 1 && text[n]; n++)
 		shown[n] = isprint((unsigned char)text[n]) ? text[n] : '?';
 	return json_stringn(shown, n);
 }
