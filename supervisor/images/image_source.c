@@ -455,9 +455,13 @@ int image_source_import(const struct config *c, const char *source, uint64_t siz
 			struct progress *progress, struct image *image, struct error *err)
 {
 	const struct source_kind *kind = find_kind(source);
-	struct build *b = calloc(1, sizeof(*b));
+	struct build *b = NULL;
 	int imports, r;
 
+	if (!kind)
+		return error_set(err, -ENOTSUP, "source", "an absolute path behind oci:, tar:, ...",
+				 "There is no such kind of source: %.64s", source);
+	b = calloc(1, sizeof(*b));
 	if (!b)
 		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	b->c = c;
