@@ -152,8 +152,8 @@ static int hold(struct truth *t, const struct instance *i, enum state state, str
 	if (what == HOLD_SAME)
 		return 0;
 	/* What is to be started as soon as it can be has its place from the beginning, unless
-	 * it may wait for one. */
-	if (what == HOLD_SLOT && i->start_wanted && !i->wait_ms && state <= STATE_CREATED)
+	 * it may wait for one; what is started again keeps its place. */
+	if (what == HOLD_SLOT && i->start_wanted && (state == STATE_STOPPED || !i->wait_ms))
 		what = HOLD_ALL;
 	r = quota_hold(t, i->id, i->tenant, RESOURCE_INSTANCES, what != HOLD_NOTHING, err);
 	if (r == 0)
@@ -299,9 +299,7 @@ static const char *usual_cause(enum state from, enum state to)
 static int settle(struct truth *t, const struct instance *i, const struct move *move,
 		  struct error *err)
 {
-	bool on_its_way = i->state == STATE_CREATED && i->start_wanted;
-
-	if (!states[i->state].resting || on_its_way)
+	if (!states[i->state].resting || i->start_wanted)
 		return 0;
 	return operation_settle(t, i->id, (int)i->state, move->code ? move->code : "failed",
 				i->cause, err);
@@ -321,7 +319,9 @@ int instance_move(struct truth *t, struct instance *i, enum state to, const stru
 	next.state = to;
 	snprintf(next.cause, sizeof(next.cause), "%s",
 		 move->cause ? move->cause : usual_cause(i->state, to));
-	if (to != STATE_CREATED)
+	if (to == STATE_STOPPING)
+		next.start_wanted = move->then_start;
+	else if (to != STATE_CREATED && to != STATE_STOPPED)
 		next.start_wanted = false;
 	if (to != STATE_STOPPING)
 		next.stop_boot_ns = 0;

@@ -45,7 +45,7 @@ struct instance {
 	int64_t generation;	 /* grows with each change */
 	int64_t incarnation;	 /* how often it was started */
 	char labels[LABELS_BYTES];
-	bool start_wanted;  /* once it has been created */
+	bool start_wanted;  /* once it has been created, or has stopped */
 	bool remove_wanted; /* once it has ended */
 	/* Deadlines of this boot by CLOCK_BOOTTIME, 0: none: when a stop becomes a kill, and
 	 * when it is deleted. The second also by the wall clock, for the time after a boot. */
@@ -74,6 +74,7 @@ struct move {
 	const char *exit_kind;
 	int exit_code;
 	const char *code; /* of the operations that fail by it; NULL: "failed" */
+	bool then_start;  /* to "stopping": it is started again once it has stopped */
 };
 
 /* (T) Writes a new instance, in STATE_CREATING; its id is chosen here. -EEXIST: the name is

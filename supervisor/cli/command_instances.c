@@ -406,7 +406,7 @@ static const struct cli_option stop_options[] = {
 	{ 0 },
 };
 
-static int stop(struct cli *cli, const struct cli_arguments *a)
+static int end(struct cli *cli, const struct cli_arguments *a, const char *suffix)
 {
 	json_t *body = NULL;
 	int status;
@@ -414,9 +414,19 @@ static int stop(struct cli *cli, const struct cli_arguments *a)
 	if (a->option[0])
 		body = json_pack("{s:I}", "timeout_ms",
 				 (json_int_t)strtoll(a->option[0], NULL, 10) * 1000);
-	status = verb(cli, a, "POST", "/stop", body);
+	status = verb(cli, a, "POST", suffix, body);
 	json_decref(body);
 	return status;
+}
+
+static int stop(struct cli *cli, const struct cli_arguments *a)
+{
+	return end(cli, a, "/stop");
+}
+
+static int reboot_command(struct cli *cli, const struct cli_arguments *a)
+{
+	return end(cli, a, "/reboot");
 }
 
 /* clang-format off */
@@ -428,6 +438,7 @@ static const struct cli_command commands[] = {
 	{ "trace",   "INSTANCE",    "print how long the stages of its starts took", NULL, -1, 1, 1, trace },
 	{ "logs",    "INSTANCE",    "print what its console has said",  logs_options, -1, 1, 1, logs },
 	{ "start",   "INSTANCE...", "start them",                       NULL, -1, 1, CLI_OPERANDS_MAX, start },
+	{ "reboot",  "INSTANCE...", "stop them so, and start them again", stop_options, -1, 1, CLI_OPERANDS_MAX, reboot_command },
 	{ "stop",    "INSTANCE...", "have them power off, or kill them", stop_options, -1, 1, CLI_OPERANDS_MAX, stop },
 	{ "pause",   "INSTANCE...", "stop their processors",            NULL, -1, 1, CLI_OPERANDS_MAX, pause_command },
 	{ "resume",  "INSTANCE...", "let them go on",                   NULL, -1, 1, CLI_OPERANDS_MAX, resume },

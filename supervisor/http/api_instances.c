@@ -495,7 +495,7 @@ static int refuse_move(struct api_call *call, const struct instance *i, const ch
 static int run_verb(struct api_call *call, const char *verb, enum state goal, int64_t stop_ns)
 {
 	const struct verb_body *b = call->config;
-	const struct move move = { .actor = call->caller->actor };
+	struct move move = { .actor = call->caller->actor };
 	const struct state_move *m;
 	struct instance i;
 	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
@@ -508,6 +508,8 @@ static int run_verb(struct api_call *call, const char *verb, enum state goal, in
 	if (!m)
 		return refuse_move(call, &i, verb);
 	i.stop_boot_ns = stop_ns;
+	move.cause = m->by;
+	move.then_start = m->to == STATE_STOPPING && goal == STATE_RUNNING;
 	r = instance_move(&call->d->truth, &i, m->to, &move, &call->err);
 	return r < 0 ? r : answer(call, &i, verb, (int)goal);
 }
@@ -539,12 +541,23 @@ static int start(struct api_call *call)
 	return r < 0 ? r : answer(call, &i, "start", STATE_RUNNING);
 }
 
-static int stop(struct api_call *call)
+/* When a stop becomes a kill. */
+static int64_t stop_deadline(const struct api_call *call)
 {
 	const struct verb_body *b = call->config;
 	uint64_t ms = b->has_timeout ? b->timeout_ms : call->d->config.stop_timeout_ms;
 
-	return run_verb(call, "stop", STATE_STOPPED, ledger_boot_ns() + (int64_t)ms * NS_PER_MS);
+	return ledger_boot_ns() + (int64_t)ms * NS_PER_MS;
+}
+
+static int stop(struct api_call *call)
+{
+	return run_verb(call, "stop", STATE_STOPPED, stop_deadline(call));
+}
+
+static int reboot_verb(struct api_call *call)
+{
+	return run_verb(call, "reboot", STATE_RUNNING, stop_deadline(call));
 }
 
 static int pause_verb(struct api_call *call)
@@ -580,6 +593,8 @@ static const struct api_route routes[] = {
 	  .what = "Starts it." },
 	{ "POST",   "/instances/{id}/stop",   ROLE_OPERATOR, true,  202, &stop_table,   stop,
 	  .what = "Asks the guest to power off, and kills it after `timeout_ms`." },
+	{ "POST",   "/instances/{id}/reboot", ROLE_OPERATOR, true,  202, &stop_table,   reboot_verb,
+	  .what = "Stops it so, and starts it again; what it holds it keeps." },
 	{ "POST",   "/instances/{id}/pause",  ROLE_OPERATOR, true,  202, &verb_table,   pause_verb,
 	  .what = "Stops its processors; it stays in memory." },
 	{ "POST",   "/instances/{id}/resume", ROLE_OPERATOR, true,  202, &verb_table,   resume,

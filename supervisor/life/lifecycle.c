@@ -259,9 +259,21 @@ static void step_stopping(struct machine *m, struct instance *i)
 	}
 }
 
+/* A reboot that a cordon came between waits for the end of that. */
+static void start_again(struct machine *m, struct instance *i)
+{
+	struct error err;
+	bool cordoned = queue_check_cordon(m->l->d->queue, &err) < 0;
+
+	go_because(m, i, cordoned ? STATE_QUEUED : STATE_STARTING,
+		   cordoned ? err.text : "it was to be started again", NULL);
+}
+
 static void step_ended(struct machine *m, struct instance *i)
 {
-	if (i->remove_wanted)
+	if (i->start_wanted)
+		start_again(m, i);
+	else if (i->remove_wanted)
 		go_because(m, i, STATE_DELETING, "it was to be removed at its end", NULL);
 }
 

@@ -145,7 +145,7 @@ static int read_cordon(struct queue *q, char reason[CORDON_BYTES], struct error 
 	return r < 0 ? r : 0;
 }
 
-static int check_cordon(struct queue *q, struct error *err)
+int queue_check_cordon(struct queue *q, struct error *err)
 {
 	char reason[CORDON_BYTES];
 	int r = read_cordon(q, reason, err);
@@ -195,7 +195,7 @@ static bool is_worth_waiting(int r)
 
 int queue_decide(struct queue *q, const struct instance *i, struct error *err)
 {
-	int r = check_cordon(q, err);
+	int r = queue_check_cordon(q, err);
 
 	if (r == 0)
 		r = check_resources(q, i, err);
@@ -322,7 +322,7 @@ void queue_pump(struct queue *q)
 	int64_t waiting = 0, wait_ns;
 	int r = 1;
 
-	if (check_cordon(q, &err) < 0 || !wispd_has_room(q->d))
+	if (queue_check_cordon(q, &err) < 0 || !wispd_has_room(q->d))
 		return;
 	while (r > 0) {
 		r = count_waiting(q, &waiting, &err);
@@ -438,7 +438,7 @@ static json_t *describe_resources(struct queue *q, struct error *err)
 /* What stands in its way now, rather than when it came. */
 static const char *why_it_waits(struct queue *q, const struct instance *i, struct error *err)
 {
-	if (check_cordon(q, err) < 0 || check_resources(q, i, err) < 0)
+	if (queue_check_cordon(q, err) < 0 || check_resources(q, i, err) < 0)
 		return err->text;
 	return rate_wait_ns(q) ? "only so many start in a second" : "others are before it";
 }

@@ -46,6 +46,9 @@ int64_t queue_deadline(const struct instance *i);
 /* (T) reason: not empty, kept until the cordon is lifted; NULL lifts it. */
 int queue_cordon(struct queue *q, const char *reason, const char *actor, struct error *err);
 
+/* 0: there is none; -ESHUTDOWN, and *err says why. */
+int queue_check_cordon(struct queue *q, struct error *err);
+
 /* (T) Notes the instance as one that a drain has stopped. */
 int queue_note_drained(struct queue *q, const struct instance *i, struct error *err);
 /* (T) Queues those, as far as they are still stopped; how many. */

@@ -144,6 +144,10 @@ static void test_life(void **state)
 	assert_int_equal(ctl(h, &output, "pause", "one"), 1);
 	expect_in(output, "(running)");
 	assert_int_equal(ctl(h, NULL, "resume", "one"), 0);
+	assert_int_equal(ctl(h, NULL, "reboot", "--timeout", "0", "one"), 0);
+	assert_int_equal(ctl(h, &output, "inspect", "one"), 0);
+	expect_in(output, "\"incarnation\": 2");
+	expect_in(output, "\"state\": \"running\"");
 	assert_int_equal(ctl(h, NULL, "stop", "--timeout", "0", "one"), 0);
 	assert_int_equal(wispd_host_jailers(h, NULL), 0);
 	assert_int_equal(ctl(h, NULL, "start", "one"), 0);

@@ -46,6 +46,7 @@ static bool play(struct wispd_host *h)
 		{ "POST", "/instances", VM },
 		{ "POST", "/instances/vm/pause", NULL },
 		{ "POST", "/instances/vm/resume", NULL },
+		{ "POST", "/instances/vm/reboot", "{\"timeout_ms\": 0}" },
 		{ "POST", "/instances/vm/stop", "{\"timeout_ms\": 0}" },
 		{ "POST", "/instances/vm/start", NULL },
 		{ "DELETE", "/instances/vm", NULL },

@@ -12,6 +12,7 @@
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/quota.h"
 #include "supervisor/books/store.h"
+#include "supervisor/life/lifecycle.h"
 #include "supervisor/life/queue.h"
 #include "tests/unit/wispd_stage.h"
 
@@ -319,6 +320,33 @@ static void test_drain(void **state)
 	assert_state(s, idle, STATE_CREATED);
 }
 
+/* A reboot keeps what it holds, and under a cordon waits for the end of that. */
+static void test_reboot(void **state)
+{
+	struct stage *s = *state;
+	struct instance i = start(s, "n", "a", VCPUS, 0), other = start(s, "other", "a", 1, 0);
+	struct error err;
+
+	move_to(s, &i, STATE_RUNNING);
+	assert_int_equal(stage_ask(s, &stage_alice, "POST", "/instances/n/reboot", NULL), 202);
+	assert_int_equal(instance_load(&s->d.truth, i.id, &i, &err), 0);
+	assert_string_equal(i.cause, "reboot");
+	assert_true(i.start_wanted);
+	move_to(s, &i, STATE_STOPPED);
+	queue_pump(s->d.queue);
+	assert_state(s, other, STATE_QUEUED);
+	assert_int_equal(
+		stage_ask(s, &stage_admin, "PUT", "/scheduling/cordon", "{\"reason\": \"x\"}"),
+		200);
+	lifecycle_kick(s->d.lifecycle, i.id);
+	assert_state(s, i, STATE_QUEUED);
+	assert_int_equal(stage_ask(s, &stage_admin, "DELETE", "/scheduling/cordon", NULL), 200);
+	age(s, &i, 20000);
+	queue_pump(s->d.queue);
+	assert_state(s, i, STATE_STARTING);
+	assert_state(s, other, STATE_QUEUED);
+}
+
 /* What the ledger says of the stages, its wait among them. */
 static void test_trace(void **state)
 {
@@ -378,7 +406,7 @@ int main(void)
 		QUEUE_TEST(test_waits_or_not), QUEUE_TEST(test_priority), QUEUE_TEST(test_share),
 		QUEUE_TEST(test_starving),     QUEUE_TEST(test_quota),	  QUEUE_TEST(test_rate),
 		QUEUE_TEST(test_length),       QUEUE_TEST(test_cordon),	  QUEUE_TEST(test_drain),
-		QUEUE_TEST(test_api),	       QUEUE_TEST(test_trace),
+		QUEUE_TEST(test_api),	       QUEUE_TEST(test_trace),	  QUEUE_TEST(test_reboot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
