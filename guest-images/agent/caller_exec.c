@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
@@ -19,7 +20,7 @@
 #include "guest-images/agent/caller_frames.h"
 #include "vmm/base/fd.h"
 
-enum { CHUNK = 32 * 1024, NUMBER_LEN = 64 };
+enum { CHUNK = 32 * 1024, NUMBER_LEN = 64, SEED_BYTES = 32 };
 
 static const int passed_on[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
 
@@ -111,9 +112,23 @@ static int terminal_add(struct texts *t)
 	return r;
 }
 
+/* A clone that has just been loaded may still draw what its sister drew: the kernel sees
+ * that it is another by an interrupt, which may come after this request. */
+static int seed_add(struct texts *t)
+{
+	unsigned char bytes[SEED_BYTES];
+	char hex[2 * SEED_BYTES + 1];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		return -EIO;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+	return text_add(t, "seed", hex);
+}
+
 static int texts_fill(struct texts *t, const struct caller_exec *e)
 {
-	int r = 0;
+	int r = seed_add(t);
 
 	for (size_t i = 0; r == 0 && e->arguments[i]; i++)
 		r = text_add(t, "argument", e->arguments[i]);

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest-images/agent/identity.h"
 #include "guest-images/agent/job.h"
 #include "guest-images/agent/session.h"
 
@@ -363,6 +364,18 @@ static void run(struct relay *r, const struct job_spec *spec)
 		outcome_tell(r, e);
 }
 
+/* An agent that is not root cannot, and serves nobody's clone. */
+static bool mix_seed(struct session *s)
+{
+	const char *seed = fields_get(s->bytes, s->len, "seed");
+	int r = seed ? identity_seed(seed) : 0;
+
+	if (r == 0 || r == -EPERM)
+		return true;
+	session_fault(s, -r, "the seed cannot be mixed in: %s", strerror(-r));
+	return false;
+}
+
 void exec_serve(struct session *s)
 {
 	struct job_spec *spec = calloc(1, sizeof(*spec));
@@ -371,7 +384,7 @@ void exec_serve(struct session *s)
 
 	if (!spec || !r) {
 		session_fault(s, ENOMEM, "the guest is out of memory");
-	} else if (spec_read(s, spec, &user)) {
+	} else if (mix_seed(s) && spec_read(s, spec, &user)) {
 		r->session = s;
 		run(r, spec);
 	}

@@ -15,8 +15,9 @@
  *   write     ENTRY, DATA..., END
  *   health, identity, shutdown
  *
- *   exec      argument* environment* user directory terminal rows columns timeout_ms
- *             answers status, or signal; timeout=1 when the time limit ended it
+ *   exec      argument* environment* user directory terminal rows columns timeout_ms,
+ *             seed: mixed into the kernel's random numbers first, for a clone may not have
+ *             seen yet that it is one; answers status, or signal; timeout=1 when the time limit ended it
  *   read      path
  *   write     path, name (used when path is a directory)
  *   health    answers version, uptime_ms, boot_id, hostname, clock_ns, processes, load,

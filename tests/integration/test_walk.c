@@ -181,6 +181,7 @@ static const struct step load[] = {
 	YES("PUT", "/snapshot/load", "{\"snapshot_path\": \"state\", \"mem_backend\": {\"backend_type\": "
 	  "\"File\", \"backend_path\": \"memory\"}, \"resume_vm\": true}"),
 	GET("/", "\"Running\""),
+	YES("PUT", "/snapshot/working-set", "{\"working_set_path\": \"pages\"}"),
 	YES("PUT", "/actions", "{\"action_type\": \"PowerButton\"}"),
 };
 /* clang-format on */
