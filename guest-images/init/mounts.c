@@ -99,15 +99,25 @@ void mounts_rest(void)
 		entry_report(&rest[i], entry_mount(&rest[i]));
 }
 
+/* An image of a few files may have no folder for it; where none can be made, it is read-only. */
+static int mount_move(const char *from, const char *to, mode_t mode)
+{
+	int r = mount(from, to, NULL, MS_MOVE, NULL);
+
+	if (r < 0 && errno == ENOENT && mkdir(to, mode) == 0)
+		r = mount(from, to, NULL, MS_MOVE, NULL);
+	return r;
+}
+
 void mounts_move(const char *root)
 {
 	char target[PATH_MAX];
 
 	for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
 		snprintf(target, sizeof(target), "%s%s", root, first[i].target);
-		if (mount(first[i].target, target, NULL, MS_MOVE, NULL) == 0)
+		if (mount_move(first[i].target, target, first[i].mode) == 0)
 			continue;
-		if (errno != ENOENT)
+		if (errno != EROFS)
 			report_errno("cannot move %s to %s", first[i].target, target);
 		umount2(first[i].target, MNT_DETACH);
 	}
