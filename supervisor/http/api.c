@@ -1,5 +1,6 @@
 /* api.c - the dispatcher: who may call what, within one transaction. */
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -293,3 +294,28 @@ int api_check_tenant(struct api_call *call)
 	return error_set(&call->err, -ENOENT, "tenant", "an admin makes one: PUT /tenants/NAME",
 			 "There is no tenant %.64s", call->tenant);
 }
+
+static int check_path(void *config, struct error *err)
+{
+	const struct api_path_body *b = config;
+
+	if (b->path[0] == '/')
+		return 0;
+	return error_set(err, -EINVAL, "path", "begin it with a slash", "The path is not absolute");
+}
+
+static const struct body_field path_fields[] = {
+	{ .name = "path",
+	  .type = BODY_STRING,
+	  .offset = offsetof(struct api_path_body, path),
+	  .size = sizeof(((struct api_path_body *)NULL)->path),
+	  .min = 1,
+	  .required = true },
+};
+
+const struct body_table api_path_table = {
+	.size = sizeof(struct api_path_body),
+	.fields = path_fields,
+	.nfields = 1,
+	.check = check_path,
+};

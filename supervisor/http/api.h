@@ -14,6 +14,7 @@
 #define SUPERVISOR_API_H
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -105,6 +106,12 @@ int api_check_tenant(struct api_call *call);
 int api_reply(struct api_call *call, json_t *reply);
 /* A number of the query, fallback when it is not there; -EINVAL when it is none. */
 int api_query_number(struct api_call *call, const char *name, int64_t fallback, int64_t *ret);
+
+/* A body that is one absolute path of the host's: "path". */
+struct api_path_body {
+	char path[PATH_MAX];
+};
+extern const struct body_table api_path_table;
 
 /* The HTTP status and stable code of a negative errno. */
 int api_status_of(int error, const char **code);

@@ -60,34 +60,6 @@ static int verify(struct api_call *call)
 
 /* --- copies --- */
 
-struct backup_body {
-	char path[PATH_MAX];
-};
-
-static int check_backup(void *config, struct error *err)
-{
-	const struct backup_body *b = config;
-
-	return b->path[0] == '/' ? 0
-				 : error_set(err, -EINVAL, "path", "begin it with a slash",
-					     "The path is not absolute");
-}
-
-static const struct body_field backup_fields[] = {
-	{ .name = "path",
-	  .type = BODY_STRING,
-	  PLACE(backup_body, path),
-	  .min = 1,
-	  .required = true },
-};
-
-static const struct body_table backup_table = {
-	.size = sizeof(struct backup_body),
-	.fields = backup_fields,
-	.nfields = sizeof(backup_fields) / sizeof(backup_fields[0]),
-	.check = check_backup,
-};
-
 struct backup {
 	struct work work;
 	struct wispd *d;
@@ -150,7 +122,7 @@ static void backup_begin(struct wispd *d, void *ctx)
 
 static int back_up(struct api_call *call)
 {
-	const struct backup_body *body = call->config;
+	const struct api_path_body *body = call->config;
 	struct backup *b = calloc(1, sizeof(*b));
 	int r;
 
@@ -192,7 +164,7 @@ static const struct api_route routes[] = {
 	{ "GET",  "/ledger/verify", ROLE_ADMIN,  false, 200, NULL,          verify,
 	  .what = "Walks the chain of hashes from the first event on.",
 	  .query = "`anchor`: an anchor of earlier, or `SEQ:HASH`" },
-	{ "POST", "/ledger/backup", ROLE_ADMIN,  true,  202, &backup_table, back_up,
+	{ "POST", "/ledger/backup", ROLE_ADMIN,  true,  202, &api_path_table, back_up,
 	  .what = "Copies the database to a file of the host that is not there yet, and checks the copy; the "
 		  "operation's result is its head." },
 	{ "GET",  "/outbox",        ROLE_ADMIN,  false, 200, NULL,          get_outbox,

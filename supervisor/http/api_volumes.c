@@ -95,34 +95,6 @@ static const struct body_table grow_table = {
 	.nfields = 1,
 };
 
-struct backup_body {
-	char path[PATH_MAX];
-};
-
-static int check_backup(void *config, struct error *err)
-{
-	const struct backup_body *b = config;
-
-	return b->path[0] == '/' ? 0
-				 : error_set(err, -EINVAL, "path", "begin it with a slash",
-					     "The path is not absolute");
-}
-
-static const struct body_field backup_fields[] = {
-	{ .name = "path",
-	  .type = BODY_STRING,
-	  PLACE(backup_body, path),
-	  .min = 1,
-	  .required = true },
-};
-
-static const struct body_table backup_table = {
-	.size = sizeof(struct backup_body),
-	.fields = backup_fields,
-	.nfields = 1,
-	.check = check_backup,
-};
-
 struct remove_body {
 	bool erase;
 };
@@ -296,7 +268,7 @@ static int grow(struct api_call *call)
 
 static int back_up(struct api_call *call)
 {
-	const struct backup_body *b = call->config;
+	const struct api_path_body *b = call->config;
 	struct volume_work *w = begin(call, VERB_BACK_UP);
 	int r;
 
@@ -410,7 +382,7 @@ static const struct api_route routes[] = {
 	  .what = "Takes it from its instance; from one that runs, once its guest lets it go." },
 	{ "POST",   "/volumes/{id}/grow",   ROLE_OPERATOR, true,  202, &grow_table,   grow,
 	  .what = "Makes it larger, under a running guest, too, which hears of it." },
-	{ "POST",   "/volumes/{id}/backup", ROLE_ADMIN,    true,  202, &backup_table, back_up,
+	{ "POST",   "/volumes/{id}/backup", ROLE_ADMIN,    true,  202, &api_path_table, back_up,
 	  .what = "Copies one that nobody writes to, to a new file of the host." },
 };
 /* clang-format on */
