@@ -83,32 +83,6 @@ static unsigned count_instances(struct wispd_host *h)
 	return n;
 }
 
-static pid_t jailer_of(struct wispd_host *h, const char *name)
-{
-	json_t *j = NULL, *e, *events;
-	char id[64], path[96];
-	pid_t pid = 0;
-	size_t at;
-
-	snprintf(path, sizeof(path), "/instances/%s", name);
-	assert_int_equal(wispd_host_call(h, "GET", path, NULL, &j), 200);
-	snprintf(id, sizeof(id), "%s", json_string_value(json_object_get(j, "id")));
-	json_decref(j);
-	assert_int_equal(wispd_host_call(h, "GET", "/events?limit=1000", NULL, &j), 200);
-	events = json_object_get(j, "events");
-	json_array_foreach(events, at, e)
-	{
-		if (strcmp(json_string_value(json_object_get(e, "type")), "instance.spawned") ==
-			    0 &&
-		    strcmp(json_string_value(json_object_get(e, "instance")), id) == 0)
-			pid = (pid_t)json_integer_value(
-				json_object_get(json_object_get(e, "body"), "pid"));
-	}
-	json_decref(j);
-	assert_true(pid > 0);
-	return pid;
-}
-
 static void check_healthy(struct wispd_host *h)
 {
 	const char *output;
@@ -195,7 +169,7 @@ static void test_bad_days(void **state)
 	(void)state;
 	wispd_host_add_image(h, "hlt-loop");
 	assert_int_equal(ctl(h, NULL, "run", "hlt-loop", "--name", "one", "--shape", "test"), 0);
-	kill(jailer_of(h, "one"), SIGKILL);
+	kill(wispd_host_jailer(h, "one"), SIGKILL);
 	await_state(h, "one", "failed", cause);
 	assert_string_equal(cause, "the VMM ended: signal 9");
 	assert_int_equal(ctl(h, NULL, "start", "one"), 0);
@@ -320,7 +294,7 @@ static void test_returns(void **state)
 	assert_int_equal(ctl(h, NULL, "run", "hlt-loop", "--name", "lost", "--shape", "test"), 0);
 	assert_int_equal(ctl(h, NULL, "run", "hlt-loop", "--name", "still", "--shape", "test"), 0);
 	assert_int_equal(ctl(h, NULL, "pause", "still"), 0);
-	lost = jailer_of(h, "lost");
+	lost = wispd_host_jailer(h, "lost");
 	wispd_host_stop(h, SIGKILL);
 	assert_int_equal(wispd_host_jailers(h, NULL), 3);
 	kill(lost, SIGKILL);
@@ -340,7 +314,7 @@ static void test_returns(void **state)
 	/* It has them in its hand again. */
 	assert_int_equal(ctl(h, NULL, "resume", "still"), 0);
 	assert_int_equal(ctl(h, NULL, "start", "lost"), 0);
-	kill(jailer_of(h, "kept"), SIGKILL);
+	kill(wispd_host_jailer(h, "kept"), SIGKILL);
 	await_state(h, "kept", "stopped", NULL);
 	assert_int_equal(ctl(h, NULL, "rm", "kept", "lost", "still"), 0);
 	assert_int_equal(wispd_host_jailers(h, NULL), 0);

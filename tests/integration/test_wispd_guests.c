@@ -157,7 +157,7 @@ static void test_streams(void **state)
 	session_expect(s, "caught", LIMIT_S);
 	assert_int_equal(session_wait(s, LIMIT_S), 9);
 	session_end(s);
-	/* Who reads slowly stops the command, not wispd: nothing is read here for now. */
+	/* Who reads slowly stops the command, not wispd: nothing is read here meanwhile. */
 	s = start("exec", "vm", "sh", "-c", "yes | head -c 2000000; echo the end");
 	assert_int_equal(ctl(h, NULL, "exec", "vm", "true"), 0);
 	session_expect(s, "the end", LIMIT_S);

@@ -130,26 +130,6 @@ static int64_t group_cpu_us(const char *id)
 	return us;
 }
 
-/* The process that stands for the VMM of an instance. */
-static pid_t jailer_of(struct wispd_host *h, const char *id)
-{
-	json_t *j = get(h, "/events?limit=1000"), *e;
-	pid_t pid = 0;
-	size_t i;
-
-	json_array_foreach(json_object_get(j, "events"), i, e)
-	{
-		if (strcmp(json_string_value(json_object_get(e, "type")), "instance.spawned") ==
-			    0 &&
-		    strcmp(json_string_value(json_object_get(e, "instance")), id) == 0)
-			pid = (pid_t)json_integer_value(
-				json_object_get(json_object_get(e, "body"), "pid"));
-	}
-	json_decref(j);
-	assert_true(pid > 0);
-	return pid;
-}
-
 static void check_whole(struct wispd_host *h)
 {
 	json_t *j = get(h, "/doctor");
@@ -248,7 +228,7 @@ static void test_killed(void **state)
 	do_it(h, "POST", "/instances", RUN("probe", "vm"));
 	id_of(h, "vm", id);
 	await_use(h, "cpu_used", 1);
-	jailer = jailer_of(h, id);
+	jailer = wispd_host_jailer(h, id);
 	wispd_host_stop(h, SIGKILL);
 	kill(jailer, SIGKILL);
 	while (wispd_host_jailers(h, id) > 0)

@@ -334,6 +334,32 @@ unsigned wispd_host_jails(struct wispd_host *h)
 	return wispd_host_files(h, "jails/wisp");
 }
 
+pid_t wispd_host_jailer(struct wispd_host *h, const char *which)
+{
+	json_t *j = NULL, *e, *events;
+	char id[64], path[96];
+	pid_t pid = 0;
+	size_t at;
+
+	snprintf(path, sizeof(path), "/instances/%s", which);
+	assert_int_equal(wispd_host_call(h, "GET", path, NULL, &j), 200);
+	snprintf(id, sizeof(id), "%s", json_string_value(json_object_get(j, "id")));
+	json_decref(j);
+	assert_int_equal(wispd_host_call(h, "GET", "/events?limit=1000", NULL, &j), 200);
+	events = json_object_get(j, "events");
+	json_array_foreach(events, at, e)
+	{
+		if (strcmp(json_string_value(json_object_get(e, "type")), "instance.spawned") ==
+			    0 &&
+		    strcmp(json_string_value(json_object_get(e, "instance")), id) == 0)
+			pid = (pid_t)json_integer_value(
+				json_object_get(json_object_get(e, "body"), "pid"));
+	}
+	json_decref(j);
+	assert_true(pid > 0);
+	return pid;
+}
+
 static void end_jailers(const struct wispd_host *h)
 {
 	DIR *proc = opendir("/proc");

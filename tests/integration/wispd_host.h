@@ -44,6 +44,10 @@ unsigned wispd_host_jails(struct wispd_host *h);
 /* How many files a folder of this host has. */
 unsigned wispd_host_files(struct wispd_host *h, const char *folder);
 
+/* The process that stands for the last VMM of an instance, by name or id, as the events
+ * say; fails the test when there was none. */
+pid_t wispd_host_jailer(struct wispd_host *h, const char *which);
+
 /* The end of what wispd has logged. Static storage. */
 const char *wispd_host_log(const struct wispd_host *h);
 const char *wispd_host_socket(const struct wispd_host *h);
