@@ -139,6 +139,20 @@ static void check_whole(struct wispd_host *h)
 	json_decref(j);
 }
 
+/* What it is doing: at least what was billed, and nobody else's. */
+static void check_activity(struct wispd_host *h, int64_t cpu_us)
+{
+	json_t *j = get(h, "/activity"), *all = json_object_get(j, "activity");
+	const json_t *one = json_array_get(all, 0);
+
+	assert_int_equal(json_array_size(all), 1);
+	assert_string_equal(json_string_value(json_object_get(one, "name")), "vm");
+	assert_true(json_integer_value(json_object_get(one, "cpu_used_us")) >= cpu_us);
+	assert_true(json_integer_value(json_object_get(one, "memory_now_bytes")) > 0);
+	assert_true(json_integer_value(json_object_get(one, "sampled_wall_ns")) > 0);
+	json_decref(j);
+}
+
 #define RUN(image, name)                                                           \
 	"{\"image\": \"" image "\", \"name\": \"" name "\", \"shape\": \"test\", " \
 	"\"start\": true}"
@@ -157,6 +171,7 @@ static void test_processor(void **state)
 	id_of(h, "vm", id);
 	await_use(h, "cpu_used", BUSY_US);
 	assert_true(used(h, "memory_peak") > 0);
+	check_activity(h, BUSY_US);
 	do_it(h, "POST", "/instances/vm/stop", KILL_STOP);
 	first = group_cpu_us(id);
 	assert_true(first >= BUSY_US);
