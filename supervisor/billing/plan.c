@@ -23,6 +23,8 @@ const struct meter_info meters[METERS_COUNT] = {
 	[METER_SNAPSHOT_SPACE] = { "snapshot_space", "MiB-ms", METER_HELD },
 	[METER_ADDRESS_TIME] = { "address_time", "ms", METER_HELD },
 	[METER_DEVICE_TIME] = { "device_time", "ms", METER_HELD },
+	[METER_VOLUME_SPACE] = { "volume_space", "MiB-ms", METER_HELD },
+	[METER_PORT_TIME] = { "port_time", "ms", METER_HELD },
 };
 
 #define PLACE(type, member) \
@@ -37,7 +39,8 @@ static const char *const meter_names[] = {
 	"starts",	  "vcpu_time",	  "memory_time",  "cpu_used",
 	"memory_peak",	  "disk_read",	  "disk_written", "disk_operations",
 	"net_in",	  "net_out",	  "disk_space",	  "image_space",
-	"snapshot_space", "address_time", "device_time",  NULL,
+	"snapshot_space", "address_time", "device_time",  "volume_space",
+	"port_time",	  NULL,
 };
 
 _Static_assert(sizeof(meter_names) / sizeof(meter_names[0]) == METERS_COUNT + 1,

@@ -7,6 +7,7 @@
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/store.h"
 #include "supervisor/device/claims.h"
+#include "supervisor/metering/meter.h"
 #include "supervisor/wispd.h"
 
 /* --- events --- */
@@ -52,6 +53,10 @@ static int write_claim(struct wispd *d, const struct instance *i, const struct p
 			  f->driver_override);
 	char ids[10];
 
+	/* It is nobody else's from now on, whether the instance runs or not. */
+	if (r >= 0)
+		r = meter_hold(&d->truth, METER_DEVICE_TIME, i->tenant, f->address, i->id, 1,
+			       "wispd", err);
 	if (r < 0)
 		return r;
 	snprintf(ids, sizeof(ids), "%04x:%04x", f->vendor, f->device);
@@ -122,6 +127,9 @@ static int quarantine(struct wispd *d, const char *address, const char *instance
 			  "ss", reason, address);
 
 	if (r <= 0)
+		return r;
+	r = meter_let_go(&d->truth, METER_DEVICE_TIME, address, "wispd", err);
+	if (r < 0)
 		return r;
 	return tell(d, "device.quarantined", NULL, instance, "wispd",
 		    json_pack("{s:s, s:s}", "address", address, "reason", reason), err);

@@ -12,6 +12,7 @@
 #include "supervisor/images/blob.h"
 #include "supervisor/images/image.h"
 #include "supervisor/images/image_agent.h"
+#include "supervisor/metering/meter.h"
 #include "vmm/base/fd.h"
 
 #define COLUMNS                                                                          \
@@ -113,6 +114,8 @@ static int drop(struct truth *t, const struct image *image, const char *actor, s
 {
 	int r = refuse_used(t, image, err);
 
+	if (r == 0)
+		r = meter_let_go(t, METER_IMAGE_SPACE, image->digest, actor, err);
 	if (r == 0)
 		r = tell(t, "image.removed", image, actor, NULL, err);
 	if (r == 0)
@@ -228,7 +231,7 @@ int image_fail(struct truth *t, const struct image *image, const char *cause, co
 		r = store_run(t->store, err,
 			      "UPDATE image SET state = 'failed', cause = ? WHERE digest = ?", "ss",
 			      cause, image->digest);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : meter_let_go(t, METER_IMAGE_SPACE, image->digest, actor, err);
 }
 
 int image_remove(struct truth *t, const char *which, const char *actor, struct error *err)

@@ -12,14 +12,17 @@
 #include "supervisor/images/import.h"
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/workers.h"
+#include "supervisor/metering/meter.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/log.h"
+
+enum { MIB = 1 << 20 };
 
 struct import {
 	struct work work;
 	struct wispd *d;
 	struct import *next; /* of those under way */
-	char operation[OPERATION_ID_BYTES], actor[ACTOR_BYTES];
+	char operation[OPERATION_ID_BYTES], tenant[NAME_BYTES], actor[ACTOR_BYTES];
 	struct import_request request; /* image: filled by the worker */
 	struct progress progress;
 	bool probing; /* the worker is done */
@@ -71,6 +74,19 @@ static void drop(struct import *i)
 		imports_sweep(all->d);
 }
 
+/* It is everybody's to use, and takes its tenant's space: who had it made. */
+static int add(struct import *i, bool *there)
+{
+	const struct image *image = &i->request.image;
+	struct truth *t = &i->d->truth;
+	int r = image_add(t, image, i->actor, there, &i->err);
+
+	if (r < 0 || *there)
+		return r;
+	return meter_hold(t, METER_IMAGE_SPACE, i->tenant, image->digest, NULL,
+			  (int64_t)((image->bytes + MIB - 1) / MIB), i->actor, &i->err);
+}
+
 /* What it came to, in the books; *probe: the instance that proves it, "": none. */
 static int write_down(struct import *i, char probe[INSTANCE_ID_BYTES])
 {
@@ -83,7 +99,7 @@ static int write_down(struct import *i, char probe[INSTANCE_ID_BYTES])
 
 	probe[0] = '\0';
 	if (r == 0)
-		r = image_add(t, image, i->actor, &there, &i->err);
+		r = add(i, &there);
 	if (r == 0 && image->agent && !there)
 		r = image_probe_begin(i->d, image, probe, &i->err);
 	if (r == 0 && probe[0])
@@ -145,6 +161,7 @@ int import_create(struct wispd *d, const struct import_request *request, const c
 	i->d = d;
 	i->result = -ECANCELED;
 	i->request = *request;
+	snprintf(i->tenant, sizeof(i->tenant), "%s", tenant);
 	snprintf(i->actor, sizeof(i->actor), "%s", actor);
 	r = operation_begin(&d->truth, tenant, request->image.name, "import", OPERATION_NO_GOAL,
 			    i->operation, err);

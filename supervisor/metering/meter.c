@@ -330,22 +330,51 @@ int meter_hold(struct truth *t, enum meter meter, const char *tenant, const char
 
 int meter_follow(struct truth *t, const struct instance *i, struct error *err)
 {
-	static const struct {
-		enum resource resource;
-		enum meter meter;
-	} followed[] = { { RESOURCE_ADDRESSES, METER_ADDRESS_TIME } };
-	int r = 0;
+	int64_t addresses = 0, ports = 0;
+	int r = store_number(t->store, &addresses, err,
+			     "SELECT ifnull((SELECT amount FROM hold WHERE instance = ?"
+			     " AND resource = ?), 0)",
+			     "ss", i->id, resource_names[RESOURCE_ADDRESSES]);
 
-	for (size_t n = 0; n < sizeof(followed) / sizeof(followed[0]) && r == 0; n++) {
-		int64_t amount = 0;
+	if (r == 0)
+		r = store_number(t->store, &ports, err,
+				 "SELECT count(*) FROM lease JOIN publication ON lease = n"
+				 " WHERE instance = ?",
+				 "s", i->id);
+	if (r == 0)
+		r = meter_hold(t, METER_ADDRESS_TIME, i->tenant, i->id, i->id, addresses, actor,
+			       err);
+	if (r == 0)
+		r = meter_hold(t, METER_PORT_TIME, i->tenant, i->id, i->id, ports, actor, err);
+	return r;
+}
 
-		r = store_number(t->store, &amount, err,
-				 "SELECT ifnull((SELECT amount FROM hold WHERE instance = ?"
-				 " AND resource = ?), 0)",
-				 "ss", i->id, resource_names[followed[n].resource]);
-		if (r == 0)
-			r = meter_hold(t, followed[n].meter, i->tenant, i->id, i->id, amount, actor,
-				       err);
+static int find_holder(struct truth *t, enum meter meter, const char *thing,
+		       char tenant[NAME_BYTES], struct error *err)
+{
+	struct rows rows;
+	int r = store_select(t->store, &rows, err,
+			     "SELECT tenant FROM held WHERE meter = ? AND thing = ? LIMIT 1", "ss",
+			     meters[meter].name, thing);
+
+	if (r < 0)
+		return r;
+	r = rows_next(&rows, err);
+	rows_text(&rows, 0, tenant, NAME_BYTES);
+	rows_end(&rows);
+	return r;
+}
+
+int meter_let_go(struct truth *t, enum meter meter, const char *thing, const char *who,
+		 struct error *err)
+{
+	char tenant[NAME_BYTES];
+	int r;
+
+	while ((r = find_holder(t, meter, thing, tenant, err)) > 0) {
+		r = meter_hold(t, meter, tenant, thing, NULL, 0, who, err);
+		if (r < 0)
+			break;
 	}
 	return r;
 }

@@ -41,7 +41,13 @@ int meter_finish(struct truth *t, const struct instance *i, const struct sample 
 int meter_hold(struct truth *t, enum meter meter, const char *tenant, const char *thing,
 	       const char *instance, int64_t amount, const char *actor, struct error *err);
 
-/* (T) What the instance holds of the tenant's quota (quota.h) and has a meter: addresses. */
+/* (T) Whoever has the thing, by that meter, has it no more: for what has one owner, whom its
+ * own rows do not name. */
+int meter_let_go(struct truth *t, enum meter meter, const char *thing, const char *actor,
+		 struct error *err);
+
+/* (T) What the instance has by the rows of others and has a meter: addresses that are held of
+ * the tenant's quota (quota.h), ports of the host that are published. */
 int meter_follow(struct truth *t, const struct instance *i, struct error *err);
 
 /* (T) The instance is gone, and what goes with it. */

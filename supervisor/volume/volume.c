@@ -8,6 +8,7 @@
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/quota.h"
 #include "supervisor/books/store.h"
+#include "supervisor/metering/meter.h"
 #include "supervisor/volume/volume.h"
 
 #define COLUMNS "id, tenant, name, format, state, size_mib, place, instance, slot, read_only"
@@ -126,6 +127,19 @@ int volume_each(struct truth *t, const char *tenant, volume_fn fn, void *ctx, st
 
 /* --- writing --- */
 
+/* What it may grow to is its tenant's from the beginning; it is billed once it can be used, and
+ * until its removal begins: to overwrite it is the host's affair. */
+static int hold(struct truth *t, const struct volume *v, struct error *err)
+{
+	bool usable = v->state == VOLUME_READY || v->state == VOLUME_GROWING ||
+		      v->state == VOLUME_COPYING;
+	int r = quota_hold(t, v->id, v->tenant, RESOURCE_DISK_MIB, v->size_mib, err);
+
+	return r < 0 ? r
+		     : meter_hold(t, METER_VOLUME_SPACE, v->tenant, v->id, NULL,
+				  usable ? v->size_mib : 0, "wispd", err);
+}
+
 int volume_add(struct truth *t, struct volume *v, struct error *err)
 {
 	uint8_t random[6];
@@ -143,7 +157,7 @@ int volume_add(struct truth *t, struct volume *v, struct error *err)
 	if (r == -EEXIST)
 		return error_set(err, -EEXIST, "name", "choose another, or delete that one",
 				 "There is a volume %s already", v->name);
-	return r < 0 ? r : quota_hold(t, v->id, v->tenant, RESOURCE_DISK_MIB, v->size_mib, err);
+	return r < 0 ? r : hold(t, v, err);
 }
 
 int volume_update(struct truth *t, const struct volume *v, struct error *err)
@@ -155,14 +169,16 @@ int volume_update(struct truth *t, const struct volume *v, struct error *err)
 			  "iiisiis", (int64_t)v->state, v->size_mib, (int64_t)v->place,
 			  given ? v->instance : NULL, v->slot, (int64_t)v->read_only, v->id);
 
-	return r < 0 ? r : quota_hold(t, v->id, v->tenant, RESOURCE_DISK_MIB, v->size_mib, err);
+	return r < 0 ? r : hold(t, v, err);
 }
 
 int volume_forget(struct truth *t, const struct volume *v, struct error *err)
 {
 	int r = store_run(t->store, err, "DELETE FROM volume WHERE id = ?", "s", v->id);
 
-	return r < 0 ? r : quota_hold(t, v->id, v->tenant, RESOURCE_DISK_MIB, 0, err);
+	if (r >= 0)
+		r = quota_hold(t, v->id, v->tenant, RESOURCE_DISK_MIB, 0, err);
+	return r < 0 ? r : meter_let_go(t, METER_VOLUME_SPACE, v->id, "wispd", err);
 }
 
 int volume_tell(struct truth *t, const char *type, const struct volume *v, const char *actor,

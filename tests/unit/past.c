@@ -15,6 +15,19 @@
 
 #define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
 
+/* One name for the host, so that a text of then is one of now. */
+static int name_host(struct truth *t)
+{
+	struct error err;
+
+	ledger_close(t->ledger);
+	t->ledger = NULL;
+	if (store_run(t->store, &err, "UPDATE meta SET value = 'past' WHERE key = 'host_id'", "") <
+	    0)
+		return -1;
+	return ledger_open(t->store, &t->ledger, &err);
+}
+
 int past_open(void **state)
 {
 	struct past *b = calloc(1, sizeof(*b));
@@ -22,7 +35,7 @@ int past_open(void **state)
 	*state = b;
 	b->wall_ns = period_start_ns(period_parse("2025-03")) + HOUR;
 	b->boot_ns = 50 * S;
-	return books_open(&b->books);
+	return books_open(&b->books) < 0 ? -1 : name_host(&b->books.truth);
 }
 
 int past_close(void **state)

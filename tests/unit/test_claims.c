@@ -52,6 +52,20 @@ static struct instance find(struct stage *s, const char *name)
 	return i;
 }
 
+/* How many devices the tenant pays for from now on. */
+static int64_t billed(struct stage *s)
+{
+	struct error err;
+	int64_t sum;
+
+	assert_int_equal(store_number(s->d.truth.store, &sum, &err,
+				      "SELECT ifnull(sum(amount), 0) FROM held"
+				      " WHERE meter = 'device_time' AND tenant = 'a'",
+				      ""),
+			 0);
+	return sum;
+}
+
 /* What a worker would have found. */
 static void report(struct stage *s, const struct instance *i, enum device_outcome outcome)
 {
@@ -84,6 +98,7 @@ static void test_claim(void **state)
 	assert_int_equal(stage_ask(s, &stage_alice, "POST", "/instances", WITH("one", "network")),
 			 202);
 	assert_string_equal(find(s, "one").runtime, "qemu");
+	assert_int_equal(billed(s), 1);
 	assert_string_equal(member_of(s, &stage_alice, FAKE_NIC, "state"), "claimed");
 	assert_string_equal(member_of(s, &stage_alice, FAKE_NIC, "instance"), find(s, "one").id);
 	assert_string_equal(member_of(s, &stage_bob, FAKE_NIC, "instance"), "");
@@ -106,6 +121,7 @@ static void test_refused(void **state)
 			 409);
 	assert_string_equal(stage_said(s, "code"), "device_refused");
 	assert_string_equal(member_of(s, &stage_alice, FAKE_NIC, "state"), "free");
+	assert_int_equal(billed(s), 0);
 	assert_int_equal(stage_ask(s, &stage_alice, "GET", "/instances/one", NULL), 404);
 }
 
@@ -157,6 +173,7 @@ static void test_release(void **state)
 	stage_ask(s, &stage_alice, "POST", "/instances", WITH("one", "network"));
 	one = find(s, "one");
 	report(s, &one, DEVICE_UNFIT);
+	assert_int_equal(billed(s), 0);
 	assert_string_equal(member_of(s, &stage_admin, FAKE_NIC, "reason"), "it smokes");
 	assert_int_equal(stage_ask(s, &stage_admin, "POST", "/devices/" FAKE_NIC "/prove", NULL),
 			 409);

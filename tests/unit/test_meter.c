@@ -393,7 +393,27 @@ static void test_hold(void **state)
 	assert_int_equal(events(p, "meter.held"), 3);
 }
 
-/* Of the quota's holds those that have a meter. */
+/* Two ports of the host, of a network's only lease. */
+static void publish(struct truth *t, const char *instance)
+{
+	struct error err;
+
+	assert_int_equal(store_run(t->store, &err,
+				   "INSERT INTO network VALUES (1, 'default', 'net', 'routed',"
+				   " '10.0.0.0/24', '', 0, 0, '', 1)",
+				   ""),
+			 1);
+	assert_int_equal(store_run(t->store, &err,
+				   "INSERT INTO lease VALUES (1, ?, 0, 1, 2, 0, 0, '')", "s",
+				   instance),
+			 1);
+	assert_int_equal(store_run(t->store, &err,
+				   "INSERT INTO publication VALUES (6, 80, 1, 80), (6, 81, 1, 81)",
+				   ""),
+			 2);
+}
+
+/* What others have written down, and has a meter. */
 static void test_follow(void **state)
 {
 	struct past *p = *state;
@@ -414,7 +434,32 @@ static void test_follow(void **state)
 	assert_int_equal(quota_hold(t, i.id, i.tenant, RESOURCE_ADDRESSES, 0, &err), 0);
 	assert_int_equal(meter_follow(t, &i, &err), 0);
 	assert_int_equal(events(p, "meter.held"), 2);
+	publish(t, i.id);
+	assert_int_equal(meter_follow(t, &i, &err), 0);
+	assert_int_equal(store_number(t->store, &amount, &err,
+				      "SELECT amount FROM held WHERE meter = 'port_time'", ""),
+			 0);
+	assert_int_equal(amount, 2);
+	assert_int_equal(meter_release(t, &i, &err), 0);
+	assert_int_equal(events(p, "meter.held"), 4);
 	assert_int_equal(store_commit(t->store, &err), 0);
+}
+
+/* Who has it is not told by who lets it go. */
+static void test_let_go(void **state)
+{
+	struct past *p = *state;
+	struct truth *t = &p->books.truth;
+	struct error err;
+
+	assert_int_equal(hold(p, "192.0.2.1", NULL, 1), 0);
+	assert_int_equal(hold(p, "192.0.2.2", NULL, 1), 0);
+	assert_int_equal(store_begin(t->store, &err), 0);
+	assert_int_equal(meter_let_go(t, METER_ADDRESS_TIME, "192.0.2.1", "test", &err), 0);
+	assert_int_equal(meter_let_go(t, METER_ADDRESS_TIME, "192.0.2.1", "test", &err), 0);
+	assert_int_equal(meter_let_go(t, METER_DEVICE_TIME, "192.0.2.2", "test", &err), 0);
+	assert_int_equal(store_commit(t->store, &err), 0);
+	assert_int_equal(events(p, "meter.held"), 3);
 }
 
 static void held(struct past *p, int amount)
@@ -478,6 +523,7 @@ int main(void)
 		PAST_TEST(test_never_known),
 		PAST_TEST(test_hold),
 		PAST_TEST(test_follow),
+		PAST_TEST(test_let_go),
 		PAST_TEST(test_holding_takes_time),
 		PAST_TEST(test_sleep_is_not_billed),
 	};

@@ -94,6 +94,20 @@ static void test_bad_requests(void **state)
 	expect(s, "POST", "/instances", WITH("none"), 404, "not_found");
 }
 
+/* How much of the tenant's volumes is billed from now on. */
+static int64_t billed_mib(struct stage *s)
+{
+	struct error err;
+	int64_t sum;
+
+	assert_int_equal(store_number(s->d.truth.store, &sum, &err,
+				      "SELECT ifnull(sum(amount), 0) FROM held"
+				      " WHERE meter = 'volume_space' AND tenant = 'a'",
+				      ""),
+			 0);
+	return sum;
+}
+
 static void test_life(void **state)
 {
 	struct stage *s = *state;
@@ -104,7 +118,9 @@ static void test_life(void **state)
 	expect(s, "POST", "/volumes", SIZED("data"), 409, "exists");
 	/* Until it is made it is nobody's. */
 	expect(s, "POST", "/instances", WITH("data"), 409, "in_use");
+	assert_int_equal(billed_mib(s), 0);
 	be_ready(s, "data");
+	assert_int_equal(billed_mib(s), 8);
 	assert_int_equal(stage_ask(s, &stage_bob, "GET", "/volumes/data", NULL), 404);
 	expect(s, "POST", "/instances", WITH("data:rw"), 400, "bad_request");
 	expect(s, "POST", "/instances", WITH("data:ro"), 202, "");
@@ -122,6 +138,7 @@ static void test_life(void **state)
 	expect(s, "POST", "/volumes/data/grow", "{\"size_mib\": 32}", 409, "in_use");
 	assert_int_equal(quota_get(&s->d.truth, "a", RESOURCE_DISK_MIB, &used, &most, &err), 0);
 	assert_int_equal(used, 16);
+	assert_int_equal(billed_mib(s), 16);
 }
 
 /* A copy reads another, which stays as it is until that has ended. */
@@ -139,6 +156,7 @@ static void test_copies(void **state)
 	be_ready(s, "copy");
 	expect(s, "DELETE", "/volumes/data", "{\"erase\": true}", 202, "");
 	assert_int_equal(find(s, "data").state, VOLUME_ERASING);
+	assert_int_equal(billed_mib(s), 8);
 }
 
 static void test_quota(void **state)
