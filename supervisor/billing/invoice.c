@@ -15,6 +15,10 @@ struct draft {
 	json_t *lines, *gaps;
 	const char *currency; /* of the first line with a plan */
 	int64_t sum_nano;
+	/* Lines of one plan come together; support is a line behind them. */
+	const struct plan *plan;
+	bool adjustment;
+	int64_t plan_sum_nano;
 };
 
 static int no_memory(struct error *err)
@@ -25,24 +29,58 @@ static int no_memory(struct error *err)
 
 /* --- lines --- */
 
-static int add_line(struct draft *d, const struct usage_row *row, int64_t quantity,
+static int add_line(struct draft *d, const char *name, const char *unit, int64_t quantity,
 		    const struct tier *tier, uint64_t per)
 {
+	const struct plan *p = d->plan;
 	int64_t amount, remainder;
 	json_t *line;
 
 	if (!plan_amount(quantity, tier->price_nano, per, &amount, &remainder) ||
 	    __builtin_add_overflow(d->sum_nano, amount, &d->sum_nano))
 		return -ERANGE;
+	d->plan_sum_nano += amount; /* a part of the sum, which fits */
 	line = json_pack("{s:s, s:I, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "plan",
-			 row->plan ? row->plan->name : "", "version",
-			 (json_int_t)(row->plan ? row->plan->version : 0), "meter",
-			 meters[row->meter].name, "unit", meters[row->meter].unit, "adjustment",
-			 row->adjustment, "quantity", (json_int_t)quantity, "from",
-			 (json_int_t)tier->from, "price_nano", (json_int_t)tier->price_nano, "per",
-			 (json_int_t)per, "amount_nano", (json_int_t)amount, "remainder",
-			 (json_int_t)remainder);
+			 p ? p->name : "", "version", (json_int_t)(p ? p->version : 0), "meter",
+			 name, "unit", unit, "adjustment", d->adjustment, "quantity",
+			 (json_int_t)quantity, "from", (json_int_t)tier->from, "price_nano",
+			 (json_int_t)tier->price_nano, "per", (json_int_t)per, "amount_nano",
+			 (json_int_t)amount, "remainder", (json_int_t)remainder);
 	return json_array_append_new(d->lines, line) < 0 ? -ENOMEM : 0;
+}
+
+/* The part of what the plan's lines come to, and what is missing up to the minimum, which
+ * corrections of a month before do not owe again. */
+static int add_support(struct draft *d)
+{
+	struct tier part = { 0 }, missing = { 0 };
+	const struct plan *p = d->plan;
+	const int64_t sum = d->plan_sum_nano;
+	int r;
+
+	if (!p || !p->support[0])
+		return 0;
+	part.price_nano = p->support_per_mille;
+	d->plan_sum_nano = 0;
+	r = add_line(d, "support", "nano", sum, &part, 1000);
+	if (r < 0 || d->adjustment || d->plan_sum_nano >= (int64_t)p->support_minimum_nano)
+		return r;
+	missing.price_nano = p->support_minimum_nano - (uint64_t)d->plan_sum_nano;
+	return add_line(d, "support_minimum", "1", 1, &missing, 1);
+}
+
+/* From here on lines are of this plan, adjustments or not. */
+static int turn_to(struct draft *d, const struct plan *plan, bool adjustment)
+{
+	int r = 0;
+
+	if (d->plan == plan && d->adjustment == adjustment)
+		return 0;
+	r = add_support(d);
+	d->plan = plan;
+	d->adjustment = adjustment;
+	d->plan_sum_nano = 0;
+	return r;
 }
 
 /* A line for each tier that the quantity reaches. */
@@ -50,20 +88,20 @@ static int add_row(void *ctx, const struct usage_row *row)
 {
 	static const struct tier nothing = { 0, 0 };
 	const struct price *p = row->plan ? plan_price(row->plan, row->meter) : NULL;
+	const struct meter_info *m = &meters[row->meter];
 	struct draft *d = ctx;
-	int r = 0;
+	int r = turn_to(d, row->plan, row->adjustment);
 
-	if (!p)
-		return add_line(d, row, row->quantity, &nothing, 1);
-	d->currency = row->plan->currency;
+	if (r == 0 && !p)
+		return add_line(d, m->name, m->unit, row->quantity, &nothing, 1);
+	if (r == 0)
+		d->currency = row->plan->currency;
 	for (unsigned i = 0; r == 0 && i < p->tier_count; i++) {
-		int64_t from = (int64_t)p->tiers[i].from;
-		int64_t to = i + 1 < p->tier_count ? (int64_t)p->tiers[i + 1].from : INT64_MAX;
+		int64_t part = plan_in_tier(p, i, row->quantity);
 
-		if (row->quantity <= from)
+		if (part == 0)
 			break;
-		r = add_line(d, row, (row->quantity < to ? row->quantity : to) - from, &p->tiers[i],
-			     p->per);
+		r = add_line(d, m->name, m->unit, part, &p->tiers[i], p->per);
 	}
 	return r;
 }
@@ -130,6 +168,8 @@ static int draft_fill(struct draft *d, struct usage *u, const char *tenant, int 
 	if (!d->lines || !d->gaps)
 		return no_memory(err);
 	r = usage_each(u, tenant, period, add_row, d);
+	if (r == 0)
+		r = add_support(d);
 	if (r == 0)
 		r = usage_gaps(u, tenant, period, add_gap, d);
 	if (r < 0)

@@ -5,7 +5,7 @@
 
 #include "supervisor/billing/plan.h"
 
-enum { NS_PER_MS = 1000000, MAX_ROUNDING_MS = 24 * 60 * 60 * 1000 };
+enum { NS_PER_MS = 1000000, MAX_ROUNDING_MS = 24 * 60 * 60 * 1000, MAX_PER_MILLE = 1000 };
 
 const struct meter_info meters[METERS_COUNT] = {
 	[METER_STARTS] = { "starts", "1", METER_OF_STATES },
@@ -25,6 +25,10 @@ const struct meter_info meters[METERS_COUNT] = {
 	[METER_DEVICE_TIME] = { "device_time", "ms", METER_HELD },
 	[METER_VOLUME_SPACE] = { "volume_space", "MiB-ms", METER_HELD },
 	[METER_PORT_TIME] = { "port_time", "ms", METER_HELD },
+	[METER_RESERVED_VCPUS] = { "reserved_vcpus", "vCPU-ms", METER_HELD },
+	[METER_RESERVED_MEMORY] = { "reserved_memory", "MiB-ms", METER_HELD },
+	[METER_VCPU_TIME_RESERVED] = { "vcpu_time_reserved", "vCPU-us", METER_OF_STATES },
+	[METER_MEMORY_TIME_RESERVED] = { "memory_time_reserved", "MiB-ms", METER_OF_STATES },
 };
 
 #define PLACE(type, member) \
@@ -36,11 +40,28 @@ const struct meter_info meters[METERS_COUNT] = {
 	}
 
 static const char *const meter_names[] = {
-	"starts",	  "vcpu_time",	  "memory_time",  "cpu_used",
-	"memory_peak",	  "disk_read",	  "disk_written", "disk_operations",
-	"net_in",	  "net_out",	  "disk_space",	  "image_space",
-	"snapshot_space", "address_time", "device_time",  "volume_space",
-	"port_time",	  NULL,
+	"starts",
+	"vcpu_time",
+	"memory_time",
+	"cpu_used",
+	"memory_peak",
+	"disk_read",
+	"disk_written",
+	"disk_operations",
+	"net_in",
+	"net_out",
+	"disk_space",
+	"image_space",
+	"snapshot_space",
+	"address_time",
+	"device_time",
+	"volume_space",
+	"port_time",
+	"reserved_vcpus",
+	"reserved_memory",
+	"vcpu_time_reserved",
+	"memory_time_reserved",
+	NULL,
 };
 
 _Static_assert(sizeof(meter_names) / sizeof(meter_names[0]) == METERS_COUNT + 1,
@@ -105,6 +126,15 @@ static const struct body_field fields[] = {
 	NUMBER(plan, rounding_ms, 1, MAX_ROUNDING_MS),
 	NUMBER(plan, minimum_ms, 0, MAX_ROUNDING_MS),
 	{ .name = "bill_boot", .type = BODY_BOOL, PLACE(plan, bill_boot), .required = true },
+	{ .name = "support", .type = BODY_STRING, PLACE(plan, support) },
+	{ .name = "support_per_mille",
+	  .type = BODY_U64,
+	  PLACE(plan, support_per_mille),
+	  .max = MAX_PER_MILLE },
+	{ .name = "support_minimum_nano",
+	  .type = BODY_U64,
+	  PLACE(plan, support_minimum_nano),
+	  .max = INT64_MAX },
 	{ .name = "prices",
 	  .type = BODY_ARRAY,
 	  PLACE(plan, prices),
@@ -123,6 +153,9 @@ static int check_plan(void *config, struct error *err)
 			return error_set(err, -EINVAL, "prices", "one price for each meter",
 					 "%s has two prices", meter_names[p->prices[i].meter]);
 	}
+	if (!p->support[0] && (p->support_per_mille || p->support_minimum_nano))
+		return error_set(err, -EINVAL, "support", "say what it is called",
+				 "A price of support that there is not");
 	return 0;
 }
 
@@ -168,5 +201,30 @@ bool plan_amount(int64_t quantity, uint64_t price_nano, uint64_t per, int64_t *a
 	*amount_nano = (int64_t)amount;
 	if (remainder)
 		*remainder = (int64_t)(exact - amount * (int64_t)per);
+	return true;
+}
+
+int64_t plan_in_tier(const struct price *p, unsigned tier, int64_t quantity)
+{
+	int64_t from = (int64_t)p->tiers[tier].from;
+	int64_t to = tier + 1 < p->tier_count ? (int64_t)p->tiers[tier + 1].from : INT64_MAX;
+
+	if (quantity <= from)
+		return 0;
+	return (quantity < to ? quantity : to) - from;
+}
+
+bool plan_rate(const struct price *p, int64_t quantity, int64_t *amount_nano)
+{
+	int64_t sum = 0;
+
+	for (unsigned i = 0; i < p->tier_count; i++) {
+		int64_t amount, part = plan_in_tier(p, i, quantity);
+
+		if (!plan_amount(part, p->tiers[i].price_nano, p->per, &amount, NULL) ||
+		    __builtin_add_overflow(sum, amount, &sum))
+			return false;
+	}
+	*amount_nano = sum;
 	return true;
 }

@@ -15,6 +15,9 @@
  * for each tenant and period; a first tier at price 0 is a free quantity. "per": the price
  * is that of so many units. A meter without prices costs nothing.
  *
+ * Support is a part of what a plan's lines come to, in thousandths, and at least a fixed
+ * amount: "support": "business", "support_per_mille": 30, "support_minimum_nano": 100000000000.
+ *
  * Any thread.
  */
 #ifndef SUPERVISOR_BILLING_PLAN_H
@@ -44,6 +47,10 @@ enum meter {
 	METER_DEVICE_TIME,
 	METER_VOLUME_SPACE,
 	METER_PORT_TIME,
+	METER_RESERVED_VCPUS,
+	METER_RESERVED_MEMORY,
+	METER_VCPU_TIME_RESERVED,
+	METER_MEMORY_TIME_RESERVED,
 	METERS_COUNT
 };
 
@@ -80,6 +87,8 @@ struct plan {
 	char currency[PLAN_CURRENCY_BYTES];
 	uint64_t rounding_ms, minimum_ms;
 	bool bill_boot;
+	char support[PLAN_NAME_BYTES]; /* what it is called; "": there is none */
+	uint64_t support_per_mille, support_minimum_nano;
 	struct price prices[METERS_COUNT];
 	uint32_t price_count;
 };
@@ -92,6 +101,12 @@ const struct price *plan_price(const struct plan *p, enum meter meter);
 /* What a start that lasted so long is billed as: grows with ns, so that the parts of a
  * start in different periods add up to the whole. */
 int64_t plan_billed_ns(const struct plan *p, int64_t ns);
+
+/* How much of a quantity is in a tier. */
+int64_t plan_in_tier(const struct price *p, unsigned tier, int64_t quantity);
+
+/* What a quantity costs, over all tiers. False: it does not fit. */
+bool plan_rate(const struct price *p, int64_t quantity, int64_t *amount_nano);
 
 /* What a quantity of a tier costs: rounded to the nearest nano-unit, halves to even. The
  * part of a nano-unit that rounding took or gave, in 1/per, is *remainder, which may be

@@ -16,6 +16,7 @@
 struct usage {
 	struct book *book;
 	enum usage_slice slice;
+	int64_t seq;		 /* of the last event that was replayed */
 	struct moment confirmed; /* all that should live did then */
 };
 
@@ -56,6 +57,11 @@ int replay_counted(struct usage *u, const struct event *e);
 int replay_gap(struct usage *u, const struct event *e);
 int replay_held(struct usage *u, const struct event *e);
 int replay_recovered(struct usage *u, const struct event *e);
+
+/* What the account has reserved of processors (or of memory) has changed by so much: its runs
+ * are counted up to the event, and then it is seen anew which of them are covered. */
+int replay_reserve(struct usage *u, struct account *a, const struct event *e, enum meter meter,
+		   int64_t more);
 
 /* Counts what the boundary's account holds up to it. */
 int replay_advance_holdings(const struct boundary *b);

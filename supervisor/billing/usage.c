@@ -93,11 +93,14 @@ static int count_time(struct usage *u, struct run *r, int64_t wall_ns, int64_t n
 		billed = r->rounding && r->rounding->bill_boot ? BILLED_ALL : BILLED_NO;
 	if (billed == BILLED_ALL) {
 		us = billed_more(r, &r->vcpu_ns, ns) / NS_PER_US;
-		e = replay_count(u, r->account, r->shape, wall_ns, METER_VCPU_TIME, us * r->vcpus);
+		e = replay_count(u, r->account, r->shape, wall_ns,
+				 r->covered ? METER_VCPU_TIME_RESERVED : METER_VCPU_TIME,
+				 us * r->vcpus);
 	}
 	if (e == 0 && billed >= BILLED_MEMORY) {
 		ms = billed_more(r, &r->memory_ns, ns) / NS_PER_MS;
-		e = replay_count(u, r->account, r->shape, wall_ns, METER_MEMORY_TIME,
+		e = replay_count(u, r->account, r->shape, wall_ns,
+				 r->covered ? METER_MEMORY_TIME_RESERVED : METER_MEMORY_TIME,
 				 ms * r->mem_mib);
 	}
 	return e;
@@ -189,10 +192,73 @@ static bool state_named(const char *name, enum state *ret)
 	return false;
 }
 
+/* --- reservations --- */
+
+/* If there is room for all of it. */
+static void cover(struct run *r)
+{
+	struct account *a = r->account;
+
+	if (a->covered_vcpus + r->vcpus > a->reserved_vcpus ||
+	    a->covered_mib + r->mem_mib > a->reserved_mib)
+		return;
+	a->covered_vcpus += r->vcpus;
+	a->covered_mib += r->mem_mib;
+	r->covered = true;
+}
+
+static void uncover(struct run *r)
+{
+	if (!r->covered)
+		return;
+	r->account->covered_vcpus -= r->vcpus;
+	r->account->covered_mib -= r->mem_mib;
+	r->covered = false;
+}
+
+static int uncover_one(void *ctx, struct run *r)
+{
+	const struct boundary *b = ctx;
+	int fault = 0;
+
+	if (r->account != b->account)
+		return 0;
+	if (replay_same_boot(&r->since, &b->event->at))
+		fault = advance(b->usage, r, b->event->at.boot_ns);
+	uncover(r);
+	return fault;
+}
+
+static int cover_one(void *ctx, struct run *r)
+{
+	const struct boundary *b = ctx;
+
+	if (r->account == b->account && states[r->state].alive)
+		cover(r);
+	return 0;
+}
+
+int replay_reserve(struct usage *u, struct account *a, const struct event *e, enum meter meter,
+		   int64_t more)
+{
+	struct boundary b = { u, a, e, INT64_MAX };
+	int fault = book_each_run(u->book, uncover_one, &b);
+
+	if (meter == METER_RESERVED_VCPUS)
+		a->reserved_vcpus += more;
+	else
+		a->reserved_mib += more;
+	return fault < 0 ? fault : book_each_run(u->book, cover_one, &b);
+}
+
+/* --- moves --- */
+
 static int begin_start(struct usage *u, struct run *r, const struct event *e)
 {
 	r->rounding = r->account->plan;
 	r->vcpu_ns = r->memory_ns = 0;
+	uncover(r);
+	cover(r);
 	return replay_count(u, r->account, r->shape, e->at.wall_ns, METER_STARTS, 1);
 }
 
@@ -231,6 +297,10 @@ static int on_move(struct usage *u, const struct event *e)
 		return -EUCLEAN;
 	if (fault == 0 && r->state == STATE_STARTING)
 		fault = begin_start(u, r, e);
+	if (!states[r->state].alive)
+		uncover(r);
+	if (r->state == STATE_DELETED)
+		book_drop_run(u->book, r);
 	return fault;
 }
 
@@ -397,11 +467,33 @@ int usage_replay(struct store *s, int64_t seq, struct usage **ret, struct error 
 	return usage_replay_sliced(s, seq, USAGE_WHOLE, ret, err);
 }
 
+/* Events after the last one, up to a number. */
+static int replay_up_to(struct usage *u, struct store *s, int64_t seq, struct error *err)
+{
+	struct rows rows;
+	int r = store_select(
+		s, &rows, err,
+		"SELECT seq, boot_id, boot_ns, wall_ns, type, tenant, instance, incarnation,"
+		" body FROM event WHERE seq > ? AND seq <= ? ORDER BY seq",
+		"ii", u->seq, seq);
+
+	if (r < 0)
+		return r;
+	while ((r = rows_next(&rows, err)) > 0 && (r = replay_row(u, &rows, err)) == 0)
+		u->seq = rows_int(&rows, 0);
+	rows_end(&rows);
+	return r;
+}
+
+int usage_follow(struct usage *u, struct store *s, struct error *err)
+{
+	return replay_up_to(u, s, INT64_MAX, err);
+}
+
 int usage_replay_sliced(struct store *s, int64_t seq, enum usage_slice slice, struct usage **ret,
 			struct error *err)
 {
 	struct usage *u = calloc(1, sizeof(*u));
-	struct rows rows;
 	int r;
 
 	if (u) {
@@ -412,16 +504,7 @@ int usage_replay_sliced(struct store *s, int64_t seq, enum usage_slice slice, st
 		usage_free(u);
 		return error_set(err, -ENOMEM, NULL, NULL, "Out of memory");
 	}
-	r = store_select(
-		s, &rows, err,
-		"SELECT seq, boot_id, boot_ns, wall_ns, type, tenant, instance, incarnation,"
-		" body FROM event WHERE seq <= ? ORDER BY seq",
-		"i", seq ? seq : INT64_MAX);
-	if (r == 0) {
-		while ((r = rows_next(&rows, err)) > 0 && (r = replay_row(u, &rows, err)) == 0)
-			;
-		rows_end(&rows);
-	}
+	r = replay_up_to(u, s, seq ? seq : INT64_MAX, err);
 	if (r < 0) {
 		usage_free(u);
 		return r;
@@ -446,81 +529,4 @@ int usage_settle(struct usage *u, const char *tenant, int period, struct error *
 	return r < 0 ? error_set(err, r, NULL, NULL, "What runs cannot be counted: %s",
 				 strerror(-r))
 		     : 0;
-}
-
-/* --- what came of it --- */
-
-struct quantity_choice {
-	const struct account *account;
-	int period;
-	usage_fn fn;
-	void *ctx;
-};
-
-static int choose_quantity(void *ctx, const struct quantity *q)
-{
-	const struct quantity_choice *c = ctx;
-	const struct usage_row row = {
-		.plan = q->plan,
-		.meter = q->meter,
-		.adjustment = q->adjustment,
-		.quantity = q->amount,
-		.slice = q->slice,
-	};
-
-	return q->account == c->account && q->period == c->period ? c->fn(c->ctx, &row) : 0;
-}
-
-int usage_each(const struct usage *u, const char *tenant, int period, usage_fn fn, void *ctx)
-{
-	struct quantity_choice c = { book_find_account(u->book, tenant), period, fn, ctx };
-
-	return c.account ? book_each_quantity(u->book, choose_quantity, &c) : 0;
-}
-
-struct gap_choice {
-	int period;
-	usage_gap_fn fn;
-	void *ctx;
-};
-
-static int choose_gap(void *ctx, const struct usage_gap *gap)
-{
-	const struct gap_choice *c = ctx;
-
-	return period_of(gap->from_wall_ns) == c->period ? c->fn(c->ctx, gap) : 0;
-}
-
-int usage_gaps(const struct usage *u, const char *tenant, int period, usage_gap_fn fn, void *ctx)
-{
-	const struct account *a = book_find_account(u->book, tenant);
-	struct gap_choice c = { period, fn, ctx };
-
-	return a ? book_each_gap(u->book, a, choose_gap, &c) : 0;
-}
-
-json_t *usage_describe_gap(const struct usage_gap *gap)
-{
-	json_t *j = json_pack("{s:s, s:I, s:I}", "instance", gap->instance, "from_wall_ns",
-			      (json_int_t)gap->from_wall_ns, "lost_ns", (json_int_t)gap->lost_ns);
-
-	if (j && gap->meter[0]) {
-		json_object_set_new(j, "meter", json_string(gap->meter));
-		json_object_set_new(j, "reason", json_string(gap->reason));
-	}
-	return j;
-}
-
-int64_t usage_credit_nano(const struct usage *u, const char *tenant)
-{
-	const struct account *a = book_find_account(u->book, tenant);
-
-	return a ? a->credit_nano : 0;
-}
-
-int usage_closed(const struct usage *u, const char *tenant)
-{
-	const struct account *a = book_find_account(u->book, tenant);
-
-	return a ? a->closed : PERIOD_NONE;
 }

@@ -15,6 +15,10 @@
  * - A period that was closed does not change. What becomes known later about it is an
  *   adjustment in the first open period.
  *
+ * - Who has reserved processors and memory (meter.held of the meters reserved_*) pays for that;
+ *   an instance that fits into what is left of it when it starts is covered until it ends, and
+ *   its time is of the meters *_time_reserved. When the reservation changes it is seen anew
+ *   which of those that run are covered, in the order of their ids.
  * - What a VMM's counters say is of the period in which it was read (supervisor/metering/meter.h),
  *   and of the tenant's plan of then. What is held (an address, space on a disk) is counted
  *   like time: while the host is up, as far as it is confirmed.
@@ -47,10 +51,15 @@ int usage_replay(struct store *s, int64_t seq, struct usage **ret, struct error 
 int usage_replay_sliced(struct store *s, int64_t seq, enum usage_slice slice, struct usage **ret,
 			struct error *err);
 
+/* Goes on with the events that were written since: it is then what a replay of all would be.
+ * After an error it can only be freed. Not while a transaction is open that has written events. */
+int usage_follow(struct usage *u, struct store *s, struct error *err);
+
 /* Accepts NULL. */
 void usage_free(struct usage *u);
 
-/* Counts what still runs as far as it is confirmed, but not beyond the end of the period. */
+/* Counts what still runs as far as it is confirmed, but not beyond the end of the period. What
+ * comes later of the same replay is not changed by it, unless it is told apart. */
 int usage_settle(struct usage *u, const char *tenant, int period, struct error *err);
 
 struct usage_row {
@@ -84,6 +93,12 @@ json_t *usage_describe_gap(const struct usage_gap *gap);
 
 /* What a tenant has left of its credits. */
 int64_t usage_credit_nano(const struct usage *u, const char *tenant);
+
+/* By which the tenant pays now; NULL: none. */
+const struct plan *usage_plan(const struct usage *u, const char *tenant);
+
+/* How long ago it was, at a moment of a boot, that what runs was confirmed; 0: not in this boot. */
+int64_t usage_unconfirmed_ns(const struct usage *u, const char *boot_id, int64_t boot_ns);
 
 /* The last period of the tenant that was closed, or PERIOD_NONE. */
 int usage_closed(const struct usage *u, const char *tenant);

@@ -137,6 +137,18 @@ struct run *book_run(struct book *b, const char *instance)
 	return find_or_add(&b->runs, &key, sizeof(key), compare_text);
 }
 
+void book_drop_run(struct book *b, struct run *r)
+{
+	tdelete(r, &b->runs, compare_text);
+	free(r);
+}
+
+void book_drop_holding(struct book *b, struct holding *h)
+{
+	tdelete(h, &b->holdings, compare_text);
+	free(h);
+}
+
 struct holding *book_holding(struct book *b, enum meter meter, const char *tenant,
 			     const char *thing)
 {

@@ -17,6 +17,8 @@ struct account {
 	const struct plan *plan; /* NULL: none */
 	int closed;		 /* the last period that was */
 	int64_t credit_nano;
+	/* What it has reserved, and how much of that its runs take that are covered. */
+	int64_t reserved_vcpus, reserved_mib, covered_vcpus, covered_mib;
 };
 
 /* Where time is: a moment of a boot, and of the calendar. */
@@ -37,6 +39,7 @@ struct run {
 	int64_t vcpu_ns, memory_ns;  /* counted since the start, not rounded */
 	int64_t incarnation;	     /* of which counted[] is */
 	int64_t counted[METERS_COUNT];
+	bool covered; /* by the account's reservation, as a whole */
 };
 
 enum { HOLDING_KEY_BYTES = 256 };
@@ -68,6 +71,9 @@ void book_free(struct book *b);
 
 struct account *book_account(struct book *b, const char *tenant);
 struct run *book_run(struct book *b, const char *instance);
+/* It will not come again. */
+void book_drop_run(struct book *b, struct run *r);
+void book_drop_holding(struct book *b, struct holding *h);
 /* The meter's name, the tenant and the thing make the key; NULL also if they are too long. */
 struct holding *book_holding(struct book *b, enum meter meter, const char *tenant,
 			     const char *thing);

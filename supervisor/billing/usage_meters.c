@@ -135,9 +135,13 @@ int replay_held(struct usage *u, const struct event *e)
 		return -ENOMEM;
 	h->account = a;
 	fault = advance(u, h, replay_until(&now, &h->since));
+	if (fault == 0 && (meter == METER_RESERVED_VCPUS || meter == METER_RESERVED_MEMORY))
+		fault = replay_reserve(u, a, e, meter, amount - h->amount);
 	h->since = e->at;
 	h->amount = amount;
 	h->counted_ns = 0;
+	if (amount == 0)
+		book_drop_holding(u->book, h);
 	return fault;
 }
 

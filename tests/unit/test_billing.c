@@ -343,6 +343,8 @@ static void test_bad_plans(void **state)
 		{ "prices", PRICE("1", "{\"from\": 1, \"price_nano\": 1}"), "prices[0].tiers" },
 		{ "prices", PRICE("1", "{\"from\": 0, \"price_nano\": -1}"),
 		  "prices[0].tiers[0].price_nano" },
+		{ "support_per_mille", "1001", "support_per_mille" },
+		{ "support_minimum_nano", "5", "support" },
 		{ "extra", "1", "extra" },
 	};
 
@@ -438,6 +440,83 @@ static void test_a_random_day(void **state)
 	json_decref(second);
 }
 
+/* --- a replay that goes on --- */
+
+static int add_weighed(void *ctx, const struct usage_row *row)
+{
+	*(int64_t *)ctx += row->quantity * (2 * (int64_t)row->meter + 1 + row->adjustment);
+	return 0;
+}
+
+static int64_t weigh(const struct usage *u, const char *period)
+{
+	int64_t sum = 0;
+
+	assert_int_equal(usage_each(u, "acme", period_parse(period), add_weighed, &sum), 0);
+	return sum;
+}
+
+/* One thing that happens to one of a few instances, or to all. */
+static void happen(struct past *b, uint32_t *seed)
+{
+	static const char *const moves[] = { "starting", "running", "paused",
+					     "stopped",	 "failed",  "deleted" };
+	char id[8], body[128];
+
+	snprintf(id, sizeof(id), "vm-%u", random_next(seed) % 5);
+	past_pass(b, (int64_t)random_next(seed) * 2000);
+	switch (random_next(seed) % 8) {
+	case 0:
+		past_confirmed(b);
+		break;
+	case 1:
+		past_dies_unseen(b, id);
+		break;
+	case 2:
+		snprintf(body, sizeof(body),
+			 "{\"meter\": \"%s\", \"thing\": \"%s\", \"amount\": %u}",
+			 random_next(seed) % 2 ? "reserved_vcpus" : "reserved_memory", id,
+			 random_next(seed) % 3 * 512);
+		past_event(b, "meter.held", "acme", "", body);
+		break;
+	default:
+		past_moves(b, id, moves[random_next(seed) % 6]);
+	}
+}
+
+/* Followed a few events at a time, and settled in between, it is what a replay of all is. */
+static void test_followed(void **state)
+{
+	enum { SEEDS = 8, EVENTS = 120 };
+	static const char *const months[] = { "2025-03", "2025-04" };
+	const int march = period_parse("2025-03");
+	struct past *b = *state;
+	struct usage *followed, *whole;
+	uint32_t seed = 1;
+	struct error err;
+
+	past_has_plan(b, per_second, "vm");
+	b->wall_ns = period_start_ns(march + 1) - HOUR;
+	assert_int_equal(usage_replay(b->books.truth.store, 0, &followed, &err), 0);
+	for (int i = 0; i < SEEDS * EVENTS; i++) {
+		happen(b, &seed);
+		if (random_next(&seed) % 4)
+			continue;
+		assert_int_equal(usage_follow(followed, b->books.truth.store, &err), 0);
+		assert_int_equal(usage_settle(followed, "acme", march + i % 2, &err), 0);
+	}
+	assert_int_equal(usage_follow(followed, b->books.truth.store, &err), 0);
+	assert_int_equal(usage_replay(b->books.truth.store, 0, &whole, &err), 0);
+	for (unsigned m = 0; m < 2; m++) {
+		assert_int_equal(usage_settle(whole, "acme", march + (int)m, &err), 0);
+		assert_int_equal(usage_settle(followed, "acme", march + (int)m, &err), 0);
+		assert_true(weigh(whole, months[m]) > 0);
+		assert_int_equal(weigh(followed, months[m]), weigh(whole, months[m]));
+	}
+	usage_free(whole);
+	usage_free(followed);
+}
+
 int main(void)
 {
 #define BOOKS(f) cmocka_unit_test_setup_teardown(f, past_open, past_close)
@@ -458,6 +537,7 @@ int main(void)
 		cmocka_unit_test(test_bad_plans),
 		cmocka_unit_test(test_periods),
 		BOOKS(test_a_random_day),
+		BOOKS(test_followed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

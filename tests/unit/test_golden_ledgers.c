@@ -21,7 +21,7 @@
 
 enum { PATH_BYTES = 512, NS_PER_MS = 1000000 };
 
-static const char *const names[] = { "holdings", NULL };
+static const char *const names[] = { "holdings", "reserved", "bad-days", NULL };
 
 /* --- a past, from a file --- */
 
