@@ -51,6 +51,8 @@ struct config {
 	uint64_t queue_max, starts_per_s, queue_age_ms, queue_starve_ms;
 	uint64_t disk_reserve_mib;  /* of state_dir's file system: not for volumes */
 	uint64_t vcpus, memory_mib; /* what the host has to give; 0: as it is */
+	char host_labels[PATH_MAX]; /* an operator's words about this host; "": none */
+	uint64_t host_interval_ms;  /* after which it is looked at again (host/watch.h) */
 	uint32_t log_level;
 	uint32_t nprincipals;
 	struct principal principals[CONFIG_PRINCIPALS_MAX];

@@ -21,6 +21,7 @@
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/store.h"
 #include "supervisor/config.h"
+#include "supervisor/host/watch.h"
 #include "supervisor/http/server.h"
 #include "supervisor/images/import.h"
 #include "supervisor/life/lifecycle.h"
@@ -203,6 +204,8 @@ static int build(struct wispd *d, struct error *err)
 	if (r == 0)
 		r = heartbeat_create(d, &d->heartbeat, err);
 	if (r == 0)
+		r = host_watch_create(d, &d->host_watch, err);
+	if (r == 0)
 		r = reconcile_create(d, &d->reconcile, err);
 	if (r == 0)
 		r = outbox_create(d, &d->outbox, err);
@@ -220,6 +223,7 @@ static void take_down(struct wispd *d)
 	d->server = NULL;
 	outbox_destroy(d->outbox);
 	reconcile_destroy(d->reconcile);
+	host_watch_destroy(d->host_watch);
 	heartbeat_destroy(d->heartbeat);
 	lifecycle_end(d->lifecycle);
 	workers_destroy(d->workers);

@@ -15,6 +15,7 @@
 struct lifecycle;
 struct queue;
 struct heartbeat;
+struct host_watch;
 struct outbox;
 struct reconcile;
 struct imports;
@@ -31,6 +32,7 @@ struct wispd {
 	struct lifecycle *lifecycle;
 	struct queue *queue;
 	struct heartbeat *heartbeat;
+	struct host_watch *host_watch;
 	struct reconcile *reconcile;
 	struct outbox *outbox;
 	struct anchor_key anchor_key;

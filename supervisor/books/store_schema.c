@@ -153,8 +153,12 @@ static const char devices[] =
 	"CREATE TABLE decision (instance TEXT PRIMARY KEY, record TEXT NOT NULL)"
 	"  STRICT, WITHOUT ROWID;";
 
-const char *const store_migrations[] = {
-	ledger,	  tenants,  instances, requests, metering, waiting,
-	findings, networks, agents,    volumes,	 imports,  devices
-};
+/* The inventory of this host as it was last seen (host/report.h). */
+static const char inventory[] =
+	"CREATE TABLE host_section (name TEXT PRIMARY KEY, report TEXT NOT NULL)"
+	"  STRICT, WITHOUT ROWID;";
+
+const char *const store_migrations[] = { ledger,  tenants,  instances, requests, metering,
+					 waiting, findings, networks,  agents,	 volumes,
+					 imports, devices,  inventory };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

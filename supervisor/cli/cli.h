@@ -68,6 +68,7 @@ extern const struct cli_area cli_instances, cli_images, cli_networks, cli_volume
 	cli_billing, cli_scheduling, cli_ledger;
 extern const struct cli_area cli_guests;
 extern const struct cli_area cli_devices, cli_top;
+extern const struct cli_area cli_placement;
 
 /* One request; body: stolen, NULL: none. An exit status: 0 and *ret, which is the caller's
  * (ret may be NULL), or why it failed has been said. What changes something carries a key

@@ -8,6 +8,7 @@
 #include "supervisor/books/operation.h"
 #include "supervisor/books/store.h"
 #include "supervisor/doctor.h"
+#include "supervisor/host/watch.h"
 #include "supervisor/http/api.h"
 #include "supervisor/http/api_areas.h"
 #include "supervisor/images/import.h"
@@ -27,6 +28,11 @@ static int get_version(struct api_call *call)
 static int get_openapi(struct api_call *call)
 {
 	return api_reply(call, api_openapi());
+}
+
+static int get_host(struct api_call *call)
+{
+	return api_reply(call, host_watch_describe(call->d->host_watch));
 }
 
 static int get_states(struct api_call *call)
@@ -151,6 +157,8 @@ static int get_findings(struct api_call *call)
 static const struct api_route routes[] = {
 	{ "GET", "/version",         ROLE_VIEWER, false, 200, NULL, get_version,
 	  .what = "Which wispd this is, on which host and boot, and whom it takes the caller for." },
+	{ "GET", "/host",            ROLE_VIEWER, false, 200, NULL, get_host,
+	  .what = "The inventory: processors, nodes, memory, devices, KVM, kernel, firmware, mitigations, labels; and what is free `now`." },
 	{ "GET", "/openapi",         ROLE_VIEWER, false, 200, NULL, get_openapi,
 	  .what = "This reference as an OpenAPI 3 document." },
 	{ "GET", "/states",          ROLE_VIEWER, false, 200, NULL, get_states,
