@@ -208,16 +208,14 @@ static json_t *moved_body(const struct instance *i, enum state from, const struc
 
 /* --- writing --- */
 
-static int choose_id(struct instance *i, struct error *err)
+int instance_choose_id(char id[INSTANCE_ID_BYTES], struct error *err)
 {
 	uint8_t random[6];
 
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return error_errno(err, NULL, NULL, "There is no randomness");
-	memcpy(i->id, "vm-", 3);
-	hex_encode(random, sizeof(random), i->id + 3);
-	if (!i->name[0])
-		snprintf(i->name, sizeof(i->name), "%s", i->id);
+	memcpy(id, "vm-", 3);
+	hex_encode(random, sizeof(random), id + 3);
 	return 0;
 }
 
@@ -242,10 +240,12 @@ static int insert(struct truth *t, const struct instance *i, struct error *err)
 
 int instance_create(struct truth *t, struct instance *i, const char *actor, struct error *err)
 {
-	int r = choose_id(i, err);
+	int r = i->id[0] ? 0 : instance_choose_id(i->id, err);
 
 	if (r < 0)
 		return r;
+	if (!i->name[0])
+		snprintf(i->name, sizeof(i->name), "%s", i->id);
 	i->state = STATE_CREATING;
 	i->generation = 1;
 	i->incarnation = 0;

@@ -77,8 +77,11 @@ struct move {
 	bool then_start;  /* to "stopping": it is started again once it has stopped */
 };
 
-/* (T) Writes a new instance, in STATE_CREATING; its id is chosen here. -EEXIST: the name is
- * taken; -EDQUOT, -EUSERS (quota.h). */
+/* One that nothing has yet. */
+int instance_choose_id(char id[INSTANCE_ID_BYTES], struct error *err);
+
+/* (T) Writes a new instance, in STATE_CREATING; its id is chosen here, unless it has one.
+ * -EEXIST: the name is taken; -EDQUOT, -EUSERS (quota.h). */
 int instance_create(struct truth *t, struct instance *i, const char *actor, struct error *err);
 
 /* (T) -EPERM: no such move (states.h); -ESTALE: it has changed since it was loaded. */

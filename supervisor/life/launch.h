@@ -75,6 +75,7 @@ struct launch {
 	bool rootfs_read_only;
 	bool agent;   /* the guest has an agent, and is ready when that answers */
 	bool hotplug; /* drives can come and go while it runs */
+	bool blank;   /* its VMM is to wait for a machine of this shape (pool/pool.h) */
 	unsigned ndrives, nnets, ndevices;
 	struct launch_drive drives[LAUNCH_DRIVES_MAX];
 	struct launch_net nets[LAUNCH_NETS_MAX];

@@ -73,21 +73,14 @@ int machine_watch(struct machine *m, const struct process *p)
 static int make_process(struct machine *m, const struct instance *i, struct process *ret,
 			struct error *err)
 {
-	struct runtime_command *command = calloc(1, sizeof(*command));
 	struct launch *launch = calloc(1, sizeof(*launch));
-	int log_fd = -1, r = -ENOMEM;
+	int r = -ENOMEM;
 
-	if (command && launch)
+	if (launch)
 		r = lifecycle_load(m->l->d, i, launch, err);
 	if (r == 0)
-		r = launch->runtime->command(launch, command, err);
-	if (r == 0)
-		r = log_fd = launch->runtime->open_log(launch, err);
-	if (r >= 0)
-		r = process_spawn(command->argv, log_fd, ret, err);
-	fd_close(log_fd);
+		r = runtime_spawn(launch, ret, err);
 	free(launch);
-	free(command);
 	return r;
 }
 

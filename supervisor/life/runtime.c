@@ -1,9 +1,11 @@
-/* runtime.c - the list of runtimes, and building a command. */
+/* runtime.c - the list of runtimes, building a command, and a process of it. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "supervisor/life/runtime.h"
 #include "supervisor/life/runtimes.h"
+#include "vmm/base/fd.h"
 
 const struct runtime *const runtimes[] = { &runtime_wisp, &runtime_qemu, NULL };
 
@@ -34,5 +36,21 @@ int runtime_command_add(struct runtime_command *c, const char *const texts[], st
 
 	for (; *texts && r == 0; texts++)
 		r = add(c, *texts, err);
+	return r;
+}
+
+int runtime_spawn(const struct launch *l, struct process *ret, struct error *err)
+{
+	struct runtime_command *command = calloc(1, sizeof(*command));
+	int log_fd = -1, r;
+
+	r = command ? l->runtime->command(l, command, err)
+		    : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	if (r == 0)
+		r = log_fd = l->runtime->open_log(l, err);
+	if (r >= 0)
+		r = process_spawn(command->argv, log_fd, ret, err);
+	fd_close(log_fd);
+	free(command);
 	return r;
 }

@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "supervisor/life/launch.h"
+#include "supervisor/life/process.h"
 #include "supervisor/metering/survey.h"
 #include "vmm/base/error.h"
 
@@ -64,7 +65,9 @@ struct runtime {
 	/* Clears what the last life left in the way of a start. */
 	int (*clear)(const struct launch *l, struct error *err);
 	int (*command)(const struct launch *l, struct runtime_command *ret, struct error *err);
-	/* The process runs: makes a running guest of it. */
+	/* The process runs: until it answers. NULL: it cannot be kept waiting, as pools do. */
+	int (*await)(const struct launch *l, struct error *err);
+	/* Makes a running guest of it, as soon as it answers. */
 	int (*boot)(const struct launch *l, struct error *err);
 	int (*pause)(const struct launch *l, struct error *err);
 	int (*resume)(const struct launch *l, struct error *err);
@@ -90,6 +93,9 @@ extern const struct runtime *const runtimes[]; /* NULL-ended */
 
 /* By name; NULL: there is none. */
 const struct runtime *runtime_find(const char *name);
+
+/* A process for it, with its log, that waits at its gate (process.h). Loop thread. */
+int runtime_spawn(const struct launch *l, struct process *ret, struct error *err);
 
 /* Copies of these texts, ended by NULL, to the end. -E2BIG. */
 int runtime_command_add(struct runtime_command *c, const char *const texts[], struct error *err);

@@ -28,6 +28,18 @@ enum {
 #define SOCKET_IN "/run/api.sock"
 #define LINES_IN  "/metrics.log"
 
+static int add_blank(const struct launch *l, struct runtime_command *ret, struct error *err)
+{
+	char vcpus[24], mem_mib[24];
+	const char *const texts[] = {
+		"--blank", "--blank-vcpus", vcpus, "--blank-mem-mib", mem_mib, NULL,
+	};
+
+	snprintf(vcpus, sizeof(vcpus), "%lld", (long long)l->vcpus);
+	snprintf(mem_mib, sizeof(mem_mib), "%lld", (long long)l->mem_mib);
+	return runtime_command_add(ret, texts, err);
+}
+
 static int command(const struct launch *l, struct runtime_command *ret, struct error *err)
 {
 	static const char *const own[] = { "--",   "--api-sock",     SOCKET_IN, "--level",
@@ -37,6 +49,8 @@ static int command(const struct launch *l, struct runtime_command *ret, struct e
 
 	if (r == 0)
 		r = runtime_command_add(ret, own, err);
+	if (r == 0 && l->blank)
+		r = add_blank(l, ret, err);
 	return r < 0 || !l->hotplug ? r : runtime_command_add(ret, pci, err);
 }
 
@@ -119,6 +133,16 @@ static int wait_for_socket(const struct launch *l, struct link *ret, struct erro
 		if (clock_now_us() > deadline_us)
 			return error_set(err, -ETIMEDOUT, NULL, NULL, "The VMM did not get ready");
 	}
+}
+
+static int await(const struct launch *l, struct error *err)
+{
+	struct link link = { .fd = -1 };
+	int r = wait_for_socket(l, &link, err);
+
+	if (r == 0)
+		link_close(&link);
+	return r;
 }
 
 static bool has_begun(struct link *link)
@@ -387,6 +411,7 @@ const struct runtime runtime_wisp = {
 	.open_way = open_way,
 	.clear = cell_clear,
 	.command = command,
+	.await = await,
 	.boot = boot,
 	.pause = pause_machine,
 	.resume = resume_machine,
