@@ -69,7 +69,7 @@ static bool check_ledger(struct wispd *d, char what[TEXT_BYTES])
 	return r == 0 && !report.bad_seq;
 }
 
-/* A hold or lease without an instance or volume, or an instance that holds nothing. */
+/* A hold or lease without an instance, blank or volume, or an instance that holds nothing. */
 static bool check_holds(struct wispd *d, char what[TEXT_BYTES])
 {
 	struct error err;
@@ -78,11 +78,13 @@ static bool check_holds(struct wispd *d, char what[TEXT_BYTES])
 	(void)store_number(d->truth.store, &wrong, &err,
 			   "SELECT (SELECT count(*) FROM hold WHERE NOT EXISTS (SELECT 1 FROM"
 			   " instance WHERE id = hold.instance AND state <> 11)"
-			   " AND NOT EXISTS (SELECT 1 FROM volume WHERE id = hold.instance))"
+			   " AND NOT EXISTS (SELECT 1 FROM volume WHERE id = hold.instance)"
+			   " AND NOT EXISTS (SELECT 1 FROM blank WHERE id = hold.instance))"
 			   " + (SELECT count(*) FROM lease WHERE NOT EXISTS (SELECT 1 FROM"
 			   " instance WHERE id = lease.instance AND state <> 11))"
 			   " + (SELECT count(*) FROM uid_lease WHERE NOT EXISTS (SELECT 1 FROM"
-			   " instance WHERE id = uid_lease.instance AND state <> 11))"
+			   " instance WHERE id = uid_lease.instance AND state <> 11)"
+			   " AND NOT EXISTS (SELECT 1 FROM blank WHERE id = uid_lease.instance))"
 			   " + (SELECT count(*) FROM instance WHERE state <> 11 AND NOT EXISTS"
 			   " (SELECT 1 FROM hold WHERE instance = id AND resource = 'instances'))",
 			   "");

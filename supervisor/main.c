@@ -32,6 +32,7 @@
 #include "supervisor/metering/heartbeat.h"
 #include "supervisor/metering/outbox.h"
 #include "supervisor/metering/reconcile.h"
+#include "supervisor/pool/keeper.h"
 #include "supervisor/reserve.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/fd.h"
@@ -202,6 +203,8 @@ static int build(struct wispd *d, struct error *err)
 	if (r == 0)
 		r = recover(d, err);
 	if (r == 0)
+		r = keeper_create(d, &d->keeper, err);
+	if (r == 0)
 		r = heartbeat_create(d, &d->heartbeat, err);
 	if (r == 0)
 		r = host_watch_create(d, &d->host_watch, err);
@@ -226,8 +229,10 @@ static void take_down(struct wispd *d)
 	host_watch_destroy(d->host_watch);
 	heartbeat_destroy(d->heartbeat);
 	lifecycle_end(d->lifecycle);
+	keeper_end(d->keeper);
 	workers_destroy(d->workers);
 	imports_destroy(d->imports);
+	keeper_destroy(d->keeper);
 	lifecycle_destroy(d->lifecycle);
 	queue_destroy(d->queue);
 	sd_event_unref(d->loop);

@@ -14,6 +14,7 @@
 
 struct lifecycle;
 struct queue;
+struct keeper;
 struct heartbeat;
 struct host_watch;
 struct outbox;
@@ -31,6 +32,7 @@ struct wispd {
 	struct workers *workers;
 	struct lifecycle *lifecycle;
 	struct queue *queue;
+	struct keeper *keeper;
 	struct heartbeat *heartbeat;
 	struct host_watch *host_watch;
 	struct reconcile *reconcile;

@@ -29,6 +29,7 @@ const struct meter_info meters[METERS_COUNT] = {
 	[METER_RESERVED_MEMORY] = { "reserved_memory", "MiB-ms", METER_HELD },
 	[METER_VCPU_TIME_RESERVED] = { "vcpu_time_reserved", "vCPU-us", METER_OF_STATES },
 	[METER_MEMORY_TIME_RESERVED] = { "memory_time_reserved", "MiB-ms", METER_OF_STATES },
+	[METER_POOL_TIME] = { "pool_time", "ms", METER_HELD },
 };
 
 #define PLACE(type, member) \
@@ -61,6 +62,7 @@ static const char *const meter_names[] = {
 	"reserved_memory",
 	"vcpu_time_reserved",
 	"memory_time_reserved",
+	"pool_time",
 	NULL,
 };
 

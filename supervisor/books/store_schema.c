@@ -158,7 +158,21 @@ static const char inventory[] =
 	"CREATE TABLE host_section (name TEXT PRIMARY KEY, report TEXT NOT NULL)"
 	"  STRICT, WITHOUT ROWID;";
 
+/* Warm pools, of a tenant or ('') the host's, and the VMMs that wait in them (pool/pool.h). */
+static const char pools[] =
+	"CREATE TABLE pool (n INTEGER PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL,"
+	"  image TEXT NOT NULL, shape TEXT NOT NULL, cmdline TEXT NOT NULL,"
+	"  least INTEGER NOT NULL, most INTEGER NOT NULL, keep_s INTEGER NOT NULL,"
+	"  leaving INTEGER NOT NULL) STRICT;"
+	"CREATE UNIQUE INDEX pool_name ON pool (tenant, name) WHERE NOT leaving;"
+	"CREATE TABLE blank (id TEXT PRIMARY KEY, pool INTEGER NOT NULL REFERENCES pool,"
+	"  image TEXT NOT NULL, shape_version INTEGER NOT NULL, vcpus INTEGER NOT NULL,"
+	"  mem_mib INTEGER NOT NULL, cmdline TEXT NOT NULL, disk_mib INTEGER NOT NULL,"
+	"  boot_id TEXT NOT NULL, pid INTEGER NOT NULL, pid_start INTEGER NOT NULL)"
+	"  STRICT, WITHOUT ROWID;"
+	"CREATE INDEX blank_pool ON blank (pool);";
+
 const char *const store_migrations[] = { ledger,  tenants,  instances, requests, metering,
 					 waiting, findings, networks,  agents,	 volumes,
-					 imports, devices,  inventory };
+					 imports, devices,  inventory, pools };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

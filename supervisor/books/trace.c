@@ -12,9 +12,12 @@ static const struct {
 	const char *from, *to, *stage;
 } stages[] = {
 	{ "instance.creating", "instance.created", "prepare" },
+	{ "instance.creating", "instance.not_taken", "no_blank" },
+	{ "instance.not_taken", "instance.created", "prepare" },
 	{ "instance.queued", "instance.starting", "queue" },
 	{ "instance.starting", "instance.spawned", "attach" },
 	{ "instance.spawned", "instance.running", "boot" },
+	{ "instance.taken", "instance.running", "take" },
 	{ "instance.pausing", "instance.paused", "pause" },
 	{ "instance.resuming", "instance.running", "resume" },
 	{ "instance.stopping", "instance.stopped", "stop" },

@@ -32,6 +32,7 @@ enum {
 	CREATE_OPTIONS,
 	RUN_FOLLOW = CREATE_OPTIONS,
 	RUN_DETACH,
+	RUN_POOL,
 	RUN_EXEC,
 	RUN_OPTIONS = RUN_EXEC + EXEC_OPTIONS,
 };
@@ -63,6 +64,7 @@ static const struct cli_option run_options[] = {
 	[RUN_FOLLOW] = { "follow,f", NULL,
 			 "print its console until it ends; its VMM's status is mine" },
 	[RUN_DETACH] = { "detach,d", NULL, "do not stay: the guest's init runs the command" },
+	[RUN_POOL] = { "pool", "POOL", "it is one of this pool's; by default of any that fits" },
 	CLI_EXEC_OPTIONS(RUN_EXEC),
 	[RUN_OPTIONS] = { 0 },
 };
@@ -100,6 +102,7 @@ static json_t *create_body(const struct cli_arguments *a, bool start)
 	cli_add_text(body, "shape", a->option[RUN_SHAPE]);
 	cli_add_text(body, "cmdline", a->option[RUN_CMDLINE]);
 	cli_add_text(body, "runtime", a->option[RUN_RUNTIME]);
+	cli_add_text(body, "pool", a->option[RUN_POOL]);
 	add_interface(body, a);
 	cli_add_list(body, "volumes", a->option[RUN_VOLUME]);
 	if (a->option[RUN_HOTPLUG])

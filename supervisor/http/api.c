@@ -268,6 +268,15 @@ int api_reply(struct api_call *call, json_t *reply)
 	return reply ? 0 : error_set(&call->err, -ENOMEM, NULL, NULL, "out of memory");
 }
 
+int api_follow(struct api_call *call, void (*fn)(struct wispd *d, void *ctx), const char *text)
+{
+	call->after_ctx = strdup(text);
+	if (!call->after_ctx)
+		return error_set(&call->err, -ENOMEM, NULL, NULL, "out of memory");
+	call->after = fn;
+	return 0;
+}
+
 int api_query_number(struct api_call *call, const char *name, int64_t fallback, int64_t *ret)
 {
 	const char *text = call->request->query(call->request->connection, name);

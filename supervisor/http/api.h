@@ -104,6 +104,8 @@ int api_check_tenant(struct api_call *call);
 
 /* For handlers. reply: stolen; NULL: memory is short. */
 int api_reply(struct api_call *call, json_t *reply);
+/* Has fn called after the commit with a copy of the text. */
+int api_follow(struct api_call *call, void (*fn)(struct wispd *d, void *ctx), const char *text);
 /* A number of the query, fallback when it is not there; -EINVAL when it is none. */
 int api_query_number(struct api_call *call, const char *name, int64_t fallback, int64_t *ret);
 

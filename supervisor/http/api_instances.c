@@ -17,6 +17,7 @@
 #include "supervisor/life/queue.h"
 #include "supervisor/life/runtime.h"
 #include "supervisor/network/lease.h"
+#include "supervisor/pool/take.h"
 #include "supervisor/volume/volume.h"
 #include "supervisor/wispd.h"
 
@@ -36,6 +37,7 @@ struct create_body {
 	uint32_t nvolumes, ninterfaces;
 	char volumes[VOLUMES_MAX][VOLUME_REQUEST_BYTES];
 	struct lease_request interfaces[LEASES_MAX];
+	char pool[NAME_BYTES];
 	uint32_t ndevices;
 	char devices[LAUNCH_DEVICES_MAX][CHOOSE_TEXT_BYTES];
 };
@@ -128,6 +130,7 @@ static const struct body_field create_fields[] = {
 	  .mark = offsetof(struct create_body, ninterfaces),
 	  .max = LEASES_MAX,
 	  .table = &interface_table },
+	{ .name = "pool", .type = BODY_STRING, PLACE(create_body, pool), .min = 1 },
 	{ .name = "devices",
 	  .type = BODY_STRINGS,
 	  PLACE(create_body, devices),
@@ -404,6 +407,13 @@ static int admit(struct api_call *call, const struct instance *i)
 	return r < 0 ? r : 0;
 }
 
+/* With nothing that a blank of a pool has not. */
+static bool is_plain(const struct create_body *b, const struct instance *i)
+{
+	return b->start && !b->hotplug && !b->nvolumes && !b->ninterfaces && !b->ndevices &&
+	       strcmp(i->runtime, "wisp") == 0;
+}
+
 /* An operation, and what it is about as it is now. */
 static int answer(struct api_call *call, const struct instance *i, const char *verb, int goal)
 {
@@ -429,10 +439,13 @@ static int create(struct api_call *call)
 {
 	const struct create_body *b = call->config;
 	struct instance i = { 0 };
+	struct take take = { 0 };
 	int r = describe_plan(call, b, &i);
 
 	if (r == 0)
 		r = admit(call, &i);
+	if (r == 0)
+		r = take_choose(call->d, &i, b->pool, is_plain(b, &i), &take, &call->err);
 	if (r == 0)
 		r = instance_create(&call->d->truth, &i, call->caller->actor, &call->err);
 	if (r == 0 && b->ndevices)
@@ -445,9 +458,14 @@ static int create(struct api_call *call)
 		r = volume_take(&call->d->truth, &i, b->volumes, b->nvolumes, &call->err);
 	if (r == 0 && b->hotplug)
 		r = let_plug(call, &i);
-	if (r < 0)
+	if (r == 0)
+		r = take_bind(call->d, &i, &take, call->caller->actor, &call->err);
+	if (r == 0)
+		r = answer(call, &i, "create", b->start ? STATE_RUNNING : STATE_CREATED);
+	if (r < 0 || !take.asked)
 		return r;
-	return answer(call, &i, "create", b->start ? STATE_RUNNING : STATE_CREATED);
+	json_object_set_new(call->reply, "pool", take_describe(&take));
+	return take.found ? api_follow(call, take_follow, i.id) : 0;
 }
 
 /* --- changing --- */

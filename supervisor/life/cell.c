@@ -23,6 +23,7 @@
 #include "jailer/folder.h"
 #include "supervisor/life/cell.h"
 #include "supervisor/life/process.h"
+#include "supervisor/pool/pool.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
@@ -314,7 +315,9 @@ static bool is_ours(struct wispd *d, const char *id)
 	struct error err;
 	int r = instance_load(&d->truth, id, &i, &err);
 
-	return r == 0 ? i.state != STATE_DELETED : r != -ENOENT;
+	if (r == -ENOENT)
+		return blank_exists(&d->truth, id, &err) != 0;
+	return r < 0 || i.state != STATE_DELETED;
 }
 
 int cell_sweep(const struct runtime *runtime, struct wispd *d, struct error *err)

@@ -33,11 +33,16 @@ static int choose(struct wispd *d, int64_t *uid, struct error *err)
 			 "All users for VMMs are taken");
 }
 
+/* One that was a blank (pool/pool.h) has its own already. */
 static int reserve(struct wispd *d, const struct instance *i, struct error *err)
 {
-	int64_t uid = 0;
-	int r = choose(d, &uid, err);
+	int64_t uid = 0, has = 0;
+	int r = store_number(d->truth.store, &has, err,
+			     "SELECT count(*) FROM uid_lease WHERE instance = ?", "s", i->id);
 
+	if (r < 0 || has)
+		return r;
+	r = choose(d, &uid, err);
 	if (r == 0)
 		r = store_run(d->truth.store, err, "INSERT INTO uid_lease VALUES (?, ?)", "is", uid,
 			      i->id);

@@ -12,6 +12,7 @@
 #include "supervisor/books/store.h"
 #include "supervisor/life/runtime.h"
 #include "supervisor/metering/reconcile.h"
+#include "supervisor/pool/pool.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/log.h"
 
@@ -132,6 +133,8 @@ static int check_processes(struct reconcile *r, struct error *err)
 		struct instance i;
 		int e = instance_load(&r->d->truth, p->id, &i, err);
 
+		if (e == -ENOENT && blank_exists(&r->d->truth, p->id, err) > 0)
+			continue;
 		if (e < 0 && e != -ENOENT)
 			return e;
 		if (e == -ENOENT)

@@ -360,7 +360,7 @@ pid_t wispd_host_jailer(struct wispd_host *h, const char *which)
 	return pid;
 }
 
-static void end_jailers(const struct wispd_host *h)
+void wispd_host_end_jailers(const struct wispd_host *h)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
@@ -376,7 +376,7 @@ static void end_jailers(const struct wispd_host *h)
 void wispd_host_end(struct wispd_host *h)
 {
 	wispd_host_stop(h, SIGTERM);
-	end_jailers(h);
+	wispd_host_end_jailers(h);
 	forget_client(h);
 	free(h);
 }

@@ -41,6 +41,8 @@ void wispd_host_add_image(struct wispd_host *h, const char *guest);
 /* How many processes of jailers, and folders of jails, there are; of one instance, NULL: all. */
 unsigned wispd_host_jailers(struct wispd_host *h, const char *id);
 unsigned wispd_host_jails(struct wispd_host *h);
+/* Kills all of the former, behind wispd's back. */
+void wispd_host_end_jailers(const struct wispd_host *h);
 /* How many files a folder of this host has. */
 unsigned wispd_host_files(struct wispd_host *h, const char *folder);
 
