@@ -10,6 +10,7 @@
 #include "supervisor/device/claims.h"
 #include "supervisor/http/api.h"
 #include "supervisor/http/api_areas.h"
+#include "supervisor/http/api_life.h"
 #include "supervisor/images/image.h"
 #include "supervisor/life/console.h"
 #include "supervisor/life/kind.h"
@@ -21,7 +22,7 @@
 #include "supervisor/volume/volume.h"
 #include "supervisor/wispd.h"
 
-static const int64_t NS_PER_S = 1000000000, NS_PER_MS = 1000000;
+static const int64_t NS_PER_MS = 1000000;
 
 #define PLACE(type, member) \
 	.offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
@@ -44,59 +45,11 @@ struct create_body {
 
 static const struct create_body create_default = { .shape = "small", .labels = "{}" };
 
-static int check_name(const char *name, struct error *err)
-{
-	if (!name[0] || instance_name_ok(name))
-		return 0;
-	return error_set(err, -EINVAL, "name",
-			 "lower-case letters, digits, dots and hyphens; a letter or digit first",
-			 "The name cannot be used");
-}
-
-static int check_interface(void *config, struct error *err)
-{
-	return lease_check(config, err);
-}
-
-static const struct body_field interface_fields[] = {
-	{ .name = "network",
-	  .type = BODY_STRING,
-	  PLACE(lease_request, network),
-	  .min = 1,
-	  .required = true },
-	{ .name = "address", .type = BODY_STRING, PLACE(lease_request, address) },
-	{ .name = "egress",
-	  .type = BODY_STRINGS,
-	  PLACE(lease_request, egress),
-	  .mark = offsetof(struct lease_request, negress),
-	  .max = POLICY_RULES_MAX },
-	{ .name = "publish",
-	  .type = BODY_STRINGS,
-	  PLACE(lease_request, publish),
-	  .mark = offsetof(struct lease_request, npublish),
-	  .max = LEASE_PORTS_MAX },
-	{ .name = "rx_bytes_per_s",
-	  .type = BODY_U64,
-	  PLACE(lease_request, rx_bytes_per_s),
-	  .max = LEASE_RATE_MAX },
-	{ .name = "tx_bytes_per_s",
-	  .type = BODY_U64,
-	  PLACE(lease_request, tx_bytes_per_s),
-	  .max = LEASE_RATE_MAX },
-};
-
-static const struct body_table interface_table = {
-	.size = sizeof(struct lease_request),
-	.fields = interface_fields,
-	.nfields = sizeof(interface_fields) / sizeof(interface_fields[0]),
-	.check = check_interface,
-};
-
 static int check_create(void *config, struct error *err)
 {
 	struct create_body *b = config;
 
-	return check_name(b->name, err);
+	return api_check_name(b->name, err);
 }
 
 static const struct body_field create_fields[] = {
@@ -129,7 +82,7 @@ static const struct body_field create_fields[] = {
 	  PLACE(create_body, interfaces),
 	  .mark = offsetof(struct create_body, ninterfaces),
 	  .max = LEASES_MAX,
-	  .table = &interface_table },
+	  .table = &api_interface_table },
 	{ .name = "pool", .type = BODY_STRING, PLACE(create_body, pool), .min = 1 },
 	{ .name = "devices",
 	  .type = BODY_STRINGS,
@@ -157,7 +110,7 @@ static int check_update(void *config, struct error *err)
 {
 	struct update_body *b = config;
 
-	return check_name(b->name, err);
+	return api_check_name(b->name, err);
 }
 
 static const struct body_field update_fields[] = {
@@ -311,12 +264,6 @@ static int get_trace(struct api_call *call)
 
 /* --- creating --- */
 
-static void set_expiry(struct instance *i, uint64_t ttl_s)
-{
-	i->expires_boot_ns = ttl_s ? ledger_boot_ns() + (int64_t)ttl_s * NS_PER_S : 0;
-	i->expires_wall_ns = ttl_s ? ledger_wall_ns() + (int64_t)ttl_s * NS_PER_S : 0;
-}
-
 static int use_shape(struct api_call *call, const char *name, struct instance *i)
 {
 	struct rows rows;
@@ -341,14 +288,6 @@ static int use_shape(struct api_call *call, const char *name, struct instance *i
 	return r < 0 ? r : 0;
 }
 
-static int check_room(struct api_call *call)
-{
-	if (wispd_has_room(call->d))
-		return 0;
-	return error_set(&call->err, -ENOSPC, NULL, "make room on the disk of state_dir",
-			 "The disk is full: nothing new can begin");
-}
-
 /* A device decides, unless it was said. */
 static int choose_runtime(struct api_call *call, const struct create_body *b, struct instance *i)
 {
@@ -369,7 +308,7 @@ static int choose_runtime(struct api_call *call, const struct create_body *b, st
 static int describe_plan(struct api_call *call, const struct create_body *b, struct instance *i)
 {
 	struct image image;
-	int r = check_room(call);
+	int r = api_check_room(call);
 
 	if (r == 0)
 		r = api_check_tenant(call);
@@ -394,17 +333,8 @@ static int describe_plan(struct api_call *call, const struct create_body *b, str
 	i->remove_wanted = b->remove;
 	i->priority = (int64_t)b->priority;
 	i->wait_ms = (int64_t)b->wait_ms;
-	set_expiry(i, b->ttl_s);
+	api_set_expiry(i, b->ttl_s);
 	return 0;
-}
-
-/* One that may not wait is started at once when it has been created, or never: now is when
- * that is decided. */
-static int admit(struct api_call *call, const struct instance *i)
-{
-	int r = i->start_wanted && !i->wait_ms ? queue_decide(call->d->queue, i, &call->err) : 0;
-
-	return r < 0 ? r : 0;
 }
 
 /* With nothing that a blank of a pool has not. */
@@ -412,27 +342,6 @@ static bool is_plain(const struct create_body *b, const struct instance *i)
 {
 	return b->start && !b->hotplug && !b->nvolumes && !b->ninterfaces && !b->ndevices &&
 	       strcmp(i->runtime, "wisp") == 0;
-}
-
-/* An operation, and what it is about as it is now. */
-static int answer(struct api_call *call, const struct instance *i, const char *verb, int goal)
-{
-	char id[OPERATION_ID_BYTES];
-	int r = operation_begin(&call->d->truth, i->tenant, i->id, verb, goal, id, &call->err);
-
-	if (r < 0)
-		return r;
-	memcpy(call->kick, i->id, sizeof(i->id));
-	return api_reply(
-		call, json_pack("{s:s, s:o}", "operation", id, "instance", instance_describe(i)));
-}
-
-static int let_plug(struct api_call *call, const struct instance *i)
-{
-	int r = store_run(call->d->truth.store, &call->err, "INSERT INTO hotplug VALUES (?)", "s",
-			  i->id);
-
-	return r < 0 ? r : 0;
 }
 
 static int create(struct api_call *call)
@@ -443,7 +352,7 @@ static int create(struct api_call *call)
 	int r = describe_plan(call, b, &i);
 
 	if (r == 0)
-		r = admit(call, &i);
+		r = api_admit(call, &i);
 	if (r == 0)
 		r = take_choose(call->d, &i, b->pool, is_plain(b, &i), &take, &call->err);
 	if (r == 0)
@@ -457,11 +366,11 @@ static int create(struct api_call *call)
 	if (r == 0)
 		r = volume_take(&call->d->truth, &i, b->volumes, b->nvolumes, &call->err);
 	if (r == 0 && b->hotplug)
-		r = let_plug(call, &i);
+		r = api_let_plug(call, &i);
 	if (r == 0)
 		r = take_bind(call->d, &i, &take, call->caller->actor, &call->err);
 	if (r == 0)
-		r = answer(call, &i, "create", b->start ? STATE_RUNNING : STATE_CREATED);
+		r = api_answer(call, &i, "create", b->start ? STATE_RUNNING : STATE_CREATED);
 	if (r < 0 || !take.asked)
 		return r;
 	json_object_set_new(call->reply, "pool", take_describe(&take));
@@ -470,15 +379,6 @@ static int create(struct api_call *call)
 
 /* --- changing --- */
 
-static int check_generation(struct api_call *call, const struct instance *i, uint64_t generation)
-{
-	if (!generation || (int64_t)generation == i->generation)
-		return 0;
-	return error_set(&call->err, -ESTALE, "generation", "look at it again, and repeat",
-			 "%s has changed: its generation is %lld", i->name,
-			 (long long)i->generation);
-}
-
 static int update(struct api_call *call)
 {
 	const struct update_body *b = call->config;
@@ -486,7 +386,7 @@ static int update(struct api_call *call)
 	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
 
 	if (r == 0)
-		r = check_generation(call, &i, b->generation);
+		r = api_check_generation(call, &i, b->generation);
 	if (r < 0)
 		return r;
 	if (b->has_name)
@@ -494,20 +394,12 @@ static int update(struct api_call *call)
 	if (b->has_labels)
 		memcpy(i.labels, b->labels, sizeof(i.labels));
 	if (b->has_ttl)
-		set_expiry(&i, b->ttl_s);
+		api_set_expiry(&i, b->ttl_s);
 	r = instance_update(&call->d->truth, &i, call->caller->actor, &call->err);
 	if (r < 0)
 		return r;
 	memcpy(call->kick, i.id, sizeof(i.id));
 	return api_reply(call, instance_describe(&i));
-}
-
-static int refuse_move(struct api_call *call, const struct instance *i, const char *verb)
-{
-	char names[160];
-
-	return error_set(&call->err, -EPERM, "state", state_names_for(verb, names, sizeof(names)),
-			 "%s is %s; %s needs another state", i->name, states[i->state].name, verb);
 }
 
 static int run_verb(struct api_call *call, const char *verb, enum state goal, int64_t stop_ns)
@@ -519,17 +411,17 @@ static int run_verb(struct api_call *call, const char *verb, enum state goal, in
 	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
 
 	if (r == 0)
-		r = check_generation(call, &i, b->generation);
+		r = api_check_generation(call, &i, b->generation);
 	if (r < 0)
 		return r;
 	m = state_find_move(i.state, verb);
 	if (!m)
-		return refuse_move(call, &i, verb);
+		return api_refuse_move(call, &i, verb);
 	i.stop_boot_ns = stop_ns;
 	move.cause = m->by;
 	move.then_start = m->to == STATE_STOPPING && goal == STATE_RUNNING;
 	r = instance_move(&call->d->truth, &i, m->to, &move, &call->err);
-	return r < 0 ? r : answer(call, &i, verb, (int)goal);
+	return r < 0 ? r : api_answer(call, &i, verb, (int)goal);
 }
 
 /* At once, or in its turn. */
@@ -539,16 +431,16 @@ static int start(struct api_call *call)
 	struct move move = { .actor = call->caller->actor };
 	struct error why = { 0 };
 	struct instance i = { 0 };
-	int r = check_room(call);
+	int r = api_check_room(call);
 
 	if (r == 0)
 		r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
 	if (r == 0)
-		r = check_generation(call, &i, b->generation);
+		r = api_check_generation(call, &i, b->generation);
 	if (r < 0)
 		return r;
 	if (!state_find_move(i.state, "start"))
-		return refuse_move(call, &i, "start");
+		return api_refuse_move(call, &i, "start");
 	r = queue_decide(call->d->queue, &i, &why);
 	if (r < 0) {
 		call->err = why;
@@ -556,7 +448,7 @@ static int start(struct api_call *call)
 	}
 	move.cause = r == STATE_QUEUED ? why.text : NULL;
 	r = instance_move(&call->d->truth, &i, (enum state)r, &move, &call->err);
-	return r < 0 ? r : answer(call, &i, "start", STATE_RUNNING);
+	return r < 0 ? r : api_answer(call, &i, "start", STATE_RUNNING);
 }
 
 /* When a stop becomes a kill. */

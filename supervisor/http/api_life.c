@@ -1,0 +1,122 @@
+/* api_life.c - checks and answers of routes that make instances or move them. */
+#include <errno.h>
+#include <string.h>
+
+#include "supervisor/books/ledger.h"
+#include "supervisor/books/operation.h"
+#include "supervisor/books/store.h"
+#include "supervisor/http/api_life.h"
+#include "supervisor/life/queue.h"
+#include "supervisor/network/lease.h"
+#include "supervisor/wispd.h"
+
+static const int64_t NS_PER_S = 1000000000;
+
+#define PLACE(type, member) \
+	.offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
+
+int api_check_name(const char *name, struct error *err)
+{
+	if (!name[0] || instance_name_ok(name))
+		return 0;
+	return error_set(err, -EINVAL, "name",
+			 "lower-case letters, digits, dots and hyphens; a letter or digit first",
+			 "The name cannot be used");
+}
+
+static int check_interface(void *config, struct error *err)
+{
+	return lease_check(config, err);
+}
+
+static const struct body_field interface_fields[] = {
+	{ .name = "network",
+	  .type = BODY_STRING,
+	  PLACE(lease_request, network),
+	  .min = 1,
+	  .required = true },
+	{ .name = "address", .type = BODY_STRING, PLACE(lease_request, address) },
+	{ .name = "egress",
+	  .type = BODY_STRINGS,
+	  PLACE(lease_request, egress),
+	  .mark = offsetof(struct lease_request, negress),
+	  .max = POLICY_RULES_MAX },
+	{ .name = "publish",
+	  .type = BODY_STRINGS,
+	  PLACE(lease_request, publish),
+	  .mark = offsetof(struct lease_request, npublish),
+	  .max = LEASE_PORTS_MAX },
+	{ .name = "rx_bytes_per_s",
+	  .type = BODY_U64,
+	  PLACE(lease_request, rx_bytes_per_s),
+	  .max = LEASE_RATE_MAX },
+	{ .name = "tx_bytes_per_s",
+	  .type = BODY_U64,
+	  PLACE(lease_request, tx_bytes_per_s),
+	  .max = LEASE_RATE_MAX },
+};
+
+const struct body_table api_interface_table = {
+	.size = sizeof(struct lease_request),
+	.fields = interface_fields,
+	.nfields = sizeof(interface_fields) / sizeof(interface_fields[0]),
+	.check = check_interface,
+};
+
+void api_set_expiry(struct instance *i, uint64_t ttl_s)
+{
+	i->expires_boot_ns = ttl_s ? ledger_boot_ns() + (int64_t)ttl_s * NS_PER_S : 0;
+	i->expires_wall_ns = ttl_s ? ledger_wall_ns() + (int64_t)ttl_s * NS_PER_S : 0;
+}
+
+int api_check_room(struct api_call *call)
+{
+	if (wispd_has_room(call->d))
+		return 0;
+	return error_set(&call->err, -ENOSPC, NULL, "make room on the disk of state_dir",
+			 "The disk is full: nothing new can begin");
+}
+
+int api_admit(struct api_call *call, const struct instance *i)
+{
+	int r = i->start_wanted && !i->wait_ms ? queue_decide(call->d->queue, i, &call->err) : 0;
+
+	return r < 0 ? r : 0;
+}
+
+int api_answer(struct api_call *call, const struct instance *i, const char *verb, int goal)
+{
+	char id[OPERATION_ID_BYTES];
+	int r = operation_begin(&call->d->truth, i->tenant, i->id, verb, goal, id, &call->err);
+
+	if (r < 0)
+		return r;
+	memcpy(call->kick, i->id, sizeof(i->id));
+	return api_reply(
+		call, json_pack("{s:s, s:o}", "operation", id, "instance", instance_describe(i)));
+}
+
+int api_let_plug(struct api_call *call, const struct instance *i)
+{
+	int r = store_run(call->d->truth.store, &call->err, "INSERT INTO hotplug VALUES (?)", "s",
+			  i->id);
+
+	return r < 0 ? r : 0;
+}
+
+int api_check_generation(struct api_call *call, const struct instance *i, uint64_t generation)
+{
+	if (!generation || (int64_t)generation == i->generation)
+		return 0;
+	return error_set(&call->err, -ESTALE, "generation", "look at it again, and repeat",
+			 "%s has changed: its generation is %lld", i->name,
+			 (long long)i->generation);
+}
+
+int api_refuse_move(struct api_call *call, const struct instance *i, const char *verb)
+{
+	char names[160];
+
+	return error_set(&call->err, -EPERM, "state", state_names_for(verb, names, sizeof(names)),
+			 "%s is %s; %s needs another state", i->name, states[i->state].name, verb);
+}

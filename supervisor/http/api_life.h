@@ -1,0 +1,33 @@
+/* api_life.h - what routes that make instances or move them have in common.
+ *
+ * For handlers (api.h): within their transaction; a negative errno and call->err.
+ */
+#ifndef SUPERVISOR_API_LIFE_H
+#define SUPERVISOR_API_LIFE_H
+
+#include "supervisor/http/api.h"
+
+/* Of a body's check: "" or a name that can be used (instance_name_ok()). */
+int api_check_name(const char *name, struct error *err);
+/* One interface that is asked for: struct lease_request. */
+extern const struct body_table api_interface_table;
+
+/* How long it lives, from now; 0: for ever. */
+void api_set_expiry(struct instance *i, uint64_t ttl_s);
+/* -ENOSPC: nothing new can begin. */
+int api_check_room(struct api_call *call);
+/* One that may not wait is started at once when it has been created, or never: now is when
+ * that is decided. */
+int api_admit(struct api_call *call, const struct instance *i);
+/* Drives of this new one can come and go. */
+int api_let_plug(struct api_call *call, const struct instance *i);
+
+/* -ESTALE; 0: whatever it is. */
+int api_check_generation(struct api_call *call, const struct instance *i, uint64_t generation);
+/* -EPERM, and the states in which the verb is allowed. */
+int api_refuse_move(struct api_call *call, const struct instance *i, const char *verb);
+
+/* An operation, and what it is about as it is now; the instance is looked at after that. */
+int api_answer(struct api_call *call, const struct instance *i, const char *verb, int goal);
+
+#endif
