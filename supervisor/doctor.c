@@ -69,7 +69,7 @@ static bool check_ledger(struct wispd *d, char what[TEXT_BYTES])
 	return r == 0 && !report.bad_seq;
 }
 
-/* A hold or lease without an instance, blank or volume, or an instance that holds nothing. */
+/* A hold, lease or use without what it is of, or an instance that holds nothing. */
 static bool check_holds(struct wispd *d, char what[TEXT_BYTES])
 {
 	struct error err;
@@ -79,7 +79,10 @@ static bool check_holds(struct wispd *d, char what[TEXT_BYTES])
 			   "SELECT (SELECT count(*) FROM hold WHERE NOT EXISTS (SELECT 1 FROM"
 			   " instance WHERE id = hold.instance AND state <> 11)"
 			   " AND NOT EXISTS (SELECT 1 FROM volume WHERE id = hold.instance)"
-			   " AND NOT EXISTS (SELECT 1 FROM blank WHERE id = hold.instance))"
+			   " AND NOT EXISTS (SELECT 1 FROM blank WHERE id = hold.instance)"
+			   " AND NOT EXISTS (SELECT 1 FROM snapshot WHERE id = hold.instance))"
+			   " + (SELECT count(*) FROM snapshot_use WHERE NOT EXISTS (SELECT 1 FROM"
+			   " instance WHERE id = user AND state <> 11))"
 			   " + (SELECT count(*) FROM lease WHERE NOT EXISTS (SELECT 1 FROM"
 			   " instance WHERE id = lease.instance AND state <> 11))"
 			   " + (SELECT count(*) FROM uid_lease WHERE NOT EXISTS (SELECT 1 FROM"

@@ -20,6 +20,7 @@ static const enum billed billed_in[STATES_COUNT] = {
 	[STATE_STARTING] = BILLED_BOOT,	  [STATE_RUNNING] = BILLED_ALL,
 	[STATE_PAUSING] = BILLED_ALL,	  [STATE_PAUSED] = BILLED_MEMORY,
 	[STATE_RESUMING] = BILLED_MEMORY, [STATE_STOPPING] = BILLED_ALL,
+	[STATE_SAVING] = BILLED_MEMORY,
 };
 
 /* Of a tenant without a plan: exact to the millisecond, and free. */

@@ -21,6 +21,8 @@ const struct state_info states[STATES_COUNT] = {
 	[STATE_DELETING] = { "deleting", "all that it has is being taken down", HOLD_SAME, true, false },
 	[STATE_DELETED]  = { "deleted",  "gone; its record is kept",           HOLD_NOTHING, false, true },
 	[STATE_QUEUED]   = { "queued",   "waits until the host has room for it", HOLD_SLOT, false, false },
+	[STATE_SAVING]   = { "saving",   "a snapshot is being made; its vCPUs stand still",
+			     HOLD_ALL, true, false },
 };
 
 const struct state_move state_moves[] = {
@@ -60,6 +62,13 @@ const struct state_move state_moves[] = {
 	{ STATE_RESUMING, STATE_STOPPED,  "guest ended",     false },
 	{ STATE_RESUMING, STATE_FAILED,   "VMM died",        false },
 	{ STATE_RESUMING, STATE_DELETING, "delete",          true },
+	{ STATE_RUNNING,  STATE_SAVING,   "snapshot",        true },
+	{ STATE_PAUSED,   STATE_SAVING,   "snapshot",        true },
+	{ STATE_SAVING,   STATE_RUNNING,  "saved",           false },
+	{ STATE_SAVING,   STATE_PAUSED,   "saved",           false },
+	{ STATE_SAVING,   STATE_STOPPED,  "guest ended",     false },
+	{ STATE_SAVING,   STATE_FAILED,   "VMM died",        false },
+	{ STATE_SAVING,   STATE_DELETING, "delete",          true },
 	{ STATE_STOPPING, STATE_STOPPED,  "ended",           false },
 	{ STATE_STOPPING, STATE_DELETING, "delete",          true },
 	{ STATE_STOPPED,  STATE_STARTING, "start",           true },

@@ -172,7 +172,22 @@ static const char pools[] =
 	"  STRICT, WITHOUT ROWID;"
 	"CREATE INDEX blank_pool ON blank (pool);";
 
+/* Numbers: snapshot/snapshot.h. A user is an instance that is to begin by loading one. */
+static const char snapshots[] =
+	"CREATE TABLE snapshot (id TEXT PRIMARY KEY, tenant TEXT NOT NULL REFERENCES tenant,"
+	"  name TEXT NOT NULL, labels TEXT NOT NULL, state INTEGER NOT NULL,"
+	"  resume INTEGER NOT NULL, passing INTEGER NOT NULL, most_mib INTEGER NOT NULL,"
+	"  size_mib INTEGER NOT NULL, created_wall_ns INTEGER NOT NULL,"
+	"  instance TEXT NOT NULL REFERENCES instance, image TEXT NOT NULL,"
+	"  shape TEXT NOT NULL, cmdline TEXT NOT NULL, shape_version INTEGER NOT NULL,"
+	"  vcpus INTEGER NOT NULL, mem_mib INTEGER NOT NULL, hotplug INTEGER NOT NULL,"
+	"  interfaces TEXT NOT NULL, UNIQUE (tenant, name)) STRICT, WITHOUT ROWID;"
+	"CREATE UNIQUE INDEX snapshot_making ON snapshot (instance) WHERE state = 0;"
+	"CREATE TABLE snapshot_use (user TEXT PRIMARY KEY REFERENCES instance,"
+	"  snapshot TEXT NOT NULL REFERENCES snapshot) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX snapshot_users ON snapshot_use (snapshot);";
+
 const char *const store_migrations[] = { ledger,  tenants,  instances, requests, metering,
 					 waiting, findings, networks,  agents,	 volumes,
-					 imports, devices,  inventory, pools };
+					 imports, devices,  inventory, pools,	 snapshots };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

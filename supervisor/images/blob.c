@@ -164,8 +164,8 @@ static int open_blob(int folder, const char *digest, struct error *err)
 		      : fd;
 }
 
-static int copy_out(int from, int folder, const char *name, uid_t owner, mode_t mode,
-		    struct error *err)
+int blob_copy_to(int from, int folder, const char *name, uid_t owner, mode_t mode,
+		 struct error *err)
 {
 	char temporary[NAME_TEMPORARY_BYTES];
 	int to = open_temporary(folder, temporary, err), r = 0;
@@ -193,7 +193,7 @@ int blob_copy(const struct config *c, const char *digest, int folder, const char
 	if (blobs < 0)
 		return blobs;
 	from = open_blob(blobs, digest, err);
-	r = from < 0 ? from : copy_out(from, folder, name, owner, 0600, err);
+	r = from < 0 ? from : blob_copy_to(from, folder, name, owner, 0600, err);
 	fd_close(from);
 	fd_close(blobs);
 	return r;
@@ -210,7 +210,7 @@ int blob_link(const struct config *c, const char *digest, int folder, const char
 		/* Another file system, or too many links: a copy, root's. */
 		r = from = open_blob(blobs, digest, err);
 		if (r >= 0)
-			r = copy_out(from, folder, name, 0, BLOB_MODE, err);
+			r = blob_copy_to(from, folder, name, 0, BLOB_MODE, err);
 	}
 	fd_close(from);
 	fd_close(blobs);

@@ -28,6 +28,10 @@ int blob_link(const struct config *c, const char *digest, int folder, const char
 int blob_copy(const struct config *c, const char *digest, int folder, const char *name, uid_t owner,
 	      struct error *err);
 
+/* The same from any file that is open, with this mode. */
+int blob_copy_to(int from, int folder, const char *name, uid_t owner, mode_t mode,
+		 struct error *err);
+
 /* Everything of one file to another, which is empty; *shared: by sharing blocks. What is zero
  * is left out. */
 int blob_copy_file(int from, int to, bool *shared);

@@ -100,14 +100,17 @@ static int tell(struct truth *t, const char *type, const struct image *image, co
 static int refuse_used(struct truth *t, const struct image *image, struct error *err)
 {
 	int64_t users = 0;
-	int r = store_number(t->store, &users, err,
-			     "SELECT count(*) FROM instance WHERE image = ? AND state <> 11", "s",
-			     image->digest);
+	int r = store_number(
+		t->store, &users, err,
+		"SELECT (SELECT count(*) FROM instance WHERE image = ?1"
+		"  AND state <> 11) + (SELECT count(*) FROM snapshot WHERE image = ?1)",
+		"s", image->digest);
 
 	if (r < 0 || users == 0)
 		return r;
 	return error_set(err, -EBUSY, "image", "delete them first",
-			 "%lld instances are made of image %s", (long long)users, image->name);
+			 "%lld instances and snapshots are made of image %s", (long long)users,
+			 image->name);
 }
 
 static int drop(struct truth *t, const struct image *image, const char *actor, struct error *err)

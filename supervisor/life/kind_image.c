@@ -1,7 +1,8 @@
 /* kind_image.c - kernel, initrd and root disk of an instance, in its VMM's folder.
  *
  * Kernel and initrd are the image's own files, linked: one copy in memory for all. The root
- * disk is linked, too, where it is read-only; else it is the instance's copy, made once.
+ * disk is linked, too, where it is read-only; else it is the instance's copy, made once, of
+ * the image's or of a snapshot's.
  * Everything lies in the VMM's folder and goes with it.
  */
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "supervisor/life/kind.h"
 #include "supervisor/life/kinds.h"
 #include "supervisor/life/runtime.h"
+#include "supervisor/snapshot/files.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/fd.h"
 
@@ -52,6 +54,8 @@ static int put_files(struct launch *l, int folder, struct error *err)
 		return r;
 	if (l->rootfs_read_only)
 		return blob_link(l->config, l->rootfs, folder, "rootfs", err);
+	if (l->load.snapshot[0])
+		return snapshot_files_give_disk(l, folder, err);
 	return blob_copy(l->config, l->rootfs, folder, "rootfs", l->uid, err);
 }
 

@@ -4,10 +4,11 @@
 
 struct kind;
 
-extern const struct kind kind_user;    /* the user that the VMM runs as */
-extern const struct kind kind_image;   /* kernel, initrd and root disk, from an image */
-extern const struct kind kind_volume;  /* disks that outlive it */
-extern const struct kind kind_network; /* interfaces, in its tenant's networks */
-extern const struct kind kind_device;  /* PCI functions of the host */
+extern const struct kind kind_user;	/* the user that the VMM runs as */
+extern const struct kind kind_image;	/* kernel, initrd and root disk, from an image */
+extern const struct kind kind_snapshot; /* the one it begins with, the one made of it */
+extern const struct kind kind_volume;	/* disks that outlive it */
+extern const struct kind kind_network;	/* interfaces, in its tenant's networks */
+extern const struct kind kind_device;	/* PCI functions of the host */
 
 #endif

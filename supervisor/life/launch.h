@@ -64,10 +64,31 @@ struct launch_device {
 	char now[PCI_NAME_BYTES]; /* its driver after that */
 };
 
+enum { LAUNCH_SNAPSHOT_BYTES = 24 };
+
+/* What a VMM is to go on from, instead of booting its guest. Its instance has a use of this
+ * snapshot (snapshot.h). attach() puts its files into the VMM's folder, and boot() has them
+ * loaded (by a VMM that was given nothing else to do yet: a blank one, too), lets the guest
+ * go, and has its agent take on what is this instance's own. When that has come to a good
+ * end the instance is running and the use is over: from the next start on it boots. */
+struct launch_load {
+	char snapshot[LAUNCH_SNAPSHOT_BYTES]; /* "": it boots */
+};
+
+/* The snapshot that is being made of it. */
+struct launch_save {
+	char snapshot[LAUNCH_SNAPSHOT_BYTES]; /* "": none */
+	bool resume;			      /* the guest goes on afterwards */
+	int64_t disk_most_mib;		      /* that the copy of its disk may have */
+	int64_t size_mib;		      /* what came of it: that the files take */
+};
+
 struct launch {
 	const struct config *config;
 	const struct runtime *runtime;
-	char id[INSTANCE_ID_BYTES];
+	char id[INSTANCE_ID_BYTES], name[NAME_BYTES];
+	struct launch_load load;
+	struct launch_save save;
 	uid_t uid; /* and gid: of the VMM alone; 0: none was leased */
 	int64_t vcpus, mem_mib;
 	char cmdline[LAUNCH_CMDLINE_BYTES];

@@ -31,6 +31,8 @@
 #include "supervisor/life/machine.h"
 #include "supervisor/life/queue.h"
 #include "supervisor/metering/meter.h"
+#include "supervisor/snapshot/snapshot.h"
+#include "supervisor/snapshot/work.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/log.h"
 
@@ -62,6 +64,24 @@ static int write_meters(struct machine *m, const struct instance *i, enum state 
 	return r == 0 && to == STATE_DELETED ? meter_release(t, i, err) : r;
 }
 
+/* What the move means for snapshots: one is made, or is not; or was what it began with. */
+static int write_snapshots(struct machine *m, const struct instance *i, enum state to,
+			   const char *cause, struct error *err)
+{
+	struct truth *t = &m->l->d->truth;
+	int r = 0;
+
+	if (i->state == STATE_SAVING && m->task == TASK_SAVE && m->result == 0)
+		r = snapshot_made(t, i->id, m->saved_mib, actor, err);
+	else if (i->state == STATE_SAVING)
+		r = snapshot_not_made(t, i->id, cause ? cause : "its VMM ended", actor, err);
+	/* Once it has run it is a machine of its own; one that was never made is none. */
+	if (r == 0 && ((i->state == STATE_STARTING && to == STATE_RUNNING) ||
+		       (i->state == STATE_CREATING && to == STATE_FAILED)))
+		r = snapshot_drop(t, i->id, err);
+	return r < 0 ? r : 0;
+}
+
 static int write_move(struct machine *m, struct instance *i, enum state to, const struct move *move,
 		      struct error *err)
 {
@@ -70,6 +90,8 @@ static int write_move(struct machine *m, struct instance *i, enum state to, cons
 
 	if (r == 0)
 		r = write_meters(m, i, to, err);
+	if (r == 0)
+		r = write_snapshots(m, i, to, move->cause, err);
 	if (r == 0)
 		r = instance_move(&d->truth, i, to, move, err);
 	if (r == 0 && to != STATE_DELETED)
@@ -86,8 +108,12 @@ static int write_move(struct machine *m, struct instance *i, enum state to, cons
 /* The move is written, or will be tried again. */
 static void go(struct machine *m, struct instance *i, enum state to, const struct move *move)
 {
+	const enum state from = i->state;
+	struct snapshot saved = { 0 };
 	struct error err;
 
+	if (from == STATE_SAVING)
+		(void)snapshot_of_saving(&m->l->d->truth, i->id, &saved, &err);
 	if (write_move(m, i, to, move, &err) < 0) {
 		machine_try_again(m, &err);
 		return;
@@ -97,9 +123,13 @@ static void go(struct machine *m, struct instance *i, enum state to, const struc
 	m->retry_ns = 0;
 	if (!states[to].alive)
 		m->over = false;
-	if (to != STATE_RUNNING)
+	if (to != STATE_RUNNING && to != STATE_SAVING)
 		machine_forget_guest(m);
 	machine_look(m);
+	if (saved.id[0])
+		snapshots_tell(m->l->d, saved.id);
+	else if (to == STATE_RUNNING || to == STATE_FAILED || to == STATE_DELETED)
+		snapshots_look(m->l->d, NULL);
 }
 
 static void go_because(struct machine *m, struct instance *i, enum state to, const char *cause,
@@ -145,8 +175,28 @@ static enum state end_of(const struct machine *m)
 	return well ? STATE_STOPPED : STATE_FAILED;
 }
 
+/* 1: what it is to be made of is being made, at whose end it is looked at again. */
+static int awaits_snapshot(struct machine *m, const struct instance *i, struct error *err)
+{
+	struct snapshot s;
+	int r = snapshot_of_use(&m->l->d->truth, i->id, &s, err);
+
+	if (r <= 0 || s.state == SNAPSHOT_READY)
+		return r < 0 ? r : 0;
+	if (s.state == SNAPSHOT_MAKING)
+		return 1;
+	return error_set(err, -ENOENT, NULL, NULL, "The snapshot that it is of was not made");
+}
+
 static void step_creating(struct machine *m, struct instance *i)
 {
+	struct error err;
+	int r = m->task == TASK_PREPARE ? 0 : awaits_snapshot(m, i, &err);
+
+	if (r < 0)
+		go_because(m, i, STATE_FAILED, err.text, "not_prepared");
+	if (r != 0)
+		return;
 	if (!machine_has_done(m, i, TASK_PREPARE))
 		return;
 	if (m->result < 0)
@@ -242,6 +292,27 @@ static void step_resuming(struct machine *m, struct instance *i)
 		go_because(m, i, STATE_PAUSED, m->err.text, "vmm_refused");
 }
 
+/* The snapshot says whether it ran. */
+static void step_saving(struct machine *m, struct instance *i)
+{
+	struct snapshot s = { 0 };
+	struct error err;
+	enum state back;
+
+	if (m->over) {
+		settle(m, i, end_of(m));
+		return;
+	}
+	if (!machine_has_done(m, i, TASK_SAVE))
+		return;
+	if (snapshot_of_saving(&m->l->d->truth, i->id, &s, &err) < 0) {
+		machine_try_again(m, &err);
+		return;
+	}
+	back = s.resume ? STATE_RUNNING : STATE_PAUSED;
+	go_because(m, i, back, m->result < 0 ? m->err.text : NULL, NULL);
+}
+
 static void step_stopping(struct machine *m, struct instance *i)
 {
 	bool late = ledger_boot_ns() >= i->stop_boot_ns;
@@ -308,7 +379,7 @@ static void (*const steps[STATES_COUNT])(struct machine *m, struct instance *i) 
 	[STATE_RESUMING] = step_resuming, [STATE_STOPPING] = step_stopping,
 	[STATE_STOPPED] = step_ended,	  [STATE_FAILED] = step_ended,
 	[STATE_DELETING] = step_deleting, [STATE_DELETED] = step_deleted,
-	[STATE_QUEUED] = step_queued,
+	[STATE_QUEUED] = step_queued,	  [STATE_SAVING] = step_saving,
 };
 
 static bool has_expired(struct machine *m, const struct instance *i)
@@ -357,10 +428,14 @@ void machine_look(struct machine *m)
 
 void lifecycle_kick(struct lifecycle *l, const char *id)
 {
-	struct machine *m;
-
 	machines_bury(l);
-	m = machine_find(l, id);
+	lifecycle_look(l, id);
+}
+
+void lifecycle_look(struct lifecycle *l, const char *id)
+{
+	struct machine *m = machine_find(l, id);
+
 	if (!m)
 		m = machine_make(l, id);
 	if (!m) {

@@ -29,6 +29,9 @@ void lifecycle_destroy(struct lifecycle *l);
 /* Something may be to be done for this instance, at once or at one of its deadlines. */
 void lifecycle_kick(struct lifecycle *l, const char *id);
 
+/* The same where a step of another instance may be under way. */
+void lifecycle_look(struct lifecycle *l, const char *id);
+
 /* The same for all that are not deleted. */
 int lifecycle_kick_all(struct lifecycle *l, struct error *err);
 

@@ -13,6 +13,7 @@
 #include "supervisor/life/runtime.h"
 #include "supervisor/life/workers.h"
 #include "supervisor/metering/meter.h"
+#include "supervisor/snapshot/files.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
@@ -124,6 +125,7 @@ int lifecycle_load(struct wispd *d, const struct instance *i, struct launch *ret
 		.pidfd = -1,
 	};
 	snprintf(ret->id, sizeof(ret->id), "%s", i->id);
+	snprintf(ret->name, sizeof(ret->name), "%s", i->name);
 	if (!ret->runtime)
 		return error_set(err, -ENOTSUP, "runtime", "start the wispd that made it",
 				 "There is no runtime %s", i->runtime);
@@ -159,6 +161,23 @@ static int do_resume(struct launch *l, struct error *err)
 	return l->runtime->resume(l, err);
 }
 
+/* Whatever came of it, the guest goes on if it is to. */
+static int do_save(struct launch *l, struct error *err)
+{
+	struct error later;
+	int r = l->runtime->pause(l, err);
+
+	if (r == 0)
+		r = snapshot_files_begin(l, err);
+	if (r == 0)
+		r = l->runtime->save(l, err);
+	if (r == 0)
+		r = snapshot_files_take(l, &l->save.size_mib, err);
+	if (l->save.resume && l->runtime->resume(l, r < 0 ? &later : err) < 0)
+		return r < 0 ? r : err->code;
+	return r;
+}
+
 /* A guest that stands still hears nothing. */
 static int do_power_off(struct launch *l, struct error *err)
 {
@@ -180,7 +199,7 @@ static int do_remove(struct launch *l, struct error *err)
 static int (*const tasks[TASKS_COUNT])(struct launch *l, struct error *err) = {
 	[TASK_PREPARE] = do_prepare,  [TASK_ATTACH] = do_attach, [TASK_BOOT] = do_boot,
 	[TASK_PAUSE] = do_pause,      [TASK_RESUME] = do_resume, [TASK_POWER_OFF] = do_power_off,
-	[TASK_DETACH] = kinds_detach, [TASK_REMOVE] = do_remove,
+	[TASK_DETACH] = kinds_detach, [TASK_REMOVE] = do_remove, [TASK_SAVE] = do_save,
 };
 
 static bool takes_down(enum task task)
@@ -211,6 +230,7 @@ static void job_done(struct work *work)
 	m->task = job->task;
 	m->result = job->result;
 	m->err = job->err;
+	m->saved_mib = job->launch.save.size_mib;
 	/* What is done again finds less than the first time. */
 	if (!m->sampled) {
 		m->sample = job->sample;

@@ -28,6 +28,7 @@ enum task {
 	TASK_BOOT,
 	TASK_PAUSE,
 	TASK_RESUME,
+	TASK_SAVE,
 	TASK_POWER_OFF,
 	TASK_DETACH,
 	TASK_REMOVE,
@@ -55,6 +56,8 @@ struct machine {
 	enum task task; /* the last piece of work that was done in this state */
 	int result;	/* of that */
 	struct error err;
+
+	int64_t saved_mib; /* what a save took */
 
 	struct guest *guest;  /* while it is to answer; NULL */
 	int64_t agent_by_ns;  /* until when it must have; 0: it was not awaited yet */

@@ -67,11 +67,14 @@ struct runtime {
 	int (*command)(const struct launch *l, struct runtime_command *ret, struct error *err);
 	/* The process runs: until it answers. NULL: it cannot be kept waiting, as pools do. */
 	int (*await)(const struct launch *l, struct error *err);
-	/* Makes a running guest of it, as soon as it answers. */
+	/* Makes a running guest of it, a new one or (l->load) a saved one, as soon as it answers. */
 	int (*boot)(const struct launch *l, struct error *err);
 	int (*pause)(const struct launch *l, struct error *err);
 	int (*resume)(const struct launch *l, struct error *err);
 	int (*power_off)(const struct launch *l, struct error *err); /* asks the guest */
+	/* Writes the state and the memory of one that stands still (snapshot/files.h). NULL:
+	 * what it runs cannot be saved, nor begin with a snapshot. */
+	int (*save)(const struct launch *l, struct error *err);
 
 	/* Drives of a running machine with l->hotplug; NULL: it has no such thing. The second
 	 * returns when the VMM has let it go, or has none, or has ended: -ETIMEDOUT, the guest

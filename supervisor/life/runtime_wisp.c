@@ -12,12 +12,15 @@
 #include "api/client/libwisp.h"
 #include "guest-images/agent/caller.h"
 #include "supervisor/life/cell.h"
+#include "supervisor/life/identity.h"
 #include "supervisor/life/runtimes.h"
+#include "supervisor/snapshot/files.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
 enum {
 	CALL_TIMEOUT_MS = 5000,
+	FILES_TIMEOUT_MS = 600000, /* to write or to load memory */
 	SOCKET_POLL_MS = 1,
 	UNPLUG_POLL_MS = 20,
 	GUEST_CID = 3, /* the first that is a guest's */
@@ -270,6 +273,58 @@ static int configure(const struct launch *l, struct link *link, struct error *er
 	return r;
 }
 
+/* --- snapshots --- */
+
+static json_t *describe_load(const struct launch *l)
+{
+	json_t *nets = json_array();
+
+	for (unsigned i = 0; i < l->nnets; i++)
+		json_array_append_new(nets, json_pack("{s:s, s:s, s:s}", "iface_id", l->nets[i].id,
+						      "host_dev_name", l->nets[i].lease.link,
+						      "guest_mac", l->nets[i].lease.mac));
+	return json_pack("{s:s, s:{s:s, s:s}, s:b, s:o}", "snapshot_path", "/" SNAPSHOT_LOAD_STATE,
+			 "mem_backend", "backend_type", "File", "backend_path",
+			 "/" SNAPSHOT_LOAD_MEMORY, "resume_vm", true, "network_overrides", nets);
+}
+
+/* In every jail disks and sockets have the same names, so all that differs are taps. */
+static int load(const struct launch *l, struct link *link, struct error *err)
+{
+	int r;
+
+	wisp_set_timeout(link->client, FILES_TIMEOUT_MS);
+	r = put(link, "PUT", "/snapshot/load", describe_load(l), err);
+	wisp_set_timeout(link->client, CALL_TIMEOUT_MS);
+	return r;
+}
+
+/* It has mapped its memory, and asks for no file by name any more. */
+static int settle_in(const struct launch *l, struct error *err)
+{
+	int r = snapshot_files_take_back(l, err);
+
+	return r < 0 || !l->agent ? r : identity_tell(l, err);
+}
+
+static int save(const struct launch *l, struct error *err)
+{
+	struct link link = { .fd = -1 };
+	int r = link_open(l, &link, err);
+
+	if (r < 0)
+		return r;
+	wisp_set_timeout(link.client, FILES_TIMEOUT_MS);
+	r = put(&link, "PUT", "/snapshot/create",
+		json_pack("{s:s, s:s}", "snapshot_path", RUN_IN SNAPSHOT_STATE, "mem_file_path",
+			  RUN_IN SNAPSHOT_MEMORY),
+		err);
+	link_close(&link);
+	return r;
+}
+
+/* --- the life of a machine --- */
+
 static int boot(const struct launch *l, struct error *err)
 {
 	struct link link = { .fd = -1 };
@@ -278,9 +333,10 @@ static int boot(const struct launch *l, struct error *err)
 	if (r < 0)
 		return r;
 	/* Begun by a wispd that did not live to see it. */
-	r = has_begun(&link) ? 0 : configure(l, &link, err);
+	if (!has_begun(&link))
+		r = l->load.snapshot[0] ? load(l, &link, err) : configure(l, &link, err);
 	link_close(&link);
-	return r;
+	return r < 0 || !l->load.snapshot[0] ? r : settle_in(l, err);
 }
 
 static int call(const struct launch *l, const char *verb, const char *path, const char *name,
@@ -416,6 +472,7 @@ const struct runtime runtime_wisp = {
 	.pause = pause_machine,
 	.resume = resume_machine,
 	.power_off = power_off,
+	.save = save,
 	.plug_drive = plug_drive,
 	.unplug_drive = unplug_drive,
 	.refresh_drive = refresh_drive,

@@ -1,17 +1,19 @@
 /* test_wispd_crash.c - wispd is killed before everything that it does, one after the other.
  *
  * One life of an instance is the scenario: made, started, paused, resumed, stopped, started
- * again, deleted; and that of a volume which it has: made, copied, grown, erased. For each N wispd is killed before the N-th thing that it does (crash_at.c),
+ * again, deleted; that of a volume which it has: made, copied, grown, erased; and that of a
+ * snapshot of another: made, restored, removed. For each N wispd is killed before the N-th thing that it does (crash_at.c),
  * wherever in the scenario that is; another one is started, and when it has come to rest:
  *
  *   - the ledger is whole, and no resource is held by nobody (the doctor's checks);
  *   - every instance is in a state of rest, and there is a VMM if, and only if, the state
  *     says so; there is a jail for each instance and for nothing else;
- *   - every volume is ready, and there is a file for each and for nothing else;
+ *   - every volume is ready, and there is a file for each and for nothing else; so it is with
+ *     snapshots and their folders;
  *   - what is held is what the instances and volumes that there are need, not more, not less;
  *   - everything can be deleted, and then nothing is left.
  *
- * WISPD_CRASH_STEP=1 tries every N; by default it is each seventh.
+ * WISPD_CRASH_STEP=1 tries every N; by default it is each nineteenth.
  */
 #include <poll.h>
 #include <setjmp.h>
@@ -29,12 +31,13 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/wispd_host.h"
 
-enum { SKIPPED = 77, REST_LIMIT_MS = 60000, POLL_MS = 5, N_MAX = 5000, STEP = 7, FEWEST = 100 };
+enum { SKIPPED = 77, REST_LIMIT_MS = 60000, POLL_MS = 5, N_MAX = 5000, STEP = 19, FEWEST = 100 };
 
 #define SHAPE "{\"vcpus\": 1, \"mem_mib\": 32}"
 #define VM                                                                                   \
 	"{\"image\": \"hlt-loop\", \"name\": \"vm\", \"shape\": \"test\", \"start\": true, " \
 	"\"volumes\": [\"data\"]}"
+#define TWIN "{\"image\": \"hlt-loop\", \"name\": \"twin\", \"shape\": \"test\", \"start\": true}"
 
 /* Whether it came to its end: wispd did not die on the way. */
 static bool play(struct wispd_host *h)
@@ -49,6 +52,10 @@ static bool play(struct wispd_host *h)
 		{ "POST", "/instances/vm/reboot", "{\"timeout_ms\": 0}" },
 		{ "POST", "/instances/vm/stop", "{\"timeout_ms\": 0}" },
 		{ "POST", "/instances/vm/start", NULL },
+		{ "POST", "/instances", TWIN },
+		{ "POST", "/instances/twin/snapshot", "{\"name\": \"shot\"}" },
+		{ "POST", "/snapshots/shot/restore", "{\"name\": \"again\"}" },
+		{ "DELETE", "/snapshots/shot", NULL },
 		{ "DELETE", "/instances/vm", NULL },
 		{ "POST", "/volumes", "{\"name\": \"copy\", \"from\": \"data\"}" },
 		{ "POST", "/volumes/data/grow", "{\"size_mib\": 8}" },
@@ -104,16 +111,19 @@ static json_t *at_rest(struct wispd_host *h, long n)
 	return NULL;
 }
 
-/* All volumes, once nothing is being done to any. */
-static json_t *volumes_at_rest(struct wispd_host *h, long n)
+/* All volumes, or snapshots, once nothing is being done to any. */
+static json_t *things_at_rest(struct wispd_host *h, const char *name, long n)
 {
+	char path[32];
+
+	snprintf(path, sizeof(path), "/%s", name);
 	for (int waited = 0; waited < REST_LIMIT_MS; waited += POLL_MS) {
 		json_t *j = NULL, *list, *v;
 		bool rest = true;
 		size_t at;
 
-		assert_int_equal(wispd_host_call(h, "GET", "/volumes", NULL, &j), 200);
-		list = json_incref(json_object_get(j, "volumes"));
+		assert_int_equal(wispd_host_call(h, "GET", path, NULL, &j), 200);
+		list = json_incref(json_object_get(j, name));
 		json_decref(j);
 		json_array_foreach(list, at, v) rest = rest && strcmp(state_of(v), "ready") == 0;
 		if (rest)
@@ -121,7 +131,7 @@ static json_t *volumes_at_rest(struct wispd_host *h, long n)
 		json_decref(list);
 		poll(NULL, 0, POLL_MS);
 	}
-	fail_msg("N = %ld: the volumes do not come to rest", n);
+	fail_msg("N = %ld: the %s do not come to rest", n, name);
 	return NULL;
 }
 
@@ -174,8 +184,16 @@ static void check_truth(struct wispd_host *h, const json_t *instances, long n)
 	assert_int_equal(held(h, "memory_mib"), live * 32);
 }
 
-/* As many files as volumes, and as much held as they have. */
-static void check_volumes(struct wispd_host *h, const json_t *volumes, long n)
+/* As many files as things. */
+static void check_files(struct wispd_host *h, const json_t *things, const char *folder, long n)
+{
+	if (wispd_host_files(h, folder) != json_array_size(things))
+		fail_msg("N = %ld: %u files in %s, not %zu", n, wispd_host_files(h, folder), folder,
+			 json_array_size(things));
+}
+
+/* As much held as they have. */
+static void check_disk(struct wispd_host *h, const json_t *volumes, const json_t *snapshots, long n)
 {
 	json_int_t size_mib = 0;
 	json_t *v;
@@ -183,28 +201,27 @@ static void check_volumes(struct wispd_host *h, const json_t *volumes, long n)
 
 	json_array_foreach(volumes, at, v) size_mib +=
 		json_integer_value(json_object_get(v, "size_mib"));
+	json_array_foreach(snapshots, at, v) size_mib +=
+		json_integer_value(json_object_get(v, "most_mib"));
 	assert_int_equal(held(h, "disk_mib"), size_mib);
-	if (wispd_host_files(h, "state/volumes") != json_array_size(volumes))
-		fail_msg("N = %ld: %u files, %zu volumes", n, wispd_host_files(h, "state/volumes"),
-			 json_array_size(volumes));
+	check_files(h, volumes, "state/volumes", n);
+	check_files(h, snapshots, "state/snapshots", n);
 }
 
-static void delete_volumes(struct wispd_host *h, const json_t *volumes, long n)
+static void delete_things(struct wispd_host *h, const char *name, const json_t *things, long n)
 {
 	json_t *v;
 	size_t at;
 
-	json_array_foreach(volumes, at, v)
+	json_array_foreach(things, at, v)
 	{
 		char path[96];
 
-		snprintf(path, sizeof(path), "/volumes/%s",
+		snprintf(path, sizeof(path), "/%s/%s", name,
 			 json_string_value(json_object_get(v, "id")));
 		if (strcmp(wispd_host_do(h, "DELETE", path, NULL), "done") != 0)
 			fail_msg("N = %ld: %s cannot be deleted", n, path);
 	}
-	assert_int_equal(held(h, "disk_mib"), 0);
-	assert_int_equal(wispd_host_files(h, "state/volumes"), 0);
 }
 
 static void delete_all(struct wispd_host *h, const json_t *instances, long n)
@@ -230,7 +247,7 @@ static void delete_all(struct wispd_host *h, const json_t *instances, long n)
 static bool crash_once(struct wispd_host *h, long n)
 {
 	bool survived = wispd_host_start(h, n) && play(h);
-	json_t *instances, *volumes;
+	json_t *instances, *volumes, *snapshots;
 
 	wispd_host_stop(h, SIGKILL);
 	if (!wispd_host_start(h, 0))
@@ -238,10 +255,16 @@ static bool crash_once(struct wispd_host *h, long n)
 	instances = at_rest(h, n);
 	check_truth(h, instances, n);
 	check_health(h, n);
-	volumes = volumes_at_rest(h, n);
-	check_volumes(h, volumes, n);
+	volumes = things_at_rest(h, "volumes", n);
+	snapshots = things_at_rest(h, "snapshots", n);
+	check_disk(h, volumes, snapshots, n);
 	delete_all(h, instances, n);
-	delete_volumes(h, volumes, n);
+	delete_things(h, "volumes", volumes, n);
+	delete_things(h, "snapshots", snapshots, n);
+	assert_int_equal(held(h, "disk_mib"), 0);
+	assert_int_equal(wispd_host_files(h, "state/volumes"), 0);
+	assert_int_equal(wispd_host_files(h, "state/snapshots"), 0);
+	json_decref(snapshots);
 	json_decref(volumes);
 	json_decref(instances);
 	wispd_host_stop(h, SIGTERM);

@@ -1,0 +1,104 @@
+/* identity.c - what a clone is told (guest-images/agent/protocol.h, identity). */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "guest-images/agent/caller.h"
+#include "supervisor/books/hex.h"
+#include "supervisor/books/ledger.h"
+#include "supervisor/life/identity.h"
+#include "supervisor/life/runtime.h"
+#include "vmm/base/fd.h"
+
+enum {
+	SEED_BYTES = 32,
+	MACHINE_ID_BYTES = 16,
+	TEXT_BYTES = 128,
+	OWN_MAX = 4, /* but for interfaces: clock, seed, machine id, name */
+	TEXTS_MAX = OWN_MAX + 2 * LAUNCH_NETS_MAX + 1,
+};
+
+struct words {
+	char texts[TEXTS_MAX][TEXT_BYTES];
+	const char *list[TEXTS_MAX + 1];
+	unsigned count;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct words *w, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(w->texts[w->count], TEXT_BYTES, format, args);
+	va_end(args);
+	w->list[w->count] = w->texts[w->count];
+	w->list[++w->count] = NULL;
+}
+
+static int say_random(struct words *w, const char *name, size_t bytes, struct error *err)
+{
+	uint8_t random[SEED_BYTES];
+	char text[2 * SEED_BYTES + 1];
+
+	if (getrandom(random, bytes, 0) != (ssize_t)bytes)
+		return error_errno(err, NULL, NULL, "There is no randomness");
+	hex_encode(random, bytes, text);
+	say(w, "%s=%s", name, text);
+	return 0;
+}
+
+static void say_interfaces(const struct launch *l, struct words *w)
+{
+	char address[ADDRESS_TEXT];
+
+	for (unsigned i = 0; i < l->nnets; i++) {
+		const struct launch_net *n = &l->nets[i];
+
+		say(w, "mac=%s %s", n->id, n->lease.mac);
+		say(w, "address=%s %s/%u", n->id, address_print(&n->lease.address4, address),
+		    n->lease.network.prefix4.bits);
+	}
+	if (l->nnets) {
+		struct address gateway =
+			prefix_address(&l->nets[0].lease.network.prefix4, NETWORK_GATEWAY);
+
+		say(w, "gateway=%s", address_print(&gateway, address));
+	}
+}
+
+static int connect_to(const struct launch *l, int limit_ms, struct error *err)
+{
+	int way = l->runtime->open_way(l, RUNTIME_VSOCK, err), fd;
+	char path[32];
+
+	if (way < 0)
+		return way;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", way);
+	fd = caller_connect(path, AGENT_PORT, limit_ms, err);
+	fd_close(way);
+	return fd;
+}
+
+int identity_tell(const struct launch *l, struct error *err)
+{
+	int limit_ms = (int)l->config->agent_timeout_ms, fd = -1, r = -ENOMEM;
+	struct words *w = calloc(1, sizeof(*w));
+
+	if (w)
+		r = say_random(w, "seed", SEED_BYTES, err);
+	if (r == 0)
+		r = say_random(w, "machine_id", MACHINE_ID_BYTES, err);
+	if (r == 0) {
+		say(w, "clock_ns=%" PRId64, ledger_wall_ns());
+		say(w, "hostname=%s", l->name);
+		say_interfaces(l, w);
+		r = fd = connect_to(l, limit_ms, err);
+	}
+	if (r >= 0)
+		r = caller_ask(fd, "identity", w->list, limit_ms, NULL, err);
+	fd_close(fd);
+	free(w);
+	return r;
+}

@@ -1,0 +1,64 @@
+/* kind_snapshot.c - snapshots: the one that an instance begins with, the one made of it.
+ *
+ * Where an instance begins with one (snapshot.h, use) its state and memory lie in the VMM's
+ * folder from attach() on, until the VMM has loaded them.
+ */
+#include <string.h>
+
+#include "supervisor/life/kind.h"
+#include "supervisor/life/kinds.h"
+#include "supervisor/snapshot/files.h"
+#include "supervisor/snapshot/snapshot.h"
+#include "supervisor/snapshot/work.h"
+#include "supervisor/wispd.h"
+
+/* What was being made of it is not made any more. */
+static int release(struct wispd *d, const struct instance *i, struct error *err)
+{
+	int r = snapshot_drop(&d->truth, i->id, err);
+
+	return r < 0 ? r
+		     : snapshot_not_made(&d->truth, i->id, "its instance was deleted", "wispd",
+					 err);
+}
+
+static int load(struct wispd *d, const struct instance *i, struct launch *l, struct error *err)
+{
+	struct snapshot s;
+	int r = snapshot_of_use(&d->truth, i->id, &s, err);
+
+	if (r > 0)
+		memcpy(l->load.snapshot, s.id, sizeof(l->load.snapshot));
+	if (r >= 0)
+		r = snapshot_of_saving(&d->truth, i->id, &s, err);
+	if (r > 0) {
+		memcpy(l->save.snapshot, s.id, sizeof(l->save.snapshot));
+		l->save.resume = s.resume;
+		l->save.disk_most_mib = s.most_mib - s.mem_mib;
+	}
+	return r < 0 ? r : 0;
+}
+
+static int attach(struct launch *l, struct error *err)
+{
+	return l->load.snapshot[0] ? snapshot_files_lend(l, err) : snapshot_files_take_back(l, err);
+}
+
+static int detach(struct launch *l, struct error *err)
+{
+	return snapshot_files_take_back(l, err);
+}
+
+static int sweep(struct wispd *d, struct error *err)
+{
+	return snapshots_recover(d, err);
+}
+
+const struct kind kind_snapshot = {
+	.name = "snapshot",
+	.release = release,
+	.load = load,
+	.attach = attach,
+	.detach = detach,
+	.sweep = sweep,
+};
