@@ -28,6 +28,7 @@
 #include "vmm/base/log.h"
 #include "vmm/config.h"
 #include "vmm/devices.h"
+#include "vmm/snapshot/plugged.h"
 
 enum {
 	NOTIFY_LEN = 4, /* bytes of MMIO's QueueNotify */
@@ -283,6 +284,16 @@ static void transport_state(struct place *p, struct state *s)
 	if (p->transport && !state_failed(s))
 		virtio_transport_state(p->transport, s);
 	state_end(s);
+}
+
+void devices_save_blocks(const struct devices *d, struct state *s)
+{
+	for (unsigned i = 0; i < PCI_SLOTS; i++) {
+		const struct place *p = &d->place[i];
+
+		if (p->transport && p->dev->ops->hand_over)
+			plugged_save(p->dev->ops->hand_over(p->dev), s, i);
+	}
 }
 
 static int check_savable(const struct devices *d, struct error *err)

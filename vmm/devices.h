@@ -66,6 +66,10 @@ int devices_add_at(struct devices *d, struct virtio_dev *dev, unsigned place, st
 /* Where a device is: its window's or slot's number; -ENODEV: not here. */
 int devices_place(const struct devices *d, const struct virtio_dev *dev);
 
+/* Saves which blocks of memory are plugged (vmm/snapshot/plugged.h): before the sections of
+ * anything that may lie in them. */
+void devices_save_blocks(const struct devices *d, struct state *s);
+
 /* Saves or loads the sections of all devices. Paused, or before the guest runs, then
  * after devices_connect(). 0; or a negative errno and *err, which names a device that
  * cannot be saved. */

@@ -26,6 +26,7 @@
 #include "vmm/placement.h"
 #include "vmm/snapshot/memory_file.h"
 #include "vmm/snapshot/memory_handler.h"
+#include "vmm/snapshot/plugged.h"
 #include "vmm/snapshot/prefetch.h"
 
 struct machine {
@@ -78,8 +79,16 @@ static bool memory_is_shared(const struct machine *m)
 	return false;
 }
 
+static int place_window(struct machine *m, struct window *w, const struct machine_saved *saved,
+			unsigned n, struct error *err)
+{
+	int r = placement_add(&m->placement, w, err);
+
+	return r < 0 || !saved ? r : plugged_load(w, saved->state, saved->place[n], err);
+}
+
 /* Devices that bring memory. */
-static int place_windows(struct machine *m, struct error *err)
+static int place_windows(struct machine *m, const struct machine_saved *saved, struct error *err)
 {
 	int r = 0;
 
@@ -88,7 +97,7 @@ static int place_windows(struct machine *m, struct error *err)
 		struct virtio_dev *d = m->device[n];
 
 		if (d->ops->hand_over)
-			r = placement_add(&m->placement, d->ops->hand_over(d), err);
+			r = place_window(m, d->ops->hand_over(d), saved, n, err);
 	}
 	return r;
 }
@@ -100,14 +109,19 @@ static int map_memory(void *ctx, struct gmem *mem, struct error *err)
 	return memory_file_load(saved->memory_fd, mem, err);
 }
 
-/* Whoever brings pages from now on. Memory that was copied out of its file is all there. */
+/* What else the memory file has, and whoever brings pages from now on. Memory that was copied
+ * out of its file is all there. */
 static int bring_memory(struct machine *m, const struct machine_spec *spec, struct error *err)
 {
 	const struct machine_saved *saved = spec->saved;
 	struct gmem *mem = m->frame->mem;
+	int r;
 
 	if (saved->handler)
 		return memory_handler_start(saved->handler, mem, spec->filters, &m->handler, err);
+	r = memory_file_load_blocks(saved->memory_fd, mem, err);
+	if (r < 0)
+		return r;
 	if (!saved->working_set || !gmem_shows_file(mem, gpa(0), 1))
 		return 0;
 	return prefetch_start(saved->working_set, saved->id, mem, spec->filters, &m->prefetch, err);
@@ -132,9 +146,9 @@ static int create_frame(struct machine *m, const struct machine_spec *spec, stru
 		r = frame_create(&config, &m->frame, err);
 	else if (config.fill)
 		r = config.fill(config.fill_ctx, m->frame->mem, err);
-	if (r == 0 && saved)
-		r = bring_memory(m, spec, err);
-	return r < 0 ? r : place_windows(m, err);
+	if (r == 0)
+		r = place_windows(m, saved, err);
+	return r < 0 || !saved ? r : bring_memory(m, spec, err);
 }
 
 static int create_pci(struct machine *m)
@@ -314,6 +328,7 @@ static int parts_state(struct machine *m, bool catch_up, struct state *s, struct
 
 int machine_save(struct machine *m, struct state *s, struct error *err)
 {
+	devices_save_blocks(m->devices, s);
 	return parts_state(m, false, s, err);
 }
 

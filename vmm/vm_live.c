@@ -156,8 +156,7 @@ static int publish(struct live_snapshot *l, struct error *err)
 		r = staged_file_publish(&l->state_file, err);
 	if (r < 0)
 		return r;
-	l->vm->base = l->id;
-	l->vm->has_base = true;
+	vm_set_base(l->vm, &l->id);
 	l->result.bytes = f.bytes;
 	l->result.faults = f.faults;
 	return 0;

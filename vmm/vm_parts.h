@@ -107,6 +107,9 @@ void vm_drop_frame(struct vm *vm);
 /* Whether a snapshot can be begun with these paths. */
 int vm_check_create(const struct vm *vm, const struct snapshot_create_config *c, struct error *err);
 
+/* A snapshot was kept: later ones differ from it. */
+void vm_set_base(struct vm *vm, const struct snapshot_id *id);
+
 /* The sections of the paused machine's state, with this manifest; into a file. */
 int vm_save_state(struct vm *vm, const struct snapshot_id *id, const char *manifest,
 		  struct state *s, struct error *err);

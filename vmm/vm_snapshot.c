@@ -49,6 +49,13 @@ static int list_devices(const struct vm *vm, struct overview *o, struct error *e
 	return 0;
 }
 
+void vm_set_base(struct vm *vm, const struct snapshot_id *id)
+{
+	gmem_mark_saved(machine_memory(vm->machine));
+	vm->base = *id;
+	vm->has_base = true;
+}
+
 int vm_save_state(struct vm *vm, const struct snapshot_id *id, const char *manifest,
 		  struct state *s, struct error *err)
 {
@@ -84,10 +91,10 @@ int vm_write_state(const struct staged_file *f, struct state *s, struct error *e
  * the very snapshot that this machine has gone on from. */
 static bool is_base(const struct vm *vm, const struct staged_file *f)
 {
-	uint64_t ram = gmem_size(machine_memory(vm->machine));
+	uint64_t bytes = gmem_saved_bytes(machine_memory(vm->machine));
 	struct memory_label label;
 
-	return vm->has_base && memory_file_label(f->fd, ram, &label, NULL) == 0 &&
+	return vm->has_base && memory_file_label(f->fd, bytes, &label, NULL) == 0 &&
 	       !label.is_difference && snapshot_id_equals(&label.id, &vm->base);
 }
 
@@ -98,7 +105,8 @@ static int write_difference(struct vm *vm, struct staged_file *f, const struct s
 	struct memory_label label = { .id = *id, .is_difference = true, .base = vm->base };
 	bool over_old;
 	uint64_t bytes;
-	int r = staged_file_start_from_old(f, gmem_size(mem) + MEMORY_LABEL_BYTES, &over_old, err);
+	int r = staged_file_start_from_old(f, gmem_saved_bytes(mem) + MEMORY_LABEL_BYTES, &over_old,
+					   err);
 
 	if (r < 0)
 		return r;
@@ -186,8 +194,7 @@ int vm_save(struct vm *vm, const struct snapshot_create_config *c, const char *m
 	state_destroy(s);
 	if (r < 0)
 		return vm_explain_refusal(vm, r, err);
-	vm->base = id;
-	vm->has_base = true;
+	vm_set_base(vm, &id);
 	return 0;
 }
 
@@ -242,7 +249,7 @@ static int find_places(const struct vm *vm, const struct overview *o, struct mac
 static int check_label(int fd, const struct overview *o, struct error *err)
 {
 	struct memory_label label;
-	int r = memory_file_label(fd, o->ram_bytes, &label, err);
+	int r = memory_file_label(fd, o->memory_bytes, &label, err);
 
 	if (r < 0)
 		return r;

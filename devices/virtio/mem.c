@@ -17,7 +17,11 @@
  * slots at most. To unplug all takes as many turns as it needs, and the request waits in
  * its queue for the last.
  *
- * A reset changes nothing of all this: a driver that comes up asks what is plugged.
+ * While memory is saved under a running guest no block comes or goes: the device is busy, and
+ * a driver asks again later.
+ *
+ * A reset changes nothing of all this: a driver that comes up asks what is plugged. Nor does
+ * a snapshot: which blocks are plugged is loaded before any device is (vmm/snapshot/plugged.h).
  */
 #include <endian.h>
 #include <errno.h>
@@ -118,13 +122,18 @@ static unsigned slots_of(const struct virtio_mem *m, const struct range *r)
 	return (unsigned)(last / m->slot_blocks - r->first / m->slot_blocks) + 1;
 }
 
-/* Takes what the request costs from this turn's budget. False: it is too large. */
-static bool spend(struct virtio_mem *m, const struct range *r)
+/* Takes what the request costs from this turn's budget. */
+static void spend(struct virtio_mem *m, const struct range *r)
 {
 	unsigned cost = slots_of(m, r);
 
 	m->slots_left -= cost < m->slots_left ? cost : m->slots_left;
-	return cost <= TURN_SLOTS;
+}
+
+/* Whether a request for so many blocks can be met at all now. */
+static bool is_busy(const struct virtio_mem *m, const struct range *r)
+{
+	return window_is_held(m->window) || slots_of(m, r) > TURN_SLOTS;
 }
 
 static uint16_t plug(struct virtio_mem *m, const struct range *r)
@@ -135,8 +144,9 @@ static uint16_t plug(struct virtio_mem *m, const struct range *r)
 		return VIRTIO_MEM_RESP_ERROR;
 	if (m->plugged + r->count > m->requested)
 		return VIRTIO_MEM_RESP_NACK;
-	if (!spend(m, r))
+	if (is_busy(m, r))
 		return VIRTIO_MEM_RESP_BUSY;
+	spend(m, r);
 	error = window_plug(m->window, r->first, r->count);
 	if (error < 0) {
 		log_guest("virtio-mem: cannot plug %llu blocks: %s", (unsigned long long)r->count,
@@ -151,8 +161,9 @@ static uint16_t unplug(struct virtio_mem *m, const struct range *r)
 {
 	if (window_plugged(m->window, r->first, r->count) != r->count)
 		return VIRTIO_MEM_RESP_ERROR;
-	if (!spend(m, r))
+	if (is_busy(m, r))
 		return VIRTIO_MEM_RESP_BUSY;
+	spend(m, r);
 	window_unplug(m->window, r->first, r->count);
 	m->plugged -= r->count;
 	return VIRTIO_MEM_RESP_ACK;
@@ -234,6 +245,8 @@ static bool serve(struct virtio_mem *m)
 	}
 	if (le16toh(body.type) != VIRTIO_MEM_REQ_UNPLUG_ALL) {
 		resp = serve_range(m, &body);
+	} else if (window_is_held(m->window)) {
+		resp.type = VIRTIO_MEM_RESP_BUSY;
 	} else if (!unplug_all(m)) {
 		virtq_unpop(m->dev.vq[0]);
 		return false;
@@ -259,6 +272,21 @@ static bool mem_kick(struct virtio_dev *d, unsigned index)
 
 /* --- the device --- */
 
+/* The blocks are not in here. An UNPLUG_ALL under way begins anew: what is done stays so. */
+static void mem_state(struct virtio_dev *d, struct state *s)
+{
+	struct virtio_mem *m = to_mem(d);
+
+	state_u64(s, &m->requested);
+	state_u64(s, &m->plugged);
+	if (!state_loading(s))
+		return;
+	if (m->requested > m->blocks)
+		state_fail(s, "more blocks are requested than there are");
+	else if (m->plugged != window_plugged(m->window, 0, m->blocks))
+		state_fail(s, "another number of blocks than are plugged");
+}
+
 static void mem_destroy(struct virtio_dev *d)
 {
 	if (!d)
@@ -281,6 +309,8 @@ static const struct virtio_ops mem_ops = {
 	.config_read = mem_config_read,
 	.activate = mem_activate,
 	.kick = mem_kick,
+	.section = STATE_MEM,
+	.state = mem_state,
 	.destroy = mem_destroy,
 };
 

@@ -37,14 +37,14 @@ static void mend(uint8_t *bytes, size_t len)
 	memcpy(bytes + CRC_AT, &crc, sizeof(crc));
 }
 
-static void check_runs(const struct working_set_run *run, uint32_t count, uint64_t ram_bytes)
+static void check_runs(const struct working_set_run *run, uint32_t count, uint64_t memory_bytes)
 {
 	uint64_t next = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
 		require(run[i].first >= next && run[i].pages > 0, "runs ascend");
 		next = run[i].first + run[i].pages;
-		require(next > run[i].first && next <= ram_bytes / WORKING_SET_PAGE,
+		require(next > run[i].first && next <= memory_bytes / WORKING_SET_PAGE,
 			"runs are in memory");
 	}
 }
@@ -64,8 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	r = working_set_read(fd, "w", &w, &err);
 	require((r == 0) == (err.code == 0), "an error has a text");
 	if (r == 0) {
-		check_runs(w->run, w->count, w->ram_bytes);
-		check_runs(w->stored_run, w->stored, w->ram_bytes);
+		check_runs(w->run, w->count, w->memory_bytes);
+		check_runs(w->stored_run, w->stored, w->memory_bytes);
 	}
 	working_set_destroy(w);
 	close(fd);

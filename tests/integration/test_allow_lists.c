@@ -40,7 +40,7 @@ static const struct recorded tiny[] = {
 	{ "test_guests", NULL },   { "test_api", NULL },       { "test_ctl", NULL },
 	{ "test_live", NULL },	   { "test_paging", NULL },    { "test_blank", NULL },
 	{ "test_metadata", NULL }, { "test_snapshots", NULL }, { "test_metric_lines", NULL },
-	{ "test_prefetch", NULL },
+	{ "test_prefetch", NULL }, { "test_plugged", NULL },
 };
 
 static const struct recorded linux_guests[] = {

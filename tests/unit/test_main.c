@@ -120,7 +120,7 @@ static void information(void **state)
 
 	expect_run(d, ARGS("--help"), 0, "Usage: wisp");
 	expect_run(d, ARGS("--version"), 0, "wisp v" WISP_VERSION "\nFirecracker API v1.");
-	expect_run(d, ARGS("--snapshot-version"), 0, "v1.1.0\n");
+	expect_run(d, ARGS("--snapshot-version"), 0, "v1.2.0\n");
 	expect_run(d, ARGS("--check-host"), 0, "fake host");
 }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "devices/virtio/mem.h"
+#include "devices/virtio/transport.h"
 #include "tests/unit/virtio_driver.h"
 
 #define BASE	 ((uint64_t)DRIVER_WINDOW)
@@ -184,6 +185,68 @@ static void large_requests(void **state)
 	driver_destroy(&d);
 }
 
+/* Memory that is being saved stays as it is. */
+static void held_memory(void **state)
+{
+	struct driver d;
+
+	(void)state;
+	start(&d);
+	assert_int_equal(virtio_mem_request(d.dev, TOTAL_MIB), 0);
+	assert_int_equal(plug(&d, 0, 2), VIRTIO_MEM_RESP_ACK);
+	gmem_hold(d.mem, true);
+	assert_int_equal(plug(&d, 2, 1), VIRTIO_MEM_RESP_BUSY);
+	assert_int_equal(unplug(&d, 0, 1), VIRTIO_MEM_RESP_BUSY);
+	assert_int_equal(ask(&d, VIRTIO_MEM_REQ_UNPLUG_ALL, 0, 0).type, VIRTIO_MEM_RESP_BUSY);
+	assert_int_equal(gmem_discard(d.mem, gpa(BASE), BLOCK_MIB * MIB), -EBUSY);
+	assert_int_equal(state_of(&d, 0, 2), VIRTIO_MEM_STATE_PLUGGED);
+	gmem_hold(d.mem, false);
+	assert_int_equal(ask(&d, VIRTIO_MEM_REQ_UNPLUG_ALL, 0, 0).type, VIRTIO_MEM_RESP_ACK);
+	assert_int_equal(CONFIG(&d, plugged_size), 0);
+	driver_destroy(&d);
+}
+
+/* Loads these counts into a device with two blocks. */
+static int load_counts(uint64_t requested, uint64_t plugged)
+{
+	struct state *s, *loaded;
+	struct driver d;
+	const void *bytes;
+	size_t len;
+	int r;
+
+	assert_int_equal(state_create(&s), 0);
+	state_begin(s, STATE_MEM, 0);
+	state_u64(s, &requested);
+	state_u64(s, &plugged);
+	state_end(s);
+	bytes = state_seal(s, &len);
+	assert_int_equal(state_parse(bytes, len, &loaded, NULL), 0);
+	start(&d);
+	assert_int_equal(virtio_mem_request(d.dev, TOTAL_MIB), 0);
+	assert_int_equal(plug(&d, 0, 2), VIRTIO_MEM_RESP_ACK);
+	assert_true(virtio_transport_device_state(d.transport, loaded, 0));
+	r = state_error(loaded, NULL);
+	if (r == 0)
+		assert_int_equal(CONFIG(&d, requested_size), requested * BLOCK_MIB * MIB);
+	driver_destroy(&d);
+	state_destroy(loaded);
+	state_destroy(s);
+	return r;
+}
+
+static void saved_counts(void **state)
+{
+	(void)state;
+	assert_int_equal(load_counts(2, 2), 0);
+	assert_int_equal(load_counts(0, 2), 0);
+	assert_int_equal(load_counts(TOTAL_MIB / BLOCK_MIB, 2), 0);
+	assert_int_equal(load_counts(TOTAL_MIB / BLOCK_MIB + 1, 2), -EBADMSG);
+	assert_int_equal(load_counts(UINT64_MAX, 2), -EBADMSG);
+	assert_int_equal(load_counts(2, 3), -EBADMSG);
+	assert_int_equal(load_counts(2, UINT64_MAX), -EBADMSG);
+}
+
 static void bad_ranges(void **state)
 {
 	static const struct {
@@ -302,6 +365,8 @@ int main(void)
 		cmocka_unit_test(plugs_what_was_asked_for),
 		cmocka_unit_test(gives_back),
 		cmocka_unit_test(large_requests),
+		cmocka_unit_test(held_memory),
+		cmocka_unit_test(saved_counts),
 		cmocka_unit_test(bad_ranges),
 		cmocka_unit_test(bad_buffers_fail_the_device),
 		cmocka_unit_test(answer_in_the_block_itself),

@@ -103,7 +103,7 @@ static void test_record(void **state)
 	assert_true(covers(w, 200, WORKING_SET_WRITTEN));
 	assert_true(covers(w, 201, WORKING_SET_WRITTEN));
 	assert_false(covers(w, 202, WORKING_SET_WRITTEN));
-	assert_int_equal(w->ram_bytes, RAM);
+	assert_int_equal(w->memory_bytes, RAM);
 	assert_memory_equal(&w->id, &id, sizeof(id));
 	working_set_destroy(w);
 	gmem_destroy(mem);
@@ -126,7 +126,7 @@ static struct working_set sample(uint32_t stored)
 {
 	return (struct working_set){
 		.id = id,
-		.ram_bytes = RAM,
+		.memory_bytes = RAM,
 		.count = sizeof(runs) / sizeof(runs[0]),
 		.stored = stored,
 		.run = runs,

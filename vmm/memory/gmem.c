@@ -193,6 +193,8 @@ bool gmem_is_served(const struct gmem *m)
 void gmem_hold(struct gmem *m, bool on)
 {
 	__atomic_store_n(&m->held, on, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < m->windows; i++)
+		window_hold(m->window[i], on);
 }
 
 bool gmem_is_private(const struct gmem *m)
@@ -324,16 +326,25 @@ static struct file_range *file_range(struct gmem *m, uint64_t start, uint64_t en
 	return &m->file[m->files++];
 }
 
+static int map_in_windows(const struct gmem *m, gpa_t at, int fd, off_t off, size_t len)
+{
+	int r = -EFAULT;
+
+	for (unsigned i = 0; i < m->windows && r == -EFAULT; i++)
+		r = window_map_blocks(m->window[i], at, fd, off, len);
+	return r;
+}
+
 int gmem_map_file(struct gmem *m, gpa_t at, int fd, off_t off, size_t len)
 {
 	size_t mask = (size_t)sysconf(_SC_PAGESIZE) - 1;
 	void *host = ram_span(m, at, len);
 	struct file_range *range;
 
-	if (!host)
-		return -EFAULT;
 	if (m->backing != GMEM_ANON || ((at.v | (uint64_t)off | len) & mask) != 0)
 		return -EINVAL;
+	if (!host)
+		return map_in_windows(m, at, fd, off, len);
 	range = file_range(m, at.v, at.v + len);
 	if (!range)
 		return -EINVAL;
@@ -354,6 +365,10 @@ static bool shows_file(const struct gmem *m, uint64_t start, uint64_t end)
 		if (start < m->file[i].end && end > m->file[i].start)
 			return true;
 	}
+	for (unsigned i = 0, n = windows_seen(m); i < n; i++) {
+		if (window_shows_file(m->window[i], gpa(start), (size_t)(end - start)))
+			return true;
+	}
 	return false;
 }
 
@@ -365,13 +380,7 @@ bool gmem_shows_file(const struct gmem *m, gpa_t at, size_t len)
 /* One step for the guest: a vCPU that touches the range meanwhile waits for it. */
 static int replace_pages(void *host, size_t len)
 {
-	if (len < GMEM_FILE_RUN_BYTES)
-		return -EBUSY;
-	if (mmap(host, len, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
-		return -errno;
-	madvise(host, len, MADV_DONTDUMP);
-	return 0;
+	return len < GMEM_FILE_RUN_BYTES ? -EBUSY : reservation_renew(host, len);
 }
 
 static int discard_in_windows(const struct gmem *m, gpa_t at, size_t len)
@@ -387,10 +396,10 @@ int gmem_discard(const struct gmem *m, gpa_t at, size_t len)
 {
 	void *host = ram_span(m, at, len);
 
-	if (!host)
-		return discard_in_windows(m, at, len);
 	if (__atomic_load_n(&m->held, __ATOMIC_ACQUIRE))
 		return -EBUSY;
+	if (!host)
+		return discard_in_windows(m, at, len);
 	if (((at.v | len) & (backing_page(m->backing) - 1)) != 0)
 		return -EINVAL;
 	/* Not fallocate(), of which a handler would not hear. */
@@ -399,4 +408,84 @@ int gmem_discard(const struct gmem *m, gpa_t at, size_t len)
 	if (shows_file(m, at.v, at.v + len))
 		return replace_pages(host, len);
 	return madvise(host, len, MADV_DONTNEED) < 0 ? -errno : 0;
+}
+
+/* --- as a snapshot has it --- */
+
+typedef bool (*next_fn)(const struct window *w, uint64_t from, struct window_run *ret);
+
+static uint64_t saved_bytes(const struct window *w)
+{
+	struct window_run whole;
+
+	return window_next_whole(w, 0, &whole) ? whole.len : 0;
+}
+
+uint64_t gmem_saved_bytes(const struct gmem *m)
+{
+	uint64_t total = gmem_size(m);
+
+	for (unsigned i = 0, n = windows_seen(m); i < n; i++)
+		total += saved_bytes(m->window[i]);
+	return total;
+}
+
+static bool next_region(const struct gmem *m, uint64_t at, struct gmem_region *piece)
+{
+	for (unsigned i = 0; i < m->count; i++) {
+		if (at < m->region[i].fd_offset + m->region[i].len) {
+			*piece = m->region[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool next_in_windows(const struct gmem *m, uint64_t at, next_fn next,
+			    struct gmem_region *piece)
+{
+	uint64_t below = gmem_size(m);
+	struct window_run run;
+
+	for (unsigned i = 0, n = windows_seen(m); i < n; i++) {
+		const struct window *w = m->window[i];
+
+		if (next(w, at > below ? at - below : 0, &run)) {
+			*piece = (struct gmem_region){
+				.base = gpa(window_base(w).v + run.off),
+				.len = run.len,
+				.host = run.host,
+				.fd = -1,
+				.fd_offset = below + run.off,
+			};
+			return true;
+		}
+		below += saved_bytes(w);
+	}
+	return false;
+}
+
+bool gmem_next(const struct gmem *m, struct gmem_region *piece)
+{
+	uint64_t at = piece->fd_offset + piece->len;
+
+	return next_region(m, at, piece) || next_in_windows(m, at, window_next_plugged, piece);
+}
+
+bool gmem_next_renewed(const struct gmem *m, struct gmem_region *piece)
+{
+	return next_in_windows(m, piece->fd_offset + piece->len, window_next_renewed, piece);
+}
+
+bool gmem_next_room(const struct gmem *m, struct gmem_region *piece)
+{
+	uint64_t at = piece->fd_offset + piece->len;
+
+	return next_region(m, at, piece) || next_in_windows(m, at, window_next_whole, piece);
+}
+
+void gmem_mark_saved(struct gmem *m)
+{
+	for (unsigned i = 0; i < m->windows; i++)
+		window_mark_saved(m->window[i]);
 }

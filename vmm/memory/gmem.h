@@ -41,7 +41,7 @@ struct gmem_region {
 	size_t len;
 	void *host;
 	int fd;		    /* memfd behind it, or -1; owned by the gmem */
-	uint64_t fd_offset; /* in it, and in memory files: what is below it of RAM */
+	uint64_t fd_offset; /* in it, and in memory files: what is below it of memory */
 };
 
 enum { GMEM_MAX_REGIONS = 2, GMEM_MAX_WINDOWS = 256 /* withdrawn ones count */ };
@@ -87,7 +87,8 @@ int gmem_zero(const struct gmem *m, gpa_t at, size_t len);
  * of copying them. at, off and len must be multiples of the host page size and
  * the memory must be GMEM_ANON, and at most GMEM_MAX_FILES ranges apart from each
  * other can be mapped; else -EINVAL and nothing changed (the caller copies).
- * -EFAULT outside RAM. Before the machine starts only. */
+ * The same over plugged blocks of a window. -EFAULT outside of both. Before the machine
+ * starts only. */
 int gmem_map_file(struct gmem *m, gpa_t at, int fd, off_t off, size_t len);
 
 /* What a page of RAM is: 4 KiB, or 2 MiB with GMEM_HUGE_2M. */
@@ -105,10 +106,26 @@ bool gmem_is_served(const struct gmem *m);
  * the file's bytes. Of memory that is served: always. */
 bool gmem_shows_file(const struct gmem *m, gpa_t at, size_t len);
 
-enum { GMEM_MAX_FILES = 16, GMEM_FILE_RUN_BYTES = 256 * 1024 };
+enum { GMEM_MAX_FILES = 16, GMEM_FILE_RUN_BYTES = WINDOW_FILE_RUN_BYTES };
 
-/* While it is held nothing is given back (gmem_discard): every page has to be read. Main
- * thread. */
+/* --- memory as a snapshot has it: RAM, and behind it the windows of blocks --- */
+
+/* Bytes of all of that, blocks that are not plugged included. */
+uint64_t gmem_saved_bytes(const struct gmem *m);
+
+/* The first that reaches beyond the end of *piece, in that order, which is by fd_offset;
+ * *piece is all zeros for the first of all. Memory that is there: a region of RAM, or
+ * neighbouring blocks. Blocks that were unplugged since they were saved. All of a region or
+ * window, plugged or not. False: there is no more. */
+bool gmem_next(const struct gmem *m, struct gmem_region *piece);
+bool gmem_next_renewed(const struct gmem *m, struct gmem_region *piece);
+bool gmem_next_room(const struct gmem *m, struct gmem_region *piece);
+
+/* A snapshot of it has been kept. Main thread. */
+void gmem_mark_saved(struct gmem *m);
+
+/* While it is held nothing is given back (gmem_discard), and no block comes or goes: every
+ * page has to be read. Main thread. */
 void gmem_hold(struct gmem *m, bool on);
 
 /* Gives the memory behind [at, at + len) back to the host; the guest reads zeros

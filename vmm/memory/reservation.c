@@ -1,4 +1,5 @@
 /* reservation.c - host address space for guest memory. */
+#include <errno.h>
 #include <stdint.h>
 #include <sys/mman.h>
 
@@ -19,6 +20,16 @@ void *reservation_make(size_t len, struct reservation *ret)
 	size_t beyond = (uintptr_t)start % RESERVATION_ALIGN;
 
 	return start + GUARD + (beyond ? RESERVATION_ALIGN - beyond : 0);
+}
+
+int reservation_renew(void *host, size_t len)
+{
+	if (mmap(host, len, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+		return -errno;
+	/* A core dump of the VMM must not carry the guest's secrets. */
+	madvise(host, len, MADV_DONTDUMP);
+	return 0;
 }
 
 void reservation_drop(struct reservation *r)

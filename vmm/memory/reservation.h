@@ -17,6 +17,10 @@ struct reservation {
  * is mapped over it. NULL with errno set, or where the len bytes are, and *ret. */
 void *reservation_make(size_t len, struct reservation *ret);
 
+/* Puts fresh memory, to be read and written, in place of what is mapped there, in one step:
+ * whoever touches it meanwhile finds the one or the other. 0 or a negative errno. */
+int reservation_renew(void *host, size_t len);
+
 /* Unmaps everything in it. Accepts an empty one. */
 void reservation_drop(struct reservation *r);
 

@@ -17,6 +17,11 @@
  * the host memory within that slot. Elsewhere it finds no memory at all. What was never
  * plugged cannot be accessed by this process either.
  *
+ * A machine that goes on from a snapshot has the bytes of its blocks from a file, mapped over
+ * them. Unplugged, such a block gets fresh memory in the file's place. Which blocks the last
+ * snapshot has, and which of them were unplugged since, is noted: a difference must say that
+ * these are zero now, or other memory.
+ *
  * A file that is made shorter under its mapping, or a hole in it that the file system
  * has no room for, faults as in every process that has it mapped.
  *
@@ -36,6 +41,14 @@ _Static_assert((int)RESERVATION_ALIGN % (int)WINDOW_PAGE_BYTES == 0, "windows st
 
 enum { WORD_BITS = 64 };
 
+/* What a block is besides plugged or not. Main thread; shows_file also others, which see it
+ * change only where nothing is saved. */
+struct block {
+	bool shows_file : 1; /* that was mapped over it */
+	bool is_saved : 1;   /* the last snapshot has it */
+	bool is_renewed : 1; /* and it was unplugged since */
+};
+
 /* Main thread. */
 struct slot {
 	uint64_t plugged; /* blocks */
@@ -49,10 +62,12 @@ struct window {
 	struct reservation reserved;
 	bool read_only;
 	bool withdrawn; /* set by the main thread, read by all */
+	bool held;	/* no block comes or goes */
 
 	/* Blocks; block_bytes 0: a file. */
 	uint64_t block_bytes, slot_bytes;
 	uint64_t *plugged; /* a bit a block; written by the main thread, read by all */
+	struct block *block;
 	struct slot *slot;
 
 	struct memslot_sink sink;
@@ -129,8 +144,9 @@ int window_reserve(const struct window_blocks *c, struct window **ret)
 	r = reserve(w, c->len);
 	if (r == 0) {
 		w->plugged = calloc(w->len / w->block_bytes / WORD_BITS + 1, sizeof(*w->plugged));
+		w->block = calloc(w->len / w->block_bytes, sizeof(*w->block));
 		w->slot = calloc(window_slots(w), sizeof(*w->slot));
-		r = w->plugged && w->slot ? 0 : -ENOMEM;
+		r = w->plugged && w->block && w->slot ? 0 : -ENOMEM;
 	}
 	if (r < 0) {
 		window_destroy(w);
@@ -147,6 +163,7 @@ void window_destroy(struct window *w)
 		return;
 	reservation_drop(&w->reserved);
 	free(w->slot);
+	free(w->block);
 	free(w->plugged);
 	free(w);
 }
@@ -159,6 +176,11 @@ gpa_t window_base(const struct window *w)
 size_t window_len(const struct window *w)
 {
 	return w->len;
+}
+
+uint64_t window_block_bytes(const struct window *w)
+{
+	return w->block_bytes;
 }
 
 unsigned window_slots(const struct window *w)
@@ -187,12 +209,13 @@ int window_place(struct window *w, gpa_t base, const struct memslot_sink *sink, 
 void window_withdraw(struct window *w)
 {
 	const struct memslot none = { .index = w->first_slot, .base = w->base, .host = w->host };
+	int r;
 
 	__atomic_store_n(&w->withdrawn, true, __ATOMIC_SEQ_CST);
 	w->sink.set(w->sink.ctx, &none);
-	if (mmap(w->host, w->len, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
-		log_warn("memory: what was unplugged stays mapped: %s", strerror(errno));
+	r = reservation_renew(w->host, w->len);
+	if (r < 0)
+		log_warn("memory: what was unplugged stays mapped: %s", strerror(-r));
 }
 
 /* --- blocks --- */
@@ -264,6 +287,27 @@ static int plug_in_slot(struct window *w, uint64_t slot, uint64_t first, uint64_
 	return r;
 }
 
+/* What is given back of a file's bytes must not come again when the block does. */
+static void renew_block(struct window *w, uint64_t block)
+{
+	int r = reservation_renew(w->host + block * w->block_bytes, w->block_bytes);
+
+	if (r < 0)
+		log_warn("memory: what was unplugged stays a file's: %s", strerror(-r));
+	else
+		w->block[block].shows_file = false;
+}
+
+static void block_leave(struct window *w, uint64_t block)
+{
+	struct block *b = &w->block[block];
+
+	if (!block_plugged(w, block))
+		return;
+	block_set(w, block, false);
+	b->is_renewed |= b->is_saved;
+}
+
 /* A slot that cannot be taken from the guest stays with it, empty; then its blocks are
  * as those of a slot that still has others. */
 static void unplug_in_slot(struct window *w, uint64_t slot, uint64_t first, uint64_t count)
@@ -271,9 +315,13 @@ static void unplug_in_slot(struct window *w, uint64_t slot, uint64_t first, uint
 	if (w->slot[slot].plugged == 0)
 		return;
 	for (uint64_t i = first; i < first + count; i++)
-		block_set(w, i, false);
+		block_leave(w, i);
 	if (w->slot[slot].plugged == 0)
 		slot_show(w, slot, false);
+	for (uint64_t i = first; i < first + count; i++) {
+		if (w->block[i].shows_file)
+			renew_block(w, i);
+	}
 	madvise(w->host + first * w->block_bytes, count * w->block_bytes, MADV_DONTNEED);
 }
 
@@ -311,6 +359,100 @@ void window_unplug(struct window *w, uint64_t first, uint64_t count)
 		unplug_in_slot(w, first / slot_blocks(w), first, run);
 		first += run;
 		count -= run;
+	}
+}
+
+void window_hold(struct window *w, bool on)
+{
+	w->held = on;
+}
+
+bool window_is_held(const struct window *w)
+{
+	return w->held;
+}
+
+/* --- files that blocks are saved in --- */
+
+static bool is_renewed(const struct window *w, uint64_t block)
+{
+	return w->block[block].is_renewed;
+}
+
+/* Neighbouring blocks of one sort. */
+static bool next_run(const struct window *w, uint64_t from,
+		     bool (*is)(const struct window *w, uint64_t block), struct window_run *ret)
+{
+	uint64_t blocks = w->block_bytes ? w->len / w->block_bytes : 0, first, end;
+
+	if (blocks == 0 || __atomic_load_n(&w->withdrawn, __ATOMIC_ACQUIRE))
+		return false;
+	first = from / w->block_bytes;
+	while (first < blocks && !is(w, first))
+		first++;
+	end = first;
+	while (end < blocks && is(w, end))
+		end++;
+	if (end <= first)
+		return false;
+	*ret = (struct window_run){
+		.off = first * w->block_bytes,
+		.len = (size_t)((end - first) * w->block_bytes),
+		.host = w->host + first * w->block_bytes,
+	};
+	return true;
+}
+
+bool window_next_plugged(const struct window *w, uint64_t from, struct window_run *ret)
+{
+	return next_run(w, from, block_plugged, ret);
+}
+
+bool window_next_renewed(const struct window *w, uint64_t from, struct window_run *ret)
+{
+	return next_run(w, from, is_renewed, ret);
+}
+
+bool window_next_whole(const struct window *w, uint64_t from, struct window_run *ret)
+{
+	*ret = (struct window_run){ .len = w->len, .host = w->host };
+	return from == 0 && w->block_bytes && !__atomic_load_n(&w->withdrawn, __ATOMIC_ACQUIRE);
+}
+
+int window_map_blocks(struct window *w, gpa_t at, int fd, off_t off, size_t len)
+{
+	char *host = w->block_bytes ? window_view(w, at, len, true) : NULL;
+	uint64_t start = at.v - w->base.v;
+
+	if (!host)
+		return -EFAULT;
+	if (mmap(host, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
+		 off) == MAP_FAILED)
+		return -errno;
+	madvise(host, len, MADV_DONTDUMP);
+	for (uint64_t i = start / w->block_bytes; i * w->block_bytes < start + len; i++)
+		w->block[i].shows_file = true;
+	return 0;
+}
+
+bool window_shows_file(const struct window *w, gpa_t at, size_t len)
+{
+	uint64_t off = at.v - w->base.v, end = off + len;
+
+	if (!w->block_bytes || len == 0 || at.v < w->base.v || off >= w->len || len > w->len - off)
+		return false;
+	for (uint64_t i = off / w->block_bytes; i * w->block_bytes < end; i++) {
+		if (w->block[i].shows_file)
+			return true;
+	}
+	return false;
+}
+
+void window_mark_saved(struct window *w)
+{
+	for (uint64_t i = 0; w->block_bytes && i < w->len / w->block_bytes; i++) {
+		w->block[i].is_saved = block_plugged(w, i);
+		w->block[i].is_renewed = false;
 	}
 }
 
@@ -358,5 +500,7 @@ int window_discard(const struct window *w, gpa_t at, size_t len)
 		return -EFAULT;
 	if (((at.v | len) & mask) != 0)
 		return -EINVAL;
+	if (window_shows_file(w, at, len))
+		return len < WINDOW_FILE_RUN_BYTES ? -EBUSY : reservation_renew(host, len);
 	return madvise(host, len, MADV_DONTNEED) < 0 ? -errno : 0;
 }

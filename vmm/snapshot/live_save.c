@@ -1,4 +1,4 @@
-/* live_save.c - RAM written to a file as it was at one moment, while the guest goes on.
+/* live_save.c - memory written to a file as it was at one moment, while the guest goes on.
  *
  * Memory that files were mapped over (the kernel, or the memory file of a clone) cannot be
  * write-protected through a userfaultfd. It is dealt with in parts of PART_BYTES, to keep
@@ -69,7 +69,7 @@ struct live_save {
 	int result;
 	const char *failed_at;
 	uint64_t fault_count;
-	uint8_t *block; /* of RAM: enum block_state; the thread's, or the paused machine's */
+	uint8_t *block; /* of memory: enum block_state; the thread's, or the paused machine's */
 };
 
 static void set_stage(struct live_save *s, enum live_stage stage)
@@ -115,15 +115,14 @@ static size_t run_end(const struct live_save *s, const struct gmem_region *r, si
  * it is many times cheaper than one a part. */
 static int for_runs(struct live_save *s, bool of_files, piece_fn fn)
 {
-	unsigned count;
-	const struct gmem_region *r = gmem_regions(s->mem, &count);
+	struct gmem_region r = { 0 };
 	int error = 0;
 
-	for (unsigned i = 0; i < count; i++) {
-		for (size_t off = 0, end; off < r[i].len && error == 0; off = end) {
-			end = run_end(s, &r[i], off);
-			if (is_of_file(s, &r[i], off) == of_files)
-				error = fn(s, &r[i], off, end - off);
+	while (error == 0 && gmem_next(s->mem, &r)) {
+		for (size_t off = 0, end; off < r.len && error == 0; off = end) {
+			end = run_end(s, &r, off);
+			if (is_of_file(s, &r, off) == of_files)
+				error = fn(s, &r, off, end - off);
 		}
 	}
 	return error;
@@ -132,18 +131,17 @@ static int for_runs(struct live_save *s, bool of_files, piece_fn fn)
 /* The same in parts, between which the thread can be stopped. */
 static int for_parts(struct live_save *s, bool of_files, piece_fn fn)
 {
-	unsigned count;
-	const struct gmem_region *r = gmem_regions(s->mem, &count);
+	struct gmem_region r = { 0 };
 	int error = 0;
 
-	for (unsigned i = 0; i < count; i++) {
-		for (size_t off = 0; off < r[i].len && error == 0; off += PART_BYTES) {
-			size_t left = r[i].len - off, len = left < PART_BYTES ? left : PART_BYTES;
+	while (error == 0 && gmem_next(s->mem, &r)) {
+		for (size_t off = 0; off < r.len && error == 0; off += PART_BYTES) {
+			size_t left = r.len - off, len = left < PART_BYTES ? left : PART_BYTES;
 
 			if (is_stopped(s))
 				return -ECANCELED;
-			if (is_of_file(s, &r[i], off) == of_files)
-				error = fn(s, &r[i], off, len);
+			if (is_of_file(s, &r, off) == of_files)
+				error = fn(s, &r, off, len);
 		}
 	}
 	return error;
@@ -250,14 +248,13 @@ static int save_block(struct live_save *s, const struct gmem_region *r, size_t o
 
 static int serve_fault(struct live_save *s, uint64_t address, block_fn fn)
 {
-	unsigned count;
-	const struct gmem_region *r = gmem_regions(s->mem, &count);
+	struct gmem_region r = { 0 };
 
-	for (unsigned i = 0; i < count; i++) {
-		uint64_t off = address - (uintptr_t)r[i].host;
+	while (gmem_next_room(s->mem, &r)) {
+		uint64_t off = address - (uintptr_t)r.host;
 
-		if (off < r[i].len)
-			return fn(s, &r[i], off / BLOCK_BYTES * BLOCK_BYTES);
+		if (off < r.len)
+			return fn(s, &r, off / BLOCK_BYTES * BLOCK_BYTES);
 	}
 	return 0;
 }
@@ -421,7 +418,7 @@ static int open_all(struct live_save *s, struct error *err)
 
 	if (r < 0)
 		return r;
-	s->block = calloc(gmem_size(s->mem) / BLOCK_BYTES + 1, 1);
+	s->block = calloc(gmem_saved_bytes(s->mem) / BLOCK_BYTES + 1, 1);
 	s->changed = fd_event();
 	s->go = fd_event();
 	if (!s->block || s->changed < 0 || s->go < 0)

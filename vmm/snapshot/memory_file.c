@@ -1,15 +1,21 @@
-/* memory_file.c - a machine's RAM in a file.
+/* memory_file.c - a machine's memory in a file.
  *
- * What of RAM has to be looked at, the kernel knows: /proc/self/pagemap tells for each
+ * What of it has to be looked at, the kernel knows: /proc/self/pagemap tells for each
  * page whether this process has one, and whether that still is a file's. Memory that no
  * file was mapped over and that has no page is zero; it becomes a hole unseen. Of memory
  * that a file was mapped over, pages that are not the file's any more were written since.
  * Without pagemap everything is looked at.
  *
+ * A block that was unplugged is not there to be looked at, and one that was plugged again may
+ * have no pages, while the file of the snapshot before has its old bytes. A difference has
+ * zeros for both first: data, since its holes mean that nothing changed. Laid over the file
+ * before, they become holes.
+ *
  * The label, little-endian: 8 bytes "WISPMEM" and a NUL, u32 kind (1 full, 2 difference), the
  * snapshot's id, the base's id, u32 CRC-32C of all that; zeros fill up the page.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -148,7 +154,7 @@ int memory_writer_begin(int fd, const struct gmem *mem, struct memory_writer **r
 	w->mem = mem;
 	w->fd = fd;
 	w->pagemap = page_map_open();
-	if (ftruncate(fd, (off_t)(gmem_size(mem) + MEMORY_LABEL_BYTES)) < 0) {
+	if (ftruncate(fd, (off_t)(gmem_saved_bytes(mem) + MEMORY_LABEL_BYTES)) < 0) {
 		int r = cannot_write(-errno, err);
 
 		memory_writer_end(w);
@@ -176,7 +182,7 @@ int memory_writer_put(struct memory_writer *w, const struct gmem_region *r, size
 
 int memory_writer_label(struct memory_writer *w, const struct memory_label *label)
 {
-	return write_label(w->fd, gmem_size(w->mem), label);
+	return write_label(w->fd, gmem_saved_bytes(w->mem), label);
 }
 
 uint64_t memory_writer_bytes(const struct memory_writer *w)
@@ -192,14 +198,44 @@ void memory_writer_end(struct memory_writer *w)
 	free(w);
 }
 
-static int write_all(struct memory_writer *w, const struct memory_label *label, bool changes)
+static bool punch_hole(int fd, uint64_t at, uint64_t len)
 {
-	unsigned count;
-	const struct gmem_region *r = gmem_regions(w->mem, &count);
+	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)len) ==
+	       0;
+}
+
+static int write_zeros(int fd, uint64_t at, uint64_t len)
+{
+	static const char zeros[4 * PAGE];
+	int r = 0;
+
+	for (uint64_t end = at + len; at < end && r == 0; at += sizeof(zeros))
+		r = fd_pwrite_all(fd, zeros, sizeof(zeros), (off_t)at);
+	return r;
+}
+
+/* is_whole: the file is no mere difference, and its holes are zeros. */
+static int write_renewed(struct memory_writer *w, bool is_whole)
+{
+	struct gmem_region r = { 0 };
 	int error = 0;
 
-	for (unsigned i = 0; i < count && error == 0; i++)
-		error = memory_writer_put(w, &r[i], 0, r[i].len, changes);
+	while (error == 0 && gmem_next_renewed(w->mem, &r)) {
+		if (is_whole && punch_hole(w->fd, r.fd_offset, r.len))
+			continue;
+		error = write_zeros(w->fd, r.fd_offset, r.len);
+		w->bytes += r.len;
+	}
+	return error;
+}
+
+static int write_all(struct memory_writer *w, const struct memory_label *label, bool changes)
+{
+	struct gmem_region r = { 0 };
+	int error = changes ? write_renewed(w, !label->is_difference) : 0;
+
+	while (error == 0 && gmem_next(w->mem, &r))
+		error = memory_writer_put(w, &r, 0, r.len, changes);
 	return error < 0 ? error : memory_writer_label(w, label);
 }
 
@@ -244,9 +280,9 @@ int memory_file_write_changes(int fd, const struct gmem *mem, const struct memor
 
 /* --- reading --- */
 
-static int check_size(int fd, uint64_t ram_bytes, struct error *err)
+static int check_size(int fd, uint64_t memory_bytes, struct error *err)
 {
-	uint64_t wanted = ram_bytes + MEMORY_LABEL_BYTES;
+	uint64_t wanted = memory_bytes + MEMORY_LABEL_BYTES;
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
@@ -263,14 +299,14 @@ static int check_size(int fd, uint64_t ram_bytes, struct error *err)
 	return 0;
 }
 
-int memory_file_label(int fd, uint64_t ram_bytes, struct memory_label *ret, struct error *err)
+int memory_file_label(int fd, uint64_t memory_bytes, struct memory_label *ret, struct error *err)
 {
 	struct label_bytes l;
-	int r = check_size(fd, ram_bytes, err);
+	int r = check_size(fd, memory_bytes, err);
 
 	if (r < 0)
 		return r;
-	r = fd_pread_all(fd, &l, sizeof(l), (off_t)ram_bytes);
+	r = fd_pread_all(fd, &l, sizeof(l), (off_t)memory_bytes);
 	if (r < 0)
 		return error_set(err, r, "mem_file_path", NULL,
 				 "The memory file cannot be read: %s", strerror(-r));
@@ -287,10 +323,23 @@ int memory_file_label(int fd, uint64_t ram_bytes, struct memory_label *ret, stru
 	return 0;
 }
 
+static bool is_all_zero(const char *bytes, size_t len)
+{
+	return bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
+}
+
+/* Zeros become a hole where the file system has holes. */
+static int put_data(int to, const char *bytes, size_t len, off_t at)
+{
+	if (is_all_zero(bytes, len) && punch_hole(to, (uint64_t)at, len))
+		return 0;
+	return fd_pwrite_all(to, bytes, len, at);
+}
+
 /* What a difference has: its holes are what did not change. */
 static int merge_data(int to, int from, off_t end)
 {
-	char *chunk = malloc(CHUNK);
+	char *chunk = calloc(1, CHUNK);
 	off_t at = lseek(from, 0, SEEK_DATA);
 	int r = chunk ? 0 : -ENOMEM;
 
@@ -300,7 +349,7 @@ static int merge_data(int to, int from, off_t end)
 
 		r = hole < 0 ? -errno : fd_pread_all(from, chunk, len, at);
 		if (r == 0)
-			r = fd_pwrite_all(to, chunk, len, at);
+			r = put_data(to, chunk, len, at);
 		at = lseek(from, at + (off_t)len, SEEK_DATA);
 	}
 	if (r == 0 && at < 0 && errno != ENXIO)
@@ -309,22 +358,23 @@ static int merge_data(int to, int from, off_t end)
 	return r;
 }
 
-int memory_file_merge(int to, int difference, uint64_t ram_bytes, const struct memory_label *label,
-		      struct error *err)
+int memory_file_merge(int to, int difference, uint64_t memory_bytes,
+		      const struct memory_label *label, struct error *err)
 {
 	const struct memory_label whole = { .id = label->id };
-	int r = merge_data(to, difference, (off_t)ram_bytes);
+	int r = merge_data(to, difference, (off_t)memory_bytes);
 
 	if (r == 0)
-		r = write_label(to, ram_bytes, &whole);
+		r = write_label(to, memory_bytes, &whole);
 	return r < 0 ? error_set(err, r, "difference", "is there room on the base's disk?",
 				 "The difference cannot be laid over its base: %s", strerror(-r))
 		     : 0;
 }
 
 /* Holes are zero, as the memory is. */
-static int copy_region(int fd, const struct gmem_region *r, uint64_t at)
+static int copy_region(int fd, const struct gmem_region *r)
 {
+	uint64_t at = r->fd_offset;
 	off_t end = (off_t)(at + r->len), data = lseek(fd, (off_t)at, SEEK_DATA);
 
 	while (data >= 0 && data < end) {
@@ -343,41 +393,50 @@ static int copy_region(int fd, const struct gmem_region *r, uint64_t at)
 	return data >= 0 || errno == ENXIO ? 0 : -errno;
 }
 
-static int load_region(int fd, struct gmem *mem, const struct gmem_region *r, uint64_t at)
+static int load_region(int fd, struct gmem *mem, const struct gmem_region *r)
 {
-	int error = gmem_map_file(mem, r->base, fd, (off_t)at, r->len);
+	int error = gmem_map_file(mem, r->base, fd, (off_t)r->fd_offset, r->len);
 
-	return error == -EINVAL ? copy_region(fd, r, at) : error;
+	return error == -EINVAL ? copy_region(fd, r) : error;
 }
 
-size_t memory_file_piece(const struct gmem *mem, uint64_t at, uint64_t len, gpa_t *ret)
+bool memory_file_piece(const struct gmem *mem, uint64_t at, uint64_t end, struct gmem_region *ret)
 {
-	unsigned count;
-	const struct gmem_region *r = gmem_regions(mem, &count);
+	struct gmem_region r = { .fd_offset = at };
+	uint64_t before;
 
-	for (unsigned i = 0; i < count; i++) {
-		uint64_t off = at - r[i].fd_offset;
+	if (at >= end || !gmem_next(mem, &r) || r.fd_offset >= end)
+		return false;
+	before = at > r.fd_offset ? at - r.fd_offset : 0;
+	r.base = gpa(r.base.v + before);
+	r.host = (char *)r.host + before;
+	r.fd_offset += before;
+	r.len -= (size_t)before;
+	if (r.len > end - r.fd_offset)
+		r.len = (size_t)(end - r.fd_offset);
+	*ret = r;
+	return true;
+}
 
-		if (at >= r[i].fd_offset && off < r[i].len) {
-			*ret = gpa(r[i].base.v + off);
-			return len < r[i].len - off ? (size_t)len : r[i].len - (size_t)off;
-		}
-	}
-	return 0;
+/* From `at` on in the file. */
+static int load_from(int fd, struct gmem *mem, uint64_t at, uint64_t end, struct error *err)
+{
+	struct gmem_region r = { .fd_offset = at };
+	int error = 0;
+
+	while (error == 0 && gmem_next(mem, &r) && r.fd_offset < end)
+		error = load_region(fd, mem, &r);
+	return error < 0 ? error_set(err, error, "mem_file_path", NULL,
+				     "The memory file cannot be loaded: %s", strerror(-error))
+			 : 0;
 }
 
 int memory_file_load(int fd, struct gmem *mem, struct error *err)
 {
-	uint64_t at = 0;
-	unsigned count;
-	const struct gmem_region *r = gmem_regions(mem, &count);
-	int error = 0;
+	return load_from(fd, mem, 0, gmem_size(mem), err);
+}
 
-	for (unsigned i = 0; i < count && error == 0; i++) {
-		error = load_region(fd, mem, &r[i], at);
-		at += r[i].len;
-	}
-	return error < 0 ? error_set(err, error, "mem_file_path", NULL,
-				     "The memory file cannot be loaded: %s", strerror(-error))
-			 : 0;
+int memory_file_load_blocks(int fd, struct gmem *mem, struct error *err)
+{
+	return load_from(fd, mem, gmem_size(mem), UINT64_MAX, err);
 }

@@ -1,10 +1,13 @@
-/* memory_handler.c - RAM whose pages another process brings.
+/* memory_handler.c - memory whose pages another process brings.
  *
  * The watch has two stages. While the handler lives it looks once a second whether a fault
  * waits that was not taken, and whether any fault of this process was answered meanwhile:
  * a busy handler is never taken for a stuck one. When the handler is gone, every waiting
  * fault is sent round once more: it comes back, as one that nobody will take, if its page
  * had not been brought.
+ *
+ * It has the room of devices' blocks, too (window.h), plugged or not: what is plugged later is
+ * zero in the memory file, and what is unplugged the handler hears of.
  *
  * Our own copy of the userfaultfd stays open: with the last one closed, the kernel would
  * answer all faults with zeros.
@@ -31,7 +34,8 @@ enum {
 	EXIT_NO_MEMORY = 1,
 	LOOK_MS = 1000,
 	CONNECT_S = 5,
-	MESSAGE_BYTES = 512,
+	MESSAGE_BYTES = 1024,
+	PIECE_BYTES = 160, /* of a message: one mapping */
 	STACK_BYTES = 64 * 1024,
 };
 
@@ -113,11 +117,10 @@ static bool watch_handler(struct memory_handler *h)
 
 static void wake_all(const struct memory_handler *h)
 {
-	unsigned count;
-	const struct gmem_region *r = gmem_regions(h->mem, &count);
+	struct gmem_region r = { 0 };
 
-	for (unsigned i = 0; i < count; i++)
-		userfault_wake(h->faults, r[i].host, r[i].len);
+	while (gmem_next_room(h->mem, &r))
+		userfault_wake(h->faults, r.host, r.len);
 }
 
 static void *watch(void *arg)
@@ -188,21 +191,29 @@ static void find_process(struct memory_handler *h)
 		h->process = (int)syscall(SYS_pidfd_open, peer.pid, 0);
 }
 
+/* Pages of blocks are small, whatever RAM's are. */
+static size_t page_bytes(const struct gmem *mem, const struct gmem_region *r)
+{
+	return r->fd < 0 ? (size_t)sysconf(_SC_PAGESIZE) : gmem_page_bytes(mem);
+}
+
+/* 0: there are more mappings than a message has room for. */
 static size_t describe(const struct gmem *mem, char text[MESSAGE_BYTES])
 {
-	size_t n = 0, page = gmem_page_bytes(mem);
-	uint64_t offset = 0;
-	unsigned count;
-	const struct gmem_region *r = gmem_regions(mem, &count);
+	struct gmem_region r = { 0 };
+	size_t n = 0;
 
-	for (unsigned i = 0; i < count; i++) {
-		n += (size_t)snprintf(text + n, MESSAGE_BYTES - n,
+	while (gmem_next_room(mem, &r)) {
+		size_t page = page_bytes(mem, &r);
+
+		if (MESSAGE_BYTES - n < PIECE_BYTES)
+			return 0;
+		n += (size_t)snprintf(text + n, PIECE_BYTES,
 				      "%s{\"base_host_virt_addr\":%" PRIuPTR ",\"size\":%zu,"
 				      "\"offset\":%" PRIu64 ",\"page_size\":%zu,"
 				      "\"page_size_kib\":%zu}",
-				      i ? "," : "[", (uintptr_t)r[i].host, r[i].len, offset, page,
+				      n ? "," : "[", (uintptr_t)r.host, r.len, r.fd_offset, page,
 				      page);
-		offset += r[i].len;
 	}
 	return n + (size_t)snprintf(text + n, MESSAGE_BYTES - n, "]");
 }
@@ -225,6 +236,9 @@ static int hand_over(const struct memory_handler *h, struct error *err)
 	};
 	ssize_t n;
 
+	if (io.iov_len == 0)
+		return error_set(err, -E2BIG, "mem_backend", "load it from its file",
+				 "A memory handler cannot be told of so many pieces of memory");
 	memcpy(CMSG_DATA(&control.head), &h->faults, sizeof(h->faults));
 	do
 		n = sendmsg(h->peer, &message, MSG_NOSIGNAL);
@@ -240,15 +254,14 @@ static int hand_over(const struct memory_handler *h, struct error *err)
 static int register_memory(struct memory_handler *h, struct error *err)
 {
 	uint64_t features = UFFD_FEATURE_EVENT_REMOVE;
-	unsigned count;
-	const struct gmem_region *region = gmem_regions(h->mem, &count);
+	struct gmem_region region = { 0 };
 	int r;
 
-	if (region->fd >= 0)
+	if (!gmem_is_private(h->mem))
 		features |= UFFD_FEATURE_MISSING_HUGETLBFS | UFFD_FEATURE_MISSING_SHMEM;
 	r = userfault_open(features, &h->faults, err);
-	for (unsigned i = 0; i < count && r == 0; i++) {
-		r = userfault_register(h->faults, region[i].host, region[i].len,
+	while (r == 0 && gmem_next_room(h->mem, &region)) {
+		r = userfault_register(h->faults, region.host, region.len,
 				       UFFDIO_REGISTER_MODE_MISSING);
 		if (r < 0)
 			error_set(err, r, "mem_backend", NULL,

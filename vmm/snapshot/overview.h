@@ -10,6 +10,7 @@ enum { OVERVIEW_KIND_LEN = 31, OVERVIEW_ID_LEN = 64, OVERVIEW_MAX_DEVICES = 32 }
 struct overview {
 	struct snapshot_id id; /* the memory file's label has it, too */
 	uint64_t ram_bytes;
+	uint64_t memory_bytes; /* what the memory file has room for; loading: not a field */
 	bool pci;
 	uint32_t devices;
 	struct {
@@ -18,7 +19,7 @@ struct overview {
 	} device[OVERVIEW_MAX_DEVICES];
 };
 
-/* Saves or loads it. */
+/* Saves or loads it. Loading: what memory_bytes adds to RAM is another section's. */
 void overview_state(struct overview *o, struct state *s);
 
 #endif

@@ -50,16 +50,14 @@ static void advise(struct prefetch *p, const struct working_set_run *run, int ad
 {
 	uint64_t at = run->first * WORKING_SET_PAGE;
 	uint64_t end = at + (uint64_t)run->pages * WORKING_SET_PAGE;
+	struct gmem_region piece;
 
-	while (at < end && !is_stopped(p)) {
-		uint64_t left = end - at;
-		gpa_t place;
-		size_t len = memory_file_piece(p->mem, at, left < STEP_BYTES ? left : STEP_BYTES,
-					       &place);
+	while (!is_stopped(p) && memory_file_piece(p->mem, at, end, &piece)) {
+		size_t len = piece.len < STEP_BYTES ? piece.len : STEP_BYTES;
 
-		if (len == 0 || madvise(gmem_span(p->mem, place, len), len, advice) < 0)
+		if (madvise(piece.host, len, advice) < 0)
 			return;
-		at += len;
+		at = piece.fd_offset + len;
 	}
 }
 
@@ -108,7 +106,7 @@ static int prepare(struct prefetch *p, int fd, const struct snapshot_id *id, str
 	int r = working_set_read(fd, FIELD, &p->set, err);
 
 	if (r == 0)
-		r = working_set_check(p->set, id, gmem_size(p->mem), FIELD, err);
+		r = working_set_check(p->set, id, gmem_saved_bytes(p->mem), FIELD, err);
 	if (r < 0)
 		return r;
 	r = working_set_map(p->set, fd, p->mem);

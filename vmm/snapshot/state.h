@@ -33,7 +33,7 @@ enum {
 	STATE_MAX_BYTES = 16 * 1024 * 1024,
 	STATE_MAX_SECTIONS = 512,
 	STATE_MAJOR = 1, /* of the format: another one cannot be read */
-	STATE_MINOR = 1, /* a later one cannot be read; 1: the fields have names */
+	STATE_MINOR = 2, /* a later one cannot be read; 1: fields have names; 2: blocks of memory */
 };
 
 struct state;

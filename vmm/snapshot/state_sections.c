@@ -11,6 +11,7 @@ enum {
 const struct state_kind state_kinds[] = {
 	{ STATE_MANIFEST, 1, 1, 512 * KIB, "manifest" },
 	{ STATE_MACHINE, 1, 1, 16 * KIB, "machine" },
+	{ STATE_PLUGGED, 1, PLACES, 1024 * KIB, "plugged" },
 	{ STATE_CPU, 1, 1, KIB, "cpu" },
 	{ STATE_VCPU, 1, VCPUS, 64 * KIB, "vcpu" },
 	{ STATE_CLOCK, 1, 1, KIB, "clock" },
@@ -29,6 +30,7 @@ const struct state_kind state_kinds[] = {
 	{ STATE_RNG, 1, PLACES, KIB, "rng" },
 	{ STATE_VSOCK, 1, PLACES, KIB, "vsock" },
 	{ STATE_VHOST_BLK, 1, PLACES, KIB, "vhost-blk" },
+	{ STATE_MEM, 1, PLACES, KIB, "mem" },
 	{ STATE_FIELDS, 1, 1, 512 * KIB, "fields" },
 };
 const size_t state_kinds_count = sizeof(state_kinds) / sizeof(state_kinds[0]);

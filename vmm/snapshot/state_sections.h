@@ -15,6 +15,7 @@ enum state_section {
 	STATE_MANIFEST = 1, /* JSON, for people and tools: the machine's configuration */
 	STATE_MACHINE = 2,  /* memory's layout, which devices sit where */
 	STATE_CPU = 3,	    /* what the guest expects of its processors */
+	STATE_PLUGGED = 4,  /* blocks of memory of a device, by its place */
 	STATE_VCPU = 16,    /* one each */
 	STATE_CLOCK = 17,   /* KVM's clock */
 	STATE_IOAPIC = 32,
@@ -32,6 +33,7 @@ enum state_section {
 	STATE_RNG = 70,
 	STATE_VSOCK = 71,
 	STATE_VHOST_BLK = 72,
+	STATE_MEM = 73,
 	STATE_FIELDS = 255, /* what the fields of all others are called */
 };
 

@@ -108,7 +108,7 @@ static int put_data(struct stream *s, const struct stream_source *src, off_t at,
 /* Whole pages, whatever the file system's blocks are. */
 static int put_memory(struct stream *s, const struct stream_source *src)
 {
-	const off_t end = (off_t)(src->ram_bytes + MEMORY_LABEL_BYTES);
+	const off_t end = (off_t)(src->memory_bytes + MEMORY_LABEL_BYTES);
 	off_t data = lseek(src->memory, 0, SEEK_DATA), done = 0;
 	int r = 0;
 
@@ -190,7 +190,7 @@ static int failed_write(int r, struct error *err)
 			 "The snapshot cannot be written: %s", strerror(-r));
 }
 
-static int check_state(const void *bytes, size_t len, uint64_t *ram_bytes, struct error *err)
+static int check_state(const void *bytes, size_t len, uint64_t *memory_bytes, struct error *err)
 {
 	struct overview o = { 0 };
 	struct state *state;
@@ -201,9 +201,10 @@ static int check_state(const void *bytes, size_t len, uint64_t *ram_bytes, struc
 	overview_state(&o, state);
 	r = state_error(state, err);
 	state_destroy(state);
-	if (r == 0 && (o.ram_bytes == 0 || o.ram_bytes % PAGE != 0 || o.ram_bytes > INT64_MAX / 2))
+	if (r == 0 &&
+	    (o.memory_bytes == 0 || o.memory_bytes % PAGE != 0 || o.memory_bytes > INT64_MAX / 2))
 		r = error_set(err, -EBADMSG, NULL, NULL, "The state's memory has a wrong size");
-	*ram_bytes = o.ram_bytes;
+	*memory_bytes = o.memory_bytes;
 	return r;
 }
 
@@ -226,7 +227,7 @@ static int get_header(struct stream *s, struct header *h, struct error *err)
 	return 0;
 }
 
-static int get_state(struct stream *s, int state_fd, uint64_t *ram_bytes, struct error *err)
+static int get_state(struct stream *s, int state_fd, uint64_t *memory_bytes, struct error *err)
 {
 	struct header h;
 	char *bytes;
@@ -242,7 +243,7 @@ static int get_state(struct stream *s, int state_fd, uint64_t *ram_bytes, struct
 		broken(r, err);
 		goto out;
 	}
-	r = check_state(bytes, h.state_len, ram_bytes, err);
+	r = check_state(bytes, h.state_len, memory_bytes, err);
 	if (r < 0)
 		goto out;
 	r = fd_pwrite_all(state_fd, bytes, h.state_len, 0);
@@ -301,14 +302,14 @@ static int get_end(struct stream *s, struct error *err)
 
 static int get_all(struct stream *s, int state_fd, int memory_fd, struct error *err)
 {
-	uint64_t ram_bytes = 0;
-	int r = get_state(s, state_fd, &ram_bytes, err);
+	uint64_t memory_bytes = 0;
+	int r = get_state(s, state_fd, &memory_bytes, err);
 
 	if (r < 0)
 		return r;
-	if (ftruncate(memory_fd, (off_t)(ram_bytes + MEMORY_LABEL_BYTES)) < 0)
+	if (ftruncate(memory_fd, (off_t)(memory_bytes + MEMORY_LABEL_BYTES)) < 0)
 		return failed_write(-errno, err);
-	r = get_pieces(s, memory_fd, ram_bytes + MEMORY_LABEL_BYTES, err);
+	r = get_pieces(s, memory_fd, memory_bytes + MEMORY_LABEL_BYTES, err);
 	return r < 0 ? r : get_end(s, err);
 }
 

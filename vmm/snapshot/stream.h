@@ -15,7 +15,7 @@ struct stream_source {
 	const void *state;
 	size_t state_len;
 	int memory;
-	uint64_t ram_bytes;
+	uint64_t memory_bytes;
 	const struct memory_label *label;
 };
 int stream_send(int fd, const struct stream_source *s);

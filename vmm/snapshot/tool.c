@@ -91,8 +91,9 @@ static int print_info(struct state *s, struct error *err)
 		json_decref(manifest);
 		return r;
 	}
-	info = json_pack("{s:I, s:b, s:o, s:o}", "memory_mib", (json_int_t)(o.ram_bytes / MIB),
-			 "pci", o.pci, "manifest", manifest, "sections", list_sections(s));
+	info = json_pack("{s:I, s:I, s:b, s:o, s:o}", "memory_mib", (json_int_t)(o.ram_bytes / MIB),
+			 "pluggable_mib", (json_int_t)((o.memory_bytes - o.ram_bytes) / MIB), "pci",
+			 o.pci, "manifest", manifest, "sections", list_sections(s));
 	r = info && json_dumpf(info, stdout, JSON_INDENT(2)) == 0 && puts("") >= 0 ? 0 : -EIO;
 	json_decref(info);
 	return r < 0 ? error_set(err, r, NULL, NULL, "The answer cannot be written") : 0;
@@ -121,7 +122,7 @@ int tool_open(const char *path, const char *field, int *ret, struct error *err)
 
 int tool_check_memory(int fd, const struct overview *o, struct memory_label *ret, struct error *err)
 {
-	int r = memory_file_label(fd, o->ram_bytes, ret, err);
+	int r = memory_file_label(fd, o->memory_bytes, ret, err);
 
 	if (r == 0 && !snapshot_id_equals(&ret->id, &o->id))
 		r = error_set(err, -EBADMSG, "MEMORY", NULL,
@@ -168,8 +169,8 @@ static int run_verify(char *const argv[], struct error *err)
 
 /* --- rebase --- */
 
-/* The labels of both; *ram_bytes: as the difference's length says. */
-static int read_labels(int base, int difference, struct memory_label *ret, uint64_t *ram_bytes,
+/* The labels of both; *memory_bytes: as the difference's length says. */
+static int read_labels(int base, int difference, struct memory_label *ret, uint64_t *memory_bytes,
 		       struct error *err)
 {
 	struct memory_label below = { 0 };
@@ -178,10 +179,10 @@ static int read_labels(int base, int difference, struct memory_label *ret, uint6
 
 	if (fstat(difference, &st) < 0 || st.st_size <= MEMORY_LABEL_BYTES)
 		return error_set(err, -EBADMSG, "DIFF", NULL, "The difference has no memory in it");
-	*ram_bytes = (uint64_t)st.st_size - MEMORY_LABEL_BYTES;
-	r = memory_file_label(difference, *ram_bytes, ret, err);
+	*memory_bytes = (uint64_t)st.st_size - MEMORY_LABEL_BYTES;
+	r = memory_file_label(difference, *memory_bytes, ret, err);
 	if (r == 0)
-		r = memory_file_label(base, *ram_bytes, &below, err);
+		r = memory_file_label(base, *memory_bytes, &below, err);
 	if (r < 0)
 		return r;
 	if (!ret->is_difference)
@@ -194,7 +195,7 @@ static int read_labels(int base, int difference, struct memory_label *ret, uint6
 	return 0;
 }
 
-static int merge(const char *base, int difference, uint64_t ram_bytes,
+static int merge(const char *base, int difference, uint64_t memory_bytes,
 		 const struct memory_label *label, struct error *err)
 {
 	struct staged_file f;
@@ -202,11 +203,11 @@ static int merge(const char *base, int difference, uint64_t ram_bytes,
 	int r = staged_file_open(&f, base, "BASE", err);
 
 	if (r == 0)
-		r = staged_file_start_from_old(&f, ram_bytes + MEMORY_LABEL_BYTES, &copied, err);
+		r = staged_file_start_from_old(&f, memory_bytes + MEMORY_LABEL_BYTES, &copied, err);
 	if (r == 0 && !copied)
 		r = error_set(err, -EBUSY, "BASE", NULL, "The file changes while it is read");
 	if (r == 0)
-		r = memory_file_merge(f.fd, difference, ram_bytes, label, err);
+		r = memory_file_merge(f.fd, difference, memory_bytes, label, err);
 	if (r == 0)
 		r = staged_file_sync(&f, err);
 	if (r == 0)
@@ -218,15 +219,15 @@ static int merge(const char *base, int difference, uint64_t ram_bytes,
 static int run_rebase(char *const argv[], struct error *err)
 {
 	struct memory_label label = { 0 };
-	uint64_t ram_bytes = 0;
+	uint64_t memory_bytes = 0;
 	int base = -1, difference = -1, r = tool_open(argv[0], "BASE", &base, err);
 
 	if (r == 0)
 		r = tool_open(argv[1], "DIFF", &difference, err);
 	if (r == 0)
-		r = read_labels(base, difference, &label, &ram_bytes, err);
+		r = read_labels(base, difference, &label, &memory_bytes, err);
 	if (r == 0)
-		r = merge(argv[0], difference, ram_bytes, &label, err);
+		r = merge(argv[0], difference, memory_bytes, &label, err);
 	fd_close(difference);
 	fd_close(base);
 	return r;

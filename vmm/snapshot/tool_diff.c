@@ -198,19 +198,19 @@ static int diff_memory(const int fd[2], const struct overview o[2], bool *differ
 	}
 	if (r < 0)
 		return r;
-	if (o[0].ram_bytes != o[1].ram_bytes) {
+	if (o[0].memory_bytes != o[1].memory_bytes) {
 		*differ = true;
-		printf("memory: %" PRIu64 " -> %" PRIu64 " bytes\n", o[0].ram_bytes,
-		       o[1].ram_bytes);
+		printf("memory: %" PRIu64 " -> %" PRIu64 " bytes\n", o[0].memory_bytes,
+		       o[1].memory_bytes);
 		return 0;
 	}
-	r = diff_pages(fd[0], fd[1], (off_t)o[0].ram_bytes, &run);
+	r = diff_pages(fd[0], fd[1], (off_t)o[0].memory_bytes, &run);
 	if (r < 0)
 		return error_set(err, r, "MEMORY", NULL, "The memory cannot be read: %s",
 				 strerror(-r));
 	if (run.total > 0)
 		printf("memory: %" PRIu64 " of %" PRIu64 " pages differ\n", run.total,
-		       o[0].ram_bytes / PAGE);
+		       o[0].memory_bytes / PAGE);
 	*differ |= run.total > 0;
 	return 0;
 }

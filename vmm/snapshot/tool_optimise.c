@@ -114,10 +114,10 @@ static int write_new(const char *path, const struct working_set *w, int memory, 
 static int check_memory(int memory, const struct working_set *w, struct error *err)
 {
 	struct memory_label label;
-	int r = memory_file_label(memory, w->ram_bytes, &label, err);
+	int r = memory_file_label(memory, w->memory_bytes, &label, err);
 
 	if (r == 0)
-		r = working_set_check(w, &label.id, w->ram_bytes, "WORKING-SET", err);
+		r = working_set_check(w, &label.id, w->memory_bytes, "WORKING-SET", err);
 	if (r == 0 && label.is_difference)
 		r = error_set(err, -EBADMSG, "MEMORY",
 			      "lay it over the snapshot's before: wisp-snapshot rebase",

@@ -67,7 +67,7 @@ int tool_export(char *const argv[], struct error *err)
 		r = tool_open(argv[1], "MEMORY", &src.memory, err);
 	if (r == 0)
 		r = tool_check_memory(src.memory, &o, &label, err);
-	src.ram_bytes = o.ram_bytes;
+	src.memory_bytes = o.memory_bytes;
 	if (r == 0)
 		r = send_to(argv[2], s, &src, err);
 	fd_close(src.memory);

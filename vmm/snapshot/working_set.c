@@ -29,7 +29,7 @@ struct head {
 	uint16_t major, minor;
 	uint32_t count, stored;
 	struct snapshot_id id;
-	uint64_t ram_bytes;
+	uint64_t memory_bytes;
 	uint32_t crc; /* of what is before it, then of the runs */
 } __attribute__((packed));
 
@@ -47,6 +47,7 @@ void working_set_destroy(struct working_set *w)
 /* --- recording --- */
 
 struct recorder {
+	const struct gmem *mem;
 	struct working_set *w;
 	int pagemap;
 	uint32_t room; /* runs */
@@ -100,6 +101,9 @@ static int record_region(struct recorder *rec, const struct gmem_region *region)
 	for (uint64_t done = 0; done < pages && r == 0; done += CHUNK_PAGES) {
 		size_t n = pages - done < CHUNK_PAGES ? (size_t)(pages - done) : CHUNK_PAGES;
 
+		/* Blocks that were plugged since are no part of what is loaded again. */
+		if (!gmem_shows_file(rec->mem, gpa(region->base.v + done * PAGE), n * PAGE))
+			continue;
 		r = page_map_read(rec->pagemap, (char *)region->host + done * PAGE, n, rec->entry);
 		for (size_t i = 0; i < n && r == 0; i++) {
 			uint32_t kind = kind_of(rec->entry[i]);
@@ -111,21 +115,24 @@ static int record_region(struct recorder *rec, const struct gmem_region *region)
 	return r;
 }
 
-static int record_all(struct recorder *rec, const struct gmem *mem)
+static int record_all(struct recorder *rec)
 {
-	unsigned count;
-	const struct gmem_region *region = gmem_regions(mem, &count);
+	struct gmem_region region = { 0 };
 	int r = 0;
 
-	for (unsigned i = 0; i < count && r == 0; i++)
-		r = record_region(rec, &region[i]);
+	while (r == 0 && gmem_next(rec->mem, &region))
+		r = record_region(rec, &region);
 	return r;
 }
 
 int working_set_record(const struct gmem *mem, const struct snapshot_id *id,
 		       struct working_set **ret, struct error *err)
 {
-	struct recorder rec = { .w = calloc(1, sizeof(*rec.w)), .pagemap = page_map_open() };
+	struct recorder rec = {
+		.mem = mem,
+		.w = calloc(1, sizeof(*rec.w)),
+		.pagemap = page_map_open(),
+	};
 	int r = rec.pagemap < 0 ? rec.pagemap : 0;
 
 	if (r < 0) {
@@ -133,7 +140,7 @@ int working_set_record(const struct gmem *mem, const struct snapshot_id *id,
 			  "Which pages were touched cannot be known without /proc: %s",
 			  strerror(-r));
 	} else {
-		r = rec.w ? record_all(&rec, mem) : -ENOMEM;
+		r = rec.w ? record_all(&rec) : -ENOMEM;
 		if (r < 0)
 			error_set(err, r, NULL, NULL, "The pages cannot be listed: %s",
 				  strerror(-r));
@@ -144,7 +151,7 @@ int working_set_record(const struct gmem *mem, const struct snapshot_id *id,
 		return r;
 	}
 	rec.w->id = *id;
-	rec.w->ram_bytes = gmem_size(mem);
+	rec.w->memory_bytes = gmem_saved_bytes(mem);
 	*ret = rec.w;
 	return 0;
 }
@@ -182,7 +189,7 @@ int working_set_write(int fd, const struct working_set *w)
 		.count = w->count,
 		.stored = w->stored,
 		.id = w->id,
-		.ram_bytes = w->ram_bytes,
+		.memory_bytes = w->memory_bytes,
 	};
 	off_t at = sizeof(h);
 	int r;
@@ -211,13 +218,13 @@ static int read_head(int fd, struct head *h, const char **why)
 		*why = "it has the format of another version of wisp";
 	else if (h->count > WORKING_SET_MAX_RUNS || h->stored > WORKING_SET_MAX_STORED)
 		*why = "it has more runs of pages than one can have";
-	else if (h->ram_bytes % PAGE != 0)
+	else if (h->memory_bytes % PAGE != 0)
 		*why = "its memory is no number of pages";
 	return *why ? -EBADMSG : 0;
 }
 
 /* Ascending, apart from each other, inside RAM. */
-static bool are_good(const struct working_set_run *run, uint32_t count, uint64_t ram_pages,
+static bool are_good(const struct working_set_run *run, uint32_t count, uint64_t memory_pages,
 		     bool stored)
 {
 	uint64_t next = 0;
@@ -228,7 +235,7 @@ static bool are_good(const struct working_set_run *run, uint32_t count, uint64_t
 						 run[i].kind == WORKING_SET_WRITTEN;
 
 		if (!is_known || run[i].pages == 0 || run[i].first < next ||
-		    run[i].first >= ram_pages || run[i].pages > ram_pages - run[i].first)
+		    run[i].first >= memory_pages || run[i].pages > memory_pages - run[i].first)
 			return false;
 		next = run[i].first + run[i].pages;
 	}
@@ -246,7 +253,7 @@ static uint64_t file_bytes(const struct working_set *w)
 
 static int read_runs(int fd, const struct head *h, struct working_set *w, const char **why)
 {
-	uint64_t ram_pages = w->ram_bytes / PAGE;
+	uint64_t memory_pages = w->memory_bytes / PAGE;
 	struct stat st;
 	int r;
 
@@ -263,8 +270,8 @@ static int read_runs(int fd, const struct head *h, struct working_set *w, const 
 	*why = NULL;
 	if (r < 0 || fstat(fd, &st) < 0 || h->crc != checksum(h, w))
 		*why = "it was changed or cut";
-	else if (!are_good(w->run, w->count, ram_pages, false) ||
-		 !are_good(w->stored_run, w->stored, ram_pages, true))
+	else if (!are_good(w->run, w->count, memory_pages, false) ||
+		 !are_good(w->stored_run, w->stored, memory_pages, true))
 		*why = "its pages are out of order, or not in memory";
 	else if ((uint64_t)st.st_size != file_bytes(w))
 		*why = "it is longer or shorter than it should be";
@@ -285,7 +292,7 @@ static int read_all(int fd, struct working_set *w, const char **why)
 	if (r < 0)
 		return r;
 	w->id = h.id;
-	w->ram_bytes = h.ram_bytes;
+	w->memory_bytes = h.memory_bytes;
 	w->count = h.count;
 	w->stored = h.stored;
 	return read_runs(fd, &h, w, why);
@@ -306,10 +313,10 @@ int working_set_read(int fd, const char *field, struct working_set **ret, struct
 			 why ? why : strerror(-r));
 }
 
-int working_set_check(const struct working_set *w, const struct snapshot_id *id, uint64_t ram_bytes,
-		      const char *field, struct error *err)
+int working_set_check(const struct working_set *w, const struct snapshot_id *id,
+		      uint64_t memory_bytes, const char *field, struct error *err)
 {
-	if (snapshot_id_equals(&w->id, id) && w->ram_bytes == ram_bytes)
+	if (snapshot_id_equals(&w->id, id) && w->memory_bytes == memory_bytes)
 		return 0;
 	return error_set(err, -EBADMSG, field, "record it again, from a machine that was loaded",
 			 "The working set belongs to another snapshot");
@@ -319,17 +326,14 @@ int working_set_check(const struct working_set *w, const struct snapshot_id *id,
 
 static int map_run(const struct working_set_run *run, int fd, uint64_t from, struct gmem *mem)
 {
-	uint64_t at = run->first * PAGE, end = at + (uint64_t)run->pages * PAGE;
+	uint64_t first = run->first * PAGE, end = first + (uint64_t)run->pages * PAGE;
+	struct gmem_region piece;
 	int r = 0;
 
-	while (at < end && r == 0) {
-		gpa_t place;
-		size_t len = memory_file_piece(mem, at, end - at, &place);
-
-		r = len ? gmem_map_file(mem, place, fd, (off_t)from, len) : -EFAULT;
-		at += len;
-		from += len;
-	}
+	for (uint64_t at = first; r == 0 && memory_file_piece(mem, at, end, &piece);
+	     at = piece.fd_offset + piece.len)
+		r = gmem_map_file(mem, piece.base, fd, (off_t)(from + (piece.fd_offset - first)),
+				  piece.len);
 	return r;
 }
 

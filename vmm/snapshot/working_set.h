@@ -40,7 +40,7 @@ struct working_set_run {
 
 struct working_set {
 	struct snapshot_id id; /* of the snapshot that the machine went on from */
-	uint64_t ram_bytes;
+	uint64_t memory_bytes;
 	uint32_t count, stored;
 	struct working_set_run *run;	    /* [count], ascending: read and written */
 	struct working_set_run *stored_run; /* [stored], ascending: of which the file has bytes */
@@ -62,8 +62,8 @@ uint64_t working_set_data(const struct working_set *w);
 int working_set_read(int fd, const char *field, struct working_set **ret, struct error *err);
 
 /* Whether it is of this snapshot: 0, or -EBADMSG and *err. */
-int working_set_check(const struct working_set *w, const struct snapshot_id *id, uint64_t ram_bytes,
-		      const char *field, struct error *err);
+int working_set_check(const struct working_set *w, const struct snapshot_id *id,
+		      uint64_t memory_bytes, const char *field, struct error *err);
 
 /* Maps what is stored in fd over RAM, which was mapped from the snapshot's memory file.
  * Before the machine runs. 0 or a negative errno. */
