@@ -3,6 +3,9 @@
  *
  *   test_paging [CASE]    only the named case
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,8 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,7 +26,7 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/saved.h"
 
-enum { SKIPPED = 77, SCRIPT_BYTES = 8192 };
+enum { SKIPPED = 77, SCRIPT_BYTES = 8192, PAGE = 4096 };
 
 /* A pager that serves the named memory file at p.sock. */
 static struct session *start_pager(const char *memory)
@@ -157,6 +163,106 @@ static void test_stuck(void **state)
 	session_end(m.wisp);
 }
 
+/* --- a handler that sends everything twice --- */
+
+/* From the machine's one message: its userfaultfd, and where its RAM begins. */
+static int receive_faults(int peer, uint64_t *base)
+{
+	static const char name[] = "\"base_host_virt_addr\":";
+	char text[1024] = "";
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec io = { .iov_base = text, .iov_len = sizeof(text) - 1 };
+	struct msghdr message = {
+		.msg_iov = &io,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	const char *at;
+	int fd;
+
+	if (recvmsg(peer, &message, MSG_CMSG_CLOEXEC) <= 0 || !CMSG_FIRSTHDR(&message))
+		return -1;
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+	at = strstr(text, name);
+	*base = at ? strtoull(at + strlen(name), NULL, 10) : 0;
+	return at && fcntl(fd, F_SETFL, 0) == 0 ? fd : -1;
+}
+
+static int bring(int faults, uint64_t to, const char *bytes)
+{
+	struct uffdio_copy copy = { .dst = to, .src = (uintptr_t)bytes, .len = PAGE };
+
+	return ioctl(faults, UFFDIO_COPY, &copy) == 0 ? 0 : errno;
+}
+
+/* Each page, then other bytes for the same page, and words on the connection. True as long
+ * as the kernel takes the first alone. */
+static bool bring_twice(int peer, int faults, int memory, uint64_t base)
+{
+	char right[PAGE], other[PAGE];
+	struct uffd_msg event;
+	uint64_t at;
+
+	if (read(faults, &event, sizeof(event)) != (ssize_t)sizeof(event))
+		return false;
+	at = event.arg.pagefault.address & ~(uint64_t)(PAGE - 1);
+	memset(other, 0xff, sizeof(other));
+	if (pread(memory, right, sizeof(right), (off_t)(at - base)) != PAGE)
+		return false;
+	send(peer, "again", 5, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return bring(faults, at, right) == 0 && bring(faults, at, other) == EEXIST;
+}
+
+/* A process that is such a handler, of one machine. */
+static pid_t start_twice(int listener)
+{
+	pid_t pid = fork();
+	uint64_t base = 0;
+	int peer, faults, memory;
+
+	assert_true(pid >= 0);
+	if (pid > 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	memory = open(fixture_path("memory"), O_RDONLY | O_CLOEXEC);
+	peer = accept(listener, NULL, NULL);
+	faults = receive_faults(peer, &base);
+	while (memory >= 0 && faults >= 0 && bring_twice(peer, faults, memory, base))
+		continue;
+	_exit(1);
+}
+
+/* The guest has what came first, and so has who saves it. */
+static void test_twice(void **state)
+{
+	struct machine m;
+	pid_t handler;
+	int fd;
+
+	(void)state;
+	make_snapshot();
+	fd = listen_only();
+	handler = start_twice(fd);
+	m = saved_start("tiny.sock", NULL, NULL);
+	load_served(&m, ", \"resume_vm\": true");
+	saved_say(&m, "two");
+	saved_pause(&m);
+	saved_create(&m, "state2", "memory2", "Full");
+	assert_int_equal(waitpid(handler, NULL, WNOHANG), 0);
+	saved_kill(&m);
+	kill(handler, SIGKILL);
+	waitpid(handler, NULL, 0);
+	close(fd);
+	m = saved_start("tiny.sock", NULL, NULL);
+	saved_load(&m, "state2", "memory2", ", \"resume_vm\": true");
+	saved_say(&m, "three");
+	saved_quit(&m);
+}
+
 /* The process that could not load can load something else. */
 static void test_absent(void **state)
 {
@@ -273,9 +379,8 @@ static void test_huge(void **state)
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_served),
-		cmocka_unit_test(test_dead),
-		cmocka_unit_test(test_stuck),
+		cmocka_unit_test(test_served), cmocka_unit_test(test_dead),
+		cmocka_unit_test(test_stuck),  cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_absent),
 	};
 	const struct CMUnitTest boots[] = {
