@@ -288,18 +288,24 @@ static bool create_within(struct machine *m, off_t room)
 	return false;
 }
 
+/* A tmpfs in the test's folder, in this process's namespace; or the test is skipped. */
+static void own_file_system(const char *name, const char *options)
+{
+	assert_int_equal(mkdir(fixture_path(name), 0700), 0);
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount(name, fixture_path(name), "tmpfs", 0, options) < 0) {
+		print_message("no file system of its own: %s\n", strerror(errno));
+		skip();
+	}
+}
+
 static void test_disk_full(void **state)
 {
 	struct machine m, other;
 	unsigned refused = 0;
 
 	(void)state;
-	assert_int_equal(mkdir(fixture_path("small"), 0700), 0);
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("small", fixture_path("small"), "tmpfs", 0, "size=1m") < 0) {
-		print_message("no file system of its own: %s\n", strerror(errno));
-		skip();
-	}
+	own_file_system("small", "size=1m");
 	m = saved_start("full.sock", saved_tiny_config(NULL), NULL);
 	saved_say(&m, "one");
 	saved_pause(&m);
@@ -314,6 +320,33 @@ static void test_disk_full(void **state)
 	saved_kill(&other);
 	saved_kill(&m);
 	umount(fixture_path("small"));
+}
+
+/* Files that nobody can write to any more are loaded as others are; a save to where they are
+ * is refused, and the machine is none the worse for it. */
+static void test_read_only(void **state)
+{
+	struct api_reply reply;
+	struct machine m;
+
+	(void)state;
+	own_file_system("fixed", "");
+	m = saved_start("tiny.sock", saved_tiny_config(NULL), NULL);
+	saved_say(&m, "one");
+	saved_pause(&m);
+	saved_create(&m, "fixed/state", "fixed/memory", "Full");
+	saved_kill(&m);
+	assert_int_equal(mount(NULL, fixture_path("fixed"), NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+	expect_good(&m, "fixed/state", "fixed/memory");
+	saved_pause(&m);
+	api_call(m.socket, "PUT", "/snapshot/create",
+		 saved_create_body("fixed/state", "fixed/memory", ""), &reply);
+	assert_int_equal(reply.status, 400);
+	assert_non_null(strstr(reply.body, "Read-only file system"));
+	saved_resume(&m);
+	saved_say(&m, "two");
+	saved_quit(&m);
+	umount(fixture_path("fixed"));
 }
 
 /* --- little memory --- */
@@ -513,7 +546,7 @@ int main(void)
 		cmocka_unit_test(test_killed),	       cmocka_unit_test(test_killed_diff),
 		cmocka_unit_test(test_killed_live),    cmocka_unit_test(test_out_of_memory),
 		cmocka_unit_test(test_hostile_states), cmocka_unit_test(test_round_trips),
-		cmocka_unit_test(test_disk_full),
+		cmocka_unit_test(test_disk_full),      cmocka_unit_test(test_read_only),
 	};
 
 	if (!fixture_has_kvm()) {
