@@ -200,7 +200,7 @@ int api_busy_run(struct bench *b, struct bench_vmm *vmm, struct error *err)
 		if (r == 0)
 			r = configure(b, s.w, err);
 		if (r == 0)
-			r = api_server_boot(s.w, loads[i].guest, err);
+			r = api_server_boot(s.w, loads[i].guest, NULL, err);
 		if (r == 0)
 			r = measure(b, vmm, loads[i].prefix, s.w, err);
 		api_server_end(&s);

@@ -76,9 +76,9 @@ int api_server_time(struct bench *b, const struct bench_vmm *vmm, const char *me
 	return bench_add(b, vmm, metric, (int64_t)(clock_now_us() - start_us), err);
 }
 
-int api_server_boot(struct wisp *w, const char *guest, struct error *err)
+int api_server_boot(struct wisp *w, const char *guest, const char *args, struct error *err)
 {
-	char relative[64], path[PATH_MAX], body[PATH_MAX + 64];
+	char relative[64], path[PATH_MAX], body[PATH_MAX + 256];
 	int r;
 
 	snprintf(relative, sizeof(relative), "../share/wisp/bench/%s", guest);
@@ -86,7 +86,8 @@ int api_server_boot(struct wisp *w, const char *guest, struct error *err)
 	if (r < 0)
 		return error_set(err, r, NULL, "build or install the whole of wisp-bench",
 				 "the guest of this benchmark is missing: %s", path);
-	snprintf(body, sizeof(body), "{\"kernel_image_path\": \"%s\"}", path);
+	snprintf(body, sizeof(body), "{\"kernel_image_path\": \"%s\", \"boot_args\": \"%s\"}", path,
+		 args ? args : "");
 	r = api_server_call(w, "PUT", "/boot-source", body, err);
 	if (r < 0)
 		return r;
@@ -129,7 +130,7 @@ static int run_idle(struct bench *b, struct bench_vmm *vmm, struct error *err)
 	if (r == 0)
 		r = bench_add(b, vmm, "exec_to_answer_us", answer_us, err);
 	if (r == 0)
-		r = api_server_boot(s.w, "idle.elf", err);
+		r = api_server_boot(s.w, "idle.elf", NULL, err);
 	if (r == 0)
 		r = get_many(b, vmm, &s, err);
 	api_server_end(&s);

@@ -28,8 +28,9 @@ int api_server_time(struct bench *b, const struct bench_vmm *vmm, const char *me
 		    struct wisp *w, const char *verb, const char *path, const char *body,
 		    struct error *err);
 
-/* Starts a guest of the benchmarks' own ("idle.elf") with what was configured before. */
-int api_server_boot(struct wisp *w, const char *guest, struct error *err);
+/* Starts a guest of the benchmarks' own ("idle.elf") with these boot_args, or NULL, and with
+ * what was configured before. */
+int api_server_boot(struct wisp *w, const char *guest, const char *args, struct error *err);
 
 /* wisp with guests that keep a disk busy: metrics "busy4k_..." and "busy128k_...". */
 int api_busy_run(struct bench *b, struct bench_vmm *vmm, struct error *err);

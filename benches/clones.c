@@ -16,19 +16,16 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
-#define READY	    "ready\n" /* as in guests/clone.S */
-#define COPIED	    "c\n"
-#define LINUX_READY "agent on port 1024" /* as in wisp-init */
+#define READY  "ready\n" /* as in guests/clone.S */
+#define COPIED "c\n"
 #define MAKE_TAPS                                         \
 	"modprobe -q tun; i=%u; while [ $i -lt %u ]; do " \
 	"ip tuntap add wclone$i mode tap || exit 1; i=$((i + 1)); done"
-#define LINUX_ARGS "console=ttyS0 quiet reboot=k panic=-1 wisp.agent"
 
 enum {
 	DISK_BYTES = 1 << 20,
 	LIMIT_MS = 20000,
 	RETRY_US = 50,
-	TEXT_BYTES = 4096,
 	BODY_BYTES = CLONE_REQUEST_BYTES - 256
 };
 
@@ -70,8 +67,8 @@ static int send_all(int fd, const char *text, size_t len, struct error *err)
 	return error_errno(err, NULL, NULL, "a request cannot be sent");
 }
 
-/* What comes from fd until it holds `wanted`. */
-static int await_text(int fd, const char *wanted, char text[static TEXT_BYTES], struct error *err)
+int clone_await_text(int fd, const char *wanted, char text[static CLONE_TEXT_BYTES],
+		     struct error *err)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	size_t len = 0;
@@ -79,7 +76,8 @@ static int await_text(int fd, const char *wanted, char text[static TEXT_BYTES], 
 
 	text[0] = '\0';
 	while (!strstr(text, wanted)) {
-		n = poll(&p, 1, LIMIT_MS) == 1 ? read(fd, text + len, TEXT_BYTES - 1 - len) : 0;
+		n = poll(&p, 1, LIMIT_MS) == 1 ? read(fd, text + len, CLONE_TEXT_BYTES - 1 - len)
+					       : 0;
 		if (n <= 0)
 			return error_set(err, -EIO, NULL, NULL,
 					 "waited in vain for \"%.8s\": %.300s", wanted, text);
@@ -91,8 +89,8 @@ static int await_text(int fd, const char *wanted, char text[static TEXT_BYTES], 
 
 static int await_answer(int fd, struct error *err)
 {
-	char text[TEXT_BYTES];
-	int r = await_text(fd, "\r\n\r\n", text, err);
+	char text[CLONE_TEXT_BYTES];
+	int r = clone_await_text(fd, "\r\n\r\n", text, err);
 
 	if (r < 0 || strncmp(text, "HTTP/1.1 20", strlen("HTTP/1.1 20")) == 0)
 		return r;
@@ -139,7 +137,7 @@ static int configure(const struct clone_source *s, int api, const char *vsock, c
 	if (s->guest == CLONE_LINUX)
 		snprintf(body, sizeof(body),
 			 "{\"kernel_image_path\": \"%s\", \"initrd_path\": \"%s\","
-			 " \"boot_args\": \"" LINUX_ARGS "\"}",
+			 " \"boot_args\": \"" CLONE_LINUX_ARGS "\"}",
 			 s->kernel, s->initrd);
 	else
 		snprintf(body, sizeof(body), "{\"kernel_image_path\": \"%s\"}", s->kernel);
@@ -163,13 +161,14 @@ static int configure(const struct clone_source *s, int api, const char *vsock, c
 
 static int save(const struct clone_source *s, struct clone *c, struct error *err)
 {
-	char text[TEXT_BYTES], body[3 * PATH_MAX];
+	char text[CLONE_TEXT_BYTES], body[3 * PATH_MAX];
 	int r = call(c->api, "PUT", "/actions", "{\"action_type\": \"InstanceStart\"}", err);
 
 	fcntl(c->child.out, F_SETFL, 0);
 	if (r == 0)
-		r = await_text(c->child.out, s->guest == CLONE_LINUX ? LINUX_READY : READY, text,
-			       err);
+		r = clone_await_text(c->child.out,
+				     s->guest == CLONE_LINUX ? CLONE_LINUX_READY : READY, text,
+				     err);
 	if (r == 0)
 		r = call(c->api, "PATCH", "/vm", "{\"state\": \"Paused\"}", err);
 	snprintf(body, sizeof(body), "{\"snapshot_path\": \"%s\", \"mem_file_path\": \"%s\"}",
@@ -300,10 +299,10 @@ int clone_await_answer(struct clone *c, struct error *err)
 
 int clone_await_guest(struct clone *c, struct error *err)
 {
-	char text[TEXT_BYTES];
+	char text[CLONE_TEXT_BYTES];
 
 	fcntl(c->child.out, F_SETFL, 0);
-	return await_text(c->child.out, COPIED, text, err);
+	return clone_await_text(c->child.out, COPIED, text, err);
 }
 
 void clone_end(struct clone *c)
@@ -331,7 +330,7 @@ int clone_run_command(const struct clone *c, struct error *err)
 	if (r == 0)
 		r = spawn_release(&command);
 	if (r == 0 && spawn_reap(&command) != 0) {
-		char text[TEXT_BYTES] = "";
+		char text[CLONE_TEXT_BYTES] = "";
 
 		if (read(command.err, text, sizeof(text) - 1) < 0)
 			text[0] = '\0';

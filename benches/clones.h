@@ -26,6 +26,10 @@ int clones_make_taps(unsigned first, unsigned count, struct error *err);
 /* CLONE_LINUX: the project's minimal kernel and its agent, in place of that guest. */
 enum clone_guest { CLONE_TINY, CLONE_LINUX };
 
+/* Its command line, and what its console says when the agent listens (wisp-init). */
+#define CLONE_LINUX_ARGS  "console=ttyS0 quiet reboot=k panic=-1 wisp.agent"
+#define CLONE_LINUX_READY "agent on port 1024"
+
 struct clone_source {
 	const char *program, *dir;
 	unsigned mem_mib;
@@ -40,7 +44,7 @@ int clone_source_make(const struct bench *b, enum clone_guest guest, unsigned me
 		      const char *tap, struct clone_source *ret, struct error *err);
 void clone_source_drop(const struct clone_source *s);
 
-enum { CLONE_REQUEST_BYTES = 6 * PATH_MAX };
+enum { CLONE_REQUEST_BYTES = 6 * PATH_MAX, CLONE_TEXT_BYTES = 4096 };
 
 struct clone {
 	struct spawn child;
@@ -62,6 +66,10 @@ int clone_exec(struct clone *c, enum clone_kind kind, struct error *err);
 /* Sends the request; reads the answer, which must be that it runs. */
 int clone_send(struct clone *c, struct error *err);
 int clone_await_answer(struct clone *c, struct error *err);
+
+/* What comes from fd until it holds `wanted`, which must be within CLONE_TEXT_BYTES. */
+int clone_await_text(int fd, const char *wanted, char text[static CLONE_TEXT_BYTES],
+		     struct error *err);
 
 /* Reads the console until the guest has said that it is a copy. */
 int clone_await_guest(struct clone *c, struct error *err);
