@@ -1,11 +1,11 @@
 /* qmp.c - lines of JSON to QEMU and back.
  *
  * The greeting comes first, then "qmp_capabilities" ends the negotiation. Each command has an
- * id, and what answers has the same; events come at any time and are counted.
+ * id, and what answers has the same; events come at any time, and whoever waits for an answer
+ * passes over them.
  */
 #include <errno.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,14 +15,12 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
-enum { LINE_MAX_BYTES = 64 << 10, EVENT_NAME_BYTES = 64, TEXT_SHOWN = 300 };
+enum { LINE_MAX_BYTES = 64 << 10, TEXT_SHOWN = 300 };
 
 struct qmp {
 	int fd;
 	uint64_t timeout_us;
 	json_int_t id; /* of the last command */
-	unsigned events;
-	char last_event[EVENT_NAME_BYTES];
 	size_t used;
 	char line[LINE_MAX_BYTES];
 };
@@ -65,26 +63,23 @@ static int send_all(struct qmp *q, const char *text, size_t len, uint64_t deadli
 	return 0;
 }
 
-static int receive_more(struct qmp *q, uint64_t deadline_us, struct error *err)
+/* What is there, without waiting. */
+static int receive_more(struct qmp *q, struct error *err)
 {
-	int r = await(q, POLLIN, deadline_us, err);
 	ssize_t n;
 
-	if (r < 0)
-		return r;
 	if (q->used == sizeof(q->line))
 		return error_set(err, -EPROTO, NULL, NULL, "QEMU says too much at once");
 	n = recv(q->fd, q->line + q->used, sizeof(q->line) - q->used, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
+		return -EAGAIN;
 	if (n <= 0)
 		return error_set(err, -EPIPE, NULL, NULL, "QEMU has gone");
 	q->used += (size_t)n;
 	return 0;
 }
 
-/* The next line as an object. */
-static int receive(struct qmp *q, uint64_t deadline_us, json_t **ret, struct error *err)
+int qmp_hear(struct qmp *q, json_t **ret, struct error *err)
 {
 	json_t *j;
 	char *end;
@@ -92,7 +87,7 @@ static int receive(struct qmp *q, uint64_t deadline_us, json_t **ret, struct err
 	int r = 0;
 
 	while (!(end = memchr(q->line, '\n', q->used)) && r == 0)
-		r = receive_more(q, deadline_us, err);
+		r = receive_more(q, err);
 	if (!end)
 		return r;
 	len = (size_t)(end - q->line);
@@ -107,17 +102,21 @@ static int receive(struct qmp *q, uint64_t deadline_us, json_t **ret, struct err
 	return error_set(err, -EPROTO, NULL, NULL, "QEMU says what is not QMP");
 }
 
-/* --- commands --- */
-
-static void note_event(struct qmp *q, const json_t *name)
+static int receive(struct qmp *q, uint64_t deadline_us, json_t **ret, struct error *err)
 {
-	const char *text = json_string_value(name);
+	int r;
 
-	q->events++;
-	snprintf(q->last_event, sizeof(q->last_event), "%s", text ? text : "");
+	while ((r = qmp_hear(q, ret, err)) == -EAGAIN) {
+		r = await(q, POLLIN, deadline_us, err);
+		if (r < 0)
+			break;
+	}
+	return r;
 }
 
-/* What answers this command: events are noted, late answers to others are left. */
+/* --- commands --- */
+
+/* What answers this command: events and late answers to others are left. */
 static int await_answer(struct qmp *q, uint64_t deadline_us, json_t **ret, struct error *err)
 {
 	for (;;) {
@@ -131,8 +130,6 @@ static int await_answer(struct qmp *q, uint64_t deadline_us, json_t **ret, struc
 			*ret = j;
 			return 0;
 		}
-		if (json_object_get(j, "event"))
-			note_event(q, json_object_get(j, "event"));
 		json_decref(j);
 	}
 }
@@ -155,23 +152,45 @@ static int read_answer(json_t *answer, const char *command, json_t **ret, struct
 	return r;
 }
 
+/* A line, to be freed. */
+static char *request_text(struct qmp *q, const char *command, json_t *arguments)
+{
+	json_t *request = json_pack("{s:s, s:I, s:o*}", "execute", command, "id", ++q->id,
+				    "arguments", arguments);
+	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL, *line = NULL;
+
+	if (text && asprintf(&line, "%s\n", text) < 0)
+		line = NULL;
+	free(text);
+	json_decref(request);
+	return line;
+}
+
 int qmp_call(struct qmp *q, const char *command, json_t *arguments, json_t **ret, struct error *err)
 {
 	uint64_t deadline_us = clock_now_us() + q->timeout_us;
-	json_t *request = json_pack("{s:s, s:I, s:o*}", "execute", command, "id", ++q->id,
-				    "arguments", arguments);
-	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+	char *text = request_text(q, command, arguments);
 	json_t *answer = NULL;
 	int r = text ? send_all(q, text, strlen(text), deadline_us, err)
 		     : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 
 	free(text);
-	json_decref(request);
-	if (r == 0)
-		r = send_all(q, "\n", 1, deadline_us, err);
 	if (r == 0)
 		r = await_answer(q, deadline_us, &answer, err);
 	return r < 0 ? r : read_answer(answer, command, ret, err);
+}
+
+int qmp_say(struct qmp *q, const char *command, struct error *err)
+{
+	char *text = request_text(q, command, NULL);
+	ssize_t len = text ? (ssize_t)strlen(text) : 0, n = -1;
+
+	if (text)
+		n = send(q->fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	free(text);
+	if (!text)
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	return n == len ? 0 : error_set(err, -EAGAIN, NULL, NULL, "QEMU does not read");
 }
 
 /* --- life --- */
@@ -187,16 +206,26 @@ static int shake_hands(struct qmp *q, struct error *err)
 	return r < 0 ? r : qmp_call(q, "qmp_capabilities", NULL, NULL, err);
 }
 
-int qmp_open(int fd, unsigned timeout_ms, struct qmp **ret, struct error *err)
+int qmp_attach(int fd, struct qmp **ret, struct error *err)
 {
 	struct qmp *q = calloc(1, sizeof(*q));
-	int r;
 
 	if (!q) {
 		fd_close(fd);
 		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	}
 	q->fd = fd;
+	*ret = q;
+	return 0;
+}
+
+int qmp_open(int fd, unsigned timeout_ms, struct qmp **ret, struct error *err)
+{
+	struct qmp *q = NULL;
+	int r = qmp_attach(fd, &q, err);
+
+	if (!q)
+		return r;
 	q->timeout_us = (uint64_t)timeout_ms * 1000;
 	r = shake_hands(q, err);
 	if (r < 0)
@@ -212,10 +241,4 @@ void qmp_close(struct qmp *q)
 		return;
 	fd_close(q->fd);
 	free(q);
-}
-
-unsigned qmp_events(const struct qmp *q, const char **last)
-{
-	*last = q->last_event;
-	return q->events;
 }

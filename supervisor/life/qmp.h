@@ -25,7 +25,12 @@ void qmp_close(struct qmp *q); /* accepts NULL */
 int qmp_call(struct qmp *q, const char *command, json_t *arguments, json_t **ret,
 	     struct error *err);
 
-/* How many events came in between, and the name of the last; "": none. */
-unsigned qmp_events(const struct qmp *q, const char **last);
+/* For who cannot wait, instead of the two above. The first takes fd as qmp_open() does, says
+ * nothing yet, and never blocks on it. The second sends a command that the peer answers in
+ * its own time; -EAGAIN: it does not read. The third gives the next object that the peer
+ * said, which is the caller's; -EAGAIN: there is no whole one yet. */
+int qmp_attach(int fd, struct qmp **ret, struct error *err);
+int qmp_say(struct qmp *q, const char *command, struct error *err);
+int qmp_hear(struct qmp *q, json_t **ret, struct error *err);
 
 #endif

@@ -111,7 +111,6 @@ static void test_peers(void **state)
 static void test_events(void **state)
 {
 	struct qmp *q = NULL;
-	const char *last;
 	json_t *ret = NULL;
 	struct error err;
 	struct peer peer;
@@ -125,11 +124,49 @@ static void test_events(void **state)
 	assert_int_equal(qmp_call(q, "query-status", json_pack("{s:i}", "unused", 1), &ret, &err),
 			 0);
 	assert_string_equal(json_string_value(json_object_get(ret, "status")), "running");
-	assert_int_equal(qmp_events(q, &last), 2);
-	assert_string_equal(last, "RESUME");
 	json_decref(ret);
 	qmp_close(q);
 	end(&peer);
+}
+
+static void expect_heard(struct qmp *q, const char *member)
+{
+	struct error err;
+	json_t *j = NULL;
+
+	assert_int_equal(qmp_hear(q, &j, &err), 0);
+	assert_non_null(json_object_get(j, member));
+	json_decref(j);
+}
+
+/* Who cannot wait gets what is there, line by line, and is told when there is no more. */
+static void test_hearing(void **state)
+{
+	static const char said[] = GREETING "{\"event\": \"STOP\"}\n{\"event\"";
+	static const char rest[] = ": \"RESUME\"}\n";
+	char heard[128] = "";
+	struct qmp *q = NULL;
+	struct error err;
+	json_t *j = NULL;
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(qmp_attach(pair[0], &q, &err), 0);
+	assert_int_equal(qmp_hear(q, &j, &err), -EAGAIN);
+	assert_int_equal(qmp_say(q, "query-status", &err), 0);
+	assert_true(recv(pair[1], heard, sizeof(heard) - 1, 0) > 0);
+	assert_string_equal(heard, "{\"execute\":\"query-status\",\"id\":1}\n");
+	assert_int_equal(send(pair[1], said, strlen(said), 0), (ssize_t)strlen(said));
+	expect_heard(q, "QMP");
+	expect_heard(q, "event");
+	assert_int_equal(qmp_hear(q, &j, &err), -EAGAIN);
+	assert_int_equal(send(pair[1], rest, strlen(rest), 0), (ssize_t)strlen(rest));
+	expect_heard(q, "event");
+	close(pair[1]);
+	assert_int_equal(qmp_hear(q, &j, &err), -EPIPE);
+	assert_int_equal(qmp_say(q, "query-status", &err), -EAGAIN);
+	qmp_close(q);
 }
 
 /* A line without an end is not kept for ever. */
@@ -153,6 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_peers),
 		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_hearing),
 		cmocka_unit_test(test_flood),
 	};
 
