@@ -117,7 +117,7 @@ static void oom_exempt(void)
 		close(fd);
 }
 
-static void agent_run(int listener)
+void agent_detach(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;
@@ -132,6 +132,11 @@ static void agent_run(int listener)
 		dup2(null, STDERR_FILENO);
 	}
 	oom_exempt();
+}
+
+static void agent_run(int listener)
+{
+	agent_detach();
 	agent_serve(listener);
 	_exit(1);
 }

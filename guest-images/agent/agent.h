@@ -10,6 +10,18 @@
  * root directory. 0, or a negative errno: -EAFNOSUPPORT when the kernel has no vsock. */
 int agent_start(uint32_t port);
 
+/* The same for a guest without a vsock: serves the virtio ports "wisp.agent.0" and so on, as
+ * many as there are, at most AGENT_PORTS_MAX. They may come later; each carries one connection
+ * at a time, which begins as at the Unix socket of a vsock: "CONNECT port", "OK port". */
+enum { AGENT_PORTS_MAX = 16 };
+int agent_start_ports(uint32_t port, unsigned count);
+
+/* Serves the connections of such a port, whose descriptor this is, until it has gone. */
+void agent_serve_port(int fd, uint32_t port);
+
+/* Becomes a process of its own that talks to nobody: for what the two above start. */
+void agent_detach(void);
+
 /* Serves the connections of a listening socket, each in a process. Returns only when
  * accept() fails for good: a negative errno. */
 int agent_serve(int listener);

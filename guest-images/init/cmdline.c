@@ -24,6 +24,7 @@ static const struct param params[] = {
 	{ "wisp.marker", KIND_TEXT, offsetof(struct cmdline, marker) },
 	{ "wisp.boot_timer", KIND_SET, offsetof(struct cmdline, boot_timer) },
 	{ "wisp.agent", KIND_VSOCK_PORT, offsetof(struct cmdline, agent_port) },
+	{ "wisp.ports", KIND_PORT, offsetof(struct cmdline, agent_ports) },
 	{ "wisp.stay", KIND_SET, offsetof(struct cmdline, stay) },
 	{ "wisp.exit_port", KIND_PORT, offsetof(struct cmdline, exit_port) },
 	{ "root", KIND_TEXT, offsetof(struct cmdline, root) },
@@ -40,6 +41,7 @@ static const char help[] =
 	"  wisp.marker=TEXT     print TEXT as soon as the command line is read\n"
 	"  wisp.boot_timer      write 123 to the VMM's boot timer page\n"
 	"  wisp.agent[=PORT]    run the agent on this port of the vsock (1024)\n"
+	"  wisp.ports=COUNT     it has as many virtio ports instead (wisp.agent.0 and on)\n"
 	"  wisp.stay            with root=: stay the first process, and run COMMAND there\n"
 	"  wisp.exit_port=PORT  write the exit status, 32 bits, to this x86 I/O port\n"
 	"  root=/dev/NAME       mount this device and start the init program on it\n"

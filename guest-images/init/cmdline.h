@@ -21,6 +21,7 @@ struct cmdline {
 	const char *init;     /* init=: what to start there */
 	const char *command;  /* all that follows "--" */
 	unsigned agent_port;  /* wisp.agent: vsock port of the agent; 0: none */
+	unsigned agent_ports; /* wisp.ports=: as many virtio ports instead; 0: the vsock */
 	unsigned exit_port;   /* wisp.exit_port=: x86 port for the exit status; 0: none */
 	bool boot_timer;      /* wisp.boot_timer: tell the host when init started */
 	bool stay;	      /* wisp.stay: remain the first process on the root device */

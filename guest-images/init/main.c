@@ -108,7 +108,12 @@ static void machine_stop(const struct cmdline *cmdline, uint32_t status, bool re
 /* False when there is to be no agent, or cannot be one. */
 static bool agent_begin(const struct cmdline *cmdline)
 {
-	int r = cmdline->agent_port ? agent_start(cmdline->agent_port) : -ENOENT;
+	int r = -ENOENT;
+
+	if (cmdline->agent_port)
+		r = cmdline->agent_ports
+			    ? agent_start_ports(cmdline->agent_port, cmdline->agent_ports)
+			    : agent_start(cmdline->agent_port);
 
 	if (r < 0 && cmdline->agent_port) {
 		errno = -r;

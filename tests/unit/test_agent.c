@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "guest-images/agent/agent.h"
 #include "guest-images/agent/caller.h"
 #include "guest-images/agent/fields.h"
 #include "guest-images/agent/identity.h"
@@ -507,26 +508,64 @@ static void test_bad_identity(void **state)
 	}
 }
 
+/* --- virtio ports --- */
+
+static void expect_ok(int fd)
+{
+	char line[16] = "";
+
+	for (size_t n = 0; n < strlen("OK 1024\n"); n++)
+		assert_int_equal(recv(fd, line + n, 1, 0), 1);
+	assert_string_equal(line, "OK 1024\n");
+}
+
+/* What is left over from one connection is nothing of the next one's. */
+static void test_port(void **state)
+{
+	static const char *const said[] = { "CONNECT 1024\n", "xyz\nCONNECT 99\nCONNECT 1024\n",
+					    "half a frame CONNECT 1024\n" };
+	struct caller_answer answer;
+	struct error err;
+	int pair[2], status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(pair[0]);
+		fcntl(pair[1], F_SETFL, O_NONBLOCK);
+		agent_serve_port(pair[1], 1024);
+		_exit(0);
+	}
+	close(pair[1]);
+	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+		static const char *const none[] = { NULL };
+
+		assert_int_equal(send(pair[0], said[i], strlen(said[i]), 0),
+				 (ssize_t)strlen(said[i]));
+		fcntl(pair[0], F_SETFL, 0);
+		expect_ok(pair[0]);
+		assert_int_equal(caller_ask(pair[0], "health", none, LIMIT_MS, &answer, &err), 0);
+		assert_non_null(fields_get(answer.bytes, answer.len, "uptime_ms"));
+	}
+	close(pair[0]);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_streams_and_status),
-		cmocka_unit_test(test_signal),
-		cmocka_unit_test(test_environment),
-		cmocka_unit_test(test_user),
-		cmocka_unit_test(test_terminal),
-		cmocka_unit_test(test_not_run),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_time_limit),
-		cmocka_unit_test(test_bulk_echo),
-		cmocka_unit_test(test_signal_frame),
-		cmocka_unit_test(test_caller_gone),
-		cmocka_unit_test(test_copy_tree),
-		cmocka_unit_test(test_copy_refused),
-		cmocka_unit_test(test_hostile_tree),
-		cmocka_unit_test(test_health),
-		cmocka_unit_test(test_broken_frames),
-		cmocka_unit_test(test_bad_identity),
+		cmocka_unit_test(test_port),	      cmocka_unit_test(test_streams_and_status),
+		cmocka_unit_test(test_signal),	      cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_user),	      cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_not_run),	      cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_time_limit),    cmocka_unit_test(test_bulk_echo),
+		cmocka_unit_test(test_signal_frame),  cmocka_unit_test(test_caller_gone),
+		cmocka_unit_test(test_copy_tree),     cmocka_unit_test(test_copy_refused),
+		cmocka_unit_test(test_hostile_tree),  cmocka_unit_test(test_health),
+		cmocka_unit_test(test_broken_frames), cmocka_unit_test(test_bad_identity),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

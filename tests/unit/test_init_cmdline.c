@@ -175,6 +175,7 @@ static void the_agent_has_a_port_of_its_own_unless_told(void **state)
 		{ "wisp.agent=4294967295", "wisp.agent", 0 }, /* any port, to the kernel */
 		{ "wisp.agent=", "wisp.agent", 0 },
 		{ "wisp.agent=0", "wisp.agent", 0 },
+		{ "wisp.ports=0", "wisp.ports", 0 },
 	};
 
 	(void)state;
