@@ -1,12 +1,14 @@
 /* link.c - rtnetlink by libnl, and the one ioctl that makes a tap. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_ether.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <netlink/errno.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/bridge.h>
+#include <netlink/route/link/sriov.h>
 #include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
 #include <stdio.h>
@@ -136,6 +138,63 @@ int link_join(const char *name, const char *bridge, struct error *err)
 int link_set_up(const char *name, struct error *err)
 {
 	return change(name, IFF_UP, 0, err);
+}
+
+/* --- virtual functions --- */
+
+static int fill_vlan(struct rtnl_link_vf *vf, uint64_t vlan)
+{
+	nl_vf_vlans_t *vlans = NULL;
+	int r = rtnl_link_vf_vlan_alloc(&vlans, 1);
+
+	if (r < 0)
+		return r;
+	/* Number 0 takes away what was there. */
+	vlans->vlans[0].vf_vlan = (uint32_t)vlan;
+	vlans->vlans[0].vf_vlan_qos = 0;
+	vlans->vlans[0].vf_vlan_proto = ETH_P_8021Q;
+	rtnl_link_vf_set_vlans(vf, vlans);
+	rtnl_link_vf_vlan_put(vlans);
+	return 0;
+}
+
+static int fill_function(struct rtnl_link_vf *vf, unsigned number, const struct link_function *f)
+{
+	struct nl_addr *mac = NULL;
+	int r = f->mac[0] ? nl_addr_parse(f->mac, AF_LLC, &mac) : 0;
+
+	if (r < 0)
+		return r;
+	rtnl_link_vf_set_index(vf, number);
+	if (mac)
+		rtnl_link_vf_set_addr(vf, mac);
+	nl_addr_put(mac);
+	rtnl_link_vf_set_spoofchk(vf, !f->trusted);
+	rtnl_link_vf_set_trust(vf, f->trusted);
+	return fill_vlan(vf, f->vlan);
+}
+
+int link_set_function(const char *name, unsigned number, const struct link_function *f,
+		      struct error *err)
+{
+	struct nl_sock *s = open_socket(err);
+	struct rtnl_link *link = rtnl_link_alloc(), *changes = rtnl_link_alloc();
+	struct rtnl_link_vf *vf = rtnl_link_vf_alloc();
+	int r = link && changes && vf ? fill_function(vf, number, f) : -NLE_NOMEM;
+
+	if (s && r == 0) {
+		rtnl_link_set_ifindex(link, (int)if_nametoindex(name));
+		r = rtnl_link_vf_add(changes, vf);
+	}
+	if (s && r == 0)
+		r = rtnl_link_change(s, link, changes, 0);
+	rtnl_link_vf_put(vf);
+	rtnl_link_put(changes);
+	rtnl_link_put(link);
+	nl_socket_free(s);
+	if (!s)
+		return err->code;
+	return r < 0 ? fail(r, err, "set a virtual function of", name) : 0;
 }
 
 int link_remove(const char *name, struct error *err)

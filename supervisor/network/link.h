@@ -7,6 +7,7 @@
 #define SUPERVISOR_NETWORK_LINK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "supervisor/network/prefix.h"
@@ -21,6 +22,15 @@ int link_make_tap(const char *name, uid_t owner, bool queues, struct error *err)
 /* Into a bridge. */
 int link_join(const char *name, const char *bridge, struct error *err);
 int link_set_up(const char *name, struct error *err);
+/* A virtual function of an interface's device, by its number. Its guest cannot send from
+ * another MAC address unless it is trusted, and sees no VLAN but this one. */
+struct link_function {
+	char mac[18];  /* "": as its driver made it */
+	uint64_t vlan; /* 0: none */
+	bool trusted;
+};
+int link_set_function(const char *name, unsigned number, const struct link_function *f,
+		      struct error *err);
 /* An address of the host's, with the length of its network; that may be of one address. */
 int link_add_address(const char *name, const struct address *a, unsigned bits, struct error *err);
 /* The way to one address. */
