@@ -127,6 +127,23 @@ json_t *console_read(struct wispd *d, const struct instance *i, bool vmm, int64_
 	return j;
 }
 
+/* Behind the end of any file. */
+static const int64_t END = INT64_C(1) << 60;
+
+json_t *console_tail(struct wispd *d, const struct instance *i, bool vmm, int64_t bytes)
+{
+	struct error err;
+	json_t *whole = console_read(d, i, vmm, END, &err), *part, *text;
+	int64_t end = json_integer_value(json_object_get(whole, "end"));
+
+	part = whole ? console_read(d, i, vmm, end > bytes ? end - bytes : 0, &err) : NULL;
+	text = json_object_get(part, "text");
+	text = text ? json_incref(text) : json_null();
+	json_decref(part);
+	json_decref(whole);
+	return text;
+}
+
 void console_trim(struct wispd *d, const char *id)
 {
 	struct launch *l = calloc(1, sizeof(*l));

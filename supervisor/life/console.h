@@ -19,6 +19,9 @@ struct wispd;
 json_t *console_read(struct wispd *d, const struct instance *i, bool vmm, int64_t from,
 		     struct error *err);
 
+/* The end of that, as a text; null when there is none. The caller's. */
+json_t *console_tail(struct wispd *d, const struct instance *i, bool vmm, int64_t bytes);
+
 /* Gives back what is older than the configured number of bytes. */
 void console_trim(struct wispd *d, const char *id);
 

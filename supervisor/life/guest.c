@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,20 +57,40 @@ struct guest {
 
 /* --- connecting --- */
 
-static int connect_to(int way)
+static int connect_to(int fd, int way)
 {
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), r = 0;
 
-	if (fd < 0)
-		return -errno;
 	snprintf(to.sun_path, sizeof(to.sun_path), "/proc/self/fd/%d", way);
-	if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0)
-		r = -errno;
-	if (r == 0)
-		return fd;
-	fd_close(fd);
-	return r;
+	return connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0 ? -errno : 0;
+}
+
+/* A lane is taken by a name of the socket's own, which is free again when that is closed. */
+static int take_lane(int fd, const char *id, unsigned lane)
+{
+	struct sockaddr_un own = { .sun_family = AF_UNIX };
+	int n = snprintf(own.sun_path + 1, sizeof(own.sun_path) - 1, "wispd/%s/%u", id, lane);
+	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+
+	return bind(fd, (const struct sockaddr *)&own, len) < 0 ? -errno : 0;
+}
+
+/* The first free one from some lane on: what was closed just now is the last to be taken
+ * again, since the VMM may not have seen that yet. */
+static int choose_lane(int fd, const struct launch *l, struct error *err)
+{
+	unsigned lanes = l->runtime->lanes, first = (unsigned)(ledger_boot_ns() >> 10);
+
+	if (!lanes)
+		return 0;
+	for (unsigned i = 0; i < lanes; i++) {
+		unsigned lane = (first + i) % lanes;
+
+		if (take_lane(fd, l->id, lane) == 0)
+			return (int)lane;
+	}
+	return error_set(err, -EAGAIN, NULL, "end some of them", "%s can have %u streams at a time",
+			 l->runtime->name, lanes);
 }
 
 static int greet(int fd, unsigned port)
@@ -80,24 +101,39 @@ static int greet(int fd, unsigned port)
 	return send(fd, line, (size_t)n, MSG_NOSIGNAL) == n ? 0 : -EIO;
 }
 
+static int reach_way(int fd, const struct launch *l, enum runtime_way way, unsigned port,
+		     struct error *err)
+{
+	int lane = way == RUNTIME_VSOCK ? choose_lane(fd, l, err) : 0;
+	int socket = lane < 0 ? lane : l->runtime->open_way(l, way, (unsigned)lane, err), r;
+
+	if (socket < 0)
+		return socket;
+	r = connect_to(fd, socket);
+	fd_close(socket);
+	if (r == 0 && way == RUNTIME_VSOCK)
+		r = greet(fd, port);
+	return r == 0 ? 0
+		      : error_set(err, r == -EAGAIN ? -EAGAIN : -ECONNREFUSED, NULL,
+				  "look at wispctl logs --vmm", "The VMM of %s does not listen: %s",
+				  l->id, strerror(-r));
+}
+
 int guest_connect(const struct launch *l, enum runtime_way way, unsigned port, struct error *err)
 {
-	int socket, fd;
+	int fd, r;
 
 	if (!l->runtime->open_way)
 		return error_set(err, -ENOTSUP, "runtime", NULL,
 				 "There is no way into a guest of %s", l->runtime->name);
-	socket = l->runtime->open_way(l, way, err);
-	if (socket < 0)
-		return socket;
-	fd = connect_to(socket);
-	fd_close(socket);
-	if (fd >= 0 && way == RUNTIME_VSOCK && greet(fd, port) < 0)
-		fd = (fd_close(fd), -EIO);
-	return fd >= 0 ? fd
-		       : error_set(err, fd == -EAGAIN ? -EAGAIN : -ECONNREFUSED, NULL,
-				   "look at wispctl logs --vmm",
-				   "The VMM of %s does not listen: %s", l->id, strerror(-fd));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_errno(err, NULL, NULL, "Cannot make a socket");
+	r = reach_way(fd, l, way, port, err);
+	if (r == 0)
+		return fd;
+	fd_close(fd);
+	return r;
 }
 
 /* --- attempts --- */

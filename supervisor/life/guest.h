@@ -29,7 +29,8 @@ bool guest_is_ready(const struct guest *g);
 json_t *guest_describe(const struct guest *g);
 
 /* A connection to a port of the guest's vsock, or to its console (runtime.h), begun without
- * waiting: a descriptor. "CONNECT port" is said already; what follows is the answer to it. */
+ * waiting: a descriptor. "CONNECT port" is said already; what follows is the answer to it.
+ * -EAGAIN: there are as many as the VMM can have. Any thread. */
 int guest_connect(const struct launch *l, enum runtime_way way, unsigned port, struct error *err);
 
 #endif

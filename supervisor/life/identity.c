@@ -70,7 +70,7 @@ static void say_interfaces(const struct launch *l, struct words *w)
 
 static int connect_to(const struct launch *l, int limit_ms, struct error *err)
 {
-	int way = l->runtime->open_way(l, RUNTIME_VSOCK, err), fd;
+	int way = l->runtime->open_way(l, RUNTIME_VSOCK, 0, err), fd;
 	char path[32];
 
 	if (way < 0)

@@ -169,8 +169,9 @@ static void settle(struct machine *m, struct instance *i, enum state to)
 /* Status 0 is a guest's own end. Of one that nobody saw the best is believed. */
 static enum state end_of(const struct machine *m)
 {
-	bool well = m->exit_kind && (strcmp(m->exit_kind, "unknown") == 0 ||
-				     (strcmp(m->exit_kind, "exit") == 0 && m->exit_code == 0));
+	bool well = !m->broken && m->exit_kind &&
+		    (strcmp(m->exit_kind, "unknown") == 0 ||
+		     (strcmp(m->exit_kind, "exit") == 0 && m->exit_code == 0));
 
 	return well ? STATE_STOPPED : STATE_FAILED;
 }
@@ -236,6 +237,7 @@ static void step_starting_alive(struct machine *m, struct instance *i)
 	if (!machine_has_done(m, i, TASK_BOOT))
 		return;
 	if (m->result == 0) {
+		machine_hear(m, i);
 		if (!machine_awaits_agent(m, i))
 			go_because(m, i, STATE_RUNNING, NULL, NULL);
 		return;
@@ -270,6 +272,7 @@ static void step_running(struct machine *m, struct instance *i)
 		settle(m, i, end_of(m));
 	else if (i->state == STATE_RUNNING)
 		machine_listen(m, i);
+	machine_hear(m, i);
 }
 
 static void step_pausing(struct machine *m, struct instance *i)
@@ -420,6 +423,8 @@ void machine_look(struct machine *m)
 		machine_try_again(m, &err);
 	else if (has_expired(m, &i))
 		go_because(m, &i, STATE_DELETING, "expired", NULL);
+	else if (m->broken && m->alive)
+		machine_end_vmm(m);
 	else if (image_probe_is_over(&i))
 		settle_probe(m, &i);
 	else

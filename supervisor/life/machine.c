@@ -56,6 +56,7 @@ struct machine *machine_make(struct lifecycle *l, const char *id)
 void machine_free(struct machine *m)
 {
 	guest_destroy(m->guest);
+	machine_forget_monitor(m);
 	sd_event_source_disable_unref(m->ended);
 	fd_close(m->process.pidfd);
 	free(m);

@@ -1,7 +1,7 @@
 /* machine.h - what this process knows of an instance's VMM, and what it can do about it.
  *
- * Shared by lifecycle.c, which decides, machine.c, which has workers do things, and
- * machine_vmm.c, which starts and ends processes; nobody else looks in here. All of it is a
+ * Shared by lifecycle.c, which decides, machine.c, which has workers do things,
+ * machine_vmm.c, which starts and ends processes, and machine_fault.c; nobody else looks in here. All of it is a
  * memory of facts that can be found out again after a crash. Loop thread.
  */
 #ifndef SUPERVISOR_LIFE_MACHINE_H
@@ -18,6 +18,7 @@
 
 struct guest;
 struct lifecycle;
+struct monitor;
 struct wispd;
 
 /* A piece of work for a worker thread. */
@@ -46,6 +47,7 @@ struct machine {
 	bool over; /* its life has ended, or could not begin: things are to be taken down */
 	const char *exit_kind; /* NULL: there was no VMM */
 	int exit_code;
+	bool broken;	       /* its VMM said that it cannot go on: however it ends, it failed */
 	bool told_to_end;      /* it was asked to, and is killed next */
 	bool sampled;	       /* its counters were read after its end */
 	struct sample sample;  /* the last one */
@@ -59,10 +61,11 @@ struct machine {
 
 	int64_t saved_mib; /* what a save took */
 
-	struct guest *guest;  /* while it is to answer; NULL */
-	int64_t agent_by_ns;  /* until when it must have; 0: it was not awaited yet */
-	int64_t retry_ns;     /* how long the last failure made it wait; 0: it did not fail */
-	int64_t wake_boot_ns; /* when to look again; 0: when something happens */
+	struct monitor *monitor; /* of a VMM that tells of itself; NULL */
+	struct guest *guest;	 /* while it is to answer; NULL */
+	int64_t agent_by_ns;	 /* until when it must have; 0: it was not awaited yet */
+	int64_t retry_ns;	 /* how long the last failure made it wait; 0: it did not fail */
+	int64_t wake_boot_ns;	 /* when to look again; 0: when something happens */
 };
 
 struct lifecycle {
@@ -111,6 +114,10 @@ void machine_listen(struct machine *m, const struct instance *i);
 /* Whether a start waits for it; one that does not come ends the VMM. */
 bool machine_awaits_agent(struct machine *m, const struct instance *i);
 void machine_forget_guest(struct machine *m);
+
+/* Hears what a VMM says of itself, if it is one that does (machine_fault.c). */
+void machine_hear(struct machine *m, const struct instance *i);
+void machine_forget_monitor(struct machine *m);
 
 /* Something has changed: takes the next step (lifecycle.c). */
 void machine_look(struct machine *m);

@@ -53,6 +53,7 @@ static int on_ended(sd_event_source *source, int fd, uint32_t events, void *arg)
 	m->exit_kind = process_reap(&m->process, &m->exit_code);
 	m->alive = false;
 	m->over = true;
+	machine_forget_monitor(m);
 	machine_look(m);
 	return 0;
 }
@@ -65,7 +66,7 @@ int machine_watch(struct machine *m, const struct process *p)
 		return r;
 	m->process = *p;
 	m->alive = true;
-	m->over = m->sampled = m->told_to_end = false;
+	m->over = m->sampled = m->told_to_end = m->broken = false;
 	m->why[0] = '\0';
 	return 0;
 }

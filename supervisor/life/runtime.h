@@ -23,10 +23,11 @@ enum {
 
 struct wispd;
 
-/* Ways into a guest; both are Unix sockets that its VMM has made. */
+/* Ways into a guest and to its VMM; all are Unix sockets that the VMM has made. */
 enum runtime_way {
 	RUNTIME_VSOCK,	 /* "CONNECT port", "OK", then that port of the guest's */
 	RUNTIME_CONSOLE, /* the terminal hvc0 */
+	RUNTIME_EVENTS,	 /* what the VMM says of itself, as QMP has it (monitor.h) */
 };
 
 /* A command line, and the texts in it. */
@@ -42,6 +43,9 @@ struct runtime {
 	size_t program;	      /* offset of its path in struct config */
 	int64_t overhead_mib; /* that the VMM may need beside the guest's memory */
 	bool devices;	      /* a guest can have functions of the host's */
+	bool tells;	      /* it has RUNTIME_EVENTS */
+	/* RUNTIME_VSOCK is so many sockets, each for one connection at a time; 0: one for all. */
+	unsigned lanes;
 
 	/* The folder that the VMM will see, and everything that a start or a life leaves. */
 	int (*prepare)(const struct launch *l, struct error *err);
@@ -60,7 +64,8 @@ struct runtime {
 	/* A descriptor (O_PATH) of such a socket, seen to be the VMM's own: a guest that has
 	 * taken its VMM over may have put anything there. Never waits. -ENOENT: it is not
 	 * there (yet). NULL: this runtime has no way in. */
-	int (*open_way)(const struct launch *l, enum runtime_way way, struct error *err);
+	int (*open_way)(const struct launch *l, enum runtime_way way, unsigned lane,
+			struct error *err);
 
 	/* Clears what the last life left in the way of a start. */
 	int (*clear)(const struct launch *l, struct error *err);

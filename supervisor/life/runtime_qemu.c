@@ -10,6 +10,11 @@
  * each start, says so instead. All of the guest's memory is locked while a device may write
  * to it, within a limit that is computed for that and no more.
  *
+ * A guest's agent has virtio ports rather than a vsock: those of vhost are numbered for the
+ * host as a whole, open to every process of it, and cannot be reached without waiting. A port
+ * is a socket in the cell like a microVM's, whose greeting the agent itself speaks; it carries
+ * one connection at a time, so there are several (lanes).
+ *
  * It is started with its processors at rest; boot() lets them go, so that whoever comes
  * later can see whether that was done. Its monitor is a socket in its cell, through which
  * nothing is believed but that it answers (qmp.h).
@@ -25,9 +30,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "guest-images/agent/caller.h"
 #include "jailer/folder.h"
 #include "supervisor/device/preflight.h"
 #include "supervisor/life/cell.h"
+#include "supervisor/life/guest.h"
 #include "supervisor/life/qmp.h"
 #include "supervisor/life/runtimes.h"
 #include "vmm/base/clock.h"
@@ -35,11 +42,15 @@
 
 enum {
 	CALL_TIMEOUT_MS = 10000,
+	LANES = 8, /* ports of the agent's; at most AGENT_PORTS_MAX */
 	SOCKET_POLL_MS = 5,
 	TEXT_BYTES = 256,
 };
 
 #define SOCKET	"qmp.sock"
+#define EVENTS	"events.sock"
+#define CONSOLE "console.sock"
+#define AGENT	"agent-%u.sock"
 #define DEVICES "devices"
 #define GROUPS	"groups"
 
@@ -123,6 +134,7 @@ static int add_jail(const struct launch *l, struct runtime_command *c, struct er
 static int add_machine(const struct launch *l, struct runtime_command *c, struct error *err)
 {
 	static const char monitor[] = "unix:/run/" SOCKET ",server=on,wait=off";
+	static const char events[] = "unix:/run/" EVENTS ",server=on,wait=off";
 	static const char console[] = "file,id=console,path=/" CELL_CONSOLE ",append=on";
 	static const char machine[] =
 		"q35,accel=kvm,usb=off,vmport=off,mem-merge=off,dump-guest-core=off";
@@ -135,22 +147,59 @@ static int add_machine(const struct launch *l, struct runtime_command *c, struct
 	return ADD(c, err, "--", "-nodefaults", "-no-user-config", "-no-reboot", "-S", "-display",
 		   "none", "-machine", machine, "-cpu", "host", "-smp", vcpus, "-m", memory,
 		   "-sandbox", sandbox, "-L", "/usr/share/qemu", "-L", "/usr/share/seabios", "-qmp",
-		   monitor, "-chardev", console, "-serial", "chardev:console");
+		   monitor, "-qmp", events, "-device", "pvpanic", "-action", "panic=pause",
+		   "-chardev", console, "-serial", "chardev:console");
 }
 
-/* The disk that is the root is the first. */
+/* The disk that is the root is the first. What is said here stands before what the image
+ * says, which may be another root, and ends with a command. */
 static int add_kernel(const struct launch *l, struct runtime_command *c, struct error *err)
 {
-	char cmdline[sizeof(l->cmdline) + 32];
+	char cmdline[sizeof(l->cmdline) + 64], ports[32] = "";
 	const char *root = "";
 	int r;
 
 	for (unsigned i = 0; i < l->ndrives; i++)
 		if (l->drives[i].root)
-			root = l->drives[i].read_only ? " root=/dev/vda ro" : " root=/dev/vda rw";
-	snprintf(cmdline, sizeof(cmdline), "%s%s", l->cmdline, root);
+			root = l->drives[i].read_only ? "root=/dev/vda ro " : "root=/dev/vda rw ";
+	if (l->agent)
+		snprintf(ports, sizeof(ports), "wisp.ports=%d ", LANES);
+	snprintf(cmdline, sizeof(cmdline), "%s%s%s", root, ports, l->cmdline);
 	r = ADD(c, err, "-kernel", "/kernel", "-append", cmdline);
 	return r == 0 && l->initrd[0] ? ADD(c, err, "-initrd", "/initrd") : r;
+}
+
+static int add_socket(const char *id, const char *name, struct runtime_command *c,
+		      struct error *err)
+{
+	char text[TEXT_BYTES];
+
+	snprintf(text, sizeof(text), "socket,id=%s,path=/run/%s,server=on,wait=off", id, name);
+	return ADD(c, err, "-chardev", text);
+}
+
+/* Port 0 can only be the console's. */
+static int add_ports(const struct launch *l, struct runtime_command *c, struct error *err)
+{
+	bool console = strstr(l->cmdline, "console=hvc0") != NULL;
+	int r = l->agent || console ? ADD(c, err, "-device", "virtio-serial-pci") : 0;
+
+	if (r == 0 && console)
+		r = add_socket("terminal", CONSOLE, c, err);
+	if (r == 0 && console)
+		r = ADD(c, err, "-device", "virtconsole,chardev=terminal");
+	for (unsigned i = 0; l->agent && i < LANES && r == 0; i++) {
+		char id[32], socket[32], text[TEXT_BYTES];
+
+		snprintf(id, sizeof(id), "agent-%u", i);
+		snprintf(socket, sizeof(socket), AGENT, i);
+		snprintf(text, sizeof(text), "virtserialport,chardev=agent-%u,name=wisp.agent.%u",
+			 i, i);
+		r = add_socket(id, socket, c, err);
+		if (r == 0)
+			r = ADD(c, err, "-device", text);
+	}
+	return r;
 }
 
 static int add_drive(const struct launch_drive *d, struct runtime_command *c, struct error *err)
@@ -197,6 +246,8 @@ static int command(const struct launch *l, struct runtime_command *ret, struct e
 		r = add_machine(l, ret, err);
 	if (r == 0)
 		r = add_kernel(l, ret, err);
+	if (r == 0)
+		r = add_ports(l, ret, err);
 	for (unsigned i = 0; i < l->ndrives && r == 0; i++)
 		if (l->drives[i].root)
 			r = add_drive(&l->drives[i], ret, err);
@@ -226,6 +277,17 @@ static int connect_to(int node, struct error *err)
 	error_errno(err, NULL, NULL, "Cannot reach QEMU");
 	fd_close(fd);
 	return err->code;
+}
+
+static int open_way(const struct launch *l, enum runtime_way way, unsigned lane, struct error *err)
+{
+	char name[32];
+
+	if (way == RUNTIME_VSOCK)
+		snprintf(name, sizeof(name), AGENT, lane);
+	else
+		snprintf(name, sizeof(name), "%s", way == RUNTIME_EVENTS ? EVENTS : CONSOLE);
+	return cell_open_socket(l, name, err);
 }
 
 static int open_monitor(const struct launch *l, struct qmp **ret, struct error *err)
@@ -299,8 +361,25 @@ static int resume_machine(const struct launch *l, struct error *err)
 	return call(l, "cont", err);
 }
 
+/* Its agent can do it in any image; the button wants a guest that hears it. */
+static int ask_agent_to_stop(const struct launch *l, struct error *err)
+{
+	static const char *const fields[] = { "mode=poweroff", NULL };
+	int fd = guest_connect(l, RUNTIME_VSOCK, AGENT_PORT, err), r;
+
+	if (fd < 0)
+		return fd;
+	r = caller_greeting(fd, CALL_TIMEOUT_MS, err);
+	if (r == 0)
+		r = caller_ask(fd, "shutdown", fields, CALL_TIMEOUT_MS, NULL, err);
+	fd_close(fd);
+	return r;
+}
+
 static int power_off(const struct launch *l, struct error *err)
 {
+	if (l->agent && ask_agent_to_stop(l, err) == 0)
+		return 0;
 	return call(l, "system_powerdown", err);
 }
 
@@ -309,6 +388,9 @@ const struct runtime runtime_qemu = {
 	.program = offsetof(struct config, qemu),
 	.overhead_mib = 512,
 	.devices = true,
+	.tells = true,
+	.lanes = LANES,
+	.open_way = open_way,
 	.survey = cell_survey,
 	.prepare = cell_prepare,
 	.remove = cell_remove,

@@ -64,8 +64,9 @@ static const char *const way_names[] = {
 	[RUNTIME_CONSOLE] = "console.sock",
 };
 
-static int open_way(const struct launch *l, enum runtime_way way, struct error *err)
+static int open_way(const struct launch *l, enum runtime_way way, unsigned lane, struct error *err)
 {
+	(void)lane;
 	return cell_open_socket(l, way_names[way], err);
 }
 
@@ -367,7 +368,7 @@ static int ask_agent_to_stop(const struct launch *l, struct error *err)
 {
 	static const char *const fields[] = { "mode=poweroff", NULL };
 	char path[32];
-	int way = open_way(l, RUNTIME_VSOCK, err), fd, r;
+	int way = open_way(l, RUNTIME_VSOCK, 0, err), fd, r;
 
 	if (way < 0)
 		return way;
