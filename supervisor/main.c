@@ -21,6 +21,7 @@
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/store.h"
 #include "supervisor/config.h"
+#include "supervisor/device/watch.h"
 #include "supervisor/host/watch.h"
 #include "supervisor/http/server.h"
 #include "supervisor/images/import.h"
@@ -215,6 +216,8 @@ static int build(struct wispd *d, struct error *err)
 	if (r == 0)
 		r = relays_create(d->loop, &d->relays, err);
 	if (r == 0)
+		r = device_watch_create(d, &d->device_watch, err);
+	if (r == 0)
 		r = server_create(d, &d->server, err);
 	return r;
 }
@@ -224,6 +227,7 @@ static void take_down(struct wispd *d)
 	relays_destroy(d->relays);
 	server_destroy(d->server);
 	d->server = NULL;
+	device_watch_destroy(d->device_watch);
 	outbox_destroy(d->outbox);
 	reconcile_destroy(d->reconcile);
 	host_watch_destroy(d->host_watch);

@@ -23,6 +23,7 @@ struct imports;
 struct relays;
 struct sd_event;
 struct server;
+struct device_watch;
 struct workers;
 
 struct wispd {
@@ -40,6 +41,7 @@ struct wispd {
 	struct anchor_key anchor_key;
 	struct imports *imports;
 	struct relays *relays;
+	struct device_watch *device_watch;
 	struct server *server; /* NULL: nobody listens yet */
 	bool no_room;	       /* the reserve (reserve.h) had to be given up */
 };

@@ -187,7 +187,13 @@ static const char snapshots[] =
 	"  snapshot TEXT NOT NULL REFERENCES snapshot) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX snapshot_users ON snapshot_use (snapshot);";
 
-const char *const store_migrations[] = { ledger,  tenants,  instances, requests, metering,
-					 waiting, findings, networks,  agents,	 volumes,
-					 imports, devices,  inventory, pools,	 snapshots };
+/* Virtual functions that a device is to have (device/functions.h); links: JSON. */
+static const char functions[] =
+	"CREATE TABLE device_functions (address TEXT PRIMARY KEY, count INTEGER NOT NULL,"
+	"  links TEXT NOT NULL) STRICT, WITHOUT ROWID;";
+
+const char *const store_migrations[] = { ledger,    tenants, instances, requests,
+					 metering,  waiting, findings,	networks,
+					 agents,    volumes, imports,	devices,
+					 inventory, pools,   snapshots, functions };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

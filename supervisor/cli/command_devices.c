@@ -1,5 +1,6 @@
 /* command_devices.c - wispctl's commands about the host's PCI devices. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "supervisor/cli/cli.h"
@@ -116,6 +117,67 @@ static int prove(struct cli *cli, const struct cli_arguments *a)
 	return status;
 }
 
+enum { MAC, VLAN, TRUSTED };
+
+static const struct cli_option functions_options[] = {
+	[MAC] = { "mac", "MAC,...", "addresses of the first, the second and so on" },
+	[VLAN] = { "vlan", "N,...", "VLANs of theirs; 0: none" },
+	[TRUSTED] = { "trusted", NULL, "their guests may choose addresses themselves" },
+	{ 0 },
+};
+
+/* The next part of a list; false when it has ended. */
+static bool next_part(const char **at, char part[BUF_BYTES])
+{
+	size_t len = *at ? strcspn(*at, ",") : 0;
+
+	if (!len)
+		return false;
+	snprintf(part, BUF_BYTES, "%.*s", (int)len, *at);
+	*at += len + ((*at)[len] == ',');
+	return true;
+}
+
+static json_t *describe_links(const struct cli_arguments *a)
+{
+	const char *macs = a->option[MAC], *vlans = a->option[VLAN];
+	json_t *links = json_array();
+
+	for (;;) {
+		char mac[BUF_BYTES] = "", vlan[BUF_BYTES] = "";
+		bool any = next_part(&macs, mac);
+
+		any = next_part(&vlans, vlan) || any;
+		if (!any)
+			return links;
+		json_array_append_new(links, json_pack("{s:s, s:I, s:b}", "mac", mac, "vlan",
+						       (json_int_t)strtoll(vlan, NULL, 10),
+						       "trusted", a->option[TRUSTED] != NULL));
+	}
+}
+
+static int functions(struct cli *cli, const struct cli_arguments *a)
+{
+	json_t *reply = NULL, *links = describe_links(a);
+	char path[CLI_PATH_BYTES], *end;
+	long long count = strtoll(a->operand[1], &end, 10);
+	int status;
+
+	if (*end || end == a->operand[1]) {
+		fprintf(stderr, "wispctl: %s is no number\n", a->operand[1]);
+		json_decref(links);
+		return EXIT_USAGE;
+	}
+	snprintf(path, sizeof(path), "/devices/%s/functions", a->operand[0]);
+	status = cli_call(cli, "PUT", path,
+			  json_pack("{s:I, s:o}", "count", (json_int_t)count, "links", links),
+			  &reply);
+	if (status == 0)
+		status = cli_wait(cli, reply);
+	json_decref(reply);
+	return status;
+}
+
 /* The decision that was made when the instance was. */
 static int explain_instance(struct cli *cli, const struct cli_arguments *a)
 {
@@ -137,6 +199,7 @@ static const struct cli_command commands[] = {
 	{ "device preflight", "DEVICE",   "look whether it can be handed to a guest",   examine_options, -1, 1, 1, preflight },
 	{ "device explain",   "DEVICE",   "say what a guest with it would run on, and why", examine_options, -1, 1, 1, explain },
 	{ "device prove",     "ADDRESS",  "reset what is in quarantine, and free it if that is well", NULL, -1, 1, 1, prove },
+	{ "device functions", "ADDRESS COUNT", "give it virtual functions; 0 takes them away", functions_options, -1, 2, 2, functions },
 	{ "explain",          "INSTANCE", "say why it runs on what it runs on",         NULL,            -1, 1, 1, explain_instance },
 	{ 0 },
 };

@@ -261,6 +261,32 @@ int claims_report(struct wispd *d, const struct launch *l, struct error *err)
 	return r;
 }
 
+int claims_tell_fault(struct wispd *d, const char *address, const char *text, unsigned before,
+		      struct error *err)
+{
+	char instance[INSTANCE_ID_BYTES] = "", tenant[NAME_BYTES] = "";
+	struct rows rows;
+	int r = store_select(d->truth.store, &rows, err,
+			     "SELECT i.id, i.tenant FROM device_claim AS c JOIN instance AS i"
+			     " ON i.id = c.instance WHERE c.address = ?",
+			     "s", address);
+
+	if (r < 0)
+		return r;
+	r = rows_next(&rows, err);
+	if (r > 0) {
+		rows_text(&rows, 0, instance, sizeof(instance));
+		rows_text(&rows, 1, tenant, sizeof(tenant));
+	}
+	rows_end(&rows);
+	if (r < 0)
+		return r;
+	return tell(d, "device.fault", tenant, instance, "wispd",
+		    json_pack("{s:s, s:s, s:i}", "address", address, "kernel", text, "before",
+			      (int)before),
+		    err);
+}
+
 /* --- showing --- */
 
 static void show(json_t *function, const char *tenant, const struct rows *r)

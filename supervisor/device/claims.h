@@ -29,6 +29,11 @@ int claims_load(struct wispd *d, const char *instance, struct launch *l, struct 
 /* Writes down what became of the devices of a launch, in a transaction of its own. */
 int claims_report(struct wispd *d, const struct launch *l, struct error *err);
 
+/* (T) The IOMMU stopped a device; the event is its instance's, if one has it. before: how many
+ * such faults no event tells of. */
+int claims_tell_fault(struct wispd *d, const char *address, const char *text, unsigned before,
+		      struct error *err);
+
 /* Adds to what is told of a function: "state", "reason" and, to those who may see it (tenant
  * NULL: all), "instance". */
 int claims_describe(struct wispd *d, const char *tenant, json_t *function, struct error *err);

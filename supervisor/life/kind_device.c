@@ -10,6 +10,7 @@
 
 #include "supervisor/device/assign.h"
 #include "supervisor/device/claims.h"
+#include "supervisor/device/functions.h"
 #include "supervisor/life/kind.h"
 #include "supervisor/life/kinds.h"
 #include "supervisor/wispd.h"
@@ -108,6 +109,14 @@ static int give_back(struct launch *l, struct error *err)
 	return first;
 }
 
+/* What is set up is not removed; it is no left-over. */
+static int sweep(struct wispd *d, struct error *err)
+{
+	int r = functions_sweep(d, err);
+
+	return r < 0 ? r : 0;
+}
+
 const struct kind kind_device = {
 	.name = "device",
 	.release = release,
@@ -117,4 +126,5 @@ const struct kind kind_device = {
 	.attach = attach,
 	.detach = detach,
 	.report = claims_report,
+	.sweep = sweep,
 };

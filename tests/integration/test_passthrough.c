@@ -4,6 +4,7 @@
  * device with a wire to one that stays, two that share a group, a disk with virtual
  * functions.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -20,17 +21,19 @@
 #include <cmocka.h>
 
 #include "guest-images/init/newc.h"
+#include "supervisor/network/link.h"
 #include "tests/integration/fixture.h"
 #include "tests/integration/session.h"
 #include "tests/integration/wispd_host.h"
 
-enum { SKIPPED = 77, LIMIT_S = 120, POLL_MS = 20, DATA_BYTES = 4 << 20, CYCLES = 50 };
+enum { SKIPPED = 77, LIMIT_S = 120, POLL_MS = 20, DATA_BYTES = 4 << 20, CYCLES = 50, CALLERS = 10 };
 
 #define NIC    "0000:00:04.0"
 #define KEPT   "0000:00:05.0"
 #define PAIR_A "0000:01:01.0"
 #define PAIR_B "0000:01:02.0"
 #define DISK   "0000:02:00.0"
+#define COPIER "0000:03:00.0"
 #define FOLDER "/sys/bus/pci/devices/"
 
 /* --- the host --- */
@@ -88,7 +91,7 @@ static void expect_as_found(const char *address, const char *driver)
 
 static struct wispd_host *make_host(void)
 {
-	struct wispd_host *h = wispd_host_make("");
+	struct wispd_host *h = wispd_host_make(", \"agent_timeout_ms\": 240000");
 
 	if (!wispd_host_start(h, 0))
 		fail_msg("%s", wispd_host_log(h));
@@ -198,11 +201,12 @@ static void await_state(struct wispd_host *h, const char *name, const char *stat
 
 /* --- guests --- */
 
-/* The stock kernel with an initrd that has /job behind wisp-init. */
-static void add_image(struct wispd_host *h, const char *name, const char *job)
+/* The stock kernel with an initrd that has /job behind wisp-init, perhaps with its agent,
+ * by which it is then proved in a microVM first. */
+static void add_image(struct wispd_host *h, const char *name, bool agent, const char *job)
 {
 	const char *stock = fixture_need_image("initrd-stock");
-	char command[512], body[512];
+	char command[512], body[768];
 	struct newc archive = { 0 };
 
 	snprintf(command, sizeof(command), "cp %s %s", stock, fixture_path("initrd"));
@@ -213,10 +217,12 @@ static void add_image(struct wispd_host *h, const char *name, const char *job)
 	assert_int_equal(newc_end(&archive), 0);
 	close(archive.fd);
 	snprintf(body, sizeof(body),
-		 "{\"name\": \"%s\", \"kernel\": \"%s\", \"initrd\": \"%s\","
-		 " \"cmdline\": \"console=ttyS0 quiet -- /job\"}",
-		 name, fixture_need_image("vmlinuz-stock"), fixture_path("initrd"));
-	assert_string_equal(wispd_host_do(h, "POST", "/images", body), "done");
+		 "{\"name\": \"%s\", \"kernel\": \"%s\", \"initrd\": \"%s\", \"agent\": %s,"
+		 " \"cmdline\": \"console=hvc0 console=ttyS0 quiet -- /job\"}",
+		 name, fixture_need_image("vmlinuz-stock"), fixture_path("initrd"),
+		 agent ? "true" : "false");
+	if (strcmp(wispd_host_do(h, "POST", "/images", body), "done") != 0)
+		fail_msg("%s: %s", name, wispd_host_log(h));
 }
 
 static const char network_job[] =
@@ -268,6 +274,55 @@ static struct session *serve(char sum[33], struct session **httpd)
 	"{\"image\": \"net\", \"name\": \"one\", \"shape\": \"test\", \"start\": true," \
 	" \"devices\": [\"pci:8086:10d3\"]}"
 
+static const char *expect_ctl(struct wispd_host *h, int wanted, const char *const words[])
+{
+	const char *output;
+	int status = wispd_host_ctl(h, &output, words);
+
+	if (status != wanted)
+		fail_msg("status %d, not %d:\n%s\n%s", status, wanted, output, wispd_host_log(h));
+	return output;
+}
+
+#define ctl(h, wanted, ...) expect_ctl(h, wanted, (const char *const[]){ __VA_ARGS__, NULL })
+
+static struct session *begin(struct wispd_host *h, const char *const words[])
+{
+	const char *argv[24] = { fixture_program("wispctl"), "--socket", wispd_host_socket(h) };
+
+	for (unsigned n = 3; *words; words++)
+		argv[n++] = *words;
+	return session_start(argv);
+}
+
+#define start(h, ...) begin(h, (const char *const[]){ __VA_ARGS__, NULL })
+
+/* Commands, files, the terminal, and more callers at once than there are ports for. */
+static void check_agent(struct wispd_host *h)
+{
+	struct session *console = start(h, "console", "one"), *many[CALLERS];
+	unsigned refused = 0;
+	char command[512];
+
+	ctl(h, 7, "exec", "one", "sh", "-c", "exit 7");
+	assert_string_equal(ctl(h, 0, "exec", "one", "cat", "/sys/class/net/eth0/carrier"), "1\n");
+	ctl(h, 0, "cp", fixture_path("www/data"), "one:/copy");
+	ctl(h, 0, "cp", "one:/copy", fixture_path("back"));
+	snprintf(command, sizeof(command), "cmp %s/www/data %s/back", fixture_dir(), fixture_dir());
+	run(command);
+	for (unsigned i = 0; i < CALLERS; i++) {
+		many[i] = start(h, "exec", "one", "sh", "-c", "echo here; sleep 1000");
+		session_expect(many[i], "e", LIMIT_S);
+		refused += strstr(session_output(many[i]), "at a time") != NULL;
+	}
+	assert_true(refused >= 2 && refused <= 3);
+	for (unsigned i = 0; i < CALLERS; i++)
+		session_end(many[i]);
+	ctl(h, 0, "exec", "one", "sh", "-c", "echo from the guest >/dev/hvc0");
+	session_expect(console, "from the guest", LIMIT_S);
+	session_end(console);
+}
+
 static void test_network(void **state)
 {
 	struct session *httpd, *dhcp;
@@ -279,7 +334,7 @@ static void test_network(void **state)
 	run("modprobe -a vfio-pci vfio_iommu_type1 e1000e");
 	dhcp = serve(sum, &httpd);
 	h = make_host();
-	add_image(h, "net", network_job);
+	add_image(h, "net", true, network_job);
 	expect_refused(h, "{\"image\": \"net\", \"runtime\": \"wisp\", \"devices\": [\"network\"]}",
 		       "UNSUPPORTED_DEVICE", "microVM");
 	expect_done(h, "POST", "/instances", WITH_NIC);
@@ -294,6 +349,7 @@ static void test_network(void **state)
 	await_words(h, "one", "PINGED");
 	await_words(h, "one", sum);
 	await_words(h, "one", "READY");
+	check_agent(h);
 	/* wispd dies; QEMU and the guest do not. */
 	wispd_host_stop(h, SIGKILL);
 	assert_true(wispd_host_start(h, 0));
@@ -336,7 +392,10 @@ static void check_virtual(struct wispd_host *h)
 	char first[32];
 
 	run("modprobe nvme");
-	write_attribute(DISK, "sriov_numvfs", "2");
+	assert_string_equal(wispd_host_do(h, "PUT", "/devices/" DISK "/functions",
+					  "{\"count\": 2, \"links\": [{\"vlan\": 7}]}"),
+			    "failed");
+	expect_done(h, "PUT", "/devices/" DISK "/functions", "{\"count\": 2}");
 	expect_refused(h, "{\"image\": \"idle\", \"devices\": [\"" DISK "\"]}", "device_refused",
 		       "sriov: ");
 	expect_done(h, "POST", "/instances",
@@ -349,10 +408,39 @@ static void check_virtual(struct wispd_host *h)
 	assert_string_equal(state_of(h, first), "claimed");
 	assert_string_equal(state_of(h, attribute(DISK, "virtfn1")), "claimed");
 	assert_string_equal(state_of(h, DISK), "free");
+	assert_int_equal(
+		wispd_host_call(h, "PUT", "/devices/" DISK "/functions", "{\"count\": 0}", NULL),
+		409);
 	expect_done(h, "POST", "/instances/v1/start", NULL);
 	expect_done(h, "DELETE", "/instances/v1", NULL);
 	expect_done(h, "DELETE", "/instances/v2", NULL);
+	/* As a boot of the host leaves them. */
+	wispd_host_stop(h, SIGTERM);
 	write_attribute(DISK, "sriov_numvfs", "0");
+	assert_true(wispd_host_start(h, 0));
+	assert_string_equal(attribute(DISK, "sriov_numvfs"), "2");
+	expect_done(h, "PUT", "/devices/" DISK "/functions", "{\"count\": 0}");
+	assert_string_equal(attribute(DISK, "sriov_numvfs"), "0");
+}
+
+/* What virtual functions are on the wire, on a device that exists in the kernel alone. */
+static void check_links(void)
+{
+	const struct link_function tenant = { .mac = "02:00:00:00:77:01", .vlan = 7 };
+	const struct link_function trusted = { .mac = "02:00:00:00:77:02", .trusted = true };
+	struct error err;
+
+	run("modprobe netdevsim && echo '7 1' >/sys/bus/netdevsim/new_device && "
+	    "echo 2 >/sys/bus/netdevsim/devices/netdevsim7/sriov_numvfs");
+	run("ln -s /sys/bus/netdevsim/devices/netdevsim7/net /tmp/sim");
+	run("ip link set $(ls /tmp/sim) name sim7");
+	if (link_set_function("sim7", 0, &tenant, &err) < 0 ||
+	    link_set_function("sim7", 1, &trusted, &err) < 0)
+		fail_msg("%s", err.text);
+	run("ip link show sim7 | grep 'vf 0 .*02:00:00:00:77:01.*vlan 7, spoof checking on.*trust off'");
+	run("ip link show sim7 | grep 'vf 1 .*02:00:00:00:77:02.*spoof checking off.*trust on'");
+	assert_int_equal(link_set_function("nothing", 0, &tenant, &err), -ENODEV);
+	run("echo 7 >/sys/bus/netdevsim/del_device");
 }
 
 /* It lost all ways of being reset while it was used: nobody gets it, until it has one. */
@@ -381,6 +469,100 @@ static void check_quarantine(struct wispd_host *h)
 	assert_string_equal(state_of(h, NIC), "free");
 }
 
+/* The last event of a type, as text to be freed; NULL: there is none. */
+static char *last_event(struct wispd_host *h, const char *type)
+{
+	json_t *j = NULL, *e, *last = NULL;
+	char *text;
+	size_t at;
+
+	assert_int_equal(wispd_host_call(h, "GET", "/events?limit=1000", NULL, &j), 200);
+	json_array_foreach(json_object_get(j, "events"), at, e)
+	{
+		if (strcmp(json_string_value(json_object_get(e, "type")), type) == 0)
+			last = e;
+	}
+	text = last ? json_dumps(last, JSON_COMPACT) : NULL;
+	json_decref(j);
+	return text;
+}
+
+static void expect_event(struct wispd_host *h, const char *type, const char *words)
+{
+	char *text = last_event(h, type);
+
+	if (!text || !strstr(text, words))
+		fail_msg("no \"%s\" in %s: %s\n%s", words, type, text, wispd_host_log(h));
+	free(text);
+}
+
+/* Until the last one says this. */
+static void await_event(struct wispd_host *h, const char *type, const char *words)
+{
+	for (int waited = 0; waited < LIMIT_S * 1000; waited += POLL_MS) {
+		char *text = last_event(h, type);
+		bool there = text && strstr(text, words);
+
+		free(text);
+		if (there)
+			return;
+		poll(NULL, 0, POLL_MS);
+	}
+	run("dmesg | tail -n 20 >&2");
+	expect_event(h, type, words);
+}
+
+/* A guest that cannot go on does not stay "running". */
+static void check_faults(struct wispd_host *h)
+{
+	wispd_host_add_image(h, "lost");
+	wispd_host_call(h, "POST", "/instances",
+			"{\"image\": \"lost\", \"name\": \"lost\", \"shape\": \"test\","
+			" \"runtime\": \"qemu\", \"start\": true}",
+			NULL);
+	await_state(h, "lost", "failed");
+	expect_event(h, "instance.fault", "KVM internal error");
+	expect_done(h, "DELETE", "/instances/lost", NULL);
+	/* The port of the device by which a guest's kernel tells that it panicked. */
+	add_image(h, "panic", false,
+		  "#!/bin/sh\necho LAST WORDS\nprintf '\\001' | dd of=/dev/port bs=1 seek=1285\n"
+		  "while :; do sleep 1000; done\n");
+	wispd_host_call(h, "POST", "/instances",
+			"{\"image\": \"panic\", \"name\": \"panic\", \"shape\": \"test\","
+			" \"runtime\": \"qemu\", \"start\": true}",
+			NULL);
+	await_state(h, "panic", "failed");
+	expect_event(h, "instance.fault", "LAST WORDS");
+	expect_done(h, "DELETE", "/instances/panic", NULL);
+}
+
+/* A guest has its device read from where no memory of its own is. */
+static void check_dma(struct wispd_host *h)
+{
+	add_image(h, "copy", false,
+		  "#!/bin/sh\n"
+		  "for d in /sys/bus/pci/devices/*; do\n"
+		  "[ $(cat $d/device) != 0x11e8 ] || edu=$d\ndone\n"
+		  "printf '\\006' | dd of=$edu/config bs=1 seek=4 conv=notrunc 2>/dev/null\n"
+		  "read start end flags <$edu/resource\n"
+		  "devmem $((start + 0x80)) 64 0x7ff00000\n"
+		  "devmem $((start + 0x88)) 64 0x40000\n"
+		  "devmem $((start + 0x90)) 64 16\n"
+		  "devmem $((start + 0x98)) 64 1\n"
+		  "echo READY\n"
+		  "while :; do sleep 1000; done\n");
+	expect_done(
+		h, "POST", "/instances",
+		"{\"image\": \"copy\", \"name\": \"copy\", \"shape\": \"test\", \"start\": true,"
+		" \"devices\": [\"pci:1234:11e8\"]}");
+	await_words(h, "copy", "READY");
+	await_event(h, "device.fault", COPIER);
+	expect_event(h, "device.fault", "7ff00000");
+	expect_done(h, "DELETE", "/instances/copy", NULL);
+	expect_event(h, "device.reset", "\"by\":\"vfio: bus\"");
+	expect_as_found(COPIER, "");
+}
+
 static void test_devices(void **state)
 {
 	struct wispd_host *h;
@@ -388,9 +570,12 @@ static void test_devices(void **state)
 	(void)state;
 	run("modprobe -a vfio-pci vfio_iommu_type1 e1000e");
 	h = make_host();
-	add_image(h, "idle", idle_job);
+	add_image(h, "idle", false, idle_job);
+	check_faults(h);
+	check_dma(h);
 	check_pair(h);
 	check_virtual(h);
+	check_links();
 	check_quarantine(h);
 	wispd_host_end(h);
 }
@@ -407,7 +592,7 @@ static void test_cycles(void **state)
 	(void)state;
 	run("modprobe -a vfio-pci vfio_iommu_type1 e1000e");
 	h = make_host();
-	add_image(h, "idle", idle_job);
+	add_image(h, "idle", false, idle_job);
 	for (unsigned i = 0; i < CYCLES; i++) {
 		if (i % 5 == 0) {
 			assert_int_equal(wispd_host_call(h, "POST", "/instances", body, NULL), 202);

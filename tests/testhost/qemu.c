@@ -127,6 +127,9 @@ static void add_passable(struct args *a)
 		"pcie-root-port,id=rp,addr=7,chassis=1",
 		"nvme-subsys,id=subsystem",
 		disk,
+		/* One that copies what and where it is told to, and is reset with its bus. */
+		"pcie-root-port,id=copies,addr=8,chassis=2",
+		"edu,bus=copies,dma_mask=0xffffffff",
 	};
 
 	add(a, "-netdev", "hubport,id=passed,hubid=0");

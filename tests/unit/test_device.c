@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "supervisor/device/choose.h"
+#include "supervisor/device/fault.h"
 #include "tests/unit/fake_devices.h"
 #include "tests/unit/scratch.h"
 
@@ -521,9 +522,48 @@ static void test_choice(void **state)
 	inventory_clear(&v);
 }
 
+/* --- faults --- */
+
+static const struct {
+	const char *record, *address; /* NULL: no fault */
+} records[] = {
+	{ "3,712,5140900,-;DMAR: [DMA Read NO_PASID] Request device [00:08.0] fault addr 0x7ff00000 "
+	  "[fault reason 0x06] PTE Read access is not set\n",
+	  "0000:00:08.0" },
+	{ "3,1,1,-;vfio-pci 0001:01:00.1: AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x000e "
+	  "address=0xd0000000 flags=0x0000]\n SUBSYSTEM=pci\n",
+	  "0001:01:00.1" },
+	{ "3,1,1,-;AMD-Vi: Event logged [IO_PAGE_FAULT device=0000:c1:1f.7 domain=0x0000 "
+	  "address=0x0 flags=0x0]\n",
+	  "0000:c1:1f.7" },
+	/* A program's, though it says the same. */
+	{ "12,1,1,-;DMAR: [DMA Read] Request device [00:08.0] fault addr 0\n", NULL },
+	{ "3,1,1,-;DMAR: [DMA Read] Request device [00:0\n", NULL },
+	{ "3,1,1,-;DMAR: IOMMU enabled\n", NULL },
+	{ "DMAR: [DMA Read] Request device [00:08.0]", NULL },
+	{ ",;DMAR: Request device [00:08.0]", NULL },
+	{ "", NULL },
+};
+
+static void test_faults(void **state)
+{
+	struct fault f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
+		bool found = fault_parse(records[i].record, &f);
+
+		if (found != (records[i].address != NULL))
+			fail_msg("record %zu", i);
+		if (found)
+			assert_string_equal(f.address, records[i].address);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_faults),
 		cmocka_unit_test_setup_teardown(test_functions, make_host, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_odd_hosts, make_host, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_selectors, make_host, scratch_remove),

@@ -1,0 +1,19 @@
+/* watch.h - watches the kernel's log for devices of guests that reach for what is not theirs.
+ *
+ * The IOMMU stops such DMA; here it is told of, by an event "device.fault" of the instance
+ * that has the device. A guest can make as many as it likes: of each device one event is
+ * written in a while, which says how many there were before. Loop thread.
+ */
+#ifndef SUPERVISOR_DEVICE_WATCH_H
+#define SUPERVISOR_DEVICE_WATCH_H
+
+#include "vmm/base/error.h"
+
+struct device_watch;
+struct wispd;
+
+/* From now on; what was logged before is over. Where there is no such log, nothing is watched. */
+int device_watch_create(struct wispd *d, struct device_watch **ret, struct error *err);
+void device_watch_destroy(struct device_watch *w); /* accepts NULL */
+
+#endif
