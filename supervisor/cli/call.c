@@ -115,6 +115,23 @@ void cli_add_list(json_t *body, const char *member, const char *text)
 		json_object_set_new(body, member, list);
 }
 
+json_t *cli_labels(const struct cli_arguments *a, int row)
+{
+	json_t *labels = json_object();
+
+	for (unsigned i = 0; i < a->many_count; i++) {
+		size_t len = strcspn(a->many[i], "=");
+		char key[256];
+
+		if (a->many_row[i] != row)
+			continue;
+		snprintf(key, sizeof(key), "%.*s", (int)len, a->many[i]);
+		json_object_set_new(labels, key,
+				    json_string(a->many[i] + len + (a->many[i][len] == '=')));
+	}
+	return labels;
+}
+
 /* How far it is, on a terminal: one line, which the next one replaces. */
 static void show_progress(const json_t *operation, bool active)
 {

@@ -66,7 +66,7 @@ struct cli_area {
 
 extern const struct cli_area cli_instances, cli_images, cli_networks, cli_volumes, cli_host,
 	cli_billing, cli_scheduling, cli_ledger;
-extern const struct cli_area cli_guests;
+extern const struct cli_area cli_guests, cli_snapshots;
 extern const struct cli_area cli_devices, cli_top;
 extern const struct cli_area cli_placement;
 extern const struct cli_area cli_pools;
@@ -80,6 +80,9 @@ int cli_call(struct cli *cli, const char *verb, const char *path, json_t *body, 
 /* Adds a member to a body, unless text is NULL; a list: of its parts between commas. */
 void cli_add_text(json_t *body, const char *member, const char *text);
 void cli_add_list(json_t *body, const char *member, const char *text);
+
+/* What was given as KEY=VALUE to this row, as an object; the caller's. */
+json_t *cli_labels(const struct cli_arguments *a, int row);
 
 /* Waits for the operation that a reply names; an exit status. */
 int cli_wait(struct cli *cli, const json_t *reply);

@@ -91,7 +91,6 @@ static void add_number(json_t *body, const char *name, const char *text, int64_t
 
 static json_t *create_body(const struct cli_arguments *a, bool start)
 {
-	json_t *labels = json_object();
 	json_t *body = json_pack("{s:s, s:b, s:b}", "image", a->operand[0], "start", start,
 				 "remove", a->option[RUN_RM] != NULL);
 
@@ -108,17 +107,7 @@ static json_t *create_body(const struct cli_arguments *a, bool start)
 	if (a->option[RUN_HOTPLUG])
 		json_object_set_new(body, "hotplug", json_true());
 	cli_add_list(body, "devices", a->option[RUN_DEVICE]);
-	for (unsigned i = 0; i < a->many_count; i++) {
-		size_t len = strcspn(a->many[i], "=");
-		char key[256];
-
-		if (a->many_row[i] != RUN_LABEL)
-			continue;
-		snprintf(key, sizeof(key), "%.*s", (int)len, a->many[i]);
-		json_object_set_new(labels, key,
-				    json_string(a->many[i] + len + (a->many[i][len] == '=')));
-	}
-	json_object_set_new(body, "labels", labels);
+	json_object_set_new(body, "labels", cli_labels(a, RUN_LABEL));
 	return body;
 }
 
