@@ -19,6 +19,7 @@
 
 #include "tests/integration/api_client.h"
 #include "tests/integration/fixture.h"
+#include "tests/integration/saved.h"
 #include "tests/integration/session.h"
 #include "vmm/base/clock.h"
 
@@ -318,11 +319,26 @@ static void wait_for_plugged(const struct guest *g, unsigned mib)
 	}
 }
 
+/* In another process, from a snapshot. */
+static void go_on_from_files(struct guest *g)
+{
+	struct machine m = { .wisp = g->wisp };
+
+	snprintf(m.socket, sizeof(m.socket), "%s", g->socket);
+	saved_pause(&m);
+	saved_create(&m, "state", "memory", "Full");
+	saved_kill(&m);
+	m = saved_start("balloon.sock", NULL, NULL);
+	saved_load(&m, "state", "memory", ", \"resume_vm\": true");
+	g->wisp = m.wisp;
+	g->socket = fixture_path("balloon.sock");
+}
+
 /* Four times the guest's memory comes and goes: the guest uses more than it had, and what
- * it gave back is the host's again. */
+ * it gave back is the host's again. Between, the guest is saved, and goes on with all of it. */
 static void plug_and_unplug(const char *kernel, const char *initrd)
 {
-	enum { PLUGGED_MIB = 512 };
+	enum { PLUGGED_MIB = 512, MORE_MIB = 768 };
 	struct guest g = boot(kernel, initrd,
 			      "total() { sed -n 's/MemTotal: *\\([0-9]*\\) kB/\\1/p' "
 			      "/proc/meminfo; }\n"
@@ -332,7 +348,10 @@ static void plug_and_unplug(const char *kernel, const char *initrd)
 			      "mkdir /m; mount -t tmpfs -o size=1g tmp /m\n"
 			      "one=$(printf %063d 1)\n"
 			      "yes $one | dd of=/m/f bs=1M count=400 iflag=fullblock 2>/dev/null\n"
+			      "seq 1000000 4000000 >/m/s; md5sum /m/s >/m/sum\n"
 			      "[ \"$(uniq /m/f)\" = $one ] && echo filled\n"
+			      "read word </dev/console\n"
+			      "[ \"$(uniq /m/f)\" = $one ] && md5sum -c /m/sum && echo went-on\n"
 			      "read word </dev/console; umount /m\n"
 			      "while [ $(total) -gt $before ]; do sleep 0.1; done\n"
 			      "echo shrunk; read word </dev/console; exit\n",
@@ -349,6 +368,14 @@ static void plug_and_unplug(const char *kernel, const char *initrd)
 	wait_for_plugged(&g, PLUGGED_MIB);
 	full_mib = resident_mib(&g);
 	assert_true(full_mib > 400);
+	close(events);
+	go_on_from_files(&g);
+	wait_for_plugged(&g, PLUGGED_MIB);
+	session_send(g.wisp, "look\n");
+	session_expect(g.wisp, "went-on", LIMIT_S);
+	hotplug_mib(&g, MORE_MIB);
+	wait_for_plugged(&g, MORE_MIB);
+	events = api_listen(g.socket);
 	hotplug_mib(&g, 0);
 	session_send(g.wisp, "shrink\n");
 	session_expect(g.wisp, "shrunk", LIMIT_S);
