@@ -15,7 +15,8 @@
  * is mapped over it later, MAP_FIXED, needs no memslot: this is how a saved machine's
  * memory comes into a frame that has long been finished. Where the file is known before
  * the memslots are set it is mapped first, so that KVM does not look through all it has of
- * that memory for what it must forget.
+ * that memory for what it must forget; and a thread sets them (memslots.h), of which
+ * nothing is left when anything is bound.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,7 @@
 
 #include "vmm/base/fd.h"
 #include "vmm/frame.h"
+#include "vmm/memslots.h"
 
 enum {
 	MIB = 1024 * 1024,
@@ -81,7 +83,9 @@ static int create_vm(struct frame *f, const struct frame_config *c, struct error
 		r = create_memory(f, c, err);
 	if (r == 0 && c->fill)
 		r = c->fill(c->fill_ctx, f->mem, err);
-	if (r == 0)
+	if (r == 0 && c->fill)
+		r = memslots_begin(&f->kvm, f->mem, &f->memslots, err);
+	else if (r == 0)
 		r = kvm_set_memory(&f->kvm, f->mem, err);
 	if (r == 0)
 		r = arch_irqchip_init(&f->kvm, err);
@@ -138,19 +142,24 @@ int frame_create(const struct frame_config *config, struct frame **ret, struct e
 	f->kvm.fd = f->kvm.vm_fd = f->stop_fd = -1;
 	f->vcpu_count = (unsigned)config->machine->vcpu_count;
 	f->mem_size_mib = config->machine->mem_size_mib;
-	r = create_vm(f, config, err);
+	r = create_stop(f, err);
+	if (r == 0)
+		r = create_vm(f, config, err);
 	if (r == 0)
 		r = create_buses(f, err);
 	if (r == 0)
 		r = create_vcpus(f, config, err);
-	if (r == 0)
-		r = create_stop(f, err);
 	if (r < 0) {
 		frame_destroy(f);
 		return r;
 	}
 	*ret = f;
 	return 0;
+}
+
+int frame_await_memory(struct frame *f, struct error *err)
+{
+	return f->memslots ? memslots_await(f->memslots, err) : 0;
 }
 
 int frame_start(struct frame *f, struct error *err)
@@ -193,6 +202,7 @@ void frame_destroy(struct frame *f)
 	arch_cpus_destroy(f->cpus);
 	bus_destroy(f->mmio);
 	bus_destroy(f->pio);
+	memslots_destroy(f->memslots);
 	kvm_close(&f->kvm);
 	gmem_destroy(f->mem);
 	free(f);

@@ -32,7 +32,8 @@ struct frame_config {
 struct frame {
 	struct kvm kvm;
 	struct gmem *mem;
-	struct bus *pio, *mmio; /* empty */
+	struct memslots *memslots; /* NULL: set when they were wanted */
+	struct bus *pio, *mmio;	   /* empty */
 	struct arch_cpus *cpus;
 	struct vcpus *vcpus; /* NULL after frame_stop() */
 	unsigned vcpu_count;
@@ -47,9 +48,12 @@ struct frame {
 	int stop_value;
 };
 
-/* All of it, in the one order that never waits, and the descriptor table grown. 0 and
- * *ret, or a negative errno and *err. */
+/* All of it, in the one order that never waits, and the descriptor table grown. Memslots of
+ * RAM that was filled may still be on their way. 0 and *ret, or a negative errno and *err. */
 int frame_create(const struct frame_config *config, struct frame **ret, struct error *err);
+
+/* Waits for the memslots: before anything is bound to KVM's buses. */
+int frame_await_memory(struct frame *f, struct error *err);
 
 /* The vCPUs' threads, confined and at their gate; nothing when they are there. */
 int frame_start(struct frame *f, struct error *err);

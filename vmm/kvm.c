@@ -130,7 +130,7 @@ int kvm_create_vm(struct kvm *k, struct error *err)
 	return 0;
 }
 
-int kvm_set_memory(struct kvm *k, const struct gmem *mem, struct error *err)
+int kvm_set_memory(const struct kvm *k, const struct gmem *mem, struct error *err)
 {
 	unsigned count;
 	const struct gmem_region *region = gmem_regions(mem, &count);

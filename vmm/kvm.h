@@ -40,7 +40,7 @@ int kvm_create_vm(struct kvm *k, struct error *err);
 
 /* Gives the machine its RAM, one memslot a region. Must come before the irqchip
  * and before every ioeventfd: afterwards each memslot costs 7 to 20 ms. */
-int kvm_set_memory(struct kvm *k, const struct gmem *mem, struct error *err);
+int kvm_set_memory(const struct kvm *k, const struct gmem *mem, struct error *err);
 
 /* One more memslot, or an empty one in its place. How many there can be. 0 or a negative
  * errno. Main thread; also while the vCPUs run. */

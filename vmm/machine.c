@@ -288,8 +288,10 @@ static int load_kernel(struct machine *m, const struct machine_spec *spec, struc
  * memslot may change. */
 static int connect(struct machine *m, struct error *err)
 {
-	int r = arch_platform_connect(m->platform, err);
+	int r = frame_await_memory(m->frame, err);
 
+	if (r == 0)
+		r = arch_platform_connect(m->platform, err);
 	if (r == 0)
 		r = devices_connect(m->devices, err);
 	if (r < 0)
