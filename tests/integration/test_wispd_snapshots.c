@@ -5,6 +5,7 @@
  * own, and that both go their own ways from there.
  */
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -177,8 +178,125 @@ static void test_forks(void **state)
 	wispd_host_end(h);
 }
 
-int main(void)
+/* --- real guests --- */
+
+#define EXEC(name, line) "exec", name, "--", "sh", "-c", line
+
+#define ctl(h, ...) ctl_words(h, (const char *const[]){ __VA_ARGS__, NULL })
+
+/* What wispctl says with these words, which must succeed. */
+static const char *ctl_words(struct wispd_host *h, const char *const words[])
 {
+	const char *output;
+	int exit_status = wispd_host_ctl(h, &output, words);
+
+	if (exit_status != 0)
+		fail_msg("%s %s: status %d:\n%s\n%s", words[0], words[1], exit_status, output,
+			 wispd_host_log(h));
+	return output;
+}
+
+static void expect(const char *said, const char *wanted)
+{
+	if (strcmp(said, wanted) != 0)
+		fail_msg("\"%s\", not \"%s\"", said, wanted);
+}
+
+/* A disk with a small system on it, which wispd's agent lives in. */
+static void add_image(struct wispd_host *h)
+{
+	char line[1200], disk[300];
+
+	snprintf(disk, sizeof(disk), "%s/disk", fixture_dir());
+	snprintf(line, sizeof(line),
+		 "mkdir -p %s/tree && cd %s/tree && cpio -id --quiet <%s && mkdir -p mnt root"
+		 " && truncate -s 24M %s && mkfs.ext4 -q -F -d . %s",
+		 fixture_dir(), fixture_dir(), fixture_image("initramfs.cpio"), disk, disk);
+	if (system(line) != 0)
+		fail_msg("failed: %s", line);
+	ctl(h, "image", "add", "--agent", "--kernel", fixture_image("vmlinux-minimal"), "--rootfs",
+	    disk, "--cmdline", "console=ttyS0 reboot=k panic=-1 quiet", "box");
+}
+
+/* In memory and on the disk: what it was when it was saved, whatever the other did since. */
+static void write_words(struct wispd_host *h, const char *name, const char *words)
+{
+	char line[200];
+
+	snprintf(line, sizeof(line), "echo %s >/tmp/memory; echo %s >/root/disk; sync", words,
+		 words);
+	ctl(h, EXEC(name, line));
+}
+
+static void check_words(struct wispd_host *h, const char *name, const char *words)
+{
+	char wanted[200];
+
+	snprintf(wanted, sizeof(wanted), "%s\n%s\n%s\n", words, words, name);
+	expect(ctl(h, EXEC(name, "cat /tmp/memory /root/disk; hostname")), wanted);
+}
+
+/* Its own address, with which it is heard: packets from any other are dropped. */
+static void check_address(struct wispd_host *h, const char *name, const char *address)
+{
+	char wanted[64];
+
+	snprintf(wanted, sizeof(wanted), "inet %s/24\n", address);
+	expect(ctl(h, EXEC(name, "ip -4 -o address show dev eth0 | grep -o 'inet [0-9./]*'")),
+	       wanted);
+	ctl(h, EXEC(name, "ping -c 1 -W 30 10.63.0.1 >/dev/null"));
+}
+
+/* Killed while a copy runs and another is being made: both are there afterwards. */
+static void fork_across_a_crash(struct wispd_host *h)
+{
+	status(h, "POST", "/instances/vm/fork", "{\"count\": 2, \"name\": \"c\"}", 202);
+	wispd_host_stop(h, SIGKILL);
+	assert_true(wispd_host_start(h, 0));
+	await_state(h, "/instances/c-1", "running");
+	await_state(h, "/instances/c-2", "running");
+	await_state(h, "/instances/vm", "running");
+	check_words(h, "c-1", "second");
+	check_words(h, "c-2", "second");
+	await_count(h, "/snapshots", "snapshots", 1);
+}
+
+static void test_linux(void **state)
+{
+	struct wispd_host *h;
+
+	(void)state;
+	if (unshare(CLONE_NEWNET) < 0)
+		fail_msg("no network namespace");
+	h = make_host();
+	add_image(h);
+	ctl(h, "net", "create", "net", "--prefix4", "10.63.0.0/24");
+	ctl(h, "run", "--detach", "--name", "vm", "--shape", "tiny", "--net", "net", "box");
+	write_words(h, "vm", "first");
+	expect(ctl(h, "snapshot", "create", "--name", "shot", "vm"), "shot\n");
+	write_words(h, "vm", "second");
+	expect(ctl(h, "restore", "--name", "again", "shot"), "again\n");
+	check_words(h, "again", "first");
+	check_words(h, "vm", "second");
+	check_address(h, "again", "10.63.0.3");
+	check_address(h, "vm", "10.63.0.2");
+	fork_across_a_crash(h);
+	/* What it wrote stays on its disk; what it had in memory does not. */
+	ctl(h, "reboot", "again");
+	expect(ctl(h, EXEC("again", "cat /root/disk; test -e /tmp/memory || echo gone")),
+	       "first\ngone\n");
+	ctl(h, "rm", "vm", "again", "c-1", "c-2");
+	ctl(h, "snapshot", "rm", "shot");
+	assert_int_equal(wispd_host_files(h, "state/snapshots"), 0);
+	assert_int_equal(wispd_host_jails(h), 0);
+	ctl(h, "doctor");
+	wispd_host_end(h);
+}
+
+/* For the first argument: a case by its name. */
+int main(int argc, char *argv[])
+{
+	const struct CMUnitTest linux_tests[] = { cmocka_unit_test(test_linux) };
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_books),
 		cmocka_unit_test(test_forks),
@@ -186,6 +304,12 @@ int main(void)
 
 	if (!fixture_has_kvm() || geteuid() != 0) {
 		fprintf(stderr, "test_wispd_snapshots needs /dev/kvm and root\n");
+		return SKIPPED;
+	}
+	if (argc > 1 && strcmp(argv[1], "test_linux") == 0) {
+		if (getenv("WISP_TESTHOST") && fixture_image("vmlinux-minimal"))
+			return cmocka_run_group_tests(linux_tests, NULL, NULL);
+		fprintf(stderr, "test_linux needs the test host and guest images\n");
 		return SKIPPED;
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
