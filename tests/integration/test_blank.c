@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "tests/integration/agent_kit.h"
 #include "tests/integration/api_client.h"
 #include "tests/integration/fixture.h"
 #include "tests/integration/saved.h"
@@ -365,25 +366,6 @@ static const char *linux_config(void)
 	return fixture_config("linux.json", &c);
 }
 
-/* Of 16 bytes of the guest's kernel, asked through its agent. */
-static void ask_random(const char *vsock, char *ret, size_t size)
-{
-	const char *const argv[] = {
-		fixture_program("wisp-guest"),
-		fixture_path(vsock),
-		"exec",
-		"cat",
-		"/proc/sys/kernel/random/uuid",
-		NULL,
-	};
-	struct session *s = session_start(argv);
-
-	if (session_wait(s, SAVED_LIMIT_S) != 0)
-		fail_msg("the agent did not answer: %s", session_output(s));
-	snprintf(ret, size, "%s", session_output(s));
-	session_end(s);
-}
-
 /* Copies in blanks, side by side: each does what it is asked, and no two draw the same. */
 static void test_linux(void **state)
 {
@@ -403,7 +385,8 @@ static void test_linux(void **state)
 			 fixture_path(vsock));
 		copy[i] = saved_start_with(socket, shape);
 		saved_load(&copy[i], "state", "memory", more);
-		ask_random(vsock, random[i], sizeof(random[i]));
+		snprintf(random[i], sizeof(random[i]), "%s",
+			 agent_run(fixture_path(vsock), "cat /proc/sys/kernel/random/uuid"));
 		expect_anew(&copy[i], false);
 		for (int k = 0; k < i; k++)
 			assert_string_not_equal(random[i], random[k]);

@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "tests/integration/agent_kit.h"
 #include "tests/integration/file_server.h"
 #include "tests/integration/fixture.h"
 #include "tests/integration/saved.h"
@@ -44,26 +45,7 @@ static void command(const char *line)
 		fail_msg("failed: %s", line);
 }
 
-/* wisp-guest with these arguments, up to NULL, must succeed; what it said. */
-static const char *in_guest(const char *const args[])
-{
-	static char said[4096];
-	const char *argv[16] = { fixture_program("wisp-guest"), fixture_path("v.sock") };
-	struct session *s;
-	int status;
-
-	for (size_t i = 0; args[i]; i++)
-		argv[2 + i] = args[i];
-	s = session_start(argv);
-	status = session_wait(s, SAVED_LIMIT_S);
-	snprintf(said, sizeof(said), "%s", session_output(s));
-	session_end(s);
-	if (status != 0)
-		fail_msg("wisp-guest %s: %d: %s", args[0], status, said);
-	return said;
-}
-
-#define IN_GUEST(...) in_guest((const char *const[]){ __VA_ARGS__, NULL })
+#define IN_GUEST(...) AGENT_ASK(fixture_path("v.sock"), __VA_ARGS__)
 
 static const char *config(void)
 {
@@ -89,13 +71,11 @@ static const char *config(void)
 /* How far the guest's clock is ahead of ours. */
 static long long ahead_ms(void)
 {
+	long long guest_ms = agent_clocks(fixture_path("v.sock")).real_ms;
 	struct timespec t;
-	const char *said = IN_GUEST("health"), *clock = strstr(said, "clock_ns=");
 
-	assert_non_null(clock);
 	clock_gettime(CLOCK_REALTIME, &t);
-	return strtoll(clock + strlen("clock_ns="), NULL, 10) / 1000000 -
-	       (t.tv_sec * 1000LL + t.tv_nsec / 1000000);
+	return guest_ms - (t.tv_sec * 1000LL + t.tv_nsec / 1000000);
 }
 
 /* A guest with a program of its own that renews what belongs to it; how far its clock was

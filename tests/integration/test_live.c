@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "tests/integration/agent_kit.h"
 #include "tests/integration/api_client.h"
 #include "tests/integration/fixture.h"
 #include "tests/integration/storing.h"
@@ -287,21 +288,6 @@ static void test_linux(void **state)
 	saved_kill(&m);
 }
 
-/* wisp-guest to the agent at socket: what the command said. */
-static void in_guest(const char *socket, const char *line, char *said, size_t size)
-{
-	const char *const argv[] = {
-		fixture_program("wisp-guest"), socket, "exec", "sh", "-c", line, NULL
-	};
-	struct session *s = session_start(argv);
-	int status = session_wait(s, SAVED_LIMIT_S);
-
-	snprintf(said, size, "%s", session_output(s));
-	session_end(s);
-	if (status != 0)
-		fail_msg("in the guest: %s: %d: %s", line, status, said);
-}
-
 enum { SAID = 128 };
 
 /* One running guest becomes five, of which each is itself: random numbers, a file that it
@@ -320,7 +306,6 @@ static void test_fork_linux(void **state)
 	};
 	struct machine m;
 	pid_t pid[COPIES];
-	char said[SAID];
 
 	(void)state;
 	snprintf(extra, sizeof(extra), ", \"vsock\": {\"guest_cid\": 3, \"uds_path\": \"%s\"}",
@@ -328,14 +313,15 @@ static void test_fork_linux(void **state)
 	snprintf(with, sizeof(with), load, fixture_dir());
 	m = saved_start("fork.sock", fixture_config("fork.json", &c), NULL);
 	session_expect(m.wisp, "agent on port", SAVED_LIMIT_S);
-	in_guest(fixture_path("v.sock"), "echo before > /run/mark", said, sizeof(said));
+	agent_run(fixture_path("v.sock"), "echo before > /run/mark");
 	fork_copies(&m, with, pid);
 	for (int i = 0; i <= COPIES; i++) {
 		const char *socket = i < COPIES ? copy_path("v", i) : fixture_path("v.sock");
 
-		in_guest(socket, "cat /run/mark; echo mine >> /run/mark", said, sizeof(said));
-		assert_string_equal(said, "before\n");
-		in_guest(socket, "head -c 16 /dev/urandom | md5sum", random[i], sizeof(random[i]));
+		assert_string_equal(agent_run(socket, "cat /run/mark; echo mine >> /run/mark"),
+				    "before\n");
+		snprintf(random[i], sizeof(random[i]), "%s",
+			 agent_run(socket, "head -c 16 /dev/urandom | md5sum"));
 		for (int k = 0; k < i; k++)
 			assert_string_not_equal(random[k], random[i]);
 	}

@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "tests/integration/agent_kit.h"
 #include "tests/integration/api_client.h"
 #include "tests/integration/fixture.h"
 #include "tests/integration/saved.h"
@@ -210,18 +211,6 @@ static void test_refused(void **state)
 
 /* --- a real guest --- */
 
-static void run_in_guest(const char *command)
-{
-	const char *argv[] = {
-		fixture_program("wisp-guest"), path("v.sock"), "exec", "sh", "-c", command, NULL
-	};
-	struct session *s = session_start(argv);
-
-	if (session_wait(s, SAVED_LIMIT_S) != 0)
-		fail_msg("in the guest: %s: %s", command, session_output(s));
-	session_end(s);
-}
-
 static void save_linux(void)
 {
 	char extra[512];
@@ -239,7 +228,8 @@ static void save_linux(void)
 		 path("v.sock"));
 	m = saved_start("linux.sock", fixture_config("linux.json", &c), NULL);
 	session_expect(m.wisp, "agent on port", SAVED_LIMIT_S);
-	run_in_guest("head -c 8388608 /dev/urandom >/tmp/data && md5sum /tmp/data >/tmp/sum");
+	agent_run(path("v.sock"),
+		  "head -c 8388608 /dev/urandom >/tmp/data && md5sum /tmp/data >/tmp/sum");
 	saved_pause(&m);
 	saved_create(&m, "state", "memory", "Full");
 	saved_kill(&m);
@@ -256,8 +246,9 @@ static void test_linux(void **state)
 		struct machine m = saved_start_with("linux.sock", talkative);
 
 		saved_load(&m, "state", "memory", sets[i] ? with_set(sets[i], RESUME) : RESUME);
-		run_in_guest("cp /tmp/data /tmp/copy && md5sum -c /tmp/sum >/dev/null && "
-			     "cmp /tmp/data /tmp/copy");
+		agent_run(path("v.sock"),
+			  "cp /tmp/data /tmp/copy && md5sum -c /tmp/sum >/dev/null && "
+			  "cmp /tmp/data /tmp/copy");
 		if (sets[i]) {
 			session_expect(m.wisp, BROUGHT, SAVED_LIMIT_S);
 		} else {
