@@ -16,7 +16,7 @@
 enum {
 	LIMIT_S = 240,
 	MAX_ARGUMENTS = 16,
-	SAID_BYTES = 4096,
+	SAID_BYTES = 64 * 1024,
 	NS_PER_MS = 1000000,
 	UNREACHABLE = 125, /* of wisp-guest, among other faults that are not the command's */
 };

@@ -2,8 +2,7 @@
  * another machine each time: random numbers, names, addresses, and the right time.
  *
  * The guest's kernel is told by VMGenID that it is a copy, its agent by wisp-guest who it
- * is now. Another one goes on, from one process to the next, with all that it was in the
- * middle of. Runs as root, where test_boot runs. WISP_CLONES: how many, if not CLONES.
+ * is now. Runs as root, where test_boot runs. WISP_CLONES: how many, if not CLONES.
  *
  *   test_clones [CASE]    only the named case
  */
@@ -21,7 +20,6 @@
 #include <cmocka.h>
 
 #include "tests/integration/agent_kit.h"
-#include "tests/integration/file_server.h"
 #include "tests/integration/fixture.h"
 #include "tests/integration/saved.h"
 
@@ -32,8 +30,6 @@ enum {
 	MAX_CLONES = 250,
 	RANDOM_CHARS = 32,
 	LINE = 512,
-	SCRIPT_BYTES = 8192,
-	SERVED_BYTES = 2000000,
 	CLOCK_APART_MS = 1500
 };
 
@@ -192,119 +188,10 @@ static void test_clones(void **state)
 	free(clones);
 }
 
-/* --- in the middle of everything --- */
-
-/* Both processors busy, a disk that is written and read back, and a file that comes by TCP
- * again and again, each time whole. */
-#define BUSY                                                                              \
-	"ip link set eth0 up; ip address add 10.0.0.2/24 dev eth0\n"                      \
-	"mkdir -p /mnt; mount -t ext4 /dev/vdb /mnt || exit 9\n"                          \
-	"(while :; do :; done) &\n"                                                       \
-	"(while :; do sleep 0.01; done) &\n"                                              \
-	"(while dd if=/dev/urandom of=/mnt/f bs=64k count=8 conv=fsync 2>/dev/null; do\n" \
-	"	a=$(md5sum </mnt/f); echo 3 >/proc/sys/vm/drop_caches\n"                        \
-	"	[ \"$a\" = \"$(md5sum </mnt/f)\" ] || echo disk-wrong\n"                        \
-	"done) &\n"                                                                       \
-	"i=0\n"                                                                           \
-	"while [ $i -lt 16 ]; do\n"                                                       \
-	"	i=$((i + 1))\n"                                                                 \
-	"	echo start $i.\n"                                                               \
-	"	sum=$(wget -q -O - http://10.0.0.1:5000/ | md5sum)\n"                           \
-	"	[ \"$sum\" = \"SUM  -\" ] || exit 3\n"                                          \
-	"	echo done $i.\n"                                                                \
-	"done\n"                                                                          \
-	"umount -l /mnt\n"
-
-static void read_sum(const char *file, char sum[33])
-{
-	char line[LINE];
-	FILE *f;
-
-	snprintf(line, sizeof(line), "md5sum <%s", file);
-	f = popen(line, "r");
-	assert_non_null(f);
-	assert_non_null(fgets(sum, 33, f));
-	pclose(f);
-}
-
-/* The script with the sum of the file that is served. */
-static const char *busy_script(void)
-{
-	static char script[SCRIPT_BYTES];
-	const char *file = fixture_path("served"), *place = strstr(BUSY, "SUM");
-	char line[LINE], sum[33];
-
-	snprintf(line, sizeof(line), "head -c %d /dev/urandom >%s", SERVED_BYTES, file);
-	command(line);
-	read_sum(file, sum);
-	file_server_start(file, 5000);
-	snprintf(script, sizeof(script), "%.*s%s%s", (int)(place - BUSY), BUSY, sum,
-		 place + strlen("SUM"));
-	return fixture_disk("script", script, SCRIPT_BYTES);
-}
-
-static const char *busy_config(void)
-{
-	static char extra[2048];
-	struct fixture_config c = {
-		.kernel = fixture_need_image("vmlinuz-6.12"),
-		.initrd = fixture_need_image("initrd-6.12"),
-		.boot_args = "console=ttyS0 reboot=k panic=-1 quiet wisp.exit_port=0xf4 -- "
-			     "sh /dev/vda",
-		.vcpus = 2,
-		.mem_mib = 256,
-		.extra = extra,
-	};
-	char line[LINE];
-
-	snprintf(line, sizeof(line), "mke2fs -q -F -t ext4 %s 32M", fixture_path("work"));
-	command(line);
-	snprintf(extra, sizeof(extra),
-		 ", \"drives\": [{\"drive_id\": \"script\", \"path_on_host\": \"%s\","
-		 " \"is_root_device\": false, \"is_read_only\": true},"
-		 " {\"drive_id\": \"work\", \"path_on_host\": \"%s\", \"is_root_device\": false,"
-		 " \"io_engine\": \"Async\"}],"
-		 " \"network-interfaces\": [{\"iface_id\": \"eth0\", \"host_dev_name\": \"" TAP
-		 "\"}]",
-		 busy_script(), fixture_path("work"));
-	return fixture_config("busy.json", &c);
-}
-
-/* Saved while a file is on its way, five times; the host's end of the connection lives on
- * and finds the guest where it was. */
-static void test_busy(void **state)
-{
-	struct machine m;
-	char line[LINE];
-	int got;
-
-	(void)state;
-	command("ip tuntap add " TAP " mode tap && ip address add 10.0.0.1/24 dev " TAP
-		" && ip link set " TAP " up");
-	m = saved_start("clones.sock", busy_config(), NULL);
-	for (unsigned i = 1; i <= 13; i += 3) {
-		snprintf(line, sizeof(line), "start %u.", i);
-		session_expect(m.wisp, line, SAVED_LIMIT_S);
-		saved_pause(&m);
-		saved_create(&m, "state", "memory", "Full");
-		saved_kill(&m);
-		m = saved_start("clones.sock", NULL, NULL);
-		saved_load(&m, "state", "memory",
-			   ", \"resume_vm\": true, \"clock_realtime\": true");
-	}
-	session_expect(m.wisp, "done 16.", SAVED_LIMIT_S);
-	assert_null(strstr(session_output(m.wisp), "disk-wrong"));
-	got = session_wait(m.wisp, SAVED_LIMIT_S);
-	if (got != 0)
-		fail_msg("ended with %d:\n%s", got, session_output(m.wisp));
-	session_end(m.wisp);
-}
-
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clones),
-		cmocka_unit_test(test_busy),
 	};
 
 	if (argc > 1)
