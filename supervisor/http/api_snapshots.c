@@ -5,18 +5,14 @@
 #include <string.h>
 
 #include "supervisor/books/operation.h"
-#include "supervisor/books/store.h"
 #include "supervisor/http/api_areas.h"
 #include "supervisor/http/api_life.h"
-#include "supervisor/images/image.h"
 #include "supervisor/life/kind.h"
 #include "supervisor/life/queue.h"
-#include "supervisor/life/runtime.h"
 #include "supervisor/network/lease.h"
+#include "supervisor/snapshot/save.h"
 #include "supervisor/snapshot/snapshot.h"
 #include "supervisor/snapshot/work.h"
-#include "supervisor/volume/disk.h"
-#include "supervisor/volume/volume.h"
 #include "supervisor/wispd.h"
 
 enum { TTL_S_MAX = 315360000, WAIT_MS_MAX = 604800000, NUMBER_BYTES = 4 /* of a fork: "-64" */ };
@@ -142,101 +138,13 @@ static int get(struct api_call *call)
 
 /* --- saving --- */
 
-/* What a snapshot would not have is not left out in silence. */
-static int check_saveable(struct api_call *call, const struct instance *i)
-{
-	const struct runtime *runtime = runtime_find(i->runtime);
-	struct volume volumes[VOLUMES_MAX];
-	int count;
-
-	if (!runtime || !runtime->save)
-		return error_set(
-			&call->err, -ENOTSUP, "runtime", "only what wisp itself runs can be saved",
-			"%s is run by %s: a device of the host's has state that nobody can "
-			"save",
-			i->name, i->runtime);
-	count = volume_load(&call->d->truth, i->id, volumes, &call->err);
-	if (count <= 0)
-		return count;
-	return error_set(&call->err, -EBUSY, "volumes", "detach it first, or copy it by itself",
-			 "%s has volume %s, which outlives it and is not its own", i->name,
-			 volumes[0].name);
-}
-
-/* As a request for the like of it; NULL: memory is short. */
-static json_t *request_of(const struct lease *l)
-{
-	json_t *j = json_pack("{s:s, s:I, s:I}", "network", l->network.name, "rx_bytes_per_s",
-			      (json_int_t)l->rx_bytes_per_s, "tx_bytes_per_s",
-			      (json_int_t)l->tx_bytes_per_s);
-
-	if (strcmp(l->egress, l->network.egress) != 0)
-		json_object_set_new(j, "egress", network_egress_list(l->egress));
-	return j;
-}
-
-static int note_interfaces(struct api_call *call, const struct instance *i, struct snapshot *s)
-{
-	struct lease leases[LEASES_MAX];
-	int count = lease_load(&call->d->truth, i->id, leases, &call->err);
-	json_t *list = json_array();
-	size_t len;
-
-	for (int n = 0; n < count; n++)
-		json_array_append_new(list, request_of(&leases[n]));
-	len = json_dumpb(list, s->interfaces, sizeof(s->interfaces) - 1, JSON_COMPACT);
-	json_decref(list);
-	if (count < 0)
-		return count;
-	if (len == 0 || len >= sizeof(s->interfaces))
-		return error_set(&call->err, -E2BIG, "interfaces", NULL,
-				 "The rules of its interfaces are too long");
-	s->interfaces[len] = '\0';
-	return 0;
-}
-
-static int note_room(struct api_call *call, const struct instance *i, struct snapshot *s)
-{
-	struct image image;
-	int64_t hotplug = 0;
-	int r = image_find(&call->d->truth, i->image, &image, &call->err);
-
-	if (r == 0)
-		r = store_number(call->d->truth.store, &hotplug, &call->err,
-				 "SELECT count(*) FROM hotplug WHERE instance = ?", "s", i->id);
-	s->hotplug = hotplug != 0;
-	s->most_mib = i->mem_mib + (int64_t)(image.bytes >> 20) + 1;
-	return r < 0 ? r : disk_check_room(&call->d->config, s->most_mib, &call->err);
-}
-
-/* The row, and the move to "saving": whose end is this one's. */
+/* Its end is the snapshot's. */
 static int begin_save(struct api_call *call, struct instance *i, struct snapshot *s)
 {
-	struct move move = { .actor = call->caller->actor };
-	int r;
-
 	if (!state_find_move(i->state, "snapshot"))
 		return api_refuse_move(call, i, "snapshot");
-	memcpy(s->tenant, i->tenant, sizeof(s->tenant));
-	memcpy(s->instance, i->id, sizeof(s->instance));
-	memcpy(s->image, i->image, sizeof(s->image));
-	memcpy(s->shape, i->shape, sizeof(s->shape));
-	memcpy(s->cmdline, i->cmdline, sizeof(s->cmdline));
-	s->shape_version = i->shape_version;
-	s->vcpus = i->vcpus;
-	s->mem_mib = i->mem_mib;
-	s->resume = i->state == STATE_RUNNING;
-	r = check_saveable(call, i);
-	if (r == 0)
-		r = note_interfaces(call, i, s);
-	if (r == 0)
-		r = note_room(call, i, s);
-	if (r == 0)
-		r = snapshot_add(&call->d->truth, s, &call->err);
-	if (r == 0)
-		r = instance_move(&call->d->truth, i, STATE_SAVING, &move, &call->err);
 	memcpy(call->kick, i->id, sizeof(i->id));
-	return r;
+	return snapshot_begin(call->d, i, s, call->caller->actor, &call->err);
 }
 
 /* Of the path, with this generation. */

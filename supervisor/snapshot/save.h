@@ -1,0 +1,18 @@
+/* save.h - what a snapshot of an instance begins with: its row, and the move to "saving".
+ *
+ * Loop thread. Errors as of store.h.
+ */
+#ifndef SUPERVISOR_SNAPSHOT_SAVE_H
+#define SUPERVISOR_SNAPSHOT_SAVE_H
+
+#include "supervisor/snapshot/snapshot.h"
+
+struct wispd;
+
+/* (T) Fills *s, whose name and labels are given, with what the instance is, and begins; a kick
+ * of the instance is due. It is in a state that can be saved (states.h, "snapshot"). -ENOTSUP: its
+ * runtime saves none; -EBUSY: it has volumes; -ENOSPC, -EDQUOT. */
+int snapshot_begin(struct wispd *d, struct instance *i, struct snapshot *s, const char *actor,
+		   struct error *err);
+
+#endif
