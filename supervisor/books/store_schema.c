@@ -192,8 +192,15 @@ static const char functions[] =
 	"CREATE TABLE device_functions (address TEXT PRIMARY KEY, count INTEGER NOT NULL,"
 	"  links TEXT NOT NULL) STRICT, WITHOUT ROWID;";
 
-const char *const store_migrations[] = { ledger,    tenants, instances, requests,
-					 metering,  waiting, findings,	networks,
-					 agents,    volumes, imports,	devices,
-					 inventory, pools,   snapshots, functions };
+/* The snapshot that a pool's blanks begin with, and what makes it (pool/golden.h). */
+static const char goldens[] =
+	"CREATE TABLE golden (pool INTEGER PRIMARY KEY REFERENCES pool,"
+	"  instance TEXT NOT NULL, snapshot TEXT NOT NULL, image TEXT NOT NULL,"
+	"  shape_version INTEGER NOT NULL, version TEXT NOT NULL) STRICT;"
+	"ALTER TABLE blank ADD COLUMN snapshot TEXT NOT NULL DEFAULT '';";
+
+const char *const store_migrations[] = { ledger,    tenants,  instances, requests, metering,
+					 waiting,   findings, networks,	 agents,   volumes,
+					 imports,   devices,  inventory, pools,	   snapshots,
+					 functions, goldens };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

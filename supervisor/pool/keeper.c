@@ -26,6 +26,8 @@
 
 enum {
 	LOOK_INTERVAL_US = 1000000,
+	REFILL_DELAY_US = 10000,
+	ACCURACY_US = 1000,
 	BLANK_MIB = 8, /* of the host's memory, that a VMM without a guest takes */
 };
 
@@ -77,17 +79,58 @@ static void say(struct stock *s, const struct error *err)
 	snprintf(s->cause, sizeof(s->cause), "%.*s", CAUSE_BYTES - 1, err->text);
 }
 
-/* What the pool's blanks are to be, and how many. */
+static void fail(struct stock *s, const struct error *err)
+{
+	log_warn("pool %s: %s", s->pool.name, err->text);
+	say(s, err);
+	s->retry_ns = s->retry_ns ? 2 * s->retry_ns : NS_PER_S;
+	if (s->retry_ns > RETRY_LAST_NS)
+		s->retry_ns = RETRY_LAST_NS;
+	s->retry_boot_ns = ledger_boot_ns() + s->retry_ns;
+}
+
+void keeper_fail(struct keeper *k, int64_t pool, const struct error *err)
+{
+	struct stock *s = find(k, pool);
+
+	if (s)
+		fail(s, err);
+}
+
+/* A golden snapshot that cannot be made is tried again later; blanks boot meanwhile. */
+static void plan_golden(struct keeper *k, struct stock *s)
+{
+	struct error err;
+	int r;
+
+	s->golden = GOLDEN_NONE;
+	if (s->golden_failed && ledger_boot_ns() < s->retry_boot_ns)
+		return;
+	r = golden_look(k->d, &s->pool, &s->plan, &err);
+	if (r >= 0)
+		s->golden = (enum golden_state)r;
+	else
+		fail(s, &err);
+	if (r != GOLDEN_MAKING)
+		s->golden_failed = r < 0;
+}
+
+/* What the pool's blanks are to be, and how many: none of what will be replaced at once. */
 static void plan(struct keeper *k, struct stock *s)
 {
 	const struct pool *p = &s->pool;
 	int64_t now_s = ledger_boot_ns() / NS_PER_S;
 	struct error err;
 
+	s->plan = (struct pool_plan){ 0 };
 	s->planned = !p->leaving && pool_plan(&k->d->truth, p, &s->plan, &err) == 0;
-	if (!s->planned && !p->leaving)
+	if (s->planned)
+		plan_golden(k, s);
+	else if (!p->leaving)
 		say(s, &err);
-	s->wanted = s->planned ? demand_target(&s->demand, now_s, p->keep_s, p->least, p->most) : 0;
+	s->wanted = 0;
+	if (s->planned && (s->golden != GOLDEN_MAKING || s->golden_failed))
+		s->wanted = demand_target(&s->demand, now_s, p->keep_s, p->least, p->most);
 }
 
 static int read_pools(struct keeper *k, struct error *err)
@@ -105,20 +148,6 @@ static int read_pools(struct keeper *k, struct error *err)
 	return 0;
 }
 
-void keeper_fail(struct keeper *k, int64_t pool, const struct error *err)
-{
-	struct stock *s = find(k, pool);
-
-	log_warn("a blank cannot be kept: %s", err->text);
-	if (!s)
-		return;
-	say(s, err);
-	s->retry_ns = s->retry_ns ? 2 * s->retry_ns : NS_PER_S;
-	if (s->retry_ns > RETRY_LAST_NS)
-		s->retry_ns = RETRY_LAST_NS;
-	s->retry_boot_ns = ledger_boot_ns() + s->retry_ns;
-}
-
 /* --- what there is --- */
 
 static bool fits(const struct kept *b, const struct stock *s)
@@ -127,7 +156,8 @@ static bool fits(const struct kept *b, const struct stock *s)
 
 	return b->row.pool == s->pool.n && !b->leaving &&
 	       have->shape_version == want->shape_version && have->vcpus == want->vcpus &&
-	       have->mem_mib == want->mem_mib && strcmp(have->image, want->image) == 0;
+	       have->mem_mib == want->mem_mib && strcmp(have->image, want->image) == 0 &&
+	       strcmp(have->snapshot, want->snapshot) == 0;
 }
 
 static void tally(struct keeper *k)
@@ -264,7 +294,9 @@ static void bury(struct keeper *k)
 
 		if (!s->pool.leaving || s->rows)
 			continue;
-		r = store_begin(t->store, &err);
+		r = golden_drop(k->d, &s->pool, &err);
+		if (r == 0)
+			r = store_begin(t->store, &err);
 		if (r == 0)
 			r = pool_forget(t, s->pool.n, &err);
 		if (r == 0)
@@ -278,7 +310,7 @@ static void bury(struct keeper *k)
 static void settle(struct keeper *k)
 {
 	for (struct stock *s = k->stocks; s; s = s->next) {
-		if (!s->planned || s->ready < s->wanted)
+		if (!s->planned || s->golden_failed || s->ready < s->wanted)
 			continue;
 		s->cause[0] = '\0';
 		s->retry_ns = s->retry_boot_ns = 0;
@@ -292,6 +324,7 @@ static void keeper_look(struct keeper *k)
 
 	if (k->ending)
 		return;
+	k->refilling = false;
 	if (read_pools(k, &err) < 0) {
 		log_warn("the pools cannot be read: %s", err.text);
 	} else {
@@ -317,21 +350,37 @@ void keeper_wake(struct keeper *k)
 
 /* --- taking --- */
 
-static bool is_for(const struct kept *b, const struct pool *p, const struct instance *i)
+/* Not at once: what was taken is to run first, on a processor that nobody else wants. */
+static void refill_soon(struct keeper *k)
+{
+	if (k->refilling)
+		return;
+	k->refilling = true;
+	sd_event_source_set_time_relative(k->timer, REFILL_DELAY_US);
+	sd_event_source_set_enabled(k->timer, SD_EVENT_ONESHOT);
+}
+
+static bool is_for(const struct kept *b, const struct stock *s, const struct instance *i)
 {
 	const struct pool_plan *have = &b->row.plan;
 	struct pollfd ended = { .fd = b->process.pidfd, .events = POLLIN };
 
-	return b->row.pool == p->n && b->ready && have->shape_version == i->shape_version &&
+	return b->row.pool == s->pool.n && b->ready && have->shape_version == i->shape_version &&
 	       strcmp(have->image, i->image) == 0 && strcmp(b->row.cmdline, i->cmdline) == 0 &&
-	       poll(&ended, 1, 0) == 0;
+	       strcmp(have->snapshot, s->plan.snapshot) == 0 && poll(&ended, 1, 0) == 0;
 }
 
 bool keeper_choose(struct keeper *k, const struct pool *p, const struct instance *i,
 		   struct blank *ret)
 {
-	for (const struct kept *b = k ? k->blanks : NULL; b; b = b->next) {
-		if (!is_for(b, p, i))
+	const struct stock *s = k ? find(k, p->n) : NULL;
+
+	*ret = (struct blank){ 0 };
+	if (s && s->planned && s->plan.shape_version == i->shape_version &&
+	    strcmp(s->plan.image, i->image) == 0)
+		ret->plan = s->plan;
+	for (const struct kept *b = s ? k->blanks : NULL; b; b = b->next) {
+		if (!is_for(b, s, i))
 			continue;
 		*ret = b->row;
 		return true;
@@ -350,7 +399,7 @@ void keeper_note(struct keeper *k, const struct pool *p, bool got)
 	s->kept -= got;
 	s->ready -= got;
 	s->misses += !got;
-	keeper_wake(k);
+	refill_soon(k);
 }
 
 void keeper_hand_over(struct keeper *k, const char *id)
@@ -375,11 +424,12 @@ json_t *keeper_describe(const struct keeper *k, const struct pool *p)
 	const struct stock *s = k ? find(k, p->n) : NULL;
 	json_t *j = pool_describe(p), *more;
 
-	more = json_pack("{s:I, s:I, s:I, s:I, s:I, s:s}", "ready", (json_int_t)(s ? s->ready : 0),
-			 "making", (json_int_t)(s ? s->kept - s->ready : 0), "wanted",
-			 (json_int_t)(s ? s->wanted : p->least), "takes",
-			 (json_int_t)(s ? s->takes : 0), "misses", (json_int_t)(s ? s->misses : 0),
-			 "cause", s ? s->cause : "");
+	more = json_pack(
+		"{s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "ready", (json_int_t)(s ? s->ready : 0),
+		"making", (json_int_t)(s ? s->kept - s->ready : 0), "wanted",
+		(json_int_t)(s ? s->wanted : p->least), "takes", (json_int_t)(s ? s->takes : 0),
+		"misses", (json_int_t)(s ? s->misses : 0), "cause", s ? s->cause : "", "golden",
+		golden_state_names[s ? s->golden : GOLDEN_NONE]);
 	if (j && more)
 		json_object_update(j, more);
 	json_decref(more);
@@ -430,7 +480,7 @@ int keeper_create(struct wispd *d, struct keeper **ret, struct error *err)
 	}
 	if (r >= 0)
 		r = sd_event_add_time_relative(d->loop, &k->timer, CLOCK_MONOTONIC,
-					       LOOK_INTERVAL_US, LOOK_INTERVAL_US / 4, on_timer, k);
+					       LOOK_INTERVAL_US, ACCURACY_US, on_timer, k);
 	if (r >= 0)
 		r = blank_each(&d->truth, take_up, k, err);
 	if (r < 0) {

@@ -26,7 +26,8 @@ void keeper_destroy(struct keeper *k);
 /* Pools have changed: looks at them soon. Accepts NULL. */
 void keeper_wake(struct keeper *k);
 
-/* One that is ready to become this instance, of this pool: true. It stays the keeper's. */
+/* One that is ready to become this instance, of this pool: true. It stays the keeper's. Where
+ * there is none, ret->plan.snapshot is what such an instance can go on from; "": nothing. */
 bool keeper_choose(struct keeper *k, const struct pool *p, const struct instance *i,
 		   struct blank *ret);
 /* Somebody asked a pool for a blank, and got one or not. */

@@ -28,6 +28,7 @@
 #include "supervisor/metering/sample.h"
 #include "supervisor/pool/keeper.h"
 #include "supervisor/pool/kept.h"
+#include "supervisor/snapshot/files.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
@@ -119,6 +120,7 @@ static int load(struct kept *b, struct launch *ret, struct error *err)
 	blank_instance(&b->row, &i);
 	r = lifecycle_load(b->k->d, &i, ret, err);
 	ret->blank = true;
+	memcpy(ret->load.snapshot, b->row.plan.snapshot, sizeof(ret->load.snapshot));
 	return r;
 }
 
@@ -165,11 +167,14 @@ static int spawn(struct kept *b, struct error *err)
 
 /* --- work --- */
 
+/* What it will load is there from now on, whatever becomes of the snapshot. */
 static int do_prepare(struct launch *l, struct error *err)
 {
 	int r = l->runtime->prepare(l, err);
 
-	return r < 0 ? r : kinds_prepare(l, err);
+	if (r == 0)
+		r = kinds_prepare(l, err);
+	return r < 0 || !l->load.snapshot[0] ? r : snapshot_files_lend(l, err);
 }
 
 static int do_await(struct launch *l, struct error *err)

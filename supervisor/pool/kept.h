@@ -11,6 +11,7 @@
 
 #include "supervisor/life/process.h"
 #include "supervisor/pool/demand.h"
+#include "supervisor/pool/golden.h"
 #include "supervisor/pool/pool.h"
 
 struct wispd;
@@ -22,6 +23,8 @@ struct stock {
 	struct pool_plan plan;
 	bool seen; /* its row is there */
 	bool planned;
+	enum golden_state golden;
+	bool golden_failed; /* the last time; until there is one, blanks boot */
 	struct demand demand;
 	int64_t wanted, takes, misses;
 	int64_t rows, kept, ready; /* blanks: in the books, to stay, to be taken; as last seen */
@@ -45,6 +48,7 @@ struct keeper {
 	struct stock *stocks;
 	struct kept *blanks; /* the oldest first */
 	sd_event_source *soon, *timer;
+	bool refilling; /* the timer is set for it */
 	bool ending;
 };
 

@@ -208,10 +208,10 @@ int blank_create(struct truth *t, struct blank *b, struct error *err)
 
 	if (r == 0)
 		r = store_run(t->store, err,
-			      "INSERT INTO blank SELECT ?, n, ?, ?, ?, ?, cmdline, -1, '', 0, 0"
+			      "INSERT INTO blank SELECT ?, n, ?, ?, ?, ?, cmdline, -1, '', 0, 0, ?"
 			      " FROM pool WHERE n = ?",
-			      "ssiiii", b->id, b->plan.image, b->plan.shape_version, b->plan.vcpus,
-			      b->plan.mem_mib, b->pool);
+			      "ssiiisi", b->id, b->plan.image, b->plan.shape_version, b->plan.vcpus,
+			      b->plan.mem_mib, b->plan.snapshot, b->pool);
 	return r < 0 ? r : 0;
 }
 
@@ -245,6 +245,7 @@ static void read_blank(const struct rows *r, struct blank *b)
 	rows_text(r, 2, b->plan.image, sizeof(b->plan.image));
 	rows_text(r, 6, b->cmdline, sizeof(b->cmdline));
 	rows_text(r, 8, b->boot_id, sizeof(b->boot_id));
+	rows_text(r, 11, b->plan.snapshot, sizeof(b->plan.snapshot));
 }
 
 int blank_each(struct truth *t, blank_fn fn, void *ctx, struct error *err)
@@ -253,7 +254,7 @@ int blank_each(struct truth *t, blank_fn fn, void *ctx, struct error *err)
 	struct rows rows;
 	int r = store_select(t->store, &rows, err,
 			     "SELECT id, pool, image, shape_version, vcpus, mem_mib, cmdline,"
-			     " disk_mib, boot_id, pid, pid_start FROM blank ORDER BY id",
+			     " disk_mib, boot_id, pid, pid_start, snapshot FROM blank ORDER BY id",
 			     "");
 
 	if (r < 0)

@@ -19,6 +19,7 @@
 
 #include "supervisor/books/instance.h"
 #include "supervisor/books/truth.h"
+#include "supervisor/life/launch.h"
 
 enum { POOL_SIZE_MAX = 4096, POOL_KEEP_S_MAX = 3600 };
 
@@ -37,6 +38,7 @@ struct pool {
 struct pool_plan {
 	char image[DIGEST_BYTES];
 	int64_t shape_version, vcpus, mem_mib;
+	char snapshot[LAUNCH_SNAPSHOT_BYTES]; /* that it goes on from (golden.h); "": it boots */
 };
 
 struct blank {
@@ -70,7 +72,7 @@ int pool_match(struct truth *t, const struct instance *i, const char *name, stru
 typedef int (*pool_fn)(void *ctx, const struct pool *p);
 int pool_each(struct truth *t, const char *tenant, pool_fn fn, void *ctx, struct error *err);
 
-/* -ENOENT: its image or shape is not there, and *err says which. */
+/* But for the snapshot. -ENOENT: its image or shape is not there, and *err says which. */
 int pool_plan(struct truth *t, const struct pool *p, struct pool_plan *ret, struct error *err);
 
 /* The caller owns the reference. */

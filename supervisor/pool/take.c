@@ -10,6 +10,7 @@
 #include "supervisor/metering/meter.h"
 #include "supervisor/pool/keeper.h"
 #include "supervisor/pool/take.h"
+#include "supervisor/snapshot/snapshot.h"
 #include "supervisor/wispd.h"
 
 /* --- which --- */
@@ -116,7 +117,9 @@ int take_bind(struct wispd *d, struct instance *i, const struct take *take, cons
 
 	if (!take->asked)
 		return 0;
-	if (take->found)
+	if (take->blank.plan.snapshot[0])
+		r = snapshot_use(&d->truth, take->blank.plan.snapshot, i->id, err);
+	if (r == 0 && take->found)
 		r = begin(&d->truth, i, take, actor, err);
 	if (r == 0)
 		r = tell(&d->truth, i, take, actor, err);
@@ -136,8 +139,8 @@ json_t *take_describe(const struct take *take)
 
 	if (!take->asked)
 		return json_null();
-	j = json_pack("{s:s, s:s, s:b}", "name", take->pool.name, "tenant", take->pool.tenant,
-		      "taken", take->found);
+	j = json_pack("{s:s, s:s, s:b, s:s}", "name", take->pool.name, "tenant", take->pool.tenant,
+		      "taken", take->found, "snapshot", take->blank.plan.snapshot);
 	if (j && !take->found)
 		json_object_set_new(j, "why", json_string(take->why));
 	return j;

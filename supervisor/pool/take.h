@@ -20,8 +20,8 @@ struct take {
 	bool asked; /* there is a pool for it */
 	bool found; /* and a blank is ready */
 	struct pool pool;
-	struct blank blank;
-	const char *why; /* none was found, static */
+	struct blank blank; /* or only the snapshot in its plan */
+	const char *why;    /* none was found, static */
 };
 
 /* (T) For an instance that is planned, but not made: with a blank it has its id from now on.
@@ -31,7 +31,7 @@ int take_choose(struct wispd *d, struct instance *i, const char *name, bool plai
 		struct error *err);
 
 /* (T) Once the instance is made and has what it is to have: its process is the blank's, and it
- * is starting. Or notes that there was none, and it starts as others do. */
+ * is starting. Or there was none, and it starts as others do, but with the pool's snapshot. */
 int take_bind(struct wispd *d, struct instance *i, const struct take *take, const char *actor,
 	      struct error *err);
 

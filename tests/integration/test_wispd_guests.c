@@ -418,14 +418,90 @@ static void test_end(void **state)
 	expect(0, "doctor");
 }
 
+/* --- a pool --- */
+
+static void await_pool(int64_t ready)
+{
+	json_t *j = NULL;
+	int64_t now = -1;
+
+	for (int waited = 0; waited < LIMIT_S * 1000; waited += POLL_MS) {
+		assert_int_equal(wispd_host_call(h, "GET", "/pools/warm", NULL, &j), 200);
+		now = json_integer_value(json_object_get(j, "ready"));
+		if (now == ready)
+			assert_string_equal(json_string_value(json_object_get(j, "golden")),
+					    "ready");
+		json_decref(j);
+		if (now == ready)
+			return;
+		poll(NULL, 0, POLL_MS);
+	}
+	fail_msg("%lld blanks are ready, not %lld\n%s", (long long)now, (long long)ready,
+		 wispd_host_log(h));
+}
+
+/* Its name, and randomness; in a blank's guest, or one that the snapshot was restored to. */
+static void run_in_pool(const char *name, bool warm, char random[64])
+{
+	static const char command[] = "hostname; od -An -N16 -tx1 /dev/urandom";
+	char said[96];
+	const char *output;
+	size_t len = strlen(name);
+
+	output = expect(0, "run", "--rm", "--shape", "tiny", "--pool", "warm", "--name", name,
+			"box", "--", "sh", "-c", command);
+	if (strncmp(output, name, len) != 0 || output[len] != '\n')
+		fail_msg("%s says that it is %s", name, output);
+	snprintf(random, 64, "%s", output + len + 1);
+	assert_int_equal(strlen(random), 16 * 3 + 1);
+	snprintf(said, sizeof(said), "instance.%staken", warm ? "" : "not_");
+	expect_in(expect(0, "events", "--tail", "40"), said);
+}
+
+/* One boots, all go on from there, and each is somebody else. */
+static void test_pool(void **state)
+{
+	unsigned jails = wispd_host_jails(h);
+	char random[3][64];
+
+	(void)state;
+	expect(0, "pool", "create", "warm", "box", "--shape", "tiny", "--min", "2");
+	await_pool(2);
+	assert_int_equal(wispd_host_jails(h), jails + 2);
+	assert_int_equal(wispd_host_files(h, "state/snapshots"), 1);
+	run_in_pool("first", true, random[0]);
+	run_in_pool("second", true, random[1]);
+	expect(0, "pool", "resize", "warm", "--min", "0", "--max", "0");
+	await_pool(0);
+	run_in_pool("third", false, random[2]);
+	for (unsigned i = 0; i < 3; i++)
+		assert_string_not_equal(random[i], random[(i + 1) % 3]);
+	expect(0, "pool", "rm", "warm");
+	for (int waited = 0; wispd_host_files(h, "state/snapshots"); waited += POLL_MS) {
+		assert_true(waited < LIMIT_S * 1000);
+		poll(NULL, 0, POLL_MS);
+	}
+	for (int waited = 0; wispd_host_jails(h) > jails; waited += POLL_MS) {
+		assert_true(waited < LIMIT_S * 1000);
+		poll(NULL, 0, POLL_MS);
+	}
+	expect(0, "doctor");
+}
+
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_exec),	 cmocka_unit_test(test_streams),
-		cmocka_unit_test(test_terminal), cmocka_unit_test(test_copies),
-		cmocka_unit_test(test_run),	 cmocka_unit_test(test_oci),
-		cmocka_unit_test(test_probe),	 cmocka_unit_test(test_hostile_images),
-		cmocka_unit_test(test_tenants),	 cmocka_unit_test(test_end),
+		cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_streams),
+		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_copies),
+		cmocka_unit_test(test_run),
+		cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_oci),
+		cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_hostile_images),
+		cmocka_unit_test(test_tenants),
+		cmocka_unit_test(test_end),
 	};
 
 	if (!fixture_has_kvm() || geteuid() != 0) {
