@@ -1,0 +1,46 @@
+/* host_wispd.h - a wispd of a benchmark's own, and what it leaves on the host. */
+#ifndef BENCHES_HOST_WISPD_H
+#define BENCHES_HOST_WISPD_H
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdint.h>
+
+#include "api/client/libwisp.h"
+#include "benches/spawn.h"
+#include "vmm/base/error.h"
+
+struct host_wispd {
+	struct spawn process;
+	struct wisp *client;
+	char jails[PATH_MAX + 32]; /* where its VMMs live, a folder each */
+};
+
+/* What a life of an instance may leave. */
+struct host_leavings {
+	int64_t jails, mounts, cgroups, links, descriptors; /* the last: wispd's own */
+};
+
+/* Starts one with its folders below dir, as root, and waits until it answers. */
+int host_wispd_start(const char *dir, struct host_wispd *ret, struct error *err);
+/* Ends it; its VMMs are to be gone before. */
+void host_wispd_end(struct host_wispd *h);
+
+/* One request; *ret, which may be NULL, is the caller's. A status other than 2xx is an
+ * error. */
+int host_wispd_call(struct host_wispd *h, const char *verb, const char *path, const char *body,
+		    json_t **ret, struct error *err);
+/* Waits for the operation in an answer, which must come to a good end. */
+int host_wispd_await(struct host_wispd *h, const json_t *answer, struct error *err);
+/* Asks until this member of an object has at least (or, most below 0, at most) this value. */
+int host_wispd_await_number(struct host_wispd *h, const char *path, const char *member,
+			    int64_t least, int64_t most, struct error *err);
+
+/* Until no VMM has a folder any more. */
+int host_wispd_await_no_jail(struct host_wispd *h, struct error *err);
+
+void host_wispd_count(const struct host_wispd *h, struct host_leavings *ret);
+/* Resident memory; -1: it cannot be told. */
+int64_t host_wispd_rss_kib(const struct host_wispd *h);
+
+#endif
