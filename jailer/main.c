@@ -56,6 +56,7 @@
 enum {
 	EXIT_BAD_ARGUMENTS = 153, /* as wisp's */
 	OWN_ARGUMENTS = 9,	  /* the VMM's name, and its options that are ours to give */
+	PROC_ARGUMENTS = 2,	  /* one more of these */
 	OPTION_BYTES = 24,
 };
 
@@ -64,7 +65,8 @@ struct jail {
 	struct jail_root root;
 	struct cgroups cgroups;
 	int netns, mount_ns; /* to enter; -1: none */
-	int proc; /* the host's /proc, until the user namespace has its user; -1: not wanted */
+	int proc;     /* the host's /proc, until the user namespace has its user; -1: not wanted */
+	int own_proc; /* the folder of the VMM's process in it, for the VMM; -1: not wanted */
 	uint64_t start_us, parent_cpu_us;
 };
 
@@ -87,13 +89,14 @@ static int open_namespace(const char *path, const char *field, const char *kind,
 	return 0;
 }
 
-/* Where the user namespace is told of its user, when there is no /proc any more. */
+/* Where the user namespace is told of its user, and where the VMM is found, when there is no
+ * /proc any more. */
 static int open_proc(struct jail *j, struct error *err)
 {
-	if (!j->o->user_ns)
+	if (!j->o->user_ns && !j->o->own_proc)
 		return 0;
 	j->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return j->proc < 0 ? error_errno(err, "user-ns", NULL, "Cannot open /proc") : 0;
+	return j->proc < 0 ? error_errno(err, NULL, NULL, "Cannot open /proc") : 0;
 }
 
 /* A new mount namespace is a copy of the one that the process is in. */
@@ -182,20 +185,26 @@ static int leave_terminal(const struct jail *j, struct error *err)
 /* The program's name, what is ours to tell a VMM of our own, and its own arguments. */
 static char **make_arguments(const struct jail *j)
 {
-	static char start[OPTION_BYTES], cpu[OPTION_BYTES], parent[OPTION_BYTES];
-	const char *const own[OWN_ARGUMENTS] = {
+	static char start[OPTION_BYTES], cpu[OPTION_BYTES], parent[OPTION_BYTES],
+		proc[OPTION_BYTES];
+	const char *const own[OWN_ARGUMENTS + PROC_ARGUMENTS] = {
 		j->root.path, "--id",
 		j->o->id,     "--start-time-us",
 		start,	      "--start-time-cpu-us",
 		cpu,	      "--parent-cpu-time-us",
-		parent,
+		parent,	      "--own-proc-fd",
+		proc,
 	};
 	size_t first = j->o->system_program ? 1 : OWN_ARGUMENTS, extra = 0;
 	char **argv;
 
+	if (j->own_proc >= 0)
+		first += PROC_ARGUMENTS;
+
 	while (j->o->extra[extra])
 		extra++;
 	snprintf(start, sizeof(start), "%" PRIu64, j->start_us);
+	snprintf(proc, sizeof(proc), "%d", j->own_proc);
 	snprintf(cpu, sizeof(cpu), "%" PRIu64, clock_cpu_us());
 	snprintf(parent, sizeof(parent), "%" PRIu64, j->parent_cpu_us);
 	argv = calloc(first + extra + 1, sizeof(*argv));
@@ -247,12 +256,26 @@ static int enter_user_ns(struct jail *j, int go, struct error *err)
 	return r;
 }
 
+/* The one folder that is passed: this process's own, from which wisp takes what tells of its
+ * pages, and which it closes before it does anything else. */
+static int take_own_proc(struct jail *j, struct error *err)
+{
+	if (!j->o->own_proc)
+		return 0;
+	j->own_proc = openat(j->proc, "self", O_RDONLY | O_DIRECTORY);
+	return j->own_proc < 0
+		       ? error_errno(err, "own-proc", NULL, "Cannot open the VMM's folder of /proc")
+		       : 0;
+}
+
 /* A byte: the parent has written the PID down. Its end ends the VMM, too. */
 static int be_vmm(struct jail *j, int go, const sigset_t *mask, struct error *err)
 {
 	bool waits = !j->o->daemonize && !j->o->new_pid_ns;
 	int r = leave_terminal(j, err);
 
+	if (r == 0)
+		r = take_own_proc(j, err);
 	if (r == 0)
 		r = enter_user_ns(j, go, err);
 	if (r == 0)
@@ -366,6 +389,7 @@ static int run(const struct jail_options *o, uint64_t start_us, struct error *er
 		.netns = -1,
 		.mount_ns = -1,
 		.proc = -1,
+		.own_proc = -1,
 		.cgroups = { .v2 = -1 },
 		.start_us = start_us,
 	};

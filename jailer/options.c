@@ -237,6 +237,8 @@ static const struct option_def defs[] = {
 	  .help = "The VMM is the host's: it has /usr, read-only, and no options but its own." },
 	{ "read-only-root", NULL, FLAG(read_only_root),
 	  .help = "The VMM may write to /run alone." },
+	{ "own-proc", NULL, FLAG(own_proc),
+	  .help = "The VMM is wisp, and learns of its pages: for snapshots without zeros, and working sets." },
 	{ "pass-fd", "N", take_pass, .repeats = true,
 	  .help = "Leave this descriptor open for the VMM, which knows it as fd:N." },
 	{ "cgroup", "FILE=VALUE", take_cgroup, .repeats = true,
@@ -310,6 +312,9 @@ static int check_complete(const struct jail_options *o, const bool seen[], struc
 	if (!o->cleanup && (!o->uid || !o->gid))
 		return error_set(err, -EINVAL, o->uid ? "gid" : "uid", "see --help",
 				 "The argument '%s' is required", o->uid ? "gid" : "uid");
+	if (o->own_proc && o->system_program)
+		return error_set(err, -EINVAL, "own-proc", "leave out the one or the other",
+				 "A program of the host's does not know what to do with it");
 	return 0;
 }
 

@@ -29,7 +29,8 @@ struct jail_options {
 	int pass_fd[JAIL_PASS_MAX]; /* for the VMM, 3 or more, each once, in rising order */
 	unsigned pass_count;
 	uint64_t no_file, fsize, memlock; /* the last two 0: no limit, and as it was */
-	bool system_program, daemonize, new_pid_ns, user_ns, read_only_root, cleanup, help, version;
+	bool system_program, daemonize, new_pid_ns, user_ns, read_only_root, own_proc, cleanup,
+		help, version;
 	char *const *extra; /* the VMM's own arguments, NULL-ended */
 };
 

@@ -41,6 +41,7 @@
 #include "vmm/metrics.h"
 #include "vmm/options.h"
 #include "vmm/seccomp/recorder.h"
+#include "vmm/snapshot/page_map.h"
 #include "vmm/snapshot/snapshot_files.h"
 #include "vmm/vm.h"
 
@@ -69,6 +70,7 @@ struct program {
 	struct metrics *metrics;
 	struct thread_filters *own_filters; /* of --seccomp-filter */
 	struct landlock *landlock;	    /* NULL: files are not confined */
+	int page_map;			    /* -1: it is opened when it is needed */
 	int report_fd, signal_fd;
 	struct activation activation;
 	struct loop *loop;
@@ -107,6 +109,24 @@ static void hide_memory(void)
 {
 	if (access("/proc/self", F_OK) < 0)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+/* Of the folder only what tells of our pages is kept: before memory is hidden, and with it
+ * all of the folder but for root. */
+static int take_own_proc(const struct options *o, int *ret, struct error *err)
+{
+	int folder = (int)o->own_proc_fd, fd;
+
+	if (!folder)
+		return 0;
+	fd = page_map_open_at(folder);
+	fd_close(folder);
+	if (fd < 0)
+		return error_set(err, fd, "own-proc-fd", "leave it to wisp-jailer --own-proc",
+				 "Descriptor %d is not wisp's own folder of /proc: %s", folder,
+				 strerror(-fd));
+	*ret = fd;
+	return 0;
 }
 
 static void handled_signals(sigset_t *set)
@@ -305,6 +325,7 @@ static int create_machine(const struct options *o, struct program *p, struct err
 		.enable_pci = o->enable_pci,
 		.boot_timer = o->boot_timer,
 		.restart = o->on_reboot == ON_REBOOT_RESTART,
+		.page_map = p->page_map,
 		.debug_exit_port = (int)o->debug_exit_port,
 		.start_time_us = o->start_time_us,
 		.mmds_limit_bytes =
@@ -424,6 +445,7 @@ static void program_close(struct program *p)
 	loop_destroy(p->loop);
 	fd_close(p->signal_fd);
 	fd_close(p->report_fd);
+	fd_close(p->page_map);
 	activation_close(&p->activation);
 	landlock_destroy(p->landlock);
 	thread_filters_free(p->own_filters);
@@ -457,9 +479,10 @@ static int run_loop(struct program *p, struct error *err)
 	return r < 0 && status == EXIT_OK ? EXIT_GENERIC : status;
 }
 
-static int run(const struct options *o)
+static int run(const struct options *o, int page_map)
 {
 	struct program p = {
+		.page_map = page_map,
 		.report_fd = -1,
 		.signal_fd = -1,
 		.activation = { .notify_fd = -1 },
@@ -511,17 +534,18 @@ int main(int argc, char *argv[])
 {
 	struct options o;
 	struct error err = { 0 };
+	int page_map = -1;
 
 	block_signals();
-	hide_memory();
 	if (fill_standard_streams(&err) < 0) {
 		complain(NULL, &err);
 		return EXIT_GENERIC;
 	}
-	if (options_parse(argc, argv, &o, &err) < 0) {
+	if (options_parse(argc, argv, &o, &err) < 0 || take_own_proc(&o, &page_map, &err) < 0) {
 		complain(NULL, &err);
 		return EXIT_ARGUMENT_PARSING;
 	}
+	hide_memory();
 	if (o.help) {
 		options_print_help(stdout);
 		return EXIT_OK;
@@ -540,5 +564,5 @@ int main(int argc, char *argv[])
 		return describe_snapshot(o.describe_snapshot);
 	if (o.check_host)
 		return host_check_print(stdout);
-	return run(&o);
+	return run(&o, page_map);
 }

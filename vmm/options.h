@@ -48,6 +48,7 @@ struct options {
 	const char *metadata;	   /* NULL: none */
 	uint64_t debug_exit_port;  /* 0: none */
 	uint64_t ready_fd;	   /* 0: none */
+	uint64_t own_proc_fd;	   /* 0: none */
 	uint64_t start_time_us, start_time_cpu_us, parent_cpu_time_us;
 };
 

@@ -246,7 +246,9 @@ int vm_build_machine(struct vm *vm, const struct machine_saved *saved, struct er
 	} else {
 		destroy_devices(devices, spec.device_count);
 	}
-	if (r < 0)
+	if (r == 0)
+		gmem_set_page_map(machine_memory(vm->machine), vm->options.page_map);
+	else
 		slots_forget(vm->slots);
 	return r;
 }

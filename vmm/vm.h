@@ -31,6 +31,7 @@ struct vm_options {
 	bool enable_pci;	 /* the devices sit on PCI, not on virtio-mmio */
 	bool boot_timer;	 /* answer Firecracker's boot-timer page */
 	bool restart;		 /* a guest that resets boots again */
+	int page_map;		 /* as gmem_set_page_map() takes it; -1: none; not owned */
 	int debug_exit_port;	 /* port whose written value ends the process; 0: none */
 	uint64_t start_time_us;	 /* when exec was called, CLOCK_MONOTONIC; 0: unknown */
 	size_t mmds_limit_bytes; /* of what the metadata service knows, as compact JSON */

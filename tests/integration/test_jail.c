@@ -335,6 +335,64 @@ static void test_blank(void **state)
 	saved_quit(&m);
 }
 
+/* In jail "set", which has state and memory at its top: loads them, with more. */
+static struct machine load_in_jail(const char *more)
+{
+	static const char *const options[] = { "--own-proc", "--user-ns", NULL };
+	static const char *const rest[] = { "--api-sock=/api.sock", "--debug-exit-port=0xf4",
+					    "--level=Info", NULL };
+	struct machine m = { .wisp = jail_start("set", options, rest) };
+	char body[256];
+
+	snprintf(m.socket, sizeof(m.socket), "%s", jail_path("set", "root/api.sock"));
+	api_wait(m.socket, JAIL_LIMIT_S);
+	snprintf(body, sizeof(body),
+		 "{\"snapshot_path\": \"/state\", \"mem_file_path\": \"/memory\","
+		 " \"resume_vm\": true%s}",
+		 more);
+	saved_call(&m, "PUT", "/snapshot/load", body);
+	return m;
+}
+
+/* A jail that has no /proc can know which pages its machine needed, and writes no others; of
+ * the folder in /proc that it came by, nothing else is left open. */
+static void test_own_pages(void **state)
+{
+	struct machine m = saved_start("tiny.sock", saved_tiny_config(NULL), NULL);
+	struct stat st;
+
+	(void)state;
+	saved_say(&m, "first");
+	saved_pause(&m);
+	saved_create(&m, "state", "memory", "Full");
+	saved_kill(&m);
+	jail_shell("mkdir -p %s && install -m 644 %s %s %s", jail_path("set", "root"),
+		   fixture_path("state"), fixture_path("memory"), jail_path("set", "root"));
+	m = load_in_jail("");
+	saved_say(&m, "second");
+	jail_shell("readlink /proc/%d/fd/* > %s; grep -q pagemap %s && ! grep -xq "
+		   "'/proc/[0-9]*' %s",
+		   (int)vmm_pid("set"), fixture_path("fds"), fixture_path("fds"),
+		   fixture_path("fds"));
+	saved_call(&m, "PUT", "/snapshot/working-set", "{\"working_set_path\": \"/set\"}");
+	saved_pause(&m);
+	saved_call(&m, "PUT", "/snapshot/create",
+		   "{\"snapshot_path\": \"/state2\", \"mem_file_path\": \"/memory2\","
+		   " \"snapshot_type\": \"Diff\"}");
+	assert_int_equal(stat(jail_path("set", "root/memory2"), &st), 0);
+	assert_true(st.st_blocks < 1024);
+	saved_resume(&m);
+	saved_quit(&m);
+	jail_shell("%s verify %s %s %s", fixture_program("wisp-snapshot"),
+		   jail_path("set", "root/state"), jail_path("set", "root/memory"),
+		   jail_path("set", "root/set"));
+	m = load_in_jail(", \"working_set_path\": \"/set\"");
+	session_expect(m.wisp, "pages prefetched", JAIL_LIMIT_S);
+	saved_say(&m, "third");
+	saved_quit(&m);
+	assert_int_equal(jail_clean_up("set", NULL), 0);
+}
+
 /* With the devices that Firecracker's jailer makes. */
 static void test_nodes(void **state)
 {
@@ -527,8 +585,8 @@ int main(void)
 		cmocka_unit_test(test_confinement),   cmocka_unit_test(test_hardened),
 		cmocka_unit_test(test_jailer_killed), cmocka_unit_test(test_daemonize),
 		cmocka_unit_test(test_cleanup),	      cmocka_unit_test(test_netns),
-		cmocka_unit_test(test_cgroup),	      cmocka_unit_test(test_blank),
-		cmocka_unit_test(test_mount_ns),
+		cmocka_unit_test(test_cgroup),	      cmocka_unit_test(test_own_pages),
+		cmocka_unit_test(test_blank),	      cmocka_unit_test(test_mount_ns),
 	};
 	int missing = jail_missing();
 

@@ -299,7 +299,7 @@ static const char *sample_path(struct scratch *s, uint32_t stored)
 
 static uint64_t entry_of(const struct gmem *mem, unsigned page)
 {
-	int fd = page_map_open();
+	int fd = page_map_open(mem);
 	uint64_t entry;
 
 	assert_true(fd >= 0);

@@ -37,8 +37,9 @@ struct file_range {
 struct gmem {
 	enum gmem_backing backing;
 	int fd;
-	bool served; /* by a userfaultfd's handler */
-	bool held;   /* nothing is given back; written by the main thread, read by any */
+	int page_map; /* not ours; -1: none */
+	bool served;  /* by a userfaultfd's handler */
+	bool held;    /* nothing is given back; written by the main thread, read by any */
 	unsigned count;
 	struct gmem_region region[GMEM_MAX_REGIONS];
 	struct reservation reserved[GMEM_MAX_REGIONS];
@@ -146,6 +147,7 @@ int gmem_create(const struct gmem_config *config, struct gmem **ret, struct erro
 		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	m->backing = config->backing;
 	m->fd = -1;
+	m->page_map = -1;
 	r = open_backing(m, config, err);
 	if (r == 0)
 		r = map_regions(m, config, err);
@@ -178,6 +180,16 @@ const struct gmem_region *gmem_regions(const struct gmem *m, unsigned *count)
 size_t gmem_page_bytes(const struct gmem *m)
 {
 	return backing_page(m->backing);
+}
+
+void gmem_set_page_map(struct gmem *m, int fd)
+{
+	m->page_map = fd;
+}
+
+int gmem_page_map(const struct gmem *m)
+{
+	return m->page_map;
 }
 
 void gmem_set_served(struct gmem *m)

@@ -121,6 +121,12 @@ bool gmem_next(const struct gmem *m, struct gmem_region *piece);
 bool gmem_next_renewed(const struct gmem *m, struct gmem_region *piece);
 bool gmem_next_room(const struct gmem *m, struct gmem_region *piece);
 
+/* Where the kernel tells of this process's pages (snapshot/page_map.h): an open
+ * /proc/self/pagemap, which stays the caller's; -1, as at first: it is opened when it is
+ * needed. Before the machine starts only. */
+void gmem_set_page_map(struct gmem *m, int fd);
+int gmem_page_map(const struct gmem *m);
+
 /* A snapshot of it has been kept. Main thread. */
 void gmem_mark_saved(struct gmem *m);
 

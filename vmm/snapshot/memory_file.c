@@ -153,7 +153,7 @@ int memory_writer_begin(int fd, const struct gmem *mem, struct memory_writer **r
 		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	w->mem = mem;
 	w->fd = fd;
-	w->pagemap = page_map_open();
+	w->pagemap = page_map_open(mem);
 	if (ftruncate(fd, (off_t)(gmem_saved_bytes(mem) + MEMORY_LABEL_BYTES)) < 0) {
 		int r = cannot_write(-errno, err);
 

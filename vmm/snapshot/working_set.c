@@ -131,12 +131,12 @@ int working_set_record(const struct gmem *mem, const struct snapshot_id *id,
 	struct recorder rec = {
 		.mem = mem,
 		.w = calloc(1, sizeof(*rec.w)),
-		.pagemap = page_map_open(),
+		.pagemap = page_map_open(mem),
 	};
 	int r = rec.pagemap < 0 ? rec.pagemap : 0;
 
 	if (r < 0) {
-		error_set(err, r, NULL, "record it outside of a jail",
+		error_set(err, r, NULL, "in a jail: wisp-jailer --own-proc",
 			  "Which pages were touched cannot be known without /proc: %s",
 			  strerror(-r));
 	} else {
