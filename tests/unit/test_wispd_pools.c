@@ -3,12 +3,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "supervisor/books/store.h"
-#include "supervisor/pool/pool.h"
+#include "supervisor/images/image.h"
+#include "supervisor/pool/golden.h"
+#include "supervisor/snapshot/snapshot.h"
+#include "tests/unit/scratch.h"
 #include "tests/unit/wispd_stage.h"
 
 #define POOL "{\"name\": \"warm\", \"image\": \"image\", "
@@ -127,11 +131,141 @@ static void test_meter(void **state)
 	assert_int_equal(held(s, "a"), 0);
 }
 
+/* --- the golden snapshot --- */
+
+static void add_image(struct stage *s)
+{
+	struct image image = { .name = "box", .digest = "b", .agent = true };
+	struct error err;
+	bool there;
+
+	assert_int_equal(store_begin(s->d.truth.store, &err), 0);
+	assert_int_equal(image_add(&s->d.truth, &image, "test", &there, &err), 0);
+	assert_int_equal(image_publish(&s->d.truth, &image, 1, "test", &err), 0);
+	assert_int_equal(store_commit(s->d.truth.store, &err), 0);
+}
+
+static void move(struct stage *s, const char *id, const enum state to[], unsigned count)
+{
+	const struct move by_test = { .actor = "test" };
+	struct instance i;
+	struct error err;
+
+	assert_int_equal(store_begin(s->d.truth.store, &err), 0);
+	assert_int_equal(instance_load(&s->d.truth, id, &i, &err), 0);
+	for (unsigned n = 0; n < count; n++)
+		assert_int_equal(instance_move(&s->d.truth, &i, to[n], &by_test, &err), 0);
+	assert_int_equal(store_commit(s->d.truth.store, &err), 0);
+}
+
+static enum state state_of(struct stage *s, const char *id)
+{
+	struct instance i;
+	struct error err;
+
+	assert_int_equal(instance_load(&s->d.truth, id, &i, &err), 0);
+	return i.state;
+}
+
+/* The instance that boots for the pool; "": there is none. */
+static const char *instance_of(struct stage *s)
+{
+	static char id[INSTANCE_ID_BYTES];
+	struct rows found;
+	struct error err;
+
+	id[0] = '\0';
+	assert_int_equal(
+		store_select(s->d.truth.store, &found, &err, "SELECT instance FROM golden", ""), 0);
+	if (rows_next(&found, &err) > 0)
+		rows_text(&found, 0, id, sizeof(id));
+	rows_end(&found);
+	return id;
+}
+
+static void finish_snapshot(struct stage *s, const char *id)
+{
+	struct error err;
+
+	assert_int_equal(store_begin(s->d.truth.store, &err), 0);
+	assert_int_equal(snapshot_made(&s->d.truth, id, 100, "test", &err), 0);
+	assert_int_equal(store_commit(s->d.truth.store, &err), 0);
+}
+
+static const enum state up[] = { STATE_CREATED, STATE_STARTING, STATE_RUNNING };
+static const enum state down[] = { STATE_CREATED, STATE_STARTING, STATE_FAILED };
+
+/* Step by step; the step after a crash is the same one. */
+static void test_golden(void **state)
+{
+	static const enum state back[] = { STATE_RUNNING };
+	struct stage *s = *state;
+	struct pool_plan plan;
+	struct pool pool;
+	struct error err;
+	char id[INSTANCE_ID_BYTES];
+
+	snprintf(s->d.config.state_dir, sizeof(s->d.config.state_dir), "%s",
+		 scratch_path(s->dir, "."));
+	s->d.config.disk_reserve_mib = 0;
+	add_image(s);
+	stage_ask(s, &stage_alice, "POST", "/pools",
+		  "{\"name\": \"warm\", \"image\": \"box\", \"shape\": \"tiny\"}");
+	assert_int_equal(pool_find(&s->d.truth, "a", "warm", &pool, &err), 0);
+	assert_int_equal(pool_plan(&s->d.truth, &pool, &plan, &err), 0);
+	assert_int_equal(golden_look(&s->d, &pool, &plan, &err), GOLDEN_MAKING);
+	strcpy(id, instance_of(s));
+	assert_int_equal(golden_look(&s->d, &pool, &plan, &err), GOLDEN_MAKING);
+	assert_string_equal(instance_of(s), id);
+	move(s, id, up, 3);
+	assert_int_equal(golden_look(&s->d, &pool, &plan, &err), GOLDEN_MAKING);
+	assert_int_equal(state_of(s, id), STATE_SAVING);
+	finish_snapshot(s, id);
+	move(s, id, back, 1);
+	assert_int_equal(golden_look(&s->d, &pool, &plan, &err), GOLDEN_READY);
+	assert_true(plan.snapshot[0]);
+	assert_int_equal(state_of(s, id), STATE_DELETING);
+	assert_int_equal(golden_look(&s->d, &pool, &plan, &err), GOLDEN_READY);
+	/* Of another shape it is another one. */
+	plan.shape_version++;
+	assert_int_equal(golden_look(&s->d, &pool, &plan, &err), GOLDEN_MAKING);
+	assert_string_not_equal(instance_of(s), id);
+	assert_int_equal(golden_drop(&s->d, &pool, &err), 0);
+	assert_string_equal(instance_of(s), "");
+}
+
+/* A guest that does not boot is no reason to wait for ever, or to leave anything. */
+static void test_golden_fails(void **state)
+{
+	struct stage *s = *state;
+	struct pool_plan plan;
+	struct pool pool;
+	struct error err;
+	char id[INSTANCE_ID_BYTES];
+
+	add_image(s);
+	stage_ask(s, &stage_alice, "POST", "/pools", "{\"name\": \"warm\", \"image\": \"box\"}");
+	assert_int_equal(pool_find(&s->d.truth, "a", "warm", &pool, &err), 0);
+	assert_int_equal(pool_plan(&s->d.truth, &pool, &plan, &err), 0);
+	assert_int_equal(golden_look(&s->d, &pool, &plan, &err), GOLDEN_MAKING);
+	strcpy(id, instance_of(s));
+	move(s, id, down, 3);
+	assert_true(golden_look(&s->d, &pool, &plan, &err) < 0);
+	assert_int_equal(state_of(s, id), STATE_DELETING);
+	assert_string_equal(instance_of(s), "");
+	/* One of an image without an agent has none. */
+	assert_int_equal(golden_look(&s->d, &pool, &plan, &err), GOLDEN_MAKING);
+	strcpy(plan.image, "d");
+	assert_int_equal(golden_look(&s->d, &pool, &plan, &err), GOLDEN_NONE);
+	assert_string_equal(instance_of(s), "");
+}
+
 #define test(f) cmocka_unit_test_setup_teardown(f, stage_set_up, stage_tear_down)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { test(test_routes), test(test_whose), test(test_meter) };
+	const struct CMUnitTest tests[] = { test(test_routes), test(test_whose), test(test_meter),
+					    test(test_golden), test(test_golden_fails) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
