@@ -21,25 +21,11 @@ enum {
 };
 
 const struct bench_row *const bench_all[] = {
-	&bench_startup,
-	&bench_boot,
-	&bench_net,
-	&bench_vsock,
-	&bench_blk,
-	&bench_blk_backend,
-	&bench_net_backend,
-	&bench_vsock_backend,
-	&bench_rng_backend,
-	&bench_passthrough,
-	&bench_api,
-	&bench_jail,
-	&bench_restore,
-	&bench_cold,
-	&bench_live,
-	&bench_density,
-	&bench_ledger,
-	&bench_supervisor,
-	NULL,
+	&bench_startup,	    &bench_boot,	&bench_net,	    &bench_vsock,
+	&bench_blk,	    &bench_blk_backend, &bench_net_backend, &bench_vsock_backend,
+	&bench_rng_backend, &bench_passthrough, &bench_api,	    &bench_jail,
+	&bench_restore,	    &bench_cold,	&bench_incoming,    &bench_live,
+	&bench_density,	    &bench_ledger,	&bench_supervisor,  NULL,
 };
 
 #define QEMU_MACHINE                                                                \

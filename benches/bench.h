@@ -44,8 +44,8 @@ struct bench_row {
 
 extern const struct bench_row bench_startup, bench_boot, bench_net, bench_vsock, bench_blk,
 	bench_blk_backend, bench_net_backend, bench_vsock_backend, bench_rng_backend, bench_api,
-	bench_jail, bench_restore, bench_cold, bench_live, bench_density, bench_passthrough,
-	bench_ledger, bench_supervisor;
+	bench_jail, bench_restore, bench_cold, bench_incoming, bench_live, bench_density,
+	bench_passthrough, bench_ledger, bench_supervisor;
 
 /* NULL-ended. */
 extern const struct bench_row *const bench_all[];
