@@ -97,7 +97,7 @@ static void add_files(struct args *a, const char *tag, const char *path, bool re
 	}
 	add(a, "-fsdev", "local,id=%s,path=%s,security_model=none,multidevs=remap%s", tag, escaped,
 	    readonly ? ",readonly=on" : "");
-	add(a, "-device", "virtio-9p-pci,fsdev=%s,mount_tag=%s", tag, tag);
+	add(a, "-device", "virtio-9p-pci,bus=pcie.0,fsdev=%s,mount_tag=%s", tag, tag);
 	free(escaped);
 }
 
@@ -109,7 +109,7 @@ static void add_stream(struct args *a, const char *name, int fd)
 
 /* Devices to pass on, of each kind that tests tell apart. The IOMMU must come before the
  * devices that it translates for, and those before what takes the first free slot. */
-static void add_passable(struct args *a)
+static void add_passable(struct args *a, const struct options *o)
 {
 	static const char disk[] =
 		"nvme,serial=wisp,subsys=subsystem,bus=rp,sriov_max_vfs=2,sriov_vq_flexible=4,"
@@ -127,11 +127,20 @@ static void add_passable(struct args *a)
 		"pcie-root-port,id=rp,addr=7,chassis=1",
 		"nvme-subsys,id=subsystem",
 		disk,
-		/* One that copies what and where it is told to, and is reset with its bus. */
-		"pcie-root-port,id=copies,addr=8,chassis=2",
+		/* One that copies what and where it is told to, and is reset with its bus; near the
+		 * second node's memory. */
+		"pxb-pcie,id=far,bus_nr=64,numa_node=1,addr=8",
+		"pcie-root-port,id=copies,bus=far,chassis=2",
 		"edu,bus=copies,dma_mask=0xffffffff",
 	};
 
+	for (unsigned i = 0; i < 2; i++) {
+		add(a, "-object", "memory-backend-ram,id=node%u,size=%uM", i, o->mem_mib / 2);
+		if (i < o->smp)
+			add(a, "-numa", "node,memdev=node%u,cpus=%u", i, i);
+		else
+			add(a, "-numa", "node,memdev=node%u", i);
+	}
 	add(a, "-netdev", "hubport,id=passed,hubid=0");
 	add(a, "-netdev", "hubport,id=kept,hubid=0");
 	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
@@ -153,7 +162,7 @@ static void add_machine(struct args *a, const struct options *o)
 		add(a, "-rtc", "clock=vm");
 	}
 	if (o->vfio)
-		add_passable(a);
+		add_passable(a, o);
 }
 
 int qemu_args(const struct options *o, const struct qemu_wiring *w, char ***ret, struct error *e)
@@ -177,7 +186,7 @@ int qemu_args(const struct options *o, const struct qemu_wiring *w, char ***ret,
 	add(&a, "-initrd", "/proc/self/fd/%d", w->initrd_fd);
 	add(&a, "-append", "%s tsc_early_khz=%u lpj=%u%s%s", kernel_command_line, khz,
 	    khz * (1000 / KERNEL_HZ), o->verbose ? "" : " quiet", o->vfio ? " intel_iommu=on" : "");
-	add(&a, "-device", "virtio-serial-pci");
+	add(&a, "-device", "virtio-serial-pci,bus=pcie.0");
 	add_stream(&a, "stdout", w->stdout_fd);
 	add_stream(&a, "stderr", w->stderr_fd);
 	add_files(&a, "host", "/", true);
