@@ -28,6 +28,7 @@ static int fail(int code, struct error *err, const char *what, const char *name)
 	int r = code == -NLE_NODEV || code == -NLE_OBJ_NOTFOUND ? -ENODEV
 		: code == -NLE_NOMEM				? -ENOMEM
 		: code == -NLE_PERM				? -EACCES
+		: code == -NLE_OPNOTSUPP			? -ENOTSUP
 								: -EIO;
 
 	return error_set(err, r, "network", NULL, "Cannot %s %s: %s", what, name,
