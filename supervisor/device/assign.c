@@ -147,6 +147,19 @@ int assign_give_back(const char *root, const char *address, const char *driver,
 	return r;
 }
 
+int assign_node(const char *root, const char *address)
+{
+	char path[PATH_BYTES];
+	struct error err;
+	int fd = open_root(root, &err), node;
+
+	if (fd < 0)
+		return -1;
+	node = (int)tree_number(fd, attribute(path, address, "numa_node"), -1);
+	fd_close(fd);
+	return node;
+}
+
 /* --- proving --- */
 
 static int check_health(const char *root, const char *address, const char *when, struct error *err)

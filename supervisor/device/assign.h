@@ -18,6 +18,9 @@ int assign_bind(const char *root, const char *address, struct error *err);
 int assign_give_back(const char *root, const char *address, const char *driver,
 		     const char *override, char now[PCI_NAME_BYTES], struct error *err);
 
+/* The number of the memory node that it is at; -1: unknown. */
+int assign_node(const char *root, const char *address);
+
 /* Its configuration space answers, a reset works, and it answers again. how: by what it was
  * reset, also when that failed. -EIO: it is not fit to be anybody's. */
 int assign_prove(const char *root, const char *address, int group, char how[PCI_NAME_BYTES],

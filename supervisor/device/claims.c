@@ -9,6 +9,7 @@
 #include "supervisor/device/claims.h"
 #include "supervisor/metering/meter.h"
 #include "supervisor/wispd.h"
+#include "vmm/base/clock.h"
 
 /* --- events --- */
 
@@ -66,14 +67,20 @@ static int write_claim(struct wispd *d, const struct instance *i, const struct p
 		    err);
 }
 
+/* took_us: for looking at the host, choosing, checking and claiming. */
 static int keep_record(struct wispd *d, const struct instance *i, const struct preflight *p,
-		       struct error *err)
+		       uint64_t took_us, struct error *err)
 {
 	json_t *record = preflight_explain(p);
-	char *text = record ? json_dumps(record, JSON_COMPACT) : NULL;
-	int r = text ? store_run(d->truth.store, err, "INSERT INTO decision VALUES (?, ?)", "ss",
-				 i->id, text)
-		     : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	char *text;
+	int r;
+
+	if (record)
+		json_object_set_new(record, "took_us", json_integer((json_int_t)took_us));
+	text = record ? json_dumps(record, JSON_COMPACT) : NULL;
+	r = text ? store_run(d->truth.store, err, "INSERT INTO decision VALUES (?, ?)", "ss", i->id,
+			     text)
+		 : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 
 	free(text);
 	json_decref(record);
@@ -91,19 +98,20 @@ static int check(const struct preflight *p, struct error *err)
 }
 
 static int claim_all(struct wispd *d, const struct instance *i, struct preflight *p,
-		     struct error *err)
+		     uint64_t began_us, struct error *err)
 {
 	int r = check(p, err);
 
 	for (unsigned k = 0; k < p->count && r == 0; k++)
 		r = write_claim(d, i, p->device[k], err);
-	return r < 0 ? r : keep_record(d, i, p, err);
+	return r < 0 ? r : keep_record(d, i, p, clock_now_us() - began_us, err);
 }
 
 int claims_make(struct wispd *d, const struct instance *i,
 		const char selectors[][CHOOSE_TEXT_BYTES], unsigned count, struct error *err)
 {
 	struct preflight p = { .request = { .mem_mib = i->mem_mib, .node = -1 } };
+	uint64_t began_us = clock_now_us();
 	struct inventory v;
 	int r = inventory_read(d->config.device_root, &v, err);
 
@@ -111,7 +119,7 @@ int claims_make(struct wispd *d, const struct instance *i,
 	if (r == 0)
 		r = choose_devices(selectors, count, is_taken, d, &p, err);
 	if (r == 0)
-		r = claim_all(d, i, &p, err);
+		r = claim_all(d, i, &p, began_us, err);
 	inventory_clear(&v);
 	return r;
 }
@@ -216,9 +224,11 @@ static int certify(struct wispd *d, const char *instance, const struct launch_de
 		   struct error *err)
 {
 	return tell(d, "device.reset", NULL, instance, "wispd",
-		    json_pack("{s:s, s:s, s:s, s:b}", "address", device->address, "by", device->how,
-			      "when", device->outcome == DEVICE_READY ? "before use" : "after use",
-			      "answers", true),
+		    json_pack("{s:s, s:s, s:s, s:b, s:I, s:I}", "address", device->address, "by",
+			      device->how, "when",
+			      device->outcome == DEVICE_READY ? "before use" : "after use",
+			      "answers", true, "bind_us", (json_int_t)device->bind_us, "reset_us",
+			      (json_int_t)device->reset_us),
 		    err);
 }
 

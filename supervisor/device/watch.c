@@ -1,4 +1,4 @@
-/* watch.c - reading /dev/kmsg, a record at a time. */
+/* watch.c - reading /dev/kmsg, a record at a time, and looking at interrupts now and then. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -10,6 +10,7 @@
 #include "supervisor/books/store.h"
 #include "supervisor/device/claims.h"
 #include "supervisor/device/fault.h"
+#include "supervisor/device/steer.h"
 #include "supervisor/device/watch.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/clock.h"
@@ -21,6 +22,7 @@ enum {
 	RECORDS_AT_ONCE = 64,
 	DEVICES_MAX = 64,
 	QUIET_US = 10000000, /* between two events of one device */
+	STEER_US = 2000000,
 };
 
 /* A device of which an event was written. */
@@ -33,7 +35,7 @@ struct told {
 struct device_watch {
 	struct wispd *d;
 	int fd;
-	sd_event_source *source;
+	sd_event_source *source, *timer;
 	struct told told[DEVICES_MAX];
 };
 
@@ -103,6 +105,27 @@ static int on_records(sd_event_source *source, int fd, uint32_t events, void *ar
 	return 0;
 }
 
+static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct device_watch *w = arg;
+	char address[PCI_ADDRESS_BYTES];
+	struct error err;
+	struct rows rows;
+
+	(void)usec;
+	sd_event_source_set_time_relative(source, STEER_US);
+	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	if (store_select(w->d->truth.store, &rows, &err,
+			 "SELECT address FROM device_claim WHERE used = 1", "") < 0)
+		return 0;
+	while (rows_next(&rows, &err) > 0) {
+		rows_text(&rows, 0, address, sizeof(address));
+		steer_interrupts(w->d->config.device_root, address);
+	}
+	rows_end(&rows);
+	return 0;
+}
+
 int device_watch_create(struct wispd *d, struct device_watch **ret, struct error *err)
 {
 	struct device_watch *w = calloc(1, sizeof(*w));
@@ -117,10 +140,12 @@ int device_watch_create(struct wispd *d, struct device_watch **ret, struct error
 	else
 		log_info("the kernel's log cannot be watched for faults of devices");
 	/* A file that is none of the kernel's cannot be waited for. */
-	if (r < 0 && r != -EPERM) {
+	if (r >= 0 || r == -EPERM)
+		r = sd_event_add_time_relative(d->loop, &w->timer, CLOCK_MONOTONIC, STEER_US,
+					       STEER_US / 2, on_timer, w);
+	if (r < 0) {
 		device_watch_destroy(w);
-		return error_set(err, r, NULL, NULL, "Cannot watch the kernel's log: %s",
-				 strerror(-r));
+		return error_set(err, r, NULL, NULL, "Cannot watch devices: %s", strerror(-r));
 	}
 	*ret = w;
 	return 0;
@@ -130,6 +155,7 @@ void device_watch_destroy(struct device_watch *w)
 {
 	if (!w)
 		return;
+	sd_event_source_disable_unref(w->timer);
 	sd_event_source_disable_unref(w->source);
 	fd_close(w->fd);
 	free(w);

@@ -1,8 +1,9 @@
-/* watch.h - watches the kernel's log for devices of guests that reach for what is not theirs.
+/* watch.h - watches devices that guests have: what they reach for, where they interrupt.
  *
- * The IOMMU stops such DMA; here it is told of, by an event "device.fault" of the instance
+ * An IOMMU stops DMA to what is not the guest's, and says so in the kernel's log; it is told of by an event "device.fault" of the instance
  * that has the device. A guest can make as many as it likes: of each device one event is
- * written in a while, which says how many there were before. Loop thread.
+ * written in a while, which says how many there were before. Interrupts are sent to processors
+ * near their device (steer.h) every few seconds. Loop thread.
  */
 #ifndef SUPERVISOR_DEVICE_WATCH_H
 #define SUPERVISOR_DEVICE_WATCH_H

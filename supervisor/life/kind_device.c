@@ -14,6 +14,7 @@
 #include "supervisor/life/kind.h"
 #include "supervisor/life/kinds.h"
 #include "supervisor/wispd.h"
+#include "vmm/base/clock.h"
 
 static int release(struct wispd *d, const struct instance *i, struct error *err)
 {
@@ -22,7 +23,11 @@ static int release(struct wispd *d, const struct instance *i, struct error *err)
 
 static int load(struct wispd *d, const struct instance *i, struct launch *l, struct error *err)
 {
-	return claims_load(d, i->id, l, err);
+	int r = claims_load(d, i->id, l, err);
+
+	for (unsigned k = 0; k < l->ndevices; k++)
+		l->devices[k].node = assign_node(d->config.device_root, l->devices[k].address);
+	return r;
 }
 
 /* All before any is proven: a group must be taken as a whole to be opened. */
@@ -30,8 +35,12 @@ static int bind_all(struct launch *l, struct error *err)
 {
 	int r = 0;
 
-	for (unsigned i = 0; i < l->ndevices && r == 0; i++)
+	for (unsigned i = 0; i < l->ndevices && r == 0; i++) {
+		uint64_t before_us = clock_now_us();
+
 		r = assign_bind(l->config->device_root, l->devices[i].address, err);
+		l->devices[i].bind_us = clock_now_us() - before_us;
+	}
 	return r;
 }
 
@@ -43,11 +52,13 @@ static void find_unfit(struct launch_device *d, const struct error *err)
 
 static void prove(struct launch *l, struct launch_device *d, enum device_outcome well)
 {
+	uint64_t before_us = clock_now_us();
 	struct error err;
 
 	d->outcome = well;
 	if (assign_prove(l->config->device_root, d->address, d->group, d->how, &err) < 0)
 		find_unfit(d, &err);
+	d->reset_us = clock_now_us() - before_us;
 }
 
 static int attach(struct launch *l, struct error *err)

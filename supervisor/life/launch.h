@@ -8,6 +8,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "supervisor/books/instance.h"
@@ -54,12 +55,14 @@ enum device_outcome {
 struct launch_device {
 	char address[PCI_ADDRESS_BYTES];
 	int group;
+	int node; /* of memory that is near it; -1: unknown */
 	char driver[PCI_NAME_BYTES], override[PCI_NAME_BYTES]; /* that it had; "": none */
 	bool quarantined;
 	bool used; /* and not proven since */
 	enum device_outcome outcome;
 	char how[PCI_NAME_BYTES];      /* it was reset */
 	char why[LAUNCH_REASON_BYTES]; /* it is unfit */
+	uint64_t bind_us, reset_us;    /* what these took; 0: it was not done */
 	bool given_back;
 	char now[PCI_NAME_BYTES]; /* its driver after that */
 };

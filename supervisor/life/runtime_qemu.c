@@ -131,13 +131,28 @@ static int add_jail(const struct launch *l, struct runtime_command *c, struct er
 	return r;
 }
 
+/* Near the first device whose place is known, as far as there is room. */
+static int add_memory(const struct launch *l, struct runtime_command *c, struct error *err)
+{
+	char text[TEXT_BYTES], node[64] = "";
+
+	for (unsigned i = 0; i < l->ndevices && !node[0]; i++)
+		if (l->devices[i].node >= 0)
+			snprintf(node, sizeof(node), ",host-nodes=%d,policy=preferred",
+				 l->devices[i].node);
+	snprintf(text, sizeof(text), "memory-backend-ram,id=memory,size=%lldM%s",
+		 (long long)l->mem_mib, node);
+	return ADD(c, err, "-object", text);
+}
+
 static int add_machine(const struct launch *l, struct runtime_command *c, struct error *err)
 {
 	static const char monitor[] = "unix:/run/" SOCKET ",server=on,wait=off";
 	static const char events[] = "unix:/run/" EVENTS ",server=on,wait=off";
 	static const char console[] = "file,id=console,path=/" CELL_CONSOLE ",append=on";
 	static const char machine[] =
-		"q35,accel=kvm,usb=off,vmport=off,mem-merge=off,dump-guest-core=off";
+		"q35,accel=kvm,usb=off,vmport=off,mem-merge=off,dump-guest-core=off,"
+		"memory-backend=memory";
 	static const char sandbox[] =
 		"on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
 	char vcpus[24], memory[24];
@@ -244,6 +259,8 @@ static int command(const struct launch *l, struct runtime_command *ret, struct e
 		r = add_jail(l, ret, err);
 	if (r == 0)
 		r = add_machine(l, ret, err);
+	if (r == 0)
+		r = add_memory(l, ret, err);
 	if (r == 0)
 		r = add_kernel(l, ret, err);
 	if (r == 0)

@@ -4,12 +4,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "supervisor/device/choose.h"
 #include "supervisor/device/fault.h"
+#include "supervisor/device/steer.h"
 #include "tests/unit/fake_devices.h"
 #include "tests/unit/scratch.h"
 
@@ -522,6 +524,47 @@ static void test_choice(void **state)
 	inventory_clear(&v);
 }
 
+/* --- interrupts --- */
+
+#define INTERRUPTS                                                                         \
+	"            CPU0       CPU1\n"                                                    \
+	"  8:          0          0  IO-APIC   8-edge  rtc0\n"                             \
+	" 25:          0          3  IR-PCI-MSI 65536-edge  eth0\n"                        \
+	" 45:          1          0  IR-PCI-MSI 65537-edge  vfio-msix[0](" FAKE_NIC ")\n"  \
+	" 46:          1          0  IR-PCI-MSI 65538-edge  vfio-msix[0](" FAKE_NVME ")\n" \
+	" 47:          1          0  IR-PCI-MSI 65539-edge  vfio-msix[1](" FAKE_NIC ")\n"  \
+	"NMI:          0          0  Non-maskable interrupts\n"
+
+static void expect_text(const char *root, const char *path, const char *wanted)
+{
+	char name[512], text[32] = "";
+	FILE *f;
+
+	snprintf(name, sizeof(name), "%s/%s", root, path);
+	f = fopen(name, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	fclose(f);
+	assert_string_equal(text, wanted);
+}
+
+static void test_steering(void **state)
+{
+	const char *root = ((struct scratch *)*state)->dir;
+
+	fake_file(root, "proc/interrupts", INTERRUPTS);
+	fake_file(root, FAKE_FOLDER(FAKE_NIC) "/local_cpulist", "2-3\n");
+	fake_file(root, "proc/irq/25/smp_affinity_list", "0-3\n");
+	fake_file(root, "proc/irq/45/smp_affinity_list", "0-3\n");
+	fake_file(root, "proc/irq/46/smp_affinity_list", "0-3\n");
+	fake_file(root, "proc/irq/47/smp_affinity_list", "2-3\n");
+	assert_int_equal(steer_interrupts(root, FAKE_NIC), 1);
+	expect_text(root, "proc/irq/25/smp_affinity_list", "0-3\n");
+	expect_text(root, "proc/irq/45/smp_affinity_list", "2-3\n");
+	expect_text(root, "proc/irq/46/smp_affinity_list", "0-3\n");
+	assert_int_equal(steer_interrupts(root, "0000:00:1f.0"), 0);
+}
+
 /* --- faults --- */
 
 static const struct {
@@ -563,6 +606,7 @@ static void test_faults(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_steering, make_host, scratch_remove),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test_setup_teardown(test_functions, make_host, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_odd_hosts, make_host, scratch_remove),
