@@ -53,6 +53,7 @@
 #include "devices/virtio/net.h"
 #include "devices/virtio/net_control.h"
 #include "devices/virtio/net_device.h"
+#include "devices/virtio/net_greeting.h"
 #include "vmm/base/log.h"
 
 #define BIT(n) (UINT64_C(1) << (n))
@@ -216,6 +217,7 @@ static bool on_retry(void *arg, uint32_t events)
 		return false;
 	}
 	net_retry_found(&net->retry);
+	net_greet(net->backend, net->config.mac);
 	net->gone = false;
 	net->config.status = VIRTIO_NET_S_LINK_UP;
 	log_guest_at(LOG_INFO, "network interface '%s': the link is up again", net->id);
@@ -236,6 +238,9 @@ static int net_attach(struct virtio_dev *d)
 		r = net_retry_attach(&net->retry, d->events, on_retry, net);
 	for (unsigned i = 0; i < net->backend->pairs && r == 0; i++)
 		r = attach_pair(net, i);
+	/* One that can come back is none that the host's bridge learns for. */
+	if (r == 0 && net->backend->ops->reconnect)
+		net_greet(net->backend, net->config.mac);
 	return r;
 }
 

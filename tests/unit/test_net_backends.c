@@ -251,6 +251,17 @@ static int accept_at(int listener)
 	return fd;
 }
 
+/* The first frame of each connection: whoever it is learns where the guest is. */
+static void expect_greeting(int fd)
+{
+	static const unsigned char reverse_arp[] = { 0x80, 0x35 };
+	unsigned char got[LENGTH + ETH_ZLEN];
+
+	assert_int_equal(recv(fd, got, sizeof(got), 0), sizeof(got));
+	assert_memory_equal(got + LENGTH + ETH_ALEN, net_mac, ETH_ALEN);
+	assert_memory_equal(got + LENGTH + 2 * ETH_ALEN, reverse_arp, sizeof(reverse_arp));
+}
+
 /* The guest goes on, with frames lost and the cable pulled meanwhile. What the old one
  * had begun to say is not mixed with the new one's words. */
 static void test_passt_comes_back(void **state)
@@ -269,6 +280,7 @@ static void test_passt_comes_back(void **state)
 		while (!link_is_up(&f))
 			driver_run(&f.d);
 		f.host[0] = accept_at(listener);
+		expect_greeting(f.host[0]);
 		pack(frame, LEN, round);
 		say(&f, frame, sizeof(frame));
 		expect_frame(&f, round, LEN, round);
