@@ -1,4 +1,4 @@
-/* identity.c - the verb "identity": a clone learns who it is.
+/* identity.c - the verb "identity": a clone learns who it is; "addresses": how it is reached.
  *
  * The kernel sees by itself that it was loaded (VMGenID), and takes new random numbers. It
  * tells no program. What a clone is to be called, and by which address it is reached,
@@ -187,7 +187,10 @@ int identity_hooks(void)
 	return r;
 }
 
-/* --- the verb --- */
+/* --- the verbs --- */
+
+/* The last ones are the interfaces'. */
+enum { FIRST_OF_INTERFACES = 4 };
 
 static const struct part {
 	const char *name;
@@ -216,15 +219,30 @@ static bool part_set(struct session *s, const struct part *part)
 	return true;
 }
 
+static bool set_from(struct session *s, size_t first)
+{
+	for (size_t i = first; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (!part_set(s, &parts[i]))
+			return false;
+	}
+	return true;
+}
+
+void addresses_serve(struct session *s)
+{
+	struct fields nothing = { 0 };
+
+	if (set_from(s, FIRST_OF_INTERFACES))
+		session_answer(s, &nothing);
+}
+
 void identity_serve(struct session *s)
 {
 	struct fields nothing = { 0 };
 	int r;
 
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		if (!part_set(s, &parts[i]))
-			return;
-	}
+	if (!set_from(s, 0))
+		return;
 	r = identity_hooks();
 	if (r < 0)
 		session_fault(s, -r, "a program in " IDENTITY_HOOKS " failed: %s", strerror(-r));

@@ -24,10 +24,12 @@ int identity_machine_id(const char *hex);
 /* "eth0 06:00:0a:00:00:02" */
 int identity_mac(const char *text);
 
-/* "eth0 10.0.0.2/24": the interface's only IPv4 address. It is up afterwards. */
+/* "eth0 10.0.0.2/24" or "eth0 fd00::2/64": the interface's only address of that family, but
+ * for what IPv6 makes for the link itself. It is up afterwards. */
 int identity_address(const char *text);
 
-/* "10.0.0.1": the only default route. */
+/* "10.0.0.1", "fd00::1", or "eth0 fd00::1", which is reached by that interface in any case:
+ * the only default route of that family. */
 int identity_gateway(const char *text);
 
 /* Runs the programs in the folder IDENTITY_HOOKS, in the order of their names. The first

@@ -1,7 +1,7 @@
 /* identity_net.c - the addresses of a guest's interfaces.
  *
  * By netdevice(7), which does for one address of IPv4 and needs no library in a static
- * program.
+ * program; identity_net6.c has those of IPv6.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "guest-images/agent/identity.h"
+#include "guest-images/agent/identity_net6.h"
 
 enum { VALUE_LEN = 64 };
 
@@ -104,6 +105,10 @@ int identity_address(const char *text)
 	char value[VALUE_LEN];
 	int r = split(text, &request, value);
 
+	if (r == 0 && strchr(value, ':')) {
+		r = identity_address6(request.ifr_name, value);
+		return r < 0 ? r : set_up(&request);
+	}
 	if (r == 0)
 		r = parse_prefix(value, &address, &mask);
 	if (r < 0)
@@ -122,6 +127,8 @@ int identity_gateway(const char *text)
 	struct in_addr gateway, any = { INADDR_ANY };
 	int r;
 
+	if (strchr(text, ':'))
+		return identity_gateway6(text);
 	if (inet_pton(AF_INET, text, &gateway) != 1)
 		return -EINVAL;
 	route.rt_dst = route.rt_genmask = to_sockaddr(any);

@@ -13,7 +13,7 @@
  *   exec      INPUT (empty: end), RESIZE, SIGNAL      OUTPUT, ERRORS
  *   read                                              ENTRY, DATA..., END  (a file tree)
  *   write     ENTRY, DATA..., END
- *   health, identity, shutdown
+ *   health, identity, addresses, shutdown
  *
  *   exec      argument* environment* user directory terminal rows columns timeout_ms,
  *             seed: mixed into the kernel's random numbers first, for a clone may not have
@@ -23,8 +23,10 @@
  *   health    answers version, uptime_ms, boot_id, hostname, clock_ns, processes, load,
  *             memory_total_bytes, memory_available_bytes, root_total_bytes,
  *             root_available_bytes
- *   identity  seed clock_ns hostname machine_id, mac* address* ("eth0 VALUE"), gateway;
+ *   identity  seed clock_ns hostname machine_id, mac* address* ("eth0 VALUE"), gateway*;
  *             answers when all of it is so
+ *   addresses  mac* address* gateway*, as of identity: of a guest that is who it was, and
+ *             whose own programs need not hear of it
  *   shutdown  mode: poweroff or reboot
  *   fault     code (an errno), text
  *

@@ -13,8 +13,10 @@ static const struct verb {
 	const char *name;
 	void (*serve)(struct session *s);
 } verbs[] = {
-	{ "exec", exec_serve },	    { "read", files_serve_read },   { "write", files_serve_write },
-	{ "health", health_serve }, { "identity", identity_serve }, { "shutdown", shutdown_serve },
+	{ "exec", exec_serve },		{ "read", files_serve_read },
+	{ "write", files_serve_write }, { "health", health_serve },
+	{ "identity", identity_serve }, { "addresses", addresses_serve },
+	{ "shutdown", shutdown_serve },
 };
 
 void session_answer(struct session *s, const struct fields *answer)

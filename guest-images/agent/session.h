@@ -31,6 +31,7 @@ void files_serve_read(struct session *s);
 void files_serve_write(struct session *s);
 void health_serve(struct session *s);
 void identity_serve(struct session *s);
+void addresses_serve(struct session *s);
 void shutdown_serve(struct session *s);
 
 #endif

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -495,8 +496,8 @@ static void test_bad_identity(void **state)
 		    "lo 06:00:00:00:00:01 " } },
 		{ identity_address,
 		  { "lo", "lo 10.0.0.1", "lo 10.0.0.1/0", "lo 10.0.0.1/33", "lo 10.0.0/24",
-		    "lo 10.0.0.1/24x" } },
-		{ identity_gateway, { "", "x", "10.0.0", "10.0.0.1/24", "::1" } },
+		    "lo 10.0.0.1/24x", "lo fd00::1/129" } },
+		{ identity_gateway, { "", "x", "10.0.0", "10.0.0.1/24", "::x" } },
 	};
 
 	(void)state;
@@ -554,18 +555,91 @@ static void test_port(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 }
 
+/* What `ip -6` says to these words. Static storage. */
+static const char *ip(const char *words)
+{
+	static char text[1024];
+	char line[128];
+	FILE *f;
+
+	snprintf(line, sizeof(line), "ip -6 -o %s", words);
+	f = popen(line, "re");
+	assert_non_null(f);
+	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	pclose(f);
+	return text;
+}
+
+/* In a network of its own: one address, one way out, whatever there was. */
+static void test_addresses6(void **state)
+{
+	static const char addresses[] = "address show dev eth0 scope global";
+	static const char routes[] = "route show default";
+
+	(void)state;
+	if (unshare(geteuid() ? CLONE_NEWUSER | CLONE_NEWNET : CLONE_NEWNET) < 0) {
+		fprintf(stderr, "no network namespace can be made\n");
+		skip();
+	}
+	assert_int_equal(identity_address("eth0 fd00:1::2/64"), -ENODEV);
+	assert_int_equal(system("ip link add eth0 type veth peer name peer && ip link set peer up"),
+			 0);
+	assert_int_equal(identity_address("eth0 fd00:1::2/64"), 0);
+	assert_int_equal(identity_gateway("fd00:1::1"), 0);
+	assert_non_null(strstr(ip(addresses), "fd00:1::2/64"));
+	assert_null(strstr(ip(addresses), "tentative"));
+	assert_non_null(strstr(ip(routes), "via fd00:1::1 "));
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(identity_address("eth0 fd00:2::3/64"), 0);
+		assert_int_equal(identity_gateway("fd00:2::1"), 0);
+	}
+	assert_int_equal(identity_address("eth0 fd00:2::3/128"), 0);
+	assert_int_equal(identity_gateway("eth0 fd00:2::1"), 0);
+	assert_null(strstr(ip(addresses), "fd00:1::2"));
+	assert_non_null(strstr(ip(addresses), "fd00:2::3/128"));
+	assert_null(strstr(ip(routes), "fd00:1::1"));
+	assert_non_null(strstr(ip(routes), "via fd00:2::1 "));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_port),	      cmocka_unit_test(test_streams_and_status),
-		cmocka_unit_test(test_signal),	      cmocka_unit_test(test_environment),
-		cmocka_unit_test(test_user),	      cmocka_unit_test(test_terminal),
-		cmocka_unit_test(test_not_run),	      cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_time_limit),    cmocka_unit_test(test_bulk_echo),
-		cmocka_unit_test(test_signal_frame),  cmocka_unit_test(test_caller_gone),
-		cmocka_unit_test(test_copy_tree),     cmocka_unit_test(test_copy_refused),
-		cmocka_unit_test(test_hostile_tree),  cmocka_unit_test(test_health),
-		cmocka_unit_test(test_broken_frames), cmocka_unit_test(test_bad_identity),
+		cmocka_unit_test(test_port),
+		cmocka_unit_test(test_streams_and_status),
+		cmocka_unit_test(test_signal),
+		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_user),
+		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_not_run),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_time_limit),
+		cmocka_unit_test(test_bulk_echo),
+		cmocka_unit_test(test_signal_frame),
+		cmocka_unit_test(test_caller_gone),
+		cmocka_unit_test(test_copy_tree),
+		cmocka_unit_test(test_copy_refused),
+		cmocka_unit_test(test_hostile_tree),
+		cmocka_unit_test(test_health),
+		cmocka_unit_test(test_broken_frames),
+		cmocka_unit_test(test_bad_identity),
+		cmocka_unit_test(test_streams_and_status),
+		cmocka_unit_test(test_signal),
+		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_user),
+		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_not_run),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_time_limit),
+		cmocka_unit_test(test_bulk_echo),
+		cmocka_unit_test(test_signal_frame),
+		cmocka_unit_test(test_caller_gone),
+		cmocka_unit_test(test_copy_tree),
+		cmocka_unit_test(test_copy_refused),
+		cmocka_unit_test(test_hostile_tree),
+		cmocka_unit_test(test_health),
+		cmocka_unit_test(test_broken_frames),
+		cmocka_unit_test(test_bad_identity),
+		cmocka_unit_test(test_addresses6),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
