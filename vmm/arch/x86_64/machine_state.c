@@ -11,6 +11,7 @@
 #include "vmm/arch/arch.h"
 #include "vmm/arch/x86_64/cpuid.h"
 #include "vmm/arch/x86_64/cpus.h"
+#include "vmm/arch/x86_64/feature_names.h"
 
 /* Registers of CPUID in which each bit is a feature that a guest may be using. */
 static const struct feature_word {
@@ -36,6 +37,7 @@ static const struct feature_word {
 enum {
 	FEATURE_WORDS = sizeof(feature_words) / sizeof(feature_words[0]),
 	VENDOR_LEN = 12,
+	NAMES_BYTES = 96,
 	NS_PER_S = 1000000000
 };
 
@@ -118,14 +120,16 @@ static int compare(const struct cpu_model *guest, const struct cpu_model *host, 
 			"The guest runs on a processor of %.12s, this host has one of %.12s",
 			(const char *)guest->vendor, (const char *)host->vendor);
 	for (unsigned i = 0; i < FEATURE_WORDS; i++) {
+		const char *word = feature_words[i].name;
 		uint32_t missing = guest->word[i] & ~host->word[i];
+		char names[NAMES_BYTES];
 
-		if (missing)
-			return error_set(
-				err, -ENOTSUP, NULL, hint,
-				"The guest uses features that this host lacks: bits %#x of "
-				"CPUID %s",
-				missing, feature_words[i].name);
+		if (!missing)
+			continue;
+		feature_names_print(word, missing, names, sizeof(names));
+		return error_set(err, -ENOTSUP, NULL, hint,
+				 "The guest uses features that this host lacks: %s (CPUID %s)",
+				 names, word);
 	}
 	return 0;
 }
