@@ -83,6 +83,19 @@ const char *fixture_need_image(const char *name)
 	return path;
 }
 
+void fixture_read_ahead(const char *path)
+{
+	char buf[1 << 16];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = 1;
+
+	assert_true(fd >= 0);
+	while (n > 0)
+		n = read(fd, buf, sizeof(buf));
+	assert_int_equal(n, 0);
+	close(fd);
+}
+
 static char own_dir[] = "/tmp/wisp-test-XXXXXX";
 static bool have_dir;
 

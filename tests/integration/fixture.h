@@ -13,6 +13,11 @@ const char *fixture_guest(const char *name);
 const char *fixture_image(const char *name);
 const char *fixture_need_image(const char *name);
 
+/* Reads a file to its end, so that it is in memory. Under --icount time runs ahead, minutes
+ * even, while a file of the machine is waited for: a test that has limits there, or its
+ * guest, reads first what they will need. */
+void fixture_read_ahead(const char *path);
+
 /* A folder of this test's own; removed with all that is in it at exit. */
 const char *fixture_dir(void);
 

@@ -312,10 +312,14 @@ static void test_rates(void **state)
 		"echo armed; read line </dev/console; read_all bytes 'bs=64k count=256'\n"
 		"echo armed; read line </dev/console; read_all ops 'bs=4k count=1000'\n";
 	struct disk disk[MAX_DISKS] = { { make_ext4("rates.ext4", 16, "word"), "Async" } };
-	struct guest g = boot(script, disk);
 	struct api_reply reply;
+	struct guest g;
 
 	(void)state;
+	fixture_read_ahead(fixture_program("wisp"));
+	fixture_read_ahead(fixture_need_image("vmlinux-minimal"));
+	fixture_read_ahead(fixture_need_image("initramfs.cpio"));
+	g = boot(script, disk);
 	session_expect(g.wisp, "armed", LIMIT_S);
 	reply = patch(&g, "\"rate_limiter\": {\"bandwidth\": {\"size\": 160000, "
 			  "\"refill_time\": 20}}");

@@ -265,6 +265,9 @@ static void test_rates(void **state)
 	struct session *s, *iperf;
 
 	(void)state;
+	fixture_read_ahead(fixture_program("wisp"));
+	fixture_read_ahead(c.kernel);
+	fixture_read_ahead(c.disk);
 	make_tap("");
 	iperf = session_start((const char *const[]){ "iperf3", "--server", NULL });
 	s = boot_debian(&c, socket);
