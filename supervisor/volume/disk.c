@@ -14,7 +14,7 @@
 #include "supervisor/volume/disk.h"
 #include "vmm/base/fd.h"
 
-enum { CHUNK_BYTES = 1 << 20, MKFS_TIMEOUT_MS = 300000, OWN_MODE = 0600, READ_ONLY_MODE = 0440 };
+enum { MKFS_TIMEOUT_MS = 300000, OWN_MODE = 0600, READ_ONLY_MODE = 0440 };
 
 static int open_folder(const struct config *c, struct error *err)
 {
@@ -147,70 +147,13 @@ int disk_remove(const struct config *c, const char *id, struct error *err)
 	return r;
 }
 
-/* All that has blocks, chunk by chunk. fn: 0 or a negative errno. */
-static int each_chunk(int fd, int (*fn)(int fd, void *chunk, size_t len, off_t at), void *chunk,
-		      uint64_t *bytes)
-{
-	off_t end = lseek(fd, 0, SEEK_END), at = 0;
-
-	while (at < end) {
-		off_t data = lseek(fd, at, SEEK_DATA), hole;
-
-		if (data < 0)
-			return errno == ENXIO ? 0 : -errno;
-		hole = lseek(fd, data, SEEK_HOLE);
-		for (at = data; at < hole;) {
-			size_t len = hole - at < CHUNK_BYTES ? (size_t)(hole - at) : CHUNK_BYTES;
-			int r = fn(fd, chunk, len, at);
-
-			if (r < 0)
-				return r;
-			at += (off_t)len;
-			*bytes += len;
-		}
-	}
-	return end < 0 ? -errno : 0;
-}
-
-static int overwrite(int fd, void *chunk, size_t len, off_t at)
-{
-	memset(chunk, 0, len);
-	return fd_pwrite_all(fd, chunk, len, at);
-}
-
-static int verify(int fd, void *chunk, size_t len, off_t at)
-{
-	const uint8_t *bytes = chunk;
-	int r = fd_pread_all(fd, chunk, len, at);
-
-	if (r < 0)
-		return r;
-	return bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0 ? 0 : -EIO;
-}
-
-/* Read again from the disk, not from memory. */
-static int erase(int fd, void *chunk, struct disk_erasure *e)
-{
-	int r = each_chunk(fd, overwrite, chunk, &e->overwritten_bytes);
-
-	if (r == 0 && fdatasync(fd) < 0)
-		r = -errno;
-	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	return r < 0 ? r : each_chunk(fd, verify, chunk, &e->verified_bytes);
-}
-
-int disk_erase(const struct config *c, const char *id, struct disk_erasure *ret, struct error *err)
+int disk_erase(const struct config *c, const char *id, struct erasure *ret, struct error *err)
 {
 	int fd = open_disk(c, id, O_RDWR, err), r;
-	void *chunk = malloc(CHUNK_BYTES);
 
-	*ret = (struct disk_erasure){ 0 };
-	if (fd < 0) {
-		free(chunk);
+	if (fd < 0)
 		return fd;
-	}
-	r = chunk ? erase(fd, chunk, ret) : -ENOMEM;
-	free(chunk);
+	r = erasure_run(fd, ret);
 	fd_close(fd);
 	if (r == 0)
 		return 0;

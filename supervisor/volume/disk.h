@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "supervisor/config.h"
+#include "supervisor/volume/erasure.h"
 #include "vmm/base/error.h"
 
 /* A file without a block in it, or an empty ext4. */
@@ -25,15 +26,9 @@ int disk_back_up(const struct config *c, const char *id, const char *path, struc
 int disk_grow(const struct config *c, const char *id, int64_t size_mib, struct error *err);
 int disk_remove(const struct config *c, const char *id, struct error *err);
 
-/* What was done to a file so that its bytes are gone from it. */
-struct disk_erasure {
-	uint64_t overwritten_bytes; /* with zeros: all that had blocks */
-	uint64_t verified_bytes;    /* read again from the disk, and zero */
-};
-
 /* The file stays, so that it can be done again with the same result. -EIO: what was read
  * again was not zero. */
-int disk_erase(const struct config *c, const char *id, struct disk_erasure *ret, struct error *err);
+int disk_erase(const struct config *c, const char *id, struct erasure *ret, struct error *err);
 
 /* A name in a VMM's folder, and the user's; and back. */
 int disk_lend(const struct config *c, const char *id, int folder, const char *name, uid_t owner,

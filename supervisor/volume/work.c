@@ -1,11 +1,9 @@
 /* work.c - one table: what each verb does, and what is written when it went well or badly. */
 #include <errno.h>
-#include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervisor/books/hex.h"
 #include "supervisor/books/store.h"
 #include "supervisor/http/api.h"
 #include "supervisor/life/lifecycle.h"
@@ -14,8 +12,6 @@
 #include "supervisor/wispd.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
-
-enum { CERTIFICATE_BYTES = 512 };
 
 void volume_drive(const struct volume *v, struct launch_drive *ret)
 {
@@ -199,34 +195,19 @@ static int removed(struct volume_work *w, struct error *err)
 	return r < 0 ? r : volume_forget(&w->d->truth, &w->volume, err);
 }
 
-/* The certificate is a text that says what was done; the event has it, and its hash. From
- * then on there is a file to be removed. */
+/* From then on there is a file to be removed. */
 static int erased(struct volume_work *w, struct error *err)
 {
-	const struct disk_erasure *e = &w->erasure;
-	char text[CERTIFICATE_BYTES], hash[DIGEST_BYTES];
-	uint8_t sum[SHA256_DIGEST_SIZE];
-	struct sha256_ctx ctx;
+	char what[128];
 	int r;
 
-	snprintf(text, sizeof(text),
-		 "volume %s of tenant %s: %llu bytes overwritten with zeros, %llu read again from "
-		 "the disk and zero",
-		 w->volume.id, w->volume.tenant, (unsigned long long)e->overwritten_bytes,
-		 (unsigned long long)e->verified_bytes);
-	sha256_init(&ctx);
-	sha256_update(&ctx, strlen(text), (const uint8_t *)text);
-	sha256_digest(&ctx, sizeof(sum), sum);
-	hex_encode(sum, sizeof(sum), hash);
+	snprintf(what, sizeof(what), "volume %s of tenant %s", w->volume.id, w->volume.tenant);
 	w->volume.state = VOLUME_REMOVING;
 	r = volume_update(&w->d->truth, &w->volume, err);
 	if (r < 0)
 		return r;
 	return volume_tell(&w->d->truth, "volume.erased", &w->volume, w->actor,
-			   json_pack("{s:s, s:s, s:I, s:I}", "certificate", text, "sha256", hash,
-				     "overwritten_bytes", (json_int_t)e->overwritten_bytes,
-				     "verified_bytes", (json_int_t)e->verified_bytes),
-			   err);
+			   erasure_certify(what, &w->erasure), err);
 }
 
 static int plugged(struct volume_work *w, struct error *err)

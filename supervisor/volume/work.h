@@ -43,7 +43,7 @@ struct volume_work {
 
 	/* What came of it. */
 	bool shared;
-	struct disk_erasure erasure;
+	struct erasure erasure;
 	int result;
 	struct error err;
 };

@@ -214,7 +214,7 @@ static void test_files(void **state)
 {
 	struct stage *s = *state;
 	const struct config *c = &s->d.config;
-	struct disk_erasure e;
+	struct erasure e;
 	char path[PATH_MAX + 64], word[8] = "";
 	struct error err;
 	bool shared;
