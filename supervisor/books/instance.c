@@ -370,6 +370,28 @@ int instance_update(struct truth *t, struct instance *i, const char *actor, stru
 	return 0;
 }
 
+int instance_remake(struct truth *t, struct instance *i, const char *actor, struct error *err)
+{
+	int r = tell(t, i, "instance.remade", actor, created_body(i), NULL, err);
+
+	if (r < 0)
+		return r;
+	r = store_run(t->store, err,
+		      "UPDATE instance SET image = ?, shape = ?, shape_version = ?, vcpus = ?,"
+		      " mem_mib = ?, generation = generation + 1 WHERE id = ? AND generation = ?",
+		      "ssiiisi", i->image, i->shape, i->shape_version, i->vcpus, i->mem_mib, i->id,
+		      i->generation);
+	if (r == 0)
+		return error_set(err, -ESTALE, NULL, "look at it again, and repeat",
+				 "%s has changed meanwhile", i->name);
+	if (r > 0)
+		r = hold(t, i, i->state, err);
+	if (r < 0)
+		return r;
+	i->generation++;
+	return 0;
+}
+
 int instance_spawned(struct truth *t, struct instance *i, pid_t pid, int64_t pid_start,
 		     const char *actor, struct error *err)
 {

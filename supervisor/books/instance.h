@@ -91,6 +91,10 @@ int instance_move(struct truth *t, struct instance *i, enum state to, const stru
 /* (T) Writes name, labels, expiry and what is wanted; grows the generation. */
 int instance_update(struct truth *t, struct instance *i, const char *actor, struct error *err);
 
+/* (T) Writes what it is made of, and as large as what: image, shape, processors, memory; and
+ * what it holds by that. Grows the generation. */
+int instance_remake(struct truth *t, struct instance *i, const char *actor, struct error *err);
+
 /* (T) Begins an incarnation; its process may go on once this is committed. */
 int instance_spawned(struct truth *t, struct instance *i, pid_t pid, int64_t pid_start,
 		     const char *actor, struct error *err);

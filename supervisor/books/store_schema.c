@@ -199,8 +199,11 @@ static const char goldens[] =
 	"  shape_version INTEGER NOT NULL, version TEXT NOT NULL) STRICT;"
 	"ALTER TABLE blank ADD COLUMN snapshot TEXT NOT NULL DEFAULT '';";
 
+/* Instances whose disks are overwritten before they are removed. */
+static const char wipes[] = "CREATE TABLE wipe (instance TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
+
 const char *const store_migrations[] = { ledger,    tenants,  instances, requests, metering,
 					 waiting,   findings, networks,	 agents,   volumes,
 					 imports,   devices,  inventory, pools,	   snapshots,
-					 functions, goldens };
+					 functions, goldens,  wipes };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

@@ -66,7 +66,7 @@ struct cli_area {
 
 extern const struct cli_area cli_instances, cli_images, cli_networks, cli_volumes, cli_host,
 	cli_billing, cli_scheduling, cli_ledger;
-extern const struct cli_area cli_guests, cli_snapshots;
+extern const struct cli_area cli_guests, cli_snapshots, cli_changes;
 extern const struct cli_area cli_devices, cli_top, cli_runbooks;
 extern const struct cli_area cli_placement;
 extern const struct cli_area cli_pools;

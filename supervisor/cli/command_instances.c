@@ -388,9 +388,20 @@ static int resume(struct cli *cli, const struct cli_arguments *a)
 	return verb(cli, a, "POST", "/resume", NULL);
 }
 
+enum { RM_WIPE };
+
+static const struct cli_option rm_options[] = {
+	[RM_WIPE] = { "wipe", NULL, "overwrite its disk first; the ledger has the certificate" },
+	{ 0 },
+};
+
 static int rm(struct cli *cli, const struct cli_arguments *a)
 {
-	return verb(cli, a, "DELETE", "", NULL);
+	json_t *body = a->option[RM_WIPE] ? json_pack("{s:b}", "wipe", true) : NULL;
+	int status = verb(cli, a, "DELETE", "", body);
+
+	json_decref(body);
+	return status;
 }
 
 static const struct cli_option stop_options[] = {
@@ -434,7 +445,7 @@ static const struct cli_command commands[] = {
 	{ "stop",    "INSTANCE...", "have them power off, or kill them", stop_options, -1, 1, CLI_OPERANDS_MAX, stop },
 	{ "pause",   "INSTANCE...", "stop their processors",            NULL, -1, 1, CLI_OPERANDS_MAX, pause_command },
 	{ "resume",  "INSTANCE...", "let them go on",                   NULL, -1, 1, CLI_OPERANDS_MAX, resume },
-	{ "rm",      "INSTANCE...", "end and delete them",              NULL, -1, 1, CLI_OPERANDS_MAX, rm },
+	{ "rm",      "INSTANCE...", "end and delete them",              rm_options, -1, 1, CLI_OPERANDS_MAX, rm },
 	{ 0 },
 };
 /* clang-format on */

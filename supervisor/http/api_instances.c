@@ -146,7 +146,7 @@ static const struct body_table update_table = {
 /* Of all verbs. */
 struct verb_body {
 	uint64_t generation; /* 0: whatever it is */
-	bool has_timeout;
+	bool has_timeout, wipe;
 	uint64_t timeout_ms;
 };
 
@@ -158,6 +158,17 @@ static const struct body_table verb_table = {
 	.size = sizeof(struct verb_body),
 	.fields = verb_fields,
 	.nfields = 1,
+};
+
+static const struct body_field delete_fields[] = {
+	{ .name = "generation", .type = BODY_U64, PLACE(verb_body, generation), .max = INT64_MAX },
+	{ .name = "wipe", .type = BODY_BOOL, PLACE(verb_body, wipe) },
+};
+
+static const struct body_table delete_table = {
+	.size = sizeof(struct verb_body),
+	.fields = delete_fields,
+	.nfields = 2,
 };
 
 static const struct body_field stop_fields[] = {
@@ -264,30 +275,6 @@ static int get_trace(struct api_call *call)
 
 /* --- creating --- */
 
-static int use_shape(struct api_call *call, const char *name, struct instance *i)
-{
-	struct rows rows;
-	int r = store_select(call->d->truth.store, &rows, &call->err,
-			     "SELECT version, vcpus, mem_mib FROM shape WHERE name = ?"
-			     " ORDER BY version DESC LIMIT 1",
-			     "s", name);
-
-	if (r < 0)
-		return r;
-	r = rows_next(&rows, &call->err);
-	if (r > 0) {
-		snprintf(i->shape, sizeof(i->shape), "%s", name);
-		i->shape_version = rows_int(&rows, 0);
-		i->vcpus = rows_int(&rows, 1);
-		i->mem_mib = rows_int(&rows, 2);
-	}
-	rows_end(&rows);
-	if (r == 0)
-		return error_set(&call->err, -ENOENT, "shape", "GET /shapes lists what there is",
-				 "There is no shape %s", name);
-	return r < 0 ? r : 0;
-}
-
 /* A device decides, unless it was said. */
 static int choose_runtime(struct api_call *call, const struct create_body *b, struct instance *i)
 {
@@ -307,18 +294,14 @@ static int choose_runtime(struct api_call *call, const struct create_body *b, st
 
 static int describe_plan(struct api_call *call, const struct create_body *b, struct instance *i)
 {
-	struct image image;
 	int r = api_check_room(call);
 
 	if (r == 0)
 		r = api_check_tenant(call);
 	if (r == 0)
-		r = image_find(&call->d->truth, b->image, &image, &call->err);
-	if (r == 0 && image.state != IMAGE_PUBLISHED)
-		r = error_set(&call->err, -EPERM, "image", "wait for its probe, or look at its log",
-			      "Image %.12s is not published", image.digest);
+		r = api_use_image(call, b->image, i);
 	if (r == 0)
-		r = use_shape(call, b->shape, i);
+		r = api_use_shape(call, b->shape, i);
 	if (r == 0)
 		r = choose_runtime(call, b, i);
 	if (r < 0)
@@ -326,7 +309,6 @@ static int describe_plan(struct api_call *call, const struct create_body *b, str
 	snprintf(i->tenant, sizeof(i->tenant), "%s", call->tenant);
 	snprintf(i->name, sizeof(i->name), "%s", b->name);
 	snprintf(i->owner_engine, sizeof(i->owner_engine), "wispd");
-	memcpy(i->image, image.digest, sizeof(i->image));
 	memcpy(i->cmdline, b->cmdline, sizeof(i->cmdline));
 	memcpy(i->labels, b->labels, sizeof(i->labels));
 	i->start_wanted = b->start;
@@ -480,9 +462,23 @@ static int resume(struct api_call *call)
 	return run_verb(call, "resume", STATE_RUNNING, 0);
 }
 
+static int want_wipe(struct api_call *call)
+{
+	struct instance i;
+	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+
+	if (r == 0)
+		r = store_run(call->d->truth.store, &call->err,
+			      "INSERT INTO wipe VALUES (?) ON CONFLICT DO NOTHING", "s", i.id);
+	return r < 0 ? r : 0;
+}
+
 static int remove_verb(struct api_call *call)
 {
-	return run_verb(call, "delete", STATE_DELETED, 0);
+	const struct verb_body *b = call->config;
+	int r = b->wipe ? want_wipe(call) : 0;
+
+	return r < 0 ? r : run_verb(call, "delete", STATE_DELETED, 0);
 }
 
 /* clang-format off */
@@ -497,8 +493,9 @@ static const struct api_route routes[] = {
 	  .what = "One instance, by id or name: how its last VMM ended, and how its guest's agent is." },
 	{ "PATCH",  "/instances/{id}",        ROLE_OPERATOR, true,  200, &update_table, update,
 	  .what = "Renames, labels, or sets the time to live anew (0: for ever)." },
-	{ "DELETE", "/instances/{id}",        ROLE_OPERATOR, true,  202, &verb_table,   remove_verb,
-	  .what = "Ends it if it runs, and removes all that it has." },
+	{ "DELETE", "/instances/{id}",        ROLE_OPERATOR, true,  202, &delete_table, remove_verb,
+	  .what = "Ends it if it runs, and removes all that it has; with `wipe`, overwrites its disk first, "
+		  "reads it again, and puts a certificate into the ledger." },
 	{ "POST",   "/instances/{id}/start",  ROLE_OPERATOR, true,  202, &verb_table,   start,
 	  .what = "Starts it." },
 	{ "POST",   "/instances/{id}/stop",   ROLE_OPERATOR, true,  202, &stop_table,   stop,

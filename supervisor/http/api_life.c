@@ -6,6 +6,7 @@
 #include "supervisor/books/operation.h"
 #include "supervisor/books/store.h"
 #include "supervisor/http/api_life.h"
+#include "supervisor/images/image.h"
 #include "supervisor/life/queue.h"
 #include "supervisor/network/lease.h"
 #include "supervisor/wispd.h"
@@ -67,6 +68,43 @@ void api_set_expiry(struct instance *i, uint64_t ttl_s)
 {
 	i->expires_boot_ns = ttl_s ? ledger_boot_ns() + (int64_t)ttl_s * NS_PER_S : 0;
 	i->expires_wall_ns = ttl_s ? ledger_wall_ns() + (int64_t)ttl_s * NS_PER_S : 0;
+}
+
+int api_use_shape(struct api_call *call, const char *name, struct instance *i)
+{
+	struct rows rows;
+	int r = store_select(call->d->truth.store, &rows, &call->err,
+			     "SELECT version, vcpus, mem_mib FROM shape WHERE name = ?"
+			     " ORDER BY version DESC LIMIT 1",
+			     "s", name);
+
+	if (r < 0)
+		return r;
+	r = rows_next(&rows, &call->err);
+	if (r > 0) {
+		snprintf(i->shape, sizeof(i->shape), "%s", name);
+		i->shape_version = rows_int(&rows, 0);
+		i->vcpus = rows_int(&rows, 1);
+		i->mem_mib = rows_int(&rows, 2);
+	}
+	rows_end(&rows);
+	if (r == 0)
+		return error_set(&call->err, -ENOENT, "shape", "GET /shapes lists what there is",
+				 "There is no shape %s", name);
+	return r < 0 ? r : 0;
+}
+
+int api_use_image(struct api_call *call, const char *which, struct instance *i)
+{
+	struct image image;
+	int r = image_find(&call->d->truth, which, &image, &call->err);
+
+	if (r == 0 && image.state != IMAGE_PUBLISHED)
+		r = error_set(&call->err, -EPERM, "image", "wait for its probe, or look at its log",
+			      "Image %.12s is not published", image.digest);
+	if (r == 0)
+		memcpy(i->image, image.digest, sizeof(i->image));
+	return r;
 }
 
 int api_check_room(struct api_call *call)

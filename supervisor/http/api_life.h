@@ -14,6 +14,10 @@ extern const struct body_table api_interface_table;
 
 /* How long it lives, from now; 0: for ever. */
 void api_set_expiry(struct instance *i, uint64_t ttl_s);
+/* The image that has this name or digest now. -ENOENT; -EPERM: it is not published. */
+int api_use_image(struct api_call *call, const char *which, struct instance *i);
+/* Its shape, as that is now, and what follows from it. -ENOENT. */
+int api_use_shape(struct api_call *call, const char *name, struct instance *i);
 /* -ENOSPC: nothing new can begin. */
 int api_check_room(struct api_call *call);
 /* One that may not wait is started at once when it has been created, or never: now is when

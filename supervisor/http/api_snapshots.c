@@ -109,6 +109,29 @@ static const struct body_table fork_table = {
 	.check = check_copy,
 };
 
+struct rollback_body {
+	uint64_t generation;
+	char snapshot[NAME_BYTES];
+};
+
+static const struct body_field rollback_fields[] = {
+	{ .name = "generation",
+	  .type = BODY_U64,
+	  PLACE(rollback_body, generation),
+	  .max = INT64_MAX },
+	{ .name = "snapshot",
+	  .type = BODY_STRING,
+	  PLACE(rollback_body, snapshot),
+	  .min = 1,
+	  .required = true },
+};
+
+static const struct body_table rollback_table = {
+	.size = sizeof(struct rollback_body),
+	.fields = rollback_fields,
+	.nfields = 2,
+};
+
 /* --- reading --- */
 
 static int add_one(void *ctx, const struct snapshot *s)
@@ -332,6 +355,46 @@ static int fork_verb(struct api_call *call)
 	return r;
 }
 
+/* --- back --- */
+
+/* The guest would find another machine than it was saved on. */
+static int check_same(struct api_call *call, const struct instance *i, const struct snapshot *s)
+{
+	if (strcmp(s->instance, i->id) != 0)
+		return error_set(&call->err, -EINVAL, "snapshot", "restore it: a new instance",
+				 "Snapshot %s is another instance's", s->name);
+	if (s->state != SNAPSHOT_READY)
+		return error_set(&call->err, -EBUSY, "snapshot", "wait for its operation",
+				 "Snapshot %s is not ready", s->name);
+	if (strcmp(s->image, i->image) != 0 || s->vcpus != i->vcpus || s->mem_mib != i->mem_mib)
+		return error_set(&call->err, -EINVAL, "snapshot",
+				 "restore it, or resize and rebuild the instance as it was",
+				 "%s has another image or shape than when it was saved", i->name);
+	return snapshot_check_saveable(call->d, i, &call->err);
+}
+
+static int rollback(struct api_call *call)
+{
+	const struct rollback_body *b = call->config;
+	struct move move = { .actor = call->caller->actor, .cause = "rollback" };
+	struct snapshot s = { 0 };
+	struct instance i = { 0 };
+	int r = find_source(call, b->generation, &i);
+
+	if (r == 0)
+		r = snapshot_find(&call->d->truth, i.tenant, b->snapshot, &s, &call->err);
+	if (r < 0)
+		return r;
+	if (!state_find_move(i.state, "rollback"))
+		return api_refuse_move(call, &i, "rollback");
+	r = check_same(call, &i, &s);
+	if (r == 0)
+		r = snapshot_use(&call->d->truth, s.id, i.id, &call->err);
+	if (r == 0)
+		r = instance_move(&call->d->truth, &i, STATE_CREATING, &move, &call->err);
+	return r < 0 ? r : api_answer(call, &i, "rollback", STATE_CREATED);
+}
+
 /* clang-format off */
 static const struct api_route routes[] = {
 	{ "GET",    "/snapshots",                ROLE_VIEWER,   false, 200, NULL,           list,
@@ -345,6 +408,9 @@ static const struct api_route routes[] = {
 	{ "POST",   "/instances/{id}/snapshot",  ROLE_OPERATOR, true,  202, &save_table,    save,
 	  .what = "Saves one that runs or is paused: its memory, its processors and its disk. It stands "
 		  "still meanwhile." },
+	{ "POST",   "/instances/{id}/rollback",  ROLE_OPERATOR, true,  202, &rollback_table, rollback,
+	  .what = "Gives one that does not run the disk of a snapshot of it; its next start goes on from "
+		  "there." },
 	{ "POST",   "/instances/{id}/fork",      ROLE_OPERATOR, true,  202, &fork_table,    fork_verb,
 	  .what = "Makes `count` more instances of one that runs, which go on from where it is. With a "
 		  "`name` they are called NAME-1, NAME-2, ...; each has an operation to wait for." },

@@ -15,6 +15,7 @@
 #include "supervisor/config.h"
 #include "supervisor/device/preflight.h"
 #include "supervisor/network/lease.h"
+#include "supervisor/volume/erasure.h"
 
 enum {
 	LAUNCH_DRIVES_MAX = 8,
@@ -97,6 +98,9 @@ struct launch {
 	char cmdline[LAUNCH_CMDLINE_BYTES];
 	char kernel[DIGEST_BYTES], initrd[DIGEST_BYTES], rootfs[DIGEST_BYTES]; /* "": none */
 	bool rootfs_read_only;
+	bool wipe;  /* its disk is overwritten before it is removed */
+	bool wiped; /* that was done, as erasure tells */
+	struct erasure erasure;
 	bool agent;   /* the guest has an agent, and is ready when that answers */
 	bool hotplug; /* drives can come and go while it runs */
 	bool blank;   /* its VMM is to wait for a machine of this shape (pool/pool.h) */

@@ -12,7 +12,7 @@
 #include "supervisor/wispd.h"
 
 /* What a snapshot would not have is not left out in silence. */
-static int check_saveable(struct wispd *d, const struct instance *i, struct error *err)
+int snapshot_check_saveable(struct wispd *d, const struct instance *i, struct error *err)
 {
 	const struct runtime *runtime = runtime_find(i->runtime);
 	struct volume volumes[VOLUMES_MAX];
@@ -95,7 +95,7 @@ int snapshot_begin(struct wispd *d, struct instance *i, struct snapshot *s, cons
 	s->vcpus = i->vcpus;
 	s->mem_mib = i->mem_mib;
 	s->resume = i->state == STATE_RUNNING;
-	r = check_saveable(d, i, err);
+	r = snapshot_check_saveable(d, i, err);
 	if (r == 0)
 		r = note_interfaces(d, i, s, err);
 	if (r == 0)

@@ -15,4 +15,7 @@ struct wispd;
 int snapshot_begin(struct wispd *d, struct instance *i, struct snapshot *s, const char *actor,
 		   struct error *err);
 
+/* Whether a snapshot of it would have all that it has. -ENOTSUP, -EBUSY: it has volumes. */
+int snapshot_check_saveable(struct wispd *d, const struct instance *i, struct error *err);
+
 #endif

@@ -58,7 +58,7 @@ static void done(struct work *work)
 
 	if (w->result == 0)
 		w->result = write_gone(w->d, w->id, &w->err);
-	if (w->result < 0 && w->result != -ENOENT && w->result != -EBUSY)
+	if (w->result < 0 && w->result != -ENOENT && w->result != -EBUSY && w->result != -ECANCELED)
 		log_error("snapshot %s: %s", w->id, w->err.text);
 	free(w);
 }
@@ -72,7 +72,6 @@ static int begin(void *ctx, const struct snapshot *s)
 		return 0;
 	*w = (struct removal){ .work = { .run = run, .done = done }, .d = d };
 	w->result = -ECANCELED;
-	snprintf(w->err.text, sizeof(w->err.text), "wispd ends");
 	memcpy(w->id, s->id, sizeof(w->id));
 	workers_add(d->workers, &w->work);
 	return 0;

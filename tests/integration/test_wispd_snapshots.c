@@ -129,6 +129,15 @@ static void test_books(void **state)
 	done(h, "POST", "/instances/vm/pause", NULL);
 	done(h, "POST", "/instances/vm/snapshot", "{\"name\": \"still\"}");
 	await_state(h, "/instances/vm", "paused");
+	/* Back to where it was, once it does not run. */
+	status(h, "POST", "/instances/vm/rollback", "{\"snapshot\": \"shot\"}", 409);
+	done(h, "POST", "/instances/vm/stop", "{\"timeout_ms\": 0}");
+	done(h, "POST", "/instances/vm/rollback", "{\"snapshot\": \"shot\"}");
+	status(h, "DELETE", "/snapshots/shot", NULL, 409);
+	done(h, "POST", "/instances/vm/start", NULL);
+	done(h, "POST", "/instances/vm/stop", "{\"timeout_ms\": 0}");
+	done(h, "POST", "/instances/vm/rebuild", NULL);
+	done(h, "POST", "/instances/vm/start", NULL);
 	/* The original is not needed, nor what runs the snapshot. */
 	done(h, "DELETE", "/instances/vm", NULL);
 	done(h, "POST", "/snapshots/shot/restore", "{\"name\": \"again\", \"remove\": true}");
@@ -202,6 +211,12 @@ static void expect(const char *said, const char *wanted)
 		fail_msg("\"%s\", not \"%s\"", said, wanted);
 }
 
+static void expect_in(const char *said, const char *words)
+{
+	if (!strstr(said, words))
+		fail_msg("no \"%s\" in:\n%s", words, said);
+}
+
 /* A disk with a small system on it, which wispd's agent lives in. */
 static void add_image(struct wispd_host *h)
 {
@@ -261,6 +276,29 @@ static void fork_across_a_crash(struct wispd_host *h)
 	await_count(h, "/snapshots", "snapshots", 1);
 }
 
+/* Back to the snapshot in place, then a fresh disk; under another name. */
+static void change(struct wispd_host *h)
+{
+	ctl(h, "stop", "--timeout", "0", "vm");
+	ctl(h, "rollback", "vm", "shot");
+	ctl(h, "start", "vm");
+	check_words(h, "vm", "first");
+	check_address(h, "vm", "10.63.0.2");
+	ctl(h, "stop", "--timeout", "0", "vm");
+	ctl(h, "rebuild", "vm");
+	ctl(h, "rename", "vm", "other");
+	ctl(h, "label", "other", "a=b", "c=d");
+	ctl(h, "label", "other", "a-");
+	ctl(h, "resize", "other", "medium");
+	expect_in(ctl(h, "inspect", "other"), "\"vcpus\": 2");
+	ctl(h, "resize", "other", "tiny");
+	ctl(h, "start", "other");
+	expect(ctl(h, EXEC("other", "test -e /root/disk || echo fresh; hostname")),
+	       "fresh\nother\n");
+	expect_in(ctl(h, "inspect", "other"), "\"c\": \"d\"");
+	ctl(h, "rename", "other", "vm");
+}
+
 static void test_linux(void **state)
 {
 	struct wispd_host *h;
@@ -285,7 +323,10 @@ static void test_linux(void **state)
 	ctl(h, "reboot", "again");
 	expect(ctl(h, EXEC("again", "cat /root/disk; test -e /tmp/memory || echo gone")),
 	       "first\ngone\n");
-	ctl(h, "rm", "vm", "again", "c-1", "c-2");
+	change(h);
+	ctl(h, "rm", "vm", "c-1", "c-2");
+	ctl(h, "rm", "--wipe", "again");
+	expect_in(ctl(h, "events", "--tail", "9"), "disk of instance");
 	ctl(h, "snapshot", "rm", "shot");
 	assert_int_equal(wispd_host_files(h, "state/snapshots"), 0);
 	assert_int_equal(wispd_host_jails(h), 0);
