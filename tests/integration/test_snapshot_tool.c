@@ -340,9 +340,28 @@ static void go_on_from(const char *name)
 	saved_quit(&m);
 }
 
+/* One with plugged memory: a guest that looks at it (tests/guests/plug.S). */
+static void go_on_with_blocks(const char *name)
+{
+	char packed[512];
+	struct machine m;
+
+	snprintf(packed, sizeof(packed), "%s/%s", WISP_GOLDEN, name);
+	assert_int_equal(TOOL("import", packed, path("state"), path("memory")), 0);
+	assert_int_equal(TOOL("verify", path("state"), path("memory")), 0);
+	m = saved_start("golden.sock", NULL, NULL);
+	saved_load(&m, "state", "memory", ", \"resume_vm\": true");
+	session_send(m.wisp, "c");
+	session_expect(m.wisp, "done.", SAVED_LIMIT_S);
+	session_send(m.wisp, "pb");
+	session_expect(m.wisp, "done.", SAVED_LIMIT_S);
+	saved_quit(&m);
+}
+
 static void test_golden(void **state)
 {
 	(void)state;
+	go_on_with_blocks("snapshot-1.2.wsnap");
 	for (size_t i = 0; i < sizeof(golden) / sizeof(golden[0]); i++)
 		go_on_from(golden[i]);
 }
