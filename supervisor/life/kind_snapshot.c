@@ -7,6 +7,7 @@
 
 #include "supervisor/life/kind.h"
 #include "supervisor/life/kinds.h"
+#include "supervisor/pool/golden.h"
 #include "supervisor/snapshot/files.h"
 #include "supervisor/snapshot/snapshot.h"
 #include "supervisor/snapshot/work.h"
@@ -27,8 +28,10 @@ static int load(struct wispd *d, const struct instance *i, struct launch *l, str
 	struct snapshot s;
 	int r = snapshot_of_use(&d->truth, i->id, &s, err);
 
-	if (r > 0)
+	if (r > 0) {
 		memcpy(l->load.snapshot, s.id, sizeof(l->load.snapshot));
+		l->load.or_boot = strcmp(s.tenant, GOLDEN_TENANT) == 0;
+	}
 	if (r >= 0)
 		r = snapshot_of_saving(&d->truth, i->id, &s, err);
 	if (r > 0) {

@@ -77,6 +77,7 @@ enum { LAUNCH_SNAPSHOT_BYTES = 24 };
  * end the instance is running and the use is over: from the next start on it boots. */
 struct launch_load {
 	char snapshot[LAUNCH_SNAPSHOT_BYTES]; /* "": it boots */
+	bool or_boot; /* if it cannot be loaded: nobody asked for this very snapshot */
 };
 
 /* The snapshot that is being made of it. */

@@ -17,6 +17,7 @@
 #include "supervisor/snapshot/files.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/log.h"
 
 enum {
 	CALL_TIMEOUT_MS = 5000,
@@ -326,8 +327,21 @@ static int save(const struct launch *l, struct error *err)
 
 /* --- the life of a machine --- */
 
+/* A load that was refused has left the VMM as it was. *loaded: the guest goes on. */
+static int begin(const struct launch *l, struct link *link, bool *loaded, struct error *err)
+{
+	int r = *loaded ? load(l, link, err) : configure(l, link, err);
+
+	if (r == 0 || !l->load.or_boot)
+		return r;
+	log_warn("%s boots, for its pool's snapshot cannot be loaded: %s", l->id, err->text);
+	*loaded = false;
+	return configure(l, link, err);
+}
+
 static int boot(const struct launch *l, struct error *err)
 {
+	bool loaded = l->load.snapshot[0];
 	struct link link = { .fd = -1 };
 	int r = wait_for_socket(l, &link, err);
 
@@ -335,9 +349,9 @@ static int boot(const struct launch *l, struct error *err)
 		return r;
 	/* Begun by a wispd that did not live to see it. */
 	if (!has_begun(&link))
-		r = l->load.snapshot[0] ? load(l, &link, err) : configure(l, &link, err);
+		r = begin(l, &link, &loaded, err);
 	link_close(&link);
-	return r < 0 || !l->load.snapshot[0] ? r : settle_in(l, err);
+	return r < 0 || !loaded ? r : settle_in(l, err);
 }
 
 static int call(const struct launch *l, const char *verb, const char *path, const char *name,

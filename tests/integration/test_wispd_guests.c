@@ -1,6 +1,7 @@
 /* test_wispd_guests.c - real guests of wispd's, entered by wispctl: commands, terminals,
  * files, and who may. Wants the test host.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -458,6 +459,23 @@ static void run_in_pool(const char *name, bool warm, char random[64])
 	expect_in(expect(0, "events", "--tail", "40"), said);
 }
 
+/* The file that the pool's blanks have, too: it is one file by many names. */
+static void spoil_snapshot(void)
+{
+	DIR *dir = opendir(wispd_host_path(h, "state/snapshots"));
+	struct dirent *entry;
+	char path[320];
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "state/snapshots/%s/state", entry->d_name);
+		assert_int_equal(truncate(wispd_host_path(h, path), 100), 0);
+	}
+	closedir(dir);
+}
+
 /* One boots, all go on from there, and each is somebody else. */
 static void test_pool(void **state)
 {
@@ -476,6 +494,13 @@ static void test_pool(void **state)
 	run_in_pool("third", false, random[2]);
 	for (unsigned i = 0; i < 3; i++)
 		assert_string_not_equal(random[i], random[(i + 1) % 3]);
+	/* A snapshot that is no good costs time, and nothing else. */
+	expect(0, "pool", "resize", "warm", "--min", "1", "--max", "1");
+	await_pool(1);
+	spoil_snapshot();
+	expect(7, "run", "--rm", "--shape", "tiny", "--pool", "warm", "box", "--", "sh", "-c",
+	       "exit 7");
+	expect_in(expect(0, "events", "--tail", "40"), "instance.taken");
 	expect(0, "pool", "rm", "warm");
 	for (int waited = 0; wispd_host_files(h, "state/snapshots"); waited += POLL_MS) {
 		assert_true(waited < LIMIT_S * 1000);
