@@ -30,6 +30,7 @@
 #include "supervisor/life/recover.h"
 #include "supervisor/life/relay.h"
 #include "supervisor/life/workers.h"
+#include "supervisor/metering/budget.h"
 #include "supervisor/metering/heartbeat.h"
 #include "supervisor/metering/outbox.h"
 #include "supervisor/metering/reconcile.h"
@@ -202,6 +203,8 @@ static int build(struct wispd *d, struct error *err)
 	if (r == 0)
 		r = queue_create(d, &d->queue, err);
 	if (r == 0)
+		r = budgets_create(d, &d->budgets, err);
+	if (r == 0)
 		r = recover(d, err);
 	if (r == 0)
 		r = keeper_create(d, &d->keeper, err);
@@ -239,6 +242,7 @@ static void take_down(struct wispd *d)
 	keeper_destroy(d->keeper);
 	lifecycle_destroy(d->lifecycle);
 	queue_destroy(d->queue);
+	budgets_destroy(d->budgets);
 	sd_event_unref(d->loop);
 	ledger_close(d->truth.ledger);
 	store_close(d->truth.store);

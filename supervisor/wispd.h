@@ -15,6 +15,7 @@
 struct lifecycle;
 struct queue;
 struct keeper;
+struct budgets;
 struct heartbeat;
 struct host_watch;
 struct outbox;
@@ -37,6 +38,7 @@ struct wispd {
 	struct heartbeat *heartbeat;
 	struct host_watch *host_watch;
 	struct reconcile *reconcile;
+	struct budgets *budgets;
 	struct outbox *outbox;
 	struct anchor_key anchor_key;
 	struct imports *imports;

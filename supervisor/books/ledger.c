@@ -388,6 +388,12 @@ int ledger_append(struct ledger *l, const struct ledger_event *e, int64_t *seq, 
 	return r < 0 ? r : 0;
 }
 
+bool ledger_has_written(const struct ledger *l)
+{
+	return store_in_transaction(l->store) && l->head_transaction &&
+	       l->head_transaction == store_transaction(l->store);
+}
+
 /* --- verifying --- */
 
 struct walk {

@@ -14,6 +14,7 @@
 #define SUPERVISOR_LEDGER_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "supervisor/books/store.h"
@@ -45,6 +46,9 @@ struct ledger_event {
 /* Inside a transaction. *seq, the event's number, may be NULL. -EINVAL: the body has a
  * number that is no integer. */
 int ledger_append(struct ledger *l, const struct ledger_event *e, int64_t *seq, struct error *err);
+
+/* Whether the transaction that is open has written events. */
+bool ledger_has_written(const struct ledger *l);
 
 /* The number of the last event (0: none), and its hash in hexadecimal. */
 int ledger_head(struct ledger *l, int64_t *seq, char hex[LEDGER_HEX_BYTES], struct error *err);

@@ -202,8 +202,15 @@ static const char goldens[] =
 /* Instances whose disks are overwritten before they are removed. */
 static const char wipes[] = "CREATE TABLE wipe (instance TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
 
+/* What a tenant may spend (budget.h), and what was last told of it, for which month. */
+static const char budgets[] =
+	"CREATE TABLE budget (tenant TEXT PRIMARY KEY REFERENCES tenant,"
+	"  limit_nano INTEGER NOT NULL, warn_per_mille INTEGER NOT NULL,"
+	"  ahead_ms INTEGER NOT NULL, action INTEGER NOT NULL, level INTEGER NOT NULL,"
+	"  period INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+
 const char *const store_migrations[] = { ledger,    tenants,  instances, requests, metering,
 					 waiting,   findings, networks,	 agents,   volumes,
 					 imports,   devices,  inventory, pools,	   snapshots,
-					 functions, goldens,  wipes };
+					 functions, goldens,  wipes,	 budgets };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

@@ -20,6 +20,7 @@
 #include "supervisor/books/store.h"
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/queue.h"
+#include "supervisor/metering/budget.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/log.h"
 
@@ -162,7 +163,7 @@ static int check_resources(struct queue *q, const struct instance *i, struct err
 		enum resource resource;
 		int64_t amount;
 	} needs[] = { { RESOURCE_VCPUS, i->vcpus }, { RESOURCE_MEMORY_MIB, i->mem_mib } };
-	int r = 0;
+	int r = budget_check(q->d, i, err);
 
 	for (unsigned k = 0; k < sizeof(needs) / sizeof(needs[0]) && r == 0; k++) {
 		r = quota_check(&q->d->truth, i->tenant, needs[k].resource, needs[k].amount, err);

@@ -10,7 +10,8 @@
  * whoever takes it down (lifecycle.c). Once in a while, and when a month ends, the round's
  * counters are told in events (meter.h).
  *
- * With them goes a signed head of the ledger into a file (anchor.h).
+ * After it the budgets are looked at (budget.h): what was spent is known up to now.
+ * With the counters goes a signed head of the ledger into a file (anchor.h).
  *
  * Clocks: a step of the wall clock and a sleep of the host show in differences between
  * clocks, which are told as clock.stepped {step_ns} and host.suspended {suspended_ns}.
@@ -27,6 +28,7 @@
 #include "supervisor/books/store.h"
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/workers.h"
+#include "supervisor/metering/budget.h"
 #include "supervisor/metering/heartbeat.h"
 #include "supervisor/metering/meter.h"
 #include "supervisor/wispd.h"
@@ -237,6 +239,7 @@ static void done(struct work *work)
 	if (b->h) {
 		b->h->beat = NULL;
 		confirm(b->h, b);
+		budgets_look(b->h->d);
 		arm(b->h);
 	}
 	free_beat(b);

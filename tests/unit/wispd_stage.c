@@ -11,6 +11,7 @@
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/queue.h"
 #include "supervisor/life/workers.h"
+#include "supervisor/metering/budget.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/wispd_stage.h"
 
@@ -103,7 +104,8 @@ int stage_set_up(void **state)
 	    sd_event_new(&s->d.loop) < 0 || workers_create(s->d.loop, 0, &s->d.workers) < 0 ||
 	    imports_create(&s->d, &s->d.imports, &err) < 0 ||
 	    lifecycle_create(&s->d, &s->d.lifecycle, &err) < 0 ||
-	    queue_create(&s->d, &s->d.queue, &err) < 0)
+	    queue_create(&s->d, &s->d.queue, &err) < 0 ||
+	    budgets_create(&s->d, &s->d.budgets, &err) < 0)
 		return -1;
 	stage_ask(s, &stage_admin, "PUT", "/tenants/a", NULL);
 	stage_ask(s, &stage_admin, "PUT", "/tenants/b", NULL);
@@ -120,6 +122,7 @@ int stage_tear_down(void **state)
 	imports_destroy(s->d.imports);
 	lifecycle_destroy(s->d.lifecycle);
 	queue_destroy(s->d.queue);
+	budgets_destroy(s->d.budgets);
 	sd_event_unref(s->d.loop);
 	ledger_close(s->d.truth.ledger);
 	store_close(s->d.truth.store);
