@@ -31,14 +31,14 @@ struct event {
 /* How far is to be counted, and for whom. */
 struct boundary {
 	struct usage *usage;
-	const struct account *account;
+	struct account *account;   /* NULL: all */
 	const struct event *event; /* count up to it; NULL: up to what is confirmed */
 	int64_t end_wall_ns;	   /* but not beyond this */
 };
 
 /* Adds to a quantity of the account, by its present plan, where the moment lies; a closed
  * period's is an adjustment of the first open one. shape: of the instance, "" for none. */
-int replay_count(struct usage *u, const struct account *a, const char *shape, int64_t wall_ns,
+int replay_count(struct usage *u, struct account *a, const char *shape, int64_t wall_ns,
 		 enum meter meter, int64_t amount);
 
 /* How much of a stretch of time that begins at a moment is counted in one. */

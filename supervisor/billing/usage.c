@@ -50,11 +50,11 @@ int64_t replay_part_ns(const struct usage *u, int64_t wall_ns, int64_t left_ns)
 	return left_ns < part ? left_ns : part;
 }
 
-int replay_count(struct usage *u, const struct account *a, const char *shape, int64_t wall_ns,
+int replay_count(struct usage *u, struct account *a, const char *shape, int64_t wall_ns,
 		 enum meter meter, int64_t amount)
 {
 	const int period = period_of(wall_ns);
-	struct quantity key = { .account = a, .period = period, .plan = a->plan, .meter = meter };
+	struct quantity key = { .period = period, .plan = a->plan, .meter = meter };
 	struct quantity *q;
 
 	if (amount == 0)
@@ -64,7 +64,7 @@ int replay_count(struct usage *u, const struct account *a, const char *shape, in
 		key.adjustment = true;
 	}
 	slice_of(u, shape, wall_ns, key.slice);
-	q = book_quantity(u->book, &key);
+	q = book_quantity(a, &key);
 	if (!q)
 		return -ENOMEM;
 	if (meters[meter].kind == METER_GREATEST) {
@@ -145,7 +145,7 @@ int64_t replay_until(const struct boundary *b, const struct moment *since)
 	return until - since->boot_ns > left ? since->boot_ns + left : until;
 }
 
-static int note_gap(struct usage *u, const struct run *r, const struct event *e)
+static int note_gap(const struct run *r, const struct event *e)
 {
 	struct usage_gap gap = {
 		.from_wall_ns = r->since.wall_ns,
@@ -154,7 +154,7 @@ static int note_gap(struct usage *u, const struct run *r, const struct event *e)
 	};
 
 	strcpy(gap.instance, r->instance);
-	return book_add_gap(u->book, r->account, &gap) ? 0 : -ENOMEM;
+	return book_add_gap(r->account, &gap) ? 0 : -ENOMEM;
 }
 
 /* Counts up to an event that ends the state the instance was in. */
@@ -166,7 +166,7 @@ static int close_stretch(struct usage *u, struct run *r, const struct event *e)
 	int fault = advance(u, r, seen ? e->at.boot_ns : replay_confirmed(u, &r->since));
 
 	if (fault == 0 && !seen && billed_in[r->state] != BILLED_NO)
-		fault = note_gap(u, r, e);
+		fault = note_gap(r, e);
 	return fault;
 }
 
@@ -222,7 +222,7 @@ static int uncover_one(void *ctx, struct run *r)
 	const struct boundary *b = ctx;
 	int fault = 0;
 
-	if (r->account != b->account)
+	if (!r->account)
 		return 0;
 	if (replay_same_boot(&r->since, &b->event->at))
 		fault = advance(b->usage, r, b->event->at.boot_ns);
@@ -232,9 +232,8 @@ static int uncover_one(void *ctx, struct run *r)
 
 static int cover_one(void *ctx, struct run *r)
 {
-	const struct boundary *b = ctx;
-
-	if (r->account == b->account && states[r->state].alive)
+	(void)ctx;
+	if (r->account && states[r->state].alive)
 		cover(r);
 	return 0;
 }
@@ -243,13 +242,13 @@ int replay_reserve(struct usage *u, struct account *a, const struct event *e, en
 		   int64_t more)
 {
 	struct boundary b = { u, a, e, INT64_MAX };
-	int fault = book_each_run(u->book, uncover_one, &b);
+	int fault = book_each_run(a, uncover_one, &b);
 
 	if (meter == METER_RESERVED_VCPUS)
 		a->reserved_vcpus += more;
 	else
 		a->reserved_mib += more;
-	return fault < 0 ? fault : book_each_run(u->book, cover_one, &b);
+	return fault < 0 ? fault : book_each_run(a, cover_one, NULL);
 }
 
 /* --- moves --- */
@@ -267,7 +266,8 @@ static int begin_start(struct usage *u, struct run *r, const struct event *e)
 static int note_shape(struct usage *u, const struct event *e)
 {
 	const char *shape = json_string_value(json_object_get(e->body, "shape"));
-	struct run *r = shape ? book_run(u->book, e->instance) : NULL;
+	struct account *a = shape ? book_account(u->book, e->tenant) : NULL;
+	struct run *r = a ? book_run(a, e->instance) : NULL;
 
 	if (shape && !r)
 		return -ENOMEM;
@@ -287,8 +287,8 @@ static int on_move(struct usage *u, const struct event *e)
 	if (!to)
 		return note_shape(u, e);
 	a = book_account(u->book, e->tenant);
-	r = book_run(u->book, e->instance);
-	if (!a || !r)
+	r = a ? book_run(a, e->instance) : NULL;
+	if (!r)
 		return -ENOMEM;
 	fault = r->account ? close_stretch(u, r, e) : 0;
 	r->account = a;
@@ -301,7 +301,7 @@ static int on_move(struct usage *u, const struct event *e)
 	if (!states[r->state].alive)
 		uncover(r);
 	if (r->state == STATE_DELETED)
-		book_drop_run(u->book, r);
+		book_drop_run(a, r);
 	return fault;
 }
 
@@ -325,7 +325,7 @@ static int advance_to(void *ctx, struct run *r)
 {
 	const struct boundary *b = ctx;
 
-	return r->account == b->account ? advance(b->usage, r, replay_until(b, &r->since)) : 0;
+	return r->account ? advance(b->usage, r, replay_until(b, &r->since)) : 0;
 }
 
 /* The host slept: nobody's instances ran. */
@@ -349,7 +349,7 @@ static int on_suspended(struct usage *u, const struct event *e)
 {
 	struct boundary b = { u, NULL, e, INT64_MAX };
 
-	return book_each_run(u->book, skip_sleep, &b);
+	return book_every_run(u->book, skip_sleep, &b);
 }
 
 /* The tenant's instances go on, at other prices. */
@@ -369,7 +369,7 @@ static int on_plan(struct usage *u, const struct event *e)
 	p = book_plan(u->book, name, version);
 	if (!p)
 		return -EUCLEAN;
-	fault = book_each_run(u->book, advance_to, &b);
+	fault = book_each_run(a, advance_to, &b);
 	if (fault == 0)
 		fault = replay_advance_holdings(&b);
 	a->plan = p;
@@ -392,7 +392,7 @@ static int on_credit(struct usage *u, const struct event *e)
 static int settle(struct usage *u, struct account *a, int period)
 {
 	struct boundary b = { u, a, NULL, period_start_ns(period + 1) };
-	int fault = book_each_run(u->book, advance_to, &b);
+	int fault = book_each_run(a, advance_to, &b);
 
 	return fault < 0 ? fault : replay_advance_holdings(&b);
 }
@@ -468,15 +468,14 @@ int usage_replay(struct store *s, int64_t seq, struct usage **ret, struct error 
 	return usage_replay_sliced(s, seq, USAGE_WHOLE, ret, err);
 }
 
-/* Events after the last one, up to a number. */
-static int replay_up_to(struct usage *u, struct store *s, int64_t seq, struct error *err)
+int usage_follow(struct usage *u, struct store *s, int64_t seq, struct error *err)
 {
 	struct rows rows;
 	int r = store_select(
 		s, &rows, err,
 		"SELECT seq, boot_id, boot_ns, wall_ns, type, tenant, instance, incarnation,"
 		" body FROM event WHERE seq > ? AND seq <= ? ORDER BY seq",
-		"ii", u->seq, seq);
+		"ii", u->seq, seq ? seq : INT64_MAX);
 
 	if (r < 0)
 		return r;
@@ -484,11 +483,6 @@ static int replay_up_to(struct usage *u, struct store *s, int64_t seq, struct er
 		u->seq = rows_int(&rows, 0);
 	rows_end(&rows);
 	return r;
-}
-
-int usage_follow(struct usage *u, struct store *s, struct error *err)
-{
-	return replay_up_to(u, s, INT64_MAX, err);
 }
 
 int usage_replay_sliced(struct store *s, int64_t seq, enum usage_slice slice, struct usage **ret,
@@ -505,7 +499,7 @@ int usage_replay_sliced(struct store *s, int64_t seq, enum usage_slice slice, st
 		usage_free(u);
 		return error_set(err, -ENOMEM, NULL, NULL, "Out of memory");
 	}
-	r = replay_up_to(u, s, seq ? seq : INT64_MAX, err);
+	r = usage_follow(u, s, seq, err);
 	if (r < 0) {
 		usage_free(u);
 		return r;

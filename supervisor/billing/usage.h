@@ -51,9 +51,9 @@ int usage_replay(struct store *s, int64_t seq, struct usage **ret, struct error 
 int usage_replay_sliced(struct store *s, int64_t seq, enum usage_slice slice, struct usage **ret,
 			struct error *err);
 
-/* Goes on with the events that were written since: it is then what a replay of all would be.
- * After an error it can only be freed. Not while a transaction is open that has written events. */
-int usage_follow(struct usage *u, struct store *s, struct error *err);
+/* Goes on with the events that follow, up to number seq, 0: all: it is then what a replay of
+ * all of them would be. After an error it can only be freed. Not while a transaction is open that has written events. */
+int usage_follow(struct usage *u, struct store *s, int64_t seq, struct error *err);
 
 /* Accepts NULL. */
 void usage_free(struct usage *u);

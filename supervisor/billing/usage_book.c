@@ -1,4 +1,5 @@
-/* usage_book.c - the C library's trees, and two lists. */
+/* usage_book.c - the C library's trees, and two lists. What is an account's hangs on it, so that
+ * one of many is looked at without the others. */
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,45 +14,46 @@ struct kept_plan {
 };
 
 struct kept_gap {
-	const struct account *account;
 	struct usage_gap gap;
 	struct kept_gap *next;
 };
 
 struct book {
-	void *accounts, *runs, *holdings, *quantities;
+	void *accounts;
 	struct kept_plan *plans;
-	struct kept_gap *gaps, **gaps_end;
 };
 
 struct book *book_create(void)
 {
-	struct book *b = calloc(1, sizeof(*b));
+	return calloc(1, sizeof(struct book));
+}
 
-	if (b)
-		b->gaps_end = &b->gaps;
-	return b;
+static void free_account(void *member)
+{
+	struct account *a = member;
+
+	tdestroy(a->runs, free);
+	tdestroy(a->holdings, free);
+	tdestroy(a->quantities, free);
+	while (a->gaps) {
+		struct kept_gap *g = a->gaps;
+
+		a->gaps = g->next;
+		free(g);
+	}
+	free(a);
 }
 
 void book_free(struct book *b)
 {
 	if (!b)
 		return;
-	tdestroy(b->accounts, free);
-	tdestroy(b->runs, free);
-	tdestroy(b->holdings, free);
-	tdestroy(b->quantities, free);
+	tdestroy(b->accounts, free_account);
 	while (b->plans) {
 		struct kept_plan *p = b->plans;
 
 		b->plans = p->next;
 		free(p);
-	}
-	while (b->gaps) {
-		struct kept_gap *g = b->gaps;
-
-		b->gaps = g->next;
-		free(g);
 	}
 	free(b);
 }
@@ -81,10 +83,8 @@ static int compare_plans(const struct plan *a, const struct plan *b)
 static int compare_quantities(const void *left, const void *right)
 {
 	const struct quantity *a = left, *b = right;
-	int r = strcmp(a->account->tenant, b->account->tenant);
+	int r = order(a->period, b->period);
 
-	if (r == 0)
-		r = order(a->period, b->period);
 	if (r == 0)
 		r = order(a->adjustment, b->adjustment);
 	if (r == 0)
@@ -129,40 +129,39 @@ const struct account *book_find_account(const struct book *b, const char *tenant
 	return node ? *node : NULL;
 }
 
-struct run *book_run(struct book *b, const char *instance)
+struct run *book_run(struct account *a, const char *instance)
 {
 	struct run key = { .state = STATE_CREATING };
 
 	strncpy(key.instance, instance, sizeof(key.instance) - 1);
-	return find_or_add(&b->runs, &key, sizeof(key), compare_text);
+	return find_or_add(&a->runs, &key, sizeof(key), compare_text);
 }
 
-void book_drop_run(struct book *b, struct run *r)
+void book_drop_run(struct account *a, struct run *r)
 {
-	tdelete(r, &b->runs, compare_text);
+	tdelete(r, &a->runs, compare_text);
 	free(r);
 }
 
-void book_drop_holding(struct book *b, struct holding *h)
+void book_drop_holding(struct account *a, struct holding *h)
 {
-	tdelete(h, &b->holdings, compare_text);
+	tdelete(h, &a->holdings, compare_text);
 	free(h);
 }
 
-struct holding *book_holding(struct book *b, enum meter meter, const char *tenant,
-			     const char *thing)
+struct holding *book_holding(struct account *a, enum meter meter, const char *thing)
 {
 	struct holding key = { .meter = meter };
-	int n = snprintf(key.key, sizeof(key.key), "%s/%s/%s", meters[meter].name, tenant, thing);
+	int n = snprintf(key.key, sizeof(key.key), "%s/%s", meters[meter].name, thing);
 
 	if (n < 0 || n >= HOLDING_KEY_BYTES)
 		return NULL;
-	return find_or_add(&b->holdings, &key, sizeof(key), compare_text);
+	return find_or_add(&a->holdings, &key, sizeof(key), compare_text);
 }
 
-struct quantity *book_quantity(struct book *b, const struct quantity *key)
+struct quantity *book_quantity(struct account *a, const struct quantity *key)
 {
-	return find_or_add(&b->quantities, key, sizeof(*key), compare_quantities);
+	return find_or_add(&a->quantities, key, sizeof(*key), compare_quantities);
 }
 
 struct walk {
@@ -191,12 +190,28 @@ static int visit_run(void *ctx, void *member)
 	return w->fn(w->ctx, member);
 }
 
-int book_each_run(const struct book *b, int (*fn)(void *ctx, struct run *r), void *ctx)
+int book_each_run(const struct account *a, int (*fn)(void *ctx, struct run *r), void *ctx)
 {
 	struct run_walk inner = { fn, ctx };
 	struct walk w = { visit_run, &inner, 0 };
 
-	twalk_r(b->runs, visit, &w);
+	twalk_r(a->runs, visit, &w);
+	return w.r < 0 ? w.r : 0;
+}
+
+static int visit_runs_of(void *ctx, void *member)
+{
+	struct run_walk *w = ctx;
+
+	return book_each_run(member, w->fn, w->ctx);
+}
+
+int book_every_run(const struct book *b, int (*fn)(void *ctx, struct run *r), void *ctx)
+{
+	struct run_walk inner = { fn, ctx };
+	struct walk w = { visit_runs_of, &inner, 0 };
+
+	twalk_r(b->accounts, visit, &w);
 	return w.r < 0 ? w.r : 0;
 }
 
@@ -212,12 +227,28 @@ static int visit_holding(void *ctx, void *member)
 	return w->fn(w->ctx, member);
 }
 
-int book_each_holding(const struct book *b, int (*fn)(void *ctx, struct holding *h), void *ctx)
+int book_each_holding(const struct account *a, int (*fn)(void *ctx, struct holding *h), void *ctx)
 {
 	struct holding_walk inner = { fn, ctx };
 	struct walk w = { visit_holding, &inner, 0 };
 
-	twalk_r(b->holdings, visit, &w);
+	twalk_r(a->holdings, visit, &w);
+	return w.r < 0 ? w.r : 0;
+}
+
+static int visit_holdings_of(void *ctx, void *member)
+{
+	struct holding_walk *w = ctx;
+
+	return book_each_holding(member, w->fn, w->ctx);
+}
+
+int book_every_holding(const struct book *b, int (*fn)(void *ctx, struct holding *h), void *ctx)
+{
+	struct holding_walk inner = { fn, ctx };
+	struct walk w = { visit_holdings_of, &inner, 0 };
+
+	twalk_r(b->accounts, visit, &w);
 	return w.r < 0 ? w.r : 0;
 }
 
@@ -233,13 +264,13 @@ static int visit_quantity(void *ctx, void *member)
 	return w->fn(w->ctx, member);
 }
 
-int book_each_quantity(const struct book *b, int (*fn)(void *ctx, const struct quantity *q),
+int book_each_quantity(const struct account *a, int (*fn)(void *ctx, const struct quantity *q),
 		       void *ctx)
 {
 	struct quantity_walk inner = { fn, ctx };
 	struct walk w = { visit_quantity, &inner, 0 };
 
-	twalk_r(b->quantities, visit, &w);
+	twalk_r(a->quantities, visit, &w);
 	return w.r < 0 ? w.r : 0;
 }
 
@@ -266,25 +297,26 @@ const struct plan *book_plan(const struct book *b, const char *name, int64_t ver
 	return NULL;
 }
 
-bool book_add_gap(struct book *b, const struct account *a, const struct usage_gap *gap)
+bool book_add_gap(struct account *a, const struct usage_gap *gap)
 {
 	struct kept_gap *kept = malloc(sizeof(*kept));
 
 	if (!kept)
 		return false;
-	*kept = (struct kept_gap){ .account = a, .gap = *gap };
-	*b->gaps_end = kept;
-	b->gaps_end = &kept->next;
+	*kept = (struct kept_gap){ .gap = *gap };
+	if (a->last_gap)
+		a->last_gap->next = kept;
+	else
+		a->gaps = kept;
+	a->last_gap = kept;
 	return true;
 }
 
-int book_each_gap(const struct book *b, const struct account *a, usage_gap_fn fn, void *ctx)
+int book_each_gap(const struct account *a, usage_gap_fn fn, void *ctx)
 {
 	int r = 0;
 
-	for (const struct kept_gap *g = b->gaps; g && r >= 0; g = g->next) {
-		if (g->account == a)
-			r = fn(ctx, &g->gap);
-	}
+	for (const struct kept_gap *g = a->gaps; g && r >= 0; g = g->next)
+		r = fn(ctx, &g->gap);
 	return r < 0 ? r : 0;
 }

@@ -19,6 +19,9 @@ struct account {
 	int64_t credit_nano;
 	/* What it has reserved, and how much of that its runs take that are covered. */
 	int64_t reserved_vcpus, reserved_mib, covered_vcpus, covered_mib;
+	/* What is its own: trees, and a list (usage_book.c). */
+	void *runs, *holdings, *quantities;
+	struct kept_gap *gaps, *last_gap;
 };
 
 /* Where time is: a moment of a boot, and of the calendar. */
@@ -46,7 +49,7 @@ enum { HOLDING_KEY_BYTES = 256 };
 
 /* An amount of something that a tenant has, by METER_HELD meters. */
 struct holding {
-	char key[HOLDING_KEY_BYTES]; /* the key: meter, tenant, thing */
+	char key[HOLDING_KEY_BYTES]; /* the key: meter, thing */
 	struct account *account;
 	enum meter meter;
 	int64_t amount;
@@ -55,8 +58,7 @@ struct holding {
 };
 
 struct quantity {
-	const struct account *account; /* the key, down to slice */
-	int period;
+	int period; /* the key, down to slice */
 	const struct plan *plan;
 	enum meter meter;
 	bool adjustment;
@@ -70,27 +72,29 @@ struct book *book_create(void);
 void book_free(struct book *b);
 
 struct account *book_account(struct book *b, const char *tenant);
-struct run *book_run(struct book *b, const char *instance);
+struct run *book_run(struct account *a, const char *instance);
+/* The meter's name and the thing make the key; NULL also if they are too long. */
+struct holding *book_holding(struct account *a, enum meter meter, const char *thing);
+struct quantity *book_quantity(struct account *a, const struct quantity *key);
 /* It will not come again. */
-void book_drop_run(struct book *b, struct run *r);
-void book_drop_holding(struct book *b, struct holding *h);
-/* The meter's name, the tenant and the thing make the key; NULL also if they are too long. */
-struct holding *book_holding(struct book *b, enum meter meter, const char *tenant,
-			     const char *thing);
-struct quantity *book_quantity(struct book *b, const struct quantity *key);
+void book_drop_run(struct account *a, struct run *r);
+void book_drop_holding(struct account *a, struct holding *h);
 
 /* Keeps a copy. */
 const struct plan *book_add_plan(struct book *b, const struct plan *p);
 const struct plan *book_plan(const struct book *b, const char *name, int64_t version);
 
-bool book_add_gap(struct book *b, const struct account *a, const struct usage_gap *gap);
+bool book_add_gap(struct account *a, const struct usage_gap *gap);
 
-/* In the order of their keys, until fn returns a negative number, which is returned. */
-int book_each_run(const struct book *b, int (*fn)(void *ctx, struct run *r), void *ctx);
-int book_each_holding(const struct book *b, int (*fn)(void *ctx, struct holding *h), void *ctx);
-int book_each_quantity(const struct book *b, int (*fn)(void *ctx, const struct quantity *q),
+/* In the order of their keys, until fn returns a negative number, which is returned. Of an
+ * account, or of all. */
+int book_each_run(const struct account *a, int (*fn)(void *ctx, struct run *r), void *ctx);
+int book_every_run(const struct book *b, int (*fn)(void *ctx, struct run *r), void *ctx);
+int book_each_holding(const struct account *a, int (*fn)(void *ctx, struct holding *h), void *ctx);
+int book_every_holding(const struct book *b, int (*fn)(void *ctx, struct holding *h), void *ctx);
+int book_each_quantity(const struct account *a, int (*fn)(void *ctx, const struct quantity *q),
 		       void *ctx);
-int book_each_gap(const struct book *b, const struct account *a, usage_gap_fn fn, void *ctx);
+int book_each_gap(const struct account *a, usage_gap_fn fn, void *ctx);
 
 /* The account, without making one; NULL: there is none. */
 const struct account *book_find_account(const struct book *b, const char *tenant);

@@ -30,7 +30,8 @@ static int count_more(struct usage *u, struct run *r, const struct event *e, enu
 
 int replay_counted(struct usage *u, const struct event *e)
 {
-	struct run *r = book_run(u->book, e->instance);
+	struct account *a = book_account(u->book, e->tenant);
+	struct run *r = a ? book_run(a, e->instance) : NULL;
 	int fault = 0;
 
 	if (!r)
@@ -62,7 +63,7 @@ int replay_gap(struct usage *u, const struct event *e)
 	snprintf(gap.instance, sizeof(gap.instance), "%s", e->instance);
 	snprintf(gap.meter, sizeof(gap.meter), "%s", meter);
 	snprintf(gap.reason, sizeof(gap.reason), "%s", reason);
-	return book_add_gap(u->book, a, &gap) ? 0 : -ENOMEM;
+	return book_add_gap(a, &gap) ? 0 : -ENOMEM;
 }
 
 /* --- holdings --- */
@@ -97,12 +98,12 @@ static int advance_one(void *ctx, struct holding *h)
 {
 	const struct boundary *b = ctx;
 
-	return h->account == b->account ? advance(b->usage, h, replay_until(b, &h->since)) : 0;
+	return advance(b->usage, h, replay_until(b, &h->since));
 }
 
 int replay_advance_holdings(const struct boundary *b)
 {
-	return book_each_holding(b->usage->book, advance_one, (void *)b);
+	return book_each_holding(b->account, advance_one, (void *)b);
 }
 
 static enum meter held_meter(const json_t *body)
@@ -130,7 +131,7 @@ int replay_held(struct usage *u, const struct event *e)
 		return -ENOMEM;
 	if (meter == METERS_COUNT || !thing || !replay_number(e, "amount", &amount) || amount < 0)
 		return -EUCLEAN;
-	h = book_holding(u->book, meter, e->tenant, thing);
+	h = book_holding(a, meter, thing);
 	if (!h)
 		return -ENOMEM;
 	h->account = a;
@@ -141,7 +142,7 @@ int replay_held(struct usage *u, const struct event *e)
 	h->amount = amount;
 	h->counted_ns = 0;
 	if (amount == 0)
-		book_drop_holding(u->book, h);
+		book_drop_holding(a, h);
 	return fault;
 }
 
@@ -162,5 +163,5 @@ int replay_recovered(struct usage *u, const struct event *e)
 {
 	struct boundary b = { u, NULL, e, INT64_MAX };
 
-	return book_each_holding(u->book, begin_boot, &b);
+	return book_every_holding(u->book, begin_boot, &b);
 }

@@ -5,7 +5,6 @@
 #include "supervisor/billing/replay.h"
 
 struct quantity_choice {
-	const struct account *account;
 	int period;
 	usage_fn fn;
 	void *ctx;
@@ -22,14 +21,15 @@ static int choose_quantity(void *ctx, const struct quantity *q)
 		.slice = q->slice,
 	};
 
-	return q->account == c->account && q->period == c->period ? c->fn(c->ctx, &row) : 0;
+	return q->period == c->period ? c->fn(c->ctx, &row) : 0;
 }
 
 int usage_each(const struct usage *u, const char *tenant, int period, usage_fn fn, void *ctx)
 {
-	struct quantity_choice c = { book_find_account(u->book, tenant), period, fn, ctx };
+	const struct account *a = book_find_account(u->book, tenant);
+	struct quantity_choice c = { period, fn, ctx };
 
-	return c.account ? book_each_quantity(u->book, choose_quantity, &c) : 0;
+	return a ? book_each_quantity(a, choose_quantity, &c) : 0;
 }
 
 struct gap_choice {
@@ -50,7 +50,7 @@ int usage_gaps(const struct usage *u, const char *tenant, int period, usage_gap_
 	const struct account *a = book_find_account(u->book, tenant);
 	struct gap_choice c = { period, fn, ctx };
 
-	return a ? book_each_gap(u->book, a, choose_gap, &c) : 0;
+	return a ? book_each_gap(a, choose_gap, &c) : 0;
 }
 
 json_t *usage_describe_gap(const struct usage_gap *gap)

@@ -64,7 +64,7 @@ static int follow(struct wispd *d, struct error *err)
 		return b->usage ? 0 : error_set(err, -EPERM, NULL, NULL, "Asked too late");
 	if (!b->usage)
 		return usage_replay(d->truth.store, 0, &b->usage, err);
-	r = usage_follow(b->usage, d->truth.store, err);
+	r = usage_follow(b->usage, d->truth.store, 0, err);
 	if (r < 0) {
 		usage_free(b->usage);
 		b->usage = NULL;

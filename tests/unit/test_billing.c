@@ -502,10 +502,10 @@ static void test_followed(void **state)
 		happen(b, &seed);
 		if (random_next(&seed) % 4)
 			continue;
-		assert_int_equal(usage_follow(followed, b->books.truth.store, &err), 0);
+		assert_int_equal(usage_follow(followed, b->books.truth.store, 0, &err), 0);
 		assert_int_equal(usage_settle(followed, "acme", march + i % 2, &err), 0);
 	}
-	assert_int_equal(usage_follow(followed, b->books.truth.store, &err), 0);
+	assert_int_equal(usage_follow(followed, b->books.truth.store, 0, &err), 0);
 	assert_int_equal(usage_replay(b->books.truth.store, 0, &whole, &err), 0);
 	for (unsigned m = 0; m < 2; m++) {
 		assert_int_equal(usage_settle(whole, "acme", march + (int)m, &err), 0);

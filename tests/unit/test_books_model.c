@@ -434,7 +434,7 @@ static void check(struct model *m, struct usage *followed)
 
 	check_holds(m);
 	check_chain(m);
-	if (usage_follow(followed, m->books.truth.store, &err) < 0 ||
+	if (usage_follow(followed, m->books.truth.store, 0, &err) < 0 ||
 	    usage_replay(m->books.truth.store, 0, &whole, &err) < 0)
 		fail_msg("%s", err.text);
 	check_usage(m, whole);
