@@ -10,6 +10,7 @@
 #include "supervisor/billing/plan.h"
 #include "supervisor/billing/usage.h"
 #include "supervisor/books/hex.h"
+#include "supervisor/books/instance.h"
 
 struct draft {
 	json_t *lines, *gaps;
@@ -184,18 +185,14 @@ static void draft_clear(struct draft *d)
 	json_decref(d->gaps);
 }
 
-/* As invoice_make(), and what it came to. */
-static int make(struct truth *t, const char *tenant, int period, int64_t seq, char **ret,
-		struct outcome *outcome, struct error *err)
+/* As invoice_make(), of a replay up to seq, and what it came to. */
+static int make_of(struct truth *t, struct usage *u, const char *tenant, int period, int64_t seq,
+		   char **ret, struct outcome *outcome, struct error *err)
 {
 	struct draft d = { 0 };
 	char *text = NULL;
-	struct usage *u;
-	int r = usage_replay(t->store, seq, &u, err);
+	int r = draft_fill(&d, u, tenant, period, err);
 
-	if (r < 0)
-		return r;
-	r = draft_fill(&d, u, tenant, period, err);
 	if (r == 0) {
 		*outcome = outcome_of(&d, usage_credit_nano(u, tenant));
 		text = print(&d, outcome, ledger_host_id(t->ledger), tenant, period, seq);
@@ -206,7 +203,6 @@ static int make(struct truth *t, const char *tenant, int period, int64_t seq, ch
 		*ret = text;
 	}
 	draft_clear(&d);
-	usage_free(u);
 	return r;
 }
 
@@ -233,13 +229,19 @@ int invoice_make(struct truth *t, const char *tenant, int period, int64_t seq, c
 {
 	char text[PERIOD_TEXT_BYTES];
 	struct outcome outcome;
+	struct usage *u = NULL;
 	int r = 0;
 
 	if (!seq)
 		r = closing_seq(t, tenant, period_text(period, text), &seq, err);
 	if (r == 0 && !seq)
 		r = head_seq(t, &seq, err);
-	return r < 0 ? r : make(t, tenant, period, seq, ret, &outcome, err);
+	if (r == 0)
+		r = usage_replay(t->store, seq, &u, err);
+	if (r == 0)
+		r = make_of(t, u, tenant, period, seq, ret, &outcome, err);
+	usage_free(u);
+	return r;
 }
 
 /* --- closing --- */
@@ -279,41 +281,38 @@ static int check_confirmed(struct truth *t, const char *tenant, int period, stru
 			 waiting, tenant);
 }
 
-static int check_open(struct truth *t, const char *tenant, int period, int64_t seq,
-		      struct error *err)
+static int check_ended(int period, struct error *err)
 {
 	char text[PERIOD_TEXT_BYTES];
-	struct usage *u;
-	int r, closed;
 
-	if (period >= period_of(ledger_wall_ns()))
-		return error_set(err, -EPERM, "period", "wait for its end", "%s has not ended",
-				 period_text(period, text));
-	r = usage_replay(t->store, seq, &u, err);
-	if (r < 0)
-		return r;
-	closed = usage_closed(u, tenant);
-	usage_free(u);
-	if (closed != PERIOD_NONE && period <= closed)
-		return error_set(err, -EEXIST, "period",
-				 "what became known later is in the next one",
-				 "%s is closed for %s, up to this one at least",
-				 period_text(period, text), tenant);
-	return check_confirmed(t, tenant, period, err);
+	if (period < period_of(ledger_wall_ns()))
+		return 0;
+	return error_set(err, -EPERM, "period", "wait for its end", "%s has not ended",
+			 period_text(period, text));
 }
 
-int invoice_close(struct truth *t, const char *tenant, int period, const char *actor,
-		  struct error *err)
+static int check_open(const struct usage *u, const char *tenant, int period, struct error *err)
+{
+	const int closed = usage_closed(u, tenant);
+	char text[PERIOD_TEXT_BYTES];
+
+	if (closed == PERIOD_NONE || period > closed)
+		return 0;
+	return error_set(err, -EEXIST, "period", "what became known later is in the next one",
+			 "%s is closed for %s, up to this one at least", period_text(period, text),
+			 tenant);
+}
+
+/* By a replay up to seq. */
+static int close_one(struct truth *t, struct usage *u, const char *tenant, int period, int64_t seq,
+		     const char *actor, struct error *err)
 {
 	char *invoice = NULL, text[PERIOD_TEXT_BYTES];
 	struct outcome o = { 0 };
-	int64_t seq = 0;
-	int r = head_seq(t, &seq, err);
+	int r = check_confirmed(t, tenant, period, err);
 
 	if (r == 0)
-		r = check_open(t, tenant, period, seq, err);
-	if (r == 0)
-		r = make(t, tenant, period, seq, &invoice, &o, err);
+		r = make_of(t, u, tenant, period, seq, &invoice, &o, err);
 	free(invoice);
 	if (r < 0)
 		return r;
@@ -322,6 +321,70 @@ int invoice_close(struct truth *t, const char *tenant, int period, const char *a
 				"seq", (json_int_t)seq, "credit_nano", (json_int_t)o.credit_nano,
 				"total_nano", (json_int_t)o.total_nano, "invoice_sha256", o.sha256),
 		      err);
+}
+
+/* The replay by which a period that has ended is closed; *seq: up to where. */
+static int begin_closing(struct truth *t, int period, int64_t *seq, struct usage **ret,
+			 struct error *err)
+{
+	int r = check_ended(period, err);
+
+	if (r == 0)
+		r = head_seq(t, seq, err);
+	return r < 0 ? r : usage_replay(t->store, *seq, ret, err);
+}
+
+int invoice_close(struct truth *t, const char *tenant, int period, const char *actor,
+		  struct error *err)
+{
+	struct usage *u = NULL;
+	int64_t seq = 0;
+	int r = begin_closing(t, period, &seq, &u, err);
+
+	if (r == 0)
+		r = check_open(u, tenant, period, err);
+	if (r == 0)
+		r = close_one(t, u, tenant, period, seq, actor, err);
+	usage_free(u);
+	return r;
+}
+
+/* The first tenant behind this one. 1, or 0: there is none. */
+static int next_tenant(struct truth *t, char tenant[NAME_BYTES], struct error *err)
+{
+	struct rows rows;
+	int r = store_select(t->store, &rows, err,
+			     "SELECT name FROM tenant WHERE name > ? ORDER BY name LIMIT 1", "s",
+			     tenant);
+
+	if (r < 0)
+		return r;
+	r = rows_next(&rows, err);
+	if (r > 0)
+		rows_text(&rows, 0, tenant, NAME_BYTES);
+	rows_end(&rows);
+	return r;
+}
+
+int invoice_close_all(struct truth *t, int period, const char *actor, int64_t *closed,
+		      struct error *err)
+{
+	char tenant[NAME_BYTES] = "";
+	struct usage *u = NULL;
+	struct error already;
+	int64_t seq = 0;
+	int r = begin_closing(t, period, &seq, &u, err);
+
+	*closed = 0;
+	while (r == 0 && (r = next_tenant(t, tenant, err)) > 0) {
+		r = check_open(u, tenant, period, &already);
+		if (r == 0)
+			r = close_one(t, u, tenant, period, seq, actor, err);
+		*closed += r == 0;
+		r = r == -EEXIST ? 0 : r;
+	}
+	usage_free(u);
+	return r;
 }
 
 /* --- verifying --- */
@@ -355,27 +418,32 @@ static int next_closing(struct truth *t, int64_t after, struct closing *ret, str
 	return r;
 }
 
+/* Each was made up to an event that is not before the last one's: one replay goes on. */
 int invoice_verify(struct truth *t, struct invoice_report *ret, struct error *err)
 {
 	struct closing c = { 0 };
-	int r;
+	struct usage *u = NULL;
+	int r = 0;
 
 	*ret = (struct invoice_report){ 0 };
-	while ((r = next_closing(t, c.event_seq, &c, err)) > 0) {
-		struct outcome o;
+	while (!ret->bad_seq && (r = next_closing(t, c.event_seq, &c, err)) > 0) {
+		struct outcome o = { 0 };
 		char *invoice = NULL;
 
-		r = make(t, c.tenant, c.period, c.seq, &invoice, &o, err);
+		r = u ? usage_follow(u, t->store, c.seq, err)
+		      : usage_replay(t->store, c.seq, &u, err);
+		if (r == 0)
+			r = make_of(t, u, c.tenant, c.period, c.seq, &invoice, &o, err);
 		free(invoice);
 		if (r < 0)
-			return r;
-		if (strcmp(o.sha256, c.sha256) != 0) {
+			break;
+		if (strcmp(o.sha256, c.sha256) != 0)
 			ret->bad_seq = c.event_seq;
-			return 0;
-		}
-		ret->checked++;
+		else
+			ret->checked++;
 	}
-	return r;
+	usage_free(u);
+	return r < 0 ? r : 0;
 }
 
 /* --- plans and credits --- */

@@ -36,6 +36,10 @@ int invoice_make(struct truth *t, const char *tenant, int period, int64_t seq, c
 int invoice_close(struct truth *t, const char *tenant, int period, const char *actor,
 		  struct error *err);
 
+/* (T) The same for all tenants of which it is open, by one replay; *closed: how many. */
+int invoice_close_all(struct truth *t, int period, const char *actor, int64_t *closed,
+		      struct error *err);
+
 struct invoice_report {
 	int64_t checked; /* closed periods whose invoice came out the same */
 	int64_t bad_seq; /* the event of the first that did not; 0: none */

@@ -217,11 +217,21 @@ static int invoice_ls(struct cli *cli, const struct cli_arguments *a)
 	return cli_list(cli, "/invoices", "invoices", members);
 }
 
+enum { CLOSE_ALL };
+
+static const struct cli_option close_options[] = {
+	[CLOSE_ALL] = { "all", NULL, "of all tenants" },
+	{ 0 },
+};
+
 static int invoice_close(struct cli *cli, const struct cli_arguments *a)
 {
 	char path[CLI_PATH_BYTES];
 
-	snprintf(path, sizeof(path), "/invoices/%s/close", a->operand[0]);
+	/* The ledger may be long. */
+	wisp_set_timeout(cli->client, 0);
+	snprintf(path, sizeof(path), "/invoices/%s/close%s", a->operand[0],
+		 a->option[CLOSE_ALL] ? "-all" : "");
 	return cli_call(cli, "POST", path, NULL, NULL);
 }
 
@@ -297,7 +307,7 @@ static const struct cli_command commands[] = {
 	{ "usage",          "",        "print what was used in a month",               usage_options, -1, 0, 0, usage },
 	{ "invoice show",   "YYYY-MM", "print a month's invoice",                      show_options,          -1, 1, 1, invoice_show },
 	{ "invoice ls",     "",        "list the closed months",                       NULL,          -1, 0, 0, invoice_ls },
-	{ "invoice close",  "YYYY-MM", "make a month's invoice final",                 NULL,          -1, 1, 1, invoice_close },
+	{ "invoice close",  "YYYY-MM", "make a month's invoice final",                 close_options,        -1, 1, 1, invoice_close },
 	{ "invoice verify", "",        "make the closed invoices again, and compare",  NULL,          -1, 0, 0, invoice_verify },
 	{ "plan add",       "FILE",    "publish a version of a price plan",            NULL,          -1, 1, 1, plan_add },
 	{ "plan ls",        "",        "list price plans",                             NULL,          -1, 0, 0, plan_ls },

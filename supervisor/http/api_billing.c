@@ -259,15 +259,35 @@ static int list_invoices(struct api_call *call)
 	return api_reply(call, json_pack("{s:o}", "invoices", all));
 }
 
+/* What is found does not keep it open, but is known before. */
+static int compare_books(struct api_call *call)
+{
+	return call->d->reconcile ? reconcile_now(call->d->reconcile, &call->err) : 0;
+}
+
+static int close_for_all(struct api_call *call)
+{
+	int period = read_period(call, call->id), r = call->err.code;
+	int64_t closed = 0;
+
+	if (period != PERIOD_NONE)
+		r = compare_books(call);
+	if (r == 0)
+		r = invoice_close_all(&call->d->truth, period, call->caller->actor, &closed,
+				      &call->err);
+	return r < 0 ? r
+		     : api_reply(call, json_pack("{s:s, s:I}", "period", call->id, "closed",
+						 (json_int_t)closed));
+}
+
 static int close_period(struct api_call *call)
 {
 	int period = read_period(call, call->id), r = call->err.code;
 
 	if (period != PERIOD_NONE)
 		r = check_tenant(call, whose(call));
-	/* What is found does not keep it open, but is known before. */
-	if (r == 0 && call->d->reconcile)
-		r = reconcile_now(call->d->reconcile, &call->err);
+	if (r == 0)
+		r = compare_books(call);
 	if (r == 0)
 		r = invoice_close(&call->d->truth, whose(call), period, call->caller->actor,
 				  &call->err);
@@ -363,6 +383,8 @@ static const struct api_route routes[] = {
 	  .what = "The same as a page to read.", .type = "text/html; charset=utf-8" },
 	{ "POST", "/invoices/{id}/close",  ROLE_ADMIN,  true,  200, NULL,          close_period,
 	  .what = "Closes a month that has ended: its invoice is final." },
+	{ "POST", "/invoices/{id}/close-all", ROLE_ADMIN, true, 200, NULL,         close_for_all,
+	  .what = "The same for all tenants of which it is open." },
 	{ "GET",  "/plans",                ROLE_VIEWER, false, 200, NULL,          list_plans,
 	  .what = "All versions of all price plans." },
 	{ "POST", "/plans",                ROLE_ADMIN,  true,  201, &plan_table,   post_plan,

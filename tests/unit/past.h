@@ -27,6 +27,7 @@ struct past {
 int past_open(void **state);
 int past_close(void **state);
 
+/* In a transaction of its own, unless one is open. */
 void past_event(struct past *b, const char *type, const char *tenant, const char *instance,
 		const char *body);
 void past_pass(struct past *b, int64_t ns);

@@ -440,6 +440,55 @@ static void test_a_random_day(void **state)
 	json_decref(second);
 }
 
+/* --- many --- */
+
+/* A run of one of many tenants. */
+static void use_a_little(struct past *b, int n)
+{
+	char tenant[16], id[16], body[96];
+
+	snprintf(tenant, sizeof(tenant), "t%05d", n);
+	snprintf(id, sizeof(id), "vm-%05d", n);
+	past_event(b, "tenant.plan", tenant, "", "{\"plan\": \"vm\", \"version\": 1}");
+	snprintf(body, sizeof(body), "{\"to\": \"running\", \"vcpus\": 1, \"mem_mib\": %d}", n);
+	past_event(b, "instance.running", tenant, id, body);
+	past_pass(b, S);
+	snprintf(body, sizeof(body), "{\"to\": \"deleted\", \"vcpus\": 1, \"mem_mib\": %d}", n);
+	past_event(b, "instance.deleted", tenant, id, body);
+}
+
+/* All are closed by one replay, and proved by one. */
+static void test_ten_thousand_tenants(void **state)
+{
+	enum { TENANTS = 10000 };
+	struct past *b = *state;
+	struct truth *t = &b->books.truth;
+	const int march = period_parse("2025-03");
+	struct invoice_report report;
+	int64_t closed = 0;
+	struct error err;
+
+	past_has_plan(b, per_second, "vm");
+	assert_int_equal(store_begin(t->store, &err), 0);
+	assert_int_equal(store_run(t->store, &err,
+				   "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n"
+				   " WHERE i < 9999) INSERT INTO tenant (name, created_seq)"
+				   " SELECT printf('t%05d', i), 0 FROM n",
+				   ""),
+			 TENANTS);
+	for (int n = 0; n < TENANTS; n++)
+		use_a_little(b, n);
+	if (invoice_close(t, "t00007", march, "test", &err) < 0 ||
+	    invoice_close_all(t, march, "test", &closed, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(closed, TENANTS); /* and "default", but for the one before */
+	assert_int_equal(invoice_close_all(t, march, "test", &closed, &err), 0);
+	assert_int_equal(closed, 0);
+	assert_int_equal(store_commit(t->store, &err), 0);
+	assert_int_equal(invoice_verify(t, &report, &err), 0);
+	assert_int_equal(report.checked, TENANTS + 1);
+}
+
 /* --- a replay that goes on --- */
 
 static int add_weighed(void *ctx, const struct usage_row *row)
@@ -537,6 +586,7 @@ int main(void)
 		cmocka_unit_test(test_bad_plans),
 		cmocka_unit_test(test_periods),
 		BOOKS(test_a_random_day),
+		BOOKS(test_ten_thousand_tenants),
 		BOOKS(test_followed),
 	};
 
