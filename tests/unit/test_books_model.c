@@ -149,7 +149,7 @@ static void count(struct thing *t, int64_t until_ns)
 {
 	const enum state s = t->i.state;
 	int64_t ns = until_ns > t->since_ns ? until_ns - t->since_ns : 0;
-	bool memory = s == STATE_PAUSED || s == STATE_RESUMING;
+	bool memory = s == STATE_PAUSED || s == STATE_RESUMING || s == STATE_SAVING;
 	bool all = s == STATE_STARTING || s == STATE_RUNNING || s == STATE_PAUSING ||
 		   s == STATE_STOPPING;
 
