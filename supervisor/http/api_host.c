@@ -85,15 +85,29 @@ static json_t *event_of(const struct rows *r)
 			 rows_string(r, 8), "body", body ? body : json_object());
 }
 
+#define EVENTS                                                                               \
+	"SELECT seq, boot_id, boot_ns, wall_ns, type, tenant, instance, incarnation, actor," \
+	" body FROM event WHERE seq > ?1 AND ifnull(?2, tenant) = tenant"
+
+/* Of one instance, or of all. */
+static int select_events(struct api_call *call, int64_t after, int64_t limit, struct rows *rows)
+{
+	const char *instance = call->request->query(call->request->connection, "instance");
+	struct store *store = call->d->truth.store;
+
+	if (instance)
+		return store_select(store, rows, &call->err,
+				    EVENTS " AND instance = ?4 ORDER BY seq LIMIT ?3", "isis",
+				    after, call->tenant, limit, instance);
+	return store_select(store, rows, &call->err, EVENTS " ORDER BY seq LIMIT ?3", "isi", after,
+			    call->tenant, limit);
+}
+
 static int read_events(struct api_call *call, int64_t after, int64_t limit, json_t *events,
 		       int64_t *last)
 {
 	struct rows rows;
-	int r = store_select(call->d->truth.store, &rows, &call->err,
-			     "SELECT seq, boot_id, boot_ns, wall_ns, type, tenant, instance,"
-			     " incarnation, actor, body FROM event WHERE seq > ?1"
-			     " AND ifnull(?2, tenant) = tenant ORDER BY seq LIMIT ?3",
-			     "isi", after, call->tenant, limit);
+	int r = select_events(call, after, limit, &rows);
 
 	if (r < 0)
 		return r;
@@ -169,7 +183,7 @@ static const struct api_route routes[] = {
 	{ "GET", "/events",          ROLE_VIEWER, false, 200, NULL, get_events,
 	  .what = "Events in order; `next` is what to give as `after` for those that follow.",
 	  .query = "`after`: an event's number; `tail`: instead, so many of the last; `limit`: at most so "
-		   "many; `wait_ms`: if there is none, wait this long for one" },
+		   "many; `instance`: of this one, by id; `wait_ms`: if there is none, wait this long for one" },
 	{ "GET", "/findings",        ROLE_ADMIN,  false, 200, NULL, get_findings,
 	  .what = "Where books and kernel differ: open findings first, then the last that were cleared." },
 	{ "GET", "/doctor",          ROLE_ADMIN,  false, 200, NULL, get_doctor,

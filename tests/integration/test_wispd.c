@@ -3,6 +3,7 @@
  * Tiny guests on KVM; test_linux, which wants the test host, boots a real one.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -93,6 +94,44 @@ static void check_healthy(struct wispd_host *h)
 
 /* --- lives --- */
 
+/* What a program says; static storage. */
+static const char *say(const char *command)
+{
+	static char text[1 << 16];
+	FILE *f = popen(command, "re");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	text[n] = '\0';
+	assert_int_equal(pclose(f), 0);
+	return text;
+}
+
+/* One file with all that is known of an instance, but for what it calls a secret. */
+static void check_bundle(struct wispd_host *h, const char *which)
+{
+	static const char *const files[] = { "/instance.json", "/trace.json",	"/image.json",
+					     "/events.json",   "/invoice.json", "/doctor.json",
+					     "/console.log",   "/manifest.json" };
+	char path[PATH_MAX], command[PATH_MAX + 32];
+	const char *output, *text;
+
+	snprintf(path, sizeof(path), "%s", wispd_host_path(h, "bundle.tar"));
+	assert_int_equal(ctl(h, &output, "support-bundle", which, "-o", path), 0);
+	assert_int_equal(ctl(h, &output, "support-bundle", which, "-o", path), 1);
+	expect_in(output, "File exists");
+	snprintf(command, sizeof(command), "tar -tf %s", path);
+	text = say(command);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		expect_in(text, files[i]);
+	snprintf(command, sizeof(command), "tar -xOf %s", path);
+	text = say(command);
+	expect_in(text, "instance.spawned");
+	expect_in(text, "halted");
+	assert_null(strstr(text, "s3cret"));
+}
+
 static void test_life(void **state)
 {
 	struct wispd_host *h = make_host("");
@@ -104,7 +143,7 @@ static void test_life(void **state)
 	assert_int_equal(ctl(h, &output, "image", "ls"), 0);
 	expect_in(output, "idle");
 	assert_int_equal(ctl(h, NULL, "run", "idle", "--name", "one", "--shape", "test", "--label",
-			     "team=red"),
+			     "team=red", "--label", "db-token=s3cret"),
 			 0);
 	assert_int_equal(ctl(h, &output, "ps"), 0);
 	expect_in(output, "running");
@@ -127,6 +166,7 @@ static void test_life(void **state)
 	assert_int_equal(ctl(h, NULL, "start", "one"), 0);
 	assert_int_equal(wispd_host_jailers(h, NULL), 1);
 	assert_int_equal(ctl(h, &output, "image", "rm", "idle"), 1);
+	check_bundle(h, "one");
 	assert_int_equal(ctl(h, NULL, "rm", "one"), 0);
 	assert_int_equal(ctl(h, NULL, "image", "rm", "idle"), 0);
 	assert_int_equal(ctl(h, &output, "events"), 0);
