@@ -7,18 +7,22 @@
  *   batch_events_per_s   events a second, a thousand in a transaction
  *   verify_events_per_s  events a second of the walk over the whole chain
  *   backup_ms            a checked copy of all that
+ *   replay_events_per_s  events a second of what usage and invoices are made of
+ *
+ * WISP_LEDGER_EVENTS: how many events there are to be, for a look at a long ledger by hand.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "benches/bench.h"
+#include "supervisor/billing/usage.h"
 #include "supervisor/books/backup.h"
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/store.h"
 #include "vmm/base/clock.h"
 
-enum { LEDGER_RUNS = 3, COMMITS = 500, BATCH = 1000, BATCHES = 100, INSTANCES = 1000 };
+enum { LEDGER_RUNS = 3, COMMITS = 500, BATCH = 1000, EVENTS = 100000, INSTANCES = 1000 };
 
 struct books {
 	struct store *store;
@@ -92,14 +96,16 @@ static int64_t per_second(int64_t count, uint64_t start_us)
 
 static int time_batches(struct bench *b, struct books *books, struct error *err)
 {
+	const char *wanted = getenv("WISP_LEDGER_EVENTS");
+	const int64_t batches = (wanted ? strtoll(wanted, NULL, 10) : EVENTS) / BATCH;
 	uint64_t start_us = clock_now_us();
 	int r = 0;
 
-	for (unsigned i = 0; i < BATCHES && r == 0; i++)
+	for (int64_t i = 0; i < batches && r == 0; i++)
 		r = write_events(books, BATCH, err);
 	return r < 0 ? r
 		     : report_add(&b->report, "wisp", "batch_events_per_s",
-				  per_second((int64_t)BATCH * BATCHES, start_us));
+				  per_second(BATCH * batches, start_us));
 }
 
 static int time_proof(struct bench *b, struct books *books, struct error *err)
@@ -113,6 +119,19 @@ static int time_proof(struct bench *b, struct books *books, struct error *err)
 	return r < 0 ? r
 		     : report_add(&b->report, "wisp", "verify_events_per_s",
 				  per_second(report.checked, start_us));
+}
+
+static int time_replay(struct bench *b, struct books *books, struct error *err)
+{
+	uint64_t start_us = clock_now_us();
+	struct usage *usage = NULL;
+	int r = usage_replay(books->store, 0, &usage, err);
+
+	if (r == 0)
+		r = report_add(&b->report, "wisp", "replay_events_per_s",
+			       per_second(books->n, start_us));
+	usage_free(usage);
+	return r;
 }
 
 static int time_backup(struct bench *b, const struct config *c, struct error *err)
@@ -142,6 +161,8 @@ static int measure(struct bench *b, const struct config *c, struct error *err)
 		r = time_batches(b, &books, err);
 	if (r == 0)
 		r = time_proof(b, &books, err);
+	if (r == 0)
+		r = time_replay(b, &books, err);
 	if (r == 0)
 		r = time_backup(b, c, err);
 	books_close(&books);

@@ -1,7 +1,10 @@
 /* test_wispd_meter.c - what wispd meters, against what the kernel says: real VMMs in control
  * groups of either version, tiny guests on KVM.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,8 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -372,12 +378,155 @@ static void test_copies(void **state)
 	wispd_host_end(h);
 }
 
+/* --- bad days --- */
+
+/* A file system of its own for what wispd keeps, and it is small. */
+static void make_it_small(struct wispd_host *h)
+{
+	assert_int_equal(unshare(CLONE_NEWNS), 0);
+	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	assert_int_equal(mkdir(wispd_host_path(h, "state"), 0711), 0);
+	assert_int_equal(
+		mount("none", wispd_host_path(h, "state"), "tmpfs", 0, "size=24m,mode=0711"), 0);
+}
+
+static void fill(const char *path)
+{
+	static const char block[4096];
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	while (write(fd, block, sizeof(block)) > 0)
+		continue;
+	assert_int_equal(errno, ENOSPC);
+	close(fd);
+}
+
+/* The log may have some pages left that are its own. */
+static void write_until_full(struct wispd_host *h)
+{
+	char path[32];
+	int status = 200;
+
+	for (int n = 0; status == 200; n++) {
+		snprintf(path, sizeof(path), "/tenants/t%d", n);
+		status = wispd_host_call(h, "PUT", path, NULL, NULL);
+	}
+	assert_int_equal(status, 507);
+}
+
+/* Nothing new begins, but what runs ends, and that is recorded and billed. */
+static void test_full_disk(void **state)
+{
+	struct wispd_host *h = wispd_host_make(", \"cgroup\": \"" PARENT "\"");
+	char filler[256], small[256];
+
+	(void)state;
+	snprintf(small, sizeof(small), "%s", wispd_host_path(h, "state"));
+	make_it_small(h);
+	if (!wispd_host_start(h, 0))
+		fail_msg("%s", wispd_host_log(h));
+	assert_int_equal(
+		wispd_host_call(h, "PUT", "/shapes/test", "{\"vcpus\": 1, \"mem_mib\": 32}", NULL),
+		200);
+	wispd_host_add_image(h, "spin");
+	do_it(h, "POST", "/instances", RUN("spin", "vm"));
+	snprintf(filler, sizeof(filler), "%s", wispd_host_path(h, "state/filler"));
+	fill(filler);
+	write_until_full(h);
+	assert_int_equal(wispd_host_call(h, "POST", "/instances", RUN("spin", "late"), NULL), 507);
+	do_it(h, "POST", "/instances/vm/stop", KILL_STOP);
+	assert_true(used(h, "vcpu_time") > 0);
+	assert_true(used(h, "cpu_used") > 0);
+	assert_int_equal(wispd_host_call(h, "POST", "/instances/vm/start", NULL, NULL), 507);
+	assert_int_equal(unlink(filler), 0);
+	do_it(h, "POST", "/instances", RUN("spin", "late"));
+	do_it(h, "DELETE", "/instances/late", NULL);
+	do_it(h, "DELETE", "/instances/vm", NULL);
+	check_whole(h);
+	wispd_host_end(h);
+	assert_int_equal(umount2(small, MNT_DETACH), 0);
+}
+
+static int64_t boot_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void step_clock(int64_t seconds)
+{
+	struct timespec t;
+
+	assert_int_equal(clock_gettime(CLOCK_REALTIME, &t), 0);
+	t.tv_sec += seconds;
+	assert_int_equal(clock_settime(CLOCK_REALTIME, &t), 0);
+}
+
+/* How many steps of about so many seconds are told of. */
+static void await_step(struct wispd_host *h, int64_t seconds)
+{
+	bool found = false;
+
+	for (int waited = 0; !found; waited += POLL_MS) {
+		json_t *j = get(h, "/events?tail=200"), *e;
+		size_t i;
+
+		json_array_foreach(json_object_get(j, "events"), i, e)
+		{
+			int64_t ns = json_integer_value(
+				json_object_get(json_object_get(e, "body"), "step_ns"));
+
+			found = found || ns / 10000000000 == seconds / 10;
+		}
+		json_decref(j);
+		if (waited > LIMIT_MS)
+			fail_msg("no step is told: %s", wispd_host_log(h));
+		poll(NULL, 0, POLL_MS);
+	}
+}
+
+/* The wall clock of the host is set, forth and back: what is billed is how long it ran. */
+static void test_clock_steps(void **state)
+{
+	struct wispd_host *h;
+	int64_t began_us, most_us;
+
+	(void)state;
+	if (!getenv("WISP_TESTHOST")) {
+		print_message("the clock of this host is not the test's\n");
+		return skip();
+	}
+	h = make_host(OFTEN);
+	wispd_host_add_image(h, "spin");
+	began_us = boot_us();
+	do_it(h, "POST", "/instances", RUN("spin", "vm"));
+	step_clock(7225);
+	await_step(h, 7225);
+	step_clock(-7225);
+	await_step(h, -7225);
+	do_it(h, "POST", "/instances/vm/stop", KILL_STOP);
+	most_us = boot_us() - began_us + 1000; /* rounded up once */
+	assert_true(used(h, "vcpu_time") > 0);
+	assert_true(used(h, "vcpu_time") <= most_us);
+	do_it(h, "DELETE", "/instances/vm", NULL);
+	check_whole(h);
+	wispd_host_end(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_processor), cmocka_unit_test(test_disk),
-		cmocka_unit_test(test_killed),	  cmocka_unit_test(test_unbilled),
+		cmocka_unit_test(test_processor),
+		cmocka_unit_test(test_disk),
+		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_unbilled),
 		cmocka_unit_test(test_copies),
+		cmocka_unit_test(test_clock_steps),
+		/* The last: it takes the process into a namespace of its own. */
+		cmocka_unit_test(test_full_disk),
 	};
 
 	if (!fixture_has_kvm() || geteuid() != 0) {
