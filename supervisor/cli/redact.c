@@ -15,8 +15,10 @@ static const char *const secrets[] = { "secret",  "token",  "passw",   "credenti
 static bool speaks_of_secrets(const char *name, size_t len)
 {
 	char *copy = strndup(name, len);
-	bool found = !copy; /* rather too much */
+	bool found = false;
 
+	if (!copy)
+		return true; /* rather too much */
 	for (size_t i = 0; !found && i < sizeof(secrets) / sizeof(secrets[0]); i++)
 		found = strcasestr(copy, secrets[i]) != NULL;
 	free(copy);
