@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "supervisor/cli/cli.h"
+#include "supervisor/cli/budgets.h"
 
 /* --- usage and invoices --- */
 
@@ -313,6 +313,11 @@ static const struct cli_command commands[] = {
 	{ "plan ls",        "",        "list price plans",                             NULL,          -1, 0, 0, plan_ls },
 	{ "tenant plan",    "NAME PLAN VERSION", "what a tenant pays by from now on",  NULL,          -1, 3, 3, tenant_plan },
 	{ "tenant credit",  "NAME NANO REASON",  "give a tenant a credit",             NULL,          -1, 3, 3, tenant_credit },
+	{ "tenant reserve", "TENANT VCPUS MIB",  "reserve for a tenant; 0 0: nothing", NULL,          -1, 3, 3, tenant_reserve },
+	{ "budget set",     "TENANT NANO",       "what a tenant may spend in a month", budget_options, -1, 2, 2, budget_set },
+	{ "budget show",    "TENANT",  "what is spent, and what will be",              NULL,          -1, 1, 1, budget_show },
+	{ "budget rm",      "TENANT",  "take a budget away",                           NULL,          -1, 1, 1, budget_remove },
+	{ "support-bundle", "INSTANCE", "put all that is known of an instance in one file", support_options, -1, 1, 1, support_bundle },
 	{ 0 },
 };
 /* clang-format on */

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "supervisor/cli/cli.h"
+#include "supervisor/cli/budgets.h"
 
 static const char *path_of(char buf[CLI_PATH_BYTES], const char *tenant, const char *what)
 {
@@ -14,7 +14,7 @@ static const char *path_of(char buf[CLI_PATH_BYTES], const char *tenant, const c
 
 enum { SET_WARN, SET_AHEAD, SET_ACTION };
 
-static const struct cli_option set_options[] = {
+const struct cli_option budget_options[] = {
 	[SET_WARN] = { "warn", "PER_MILLE",
 		       "the part of it that a warning comes at; by default 800" },
 	[SET_AHEAD] = { "ahead", "MS", "how far what is open is projected; by default an hour" },
@@ -28,7 +28,7 @@ static void add_number(json_t *body, const char *member, const char *text)
 		json_object_set_new(body, member, json_integer(strtoll(text, NULL, 10)));
 }
 
-static int budget_set(struct cli *cli, const struct cli_arguments *a)
+int budget_set(struct cli *cli, const struct cli_arguments *a)
 {
 	json_t *body = json_object();
 	char path[CLI_PATH_BYTES];
@@ -40,7 +40,7 @@ static int budget_set(struct cli *cli, const struct cli_arguments *a)
 	return cli_call(cli, "PUT", path_of(path, a->operand[0], "budget"), body, NULL);
 }
 
-static int budget_show(struct cli *cli, const struct cli_arguments *a)
+int budget_show(struct cli *cli, const struct cli_arguments *a)
 {
 	static const char *const members[] = {
 		"tenant", "limit_nano", "spent_nano", "projected_nano", "level", "action", NULL
@@ -58,7 +58,7 @@ static int budget_show(struct cli *cli, const struct cli_arguments *a)
 	return status;
 }
 
-static int budget_rm(struct cli *cli, const struct cli_arguments *a)
+int budget_remove(struct cli *cli, const struct cli_arguments *a)
 {
 	char path[CLI_PATH_BYTES];
 
@@ -67,7 +67,7 @@ static int budget_rm(struct cli *cli, const struct cli_arguments *a)
 
 /* --- reservations --- */
 
-static int reserve(struct cli *cli, const struct cli_arguments *a)
+int tenant_reserve(struct cli *cli, const struct cli_arguments *a)
 {
 	json_t *body = json_object();
 	char path[CLI_PATH_BYTES];
@@ -76,15 +76,3 @@ static int reserve(struct cli *cli, const struct cli_arguments *a)
 	add_number(body, "mem_mib", a->operand[2]);
 	return cli_call(cli, "PUT", path_of(path, a->operand[0], "reservation"), body, NULL);
 }
-
-/* clang-format off */
-static const struct cli_command commands[] = {
-	{ "budget set",     "TENANT NANO",          "what a tenant may spend in a month", set_options, -1, 2, 2, budget_set },
-	{ "budget show",    "TENANT",               "what is spent, and what will be",    NULL,        -1, 1, 1, budget_show },
-	{ "budget rm",      "TENANT",               "take a budget away",                 NULL,        -1, 1, 1, budget_rm },
-	{ "tenant reserve", "TENANT VCPUS MIB",     "reserve for a tenant; 0 0: nothing", NULL,        -1, 3, 3, reserve },
-	{ 0 },
-};
-/* clang-format on */
-
-const struct cli_area cli_budgets = { "Budgets and reservations", commands };

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "supervisor/cli/cli.h"
+#include "supervisor/cli/budgets.h"
 #include "supervisor/cli/redact.h"
 #include "supervisor/cli/tar.h"
 
@@ -281,13 +281,13 @@ static int write_bundle(struct bundle *b, json_t *instance, const char *path, bo
 
 enum { OPTION_OUTPUT, OPTION_NO_LOGS };
 
-static const struct cli_option options[] = {
+const struct cli_option support_options[] = {
 	[OPTION_OUTPUT] = { "output,o", "FILE", "where to; by default INSTANCE.tar" },
 	[OPTION_NO_LOGS] = { "no-logs", NULL, "without what its console and its VMM have said" },
 	{ 0 },
 };
 
-static int support_bundle(struct cli *cli, const struct cli_arguments *a)
+int support_bundle(struct cli *cli, const struct cli_arguments *a)
 {
 	struct bundle b = { .cli = cli, .now_s = (int64_t)time(NULL) };
 	const char *path = a->option[OPTION_OUTPUT];
@@ -302,12 +302,3 @@ static int support_bundle(struct cli *cli, const struct cli_arguments *a)
 	json_decref(instance);
 	return status;
 }
-
-/* clang-format off */
-static const struct cli_command commands[] = {
-	{ "support-bundle", "INSTANCE", "put all that is known of an instance in one file", options, -1, 1, 1, support_bundle },
-	{ 0 },
-};
-/* clang-format on */
-
-const struct cli_area cli_support = { "Support", commands };
