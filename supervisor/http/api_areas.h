@@ -9,7 +9,6 @@ extern const struct api_area api_instances, api_guests, api_images, api_networks
 extern const struct api_area api_activity, api_devices, api_functions;
 extern const struct api_area api_pools;
 extern const struct api_area api_snapshots, api_changes;
-extern const struct api_area api_snapshots;
 extern const struct api_area api_budgets;
 
 #endif
