@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "supervisor/config.h"
+#include "supervisor/device/tree.h"
 #include "vmm/base/fd.h"
 
 enum { FILE_MAX_BYTES = 1 << 20 };
@@ -94,6 +95,7 @@ static const struct config defaults = {
 	.console_bytes_per_s = 1 << 20,
 	.instances_max = 1000,
 	.vcpu_overcommit_percent = 400,
+	.memory_overcommit_percent = 100,
 	.memory_reserve_mib = 256,
 	.disk_reserve_mib = 256,
 	.host_interval_ms = 60000,
@@ -132,6 +134,7 @@ static const struct body_field fields[] = {
 	NUMBER(console_bytes_per_s, 1024, 1 << 30),
 	NUMBER(instances_max, 1, 100000),
 	NUMBER(vcpu_overcommit_percent, 100, 10000),
+	NUMBER(memory_overcommit_percent, 100, 1000),
 	NUMBER(memory_reserve_mib, 0, 1 << 24),
 	NUMBER(disk_reserve_mib, 0, 1 << 30),
 	NUMBER(queue_max, 0, 100000),
@@ -195,16 +198,30 @@ static void beside(const char *name, char *path, size_t size)
 		snprintf(path, size, "%.*s/%s", (int)(size - strlen(name) - 2), own, name);
 }
 
+/* Of all sizes, free or not: nothing else can be made of them. */
+static uint64_t huge_pages_mib(void)
+{
+	static const char line[] = "\nHugetlb:";
+	char *text = tree_file(AT_FDCWD, "/proc/meminfo");
+	const char *at = text ? strstr(text, line) : NULL;
+	uint64_t kib = at ? strtoull(at + strlen(line), NULL, 10) : 0;
+
+	free(text);
+	return kib >> 10;
+}
+
 /* What nobody set is what there is. */
 static void ask_host(struct config *c)
 {
 	uint64_t mib = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >> 20;
+	uint64_t aside_mib;
 
 	if (!c->vcpus)
 		c->vcpus =
 			(uint64_t)sysconf(_SC_NPROCESSORS_ONLN) * c->vcpu_overcommit_percent / 100;
-	if (!c->memory_mib)
-		c->memory_mib = mib > c->memory_reserve_mib ? mib - c->memory_reserve_mib : 0;
+	aside_mib = c->memory_reserve_mib + huge_pages_mib();
+	if (!c->memory_mib && mib > aside_mib)
+		c->memory_mib = (mib - aside_mib) * c->memory_overcommit_percent / 100;
 }
 
 int config_read(const char *path, struct config *ret, struct error *err)

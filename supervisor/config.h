@@ -46,7 +46,7 @@ struct config {
 	uint64_t image_max_mib;
 	uint64_t console_max_bytes, console_bytes_per_s;
 	uint64_t instances_max;
-	uint64_t vcpu_overcommit_percent, memory_reserve_mib;
+	uint64_t vcpu_overcommit_percent, memory_overcommit_percent, memory_reserve_mib;
 	/* Of queue.h: 0 starts a second: as many as come. */
 	uint64_t queue_max, starts_per_s, queue_age_ms, queue_starve_ms;
 	uint64_t disk_reserve_mib;  /* of state_dir's file system: not for volumes */

@@ -22,10 +22,12 @@
 #include "supervisor/books/store.h"
 #include "supervisor/config.h"
 #include "supervisor/device/watch.h"
+#include "supervisor/host/topology.h"
 #include "supervisor/host/watch.h"
 #include "supervisor/http/server.h"
 #include "supervisor/images/import.h"
 #include "supervisor/life/lifecycle.h"
+#include "supervisor/life/pin.h"
 #include "supervisor/life/queue.h"
 #include "supervisor/life/recover.h"
 #include "supervisor/life/relay.h"
@@ -60,6 +62,7 @@ int wispd_commit(struct wispd *d, struct error *err)
 	if (r == 0) {
 		server_wake(d->server);
 		queue_wake(d->queue);
+		pins_wake(d->pins);
 	}
 	if (r == -ENOSPC && !d->no_room) {
 		d->no_room = true;
@@ -157,6 +160,15 @@ static int open_books(struct wispd *d, struct error *err)
 	return r < 0 ? r : anchor_load_key(d->config.state_dir, &d->anchor_key, err);
 }
 
+static int look_at_host(struct wispd *d, struct error *err)
+{
+	d->topology = calloc(1, sizeof(*d->topology));
+	if (!d->topology)
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	d->truth.topology = d->topology;
+	return topology_read(NULL, d->topology, err);
+}
+
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
 {
 	struct wispd *d = arg;
@@ -193,6 +205,8 @@ static int build(struct wispd *d, struct error *err)
 	if (r == 0)
 		r = make_socket_folder(d->config.socket, err);
 	if (r == 0)
+		r = look_at_host(d, err);
+	if (r == 0)
 		r = open_books(d, err);
 	if (r == 0)
 		r = make_loop(d, err);
@@ -204,6 +218,8 @@ static int build(struct wispd *d, struct error *err)
 		r = queue_create(d, &d->queue, err);
 	if (r == 0)
 		r = budgets_create(d, &d->budgets, err);
+	if (r == 0)
+		r = pins_create(d, &d->pins, err);
 	if (r == 0)
 		r = recover(d, err);
 	if (r == 0)
@@ -243,9 +259,11 @@ static void take_down(struct wispd *d)
 	lifecycle_destroy(d->lifecycle);
 	queue_destroy(d->queue);
 	budgets_destroy(d->budgets);
+	pins_destroy(d->pins);
 	sd_event_unref(d->loop);
 	ledger_close(d->truth.ledger);
 	store_close(d->truth.store);
+	free(d->topology);
 	*d = (struct wispd){ .config = d->config };
 }
 

@@ -19,12 +19,14 @@ struct budgets;
 struct heartbeat;
 struct host_watch;
 struct outbox;
+struct pins;
 struct reconcile;
 struct imports;
 struct relays;
 struct sd_event;
 struct server;
 struct device_watch;
+struct topology;
 struct workers;
 
 struct wispd {
@@ -40,6 +42,8 @@ struct wispd {
 	struct reconcile *reconcile;
 	struct budgets *budgets;
 	struct outbox *outbox;
+	struct pins *pins;
+	struct topology *topology; /* what truth points to */
 	struct anchor_key anchor_key;
 	struct imports *imports;
 	struct relays *relays;

@@ -10,13 +10,14 @@
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/operation.h"
 #include "supervisor/books/quota.h"
+#include "supervisor/books/seats.h"
 #include "supervisor/books/store.h"
 
 #define COLUMNS                                                                            \
 	"id, tenant, name, owner_engine, runtime, image, shape, shape_version, vcpus, "    \
 	"mem_mib, cmdline, state, cause, generation, incarnation, labels, start_wanted, "  \
 	"remove_wanted, stop_boot_ns, expires_boot_ns, expires_wall_ns, created_wall_ns, " \
-	"changed_seq, priority, wait_ms, queued_boot_ns"
+	"changed_seq, priority, wait_ms, queued_boot_ns, profile, node, huge_pages"
 
 bool instance_name_ok(const char *name)
 {
@@ -47,6 +48,10 @@ static void read_row(const struct rows *r, struct instance *i)
 		.priority = rows_int(r, 23),
 		.wait_ms = rows_int(r, 24),
 		.queued_boot_ns = rows_int(r, 25),
+		.wish = { .profile = (enum place_profile)rows_int(r, 26),
+			  .has_node = rows_int(r, 27) >= 0,
+			  .node = (int)rows_int(r, 27),
+			  .huge_pages = rows_int(r, 28) != 0 },
 	};
 	rows_text(r, 0, i->id, sizeof(i->id));
 	rows_text(r, 1, i->tenant, sizeof(i->tenant));
@@ -155,7 +160,10 @@ static int hold(struct truth *t, const struct instance *i, enum state state, str
 	 * it may wait for one; what is started again keeps its place. */
 	if (what == HOLD_SLOT && i->start_wanted && (state == STATE_STOPPED || !i->wait_ms))
 		what = HOLD_ALL;
-	r = quota_hold(t, i->id, i->tenant, RESOURCE_INSTANCES, what != HOLD_NOTHING, err);
+	/* First: those who have cores are no load on what is shared. */
+	r = seats_hold(t, i, what == HOLD_ALL, err);
+	if (r == 0)
+		r = quota_hold(t, i->id, i->tenant, RESOURCE_INSTANCES, what != HOLD_NOTHING, err);
 	if (r == 0)
 		r = quota_hold(t, i->id, i->tenant, RESOURCE_VCPUS, what == HOLD_ALL ? i->vcpus : 0,
 			       err);
@@ -223,14 +231,15 @@ static int insert(struct truth *t, const struct instance *i, struct error *err)
 {
 	int r = store_run(t->store, err,
 			  "INSERT INTO instance (" COLUMNS
-			  ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-			  "sssssssiiisisiisiiiiiiiiii", i->id, i->tenant, i->name, i->owner_engine,
-			  i->runtime, i->image, i->shape, i->shape_version, i->vcpus, i->mem_mib,
-			  i->cmdline, (int64_t)i->state, i->cause, i->generation, i->incarnation,
-			  i->labels, (int64_t)i->start_wanted, (int64_t)i->remove_wanted,
-			  i->stop_boot_ns, i->expires_boot_ns, i->expires_wall_ns,
-			  i->created_wall_ns, i->changed_seq, i->priority, i->wait_ms,
-			  i->queued_boot_ns);
+			  ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+			  "sssssssiiisisiisiiiiiiiiiiiii", i->id, i->tenant, i->name,
+			  i->owner_engine, i->runtime, i->image, i->shape, i->shape_version,
+			  i->vcpus, i->mem_mib, i->cmdline, (int64_t)i->state, i->cause,
+			  i->generation, i->incarnation, i->labels, (int64_t)i->start_wanted,
+			  (int64_t)i->remove_wanted, i->stop_boot_ns, i->expires_boot_ns,
+			  i->expires_wall_ns, i->created_wall_ns, i->changed_seq, i->priority,
+			  i->wait_ms, i->queued_boot_ns, (int64_t)i->wish.profile,
+			  (int64_t)place_wished_node(&i->wish), (int64_t)i->wish.huge_pages);
 
 	if (r == -EEXIST)
 		return error_set(err, -EEXIST, "name", "choose another, or delete that one",
@@ -424,7 +433,7 @@ json_t *instance_describe(const struct instance *i)
 	json_t *labels = json_loads(i->labels, 0, NULL);
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:I,"
-			 " s:I, s:o, s:b, s:I, s:I, s:I, s:I, s:I}",
+			 " s:I, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:{s:s, s:o, s:b}}",
 			 "id", i->id, "name", i->name, "tenant", i->tenant, "state",
 			 states[i->state].name, "cause", i->cause, "image", i->image, "runtime",
 			 i->runtime, "owner_engine", i->owner_engine, "shape", i->shape,
@@ -435,7 +444,10 @@ json_t *instance_describe(const struct instance *i)
 			 "remove_wanted", i->remove_wanted, "expires_wall_ns",
 			 (json_int_t)i->expires_wall_ns, "created_wall_ns",
 			 (json_int_t)i->created_wall_ns, "changed_seq", (json_int_t)i->changed_seq,
-			 "priority", (json_int_t)i->priority, "wait_ms", (json_int_t)i->wait_ms);
+			 "priority", (json_int_t)i->priority, "wait_ms", (json_int_t)i->wait_ms,
+			 "placement", "profile", place_profile_names[i->wish.profile], "node",
+			 i->wish.has_node ? json_integer(i->wish.node) : json_null(), "huge_pages",
+			 i->wish.huge_pages);
 }
 
 /* Of a thousand, only what one looks for. */

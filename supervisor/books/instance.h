@@ -19,6 +19,7 @@
 
 #include "supervisor/books/states.h"
 #include "supervisor/books/truth.h"
+#include "supervisor/host/place.h"
 #include "vmm/base/error.h"
 
 enum {
@@ -53,6 +54,7 @@ struct instance {
 	/* How it waits for room on the host (queue.h): wait_ms 0: not at all. */
 	int64_t priority, wait_ms;
 	int64_t queued_boot_ns; /* since when it is queued */
+	struct place_wish wish; /* where on the host it wants to run (host/place.h) */
 	int64_t created_wall_ns;
 	int64_t changed_seq; /* the event of the last move */
 };

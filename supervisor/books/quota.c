@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "supervisor/books/quota.h"
+#include "supervisor/books/seats.h"
 #include "supervisor/books/store.h"
 
 const char *const resource_names[RESOURCES_COUNT + 1] = {
@@ -36,6 +37,7 @@ static int limit_of(struct truth *t, const char *tenant, enum resource resource,
 int quota_get(struct truth *t, const char *tenant, enum resource resource, int64_t *used,
 	      int64_t *most, struct error *err)
 {
+	int64_t aside = 0;
 	int r = sum_of(t, tenant, resource, used, err);
 
 	if (r < 0)
@@ -43,7 +45,11 @@ int quota_get(struct truth *t, const char *tenant, enum resource resource, int64
 	if (tenant)
 		return limit_of(t, tenant, resource, most, err);
 	*most = t->capacity[resource];
-	return 0;
+	if (*most < 0)
+		return 0;
+	r = seats_set_aside(t, resource, &aside, err);
+	*most = *most > aside ? *most - aside : 0;
+	return r;
 }
 
 int quota_check(struct truth *t, const char *tenant, enum resource resource, int64_t more,

@@ -209,8 +209,24 @@ static const char budgets[] =
 	"  ahead_ms INTEGER NOT NULL, action INTEGER NOT NULL, level INTEGER NOT NULL,"
 	"  period INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
 
+/* Where instances run (seats.h). A processor is one row, so nobody shares it; vcpu: which of
+ * the guest's it is, NULL: one that is left to the VMM, or a slice's. */
+static const char places[] =
+	"ALTER TABLE instance ADD COLUMN profile INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE instance ADD COLUMN node INTEGER NOT NULL DEFAULT -1;"
+	"ALTER TABLE instance ADD COLUMN huge_pages INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE placement (instance TEXT PRIMARY KEY, node INTEGER NOT NULL,"
+	"  mem_mib INTEGER NOT NULL, huge_pages INTEGER NOT NULL, record TEXT NOT NULL)"
+	"  STRICT, WITHOUT ROWID;"
+	"CREATE TABLE slice (name TEXT PRIMARY KEY, cpus TEXT NOT NULL,"
+	"  memory_mib INTEGER NOT NULL, huge_mib INTEGER NOT NULL, node INTEGER NOT NULL)"
+	"  STRICT, WITHOUT ROWID;"
+	"CREATE TABLE seat (cpu INTEGER PRIMARY KEY, instance TEXT, slice TEXT, vcpu INTEGER,"
+	"  CHECK ((instance IS NULL) <> (slice IS NULL))) STRICT;"
+	"CREATE INDEX seat_instance ON seat (instance) WHERE instance IS NOT NULL;";
+
 const char *const store_migrations[] = { ledger,    tenants,  instances, requests, metering,
 					 waiting,   findings, networks,	 agents,   volumes,
 					 imports,   devices,  inventory, pools,	   snapshots,
-					 functions, goldens,  wipes,	 budgets };
+					 functions, goldens,  wipes,	 budgets,  places };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

@@ -9,6 +9,7 @@
 
 struct ledger;
 struct store;
+struct topology;
 
 /* What can be held of a host and of a tenant's quota. */
 enum resource {
@@ -26,6 +27,8 @@ struct truth {
 	struct store *store;
 	struct ledger *ledger;
 	int64_t capacity[RESOURCES_COUNT]; /* of the host; below 0: no limit */
+	/* Of the host, as it was last seen; NULL: nobody has looked, and all floats. */
+	const struct topology *topology;
 };
 
 #endif

@@ -112,5 +112,7 @@ int cli_list(struct cli *cli, const char *path, const char *member, const char *
 
 /* A decision record (preflight.h), for a person. */
 void cli_print_decision(const json_t *decision);
+/* Where an instance runs, or would, and why (host/place.h). */
+void cli_print_place(const json_t *place);
 
 #endif

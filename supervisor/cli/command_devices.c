@@ -187,8 +187,10 @@ static int explain_instance(struct cli *cli, const struct cli_arguments *a)
 
 	snprintf(path, sizeof(path), "/instances/%s/explain", a->operand[0]);
 	status = cli_call(cli, "GET", path, NULL, &j);
-	if (status == 0 && !cli_print_json(cli, j))
+	if (status == 0 && !cli_print_json(cli, j)) {
 		cli_print_decision(j);
+		cli_print_place(json_object_get(j, "placement"));
+	}
 	json_decref(j);
 	return status;
 }

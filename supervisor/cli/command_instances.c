@@ -29,6 +29,9 @@ enum {
 	RUN_RM,
 	RUN_WAIT,
 	RUN_PRIORITY,
+	RUN_PROFILE,
+	RUN_NODE,
+	RUN_HUGE_PAGES,
 	CREATE_OPTIONS,
 	RUN_FOLLOW = CREATE_OPTIONS,
 	RUN_DETACH,
@@ -54,7 +57,10 @@ enum {
 	[RUN_HOTPLUG] = { "hotplug", NULL, "volumes can come and go while it runs" }, \
 	[RUN_RM] = { "rm", NULL, "delete it when it has ended" }, \
 	[RUN_WAIT] = { "wait", "SECONDS", "for room to start it; by default it is refused" }, \
-	[RUN_PRIORITY] = { "priority", "0-9", "while it waits" }
+	[RUN_PRIORITY] = { "priority", "0-9", "while it waits" }, \
+	[RUN_PROFILE] = { "profile", "PROFILE", "shared, dedicated or latency: its processors" }, \
+	[RUN_NODE] = { "node", "N", "the NUMA node where it runs" }, \
+	[RUN_HUGE_PAGES] = { "huge-pages", NULL, "its memory is of pages of 2 MiB" }
 /* clang-format on */
 
 static const struct cli_option create_options[] = { CREATE_ROWS, [CREATE_OPTIONS] = { 0 } };
@@ -89,6 +95,19 @@ static void add_number(json_t *body, const char *name, const char *text, int64_t
 		json_object_set_new(body, name, json_integer(strtoll(text, NULL, 10) * unit));
 }
 
+static void add_placement(json_t *body, const struct cli_arguments *a)
+{
+	json_t *placement = json_object();
+
+	cli_add_text(placement, "profile", a->option[RUN_PROFILE]);
+	add_number(placement, "node", a->option[RUN_NODE], 1);
+	if (a->option[RUN_HUGE_PAGES])
+		json_object_set_new(placement, "huge_pages", json_true());
+	if (json_object_size(placement))
+		json_object_set(body, "placement", placement);
+	json_decref(placement);
+}
+
 static json_t *create_body(const struct cli_arguments *a, bool start)
 {
 	json_t *body = json_pack("{s:s, s:b, s:b}", "image", a->operand[0], "start", start,
@@ -103,6 +122,7 @@ static json_t *create_body(const struct cli_arguments *a, bool start)
 	cli_add_text(body, "runtime", a->option[RUN_RUNTIME]);
 	cli_add_text(body, "pool", a->option[RUN_POOL]);
 	add_interface(body, a);
+	add_placement(body, a);
 	cli_add_list(body, "volumes", a->option[RUN_VOLUME]);
 	if (a->option[RUN_HOTPLUG])
 		json_object_set_new(body, "hotplug", json_true());

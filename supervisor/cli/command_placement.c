@@ -1,8 +1,11 @@
 /* command_placement.c - wispctl's commands about the host itself, and where on it guests run. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "supervisor/cli/cli.h"
+
+enum { BUF_BYTES = 32 };
 
 /* --- the inventory --- */
 
@@ -59,9 +62,75 @@ static int host(struct cli *cli, const struct cli_arguments *a)
 	return status;
 }
 
+/* --- places --- */
+
+void cli_print_place(const json_t *place)
+{
+	static const char *const members[] = { "node", "fits", "because", NULL };
+	char buf[BUF_BYTES];
+
+	if (!json_is_true(json_object_get(place, "fits")))
+		printf("no place");
+	else
+		printf(json_is_true(json_object_get(place, "held")) ? "place" : "would be placed");
+	printf(": profile %s", cli_text(place, "profile", buf, sizeof(buf)));
+	if (json_is_integer(json_object_get(place, "node")))
+		printf(", node %s", cli_text(place, "node", buf, sizeof(buf)));
+	if (json_array_size(json_object_get(place, "vcpus")))
+		printf(", processors %s", cli_text(place, "cpus", buf, sizeof(buf)));
+	printf("; %s\n", cli_text(place, "because", buf, sizeof(buf)));
+	cli_print_table(json_object_get(place, "options"), members);
+}
+
+/* --- slices --- */
+
+static int slice_ls(struct cli *cli, const struct cli_arguments *a)
+{
+	static const char *const members[] = { "name",	   "cpus", "memory_mib",
+					       "huge_mib", "node", NULL };
+
+	(void)a;
+	return cli_list(cli, "/slices", "slices", members);
+}
+
+enum { SLICE_CPUS, SLICE_MEMORY, SLICE_HUGE, SLICE_NODE };
+
+static const struct cli_option slice_options[] = {
+	[SLICE_CPUS] = { "cpus", "LIST", "whole cores, as 2-3,8" },
+	[SLICE_MEMORY] = { "memory_mib", "N", "so much memory" },
+	[SLICE_HUGE] = { "huge_mib", "N", "so much in huge pages of 2 MiB" },
+	[SLICE_NODE] = { "node", "N", "whose they are" },
+	{ 0 },
+};
+
+static int slice_set(struct cli *cli, const struct cli_arguments *a)
+{
+	json_t *body = json_object();
+	char path[CLI_PATH_BYTES];
+
+	cli_add_text(body, "cpus", a->option[SLICE_CPUS]);
+	for (unsigned i = SLICE_MEMORY; i <= SLICE_NODE; i++)
+		if (a->option[i])
+			json_object_set_new(body, slice_options[i].name,
+					    json_integer(strtoll(a->option[i], NULL, 10)));
+	snprintf(path, sizeof(path), "/slices/%s", a->operand[0]);
+	return cli_call(cli, "PUT", path, body, NULL);
+}
+
+static int slice_rm(struct cli *cli, const struct cli_arguments *a)
+{
+	char path[CLI_PATH_BYTES];
+
+	snprintf(path, sizeof(path), "/slices/%s", a->operand[0]);
+	return cli_call(cli, "DELETE", path, NULL, NULL);
+}
+
 /* clang-format off */
 static const struct cli_command commands[] = {
-	{ "host", "", "show what this host is", NULL, -1, 0, 0, host },
+	{ "host",      "",     "show what this host is",                             NULL,          -1, 0, 0, host },
+	{ "slice ls",  "",     "list what is set aside for other engines",           NULL,          -1, 0, 0, slice_ls },
+	{ "slice set", "NAME", "set processors and memory aside for another engine", slice_options, -1, 1, 1, slice_set },
+	{ "slice rm",  "NAME", "give them back",                                     NULL,          -1, 1, 1, slice_rm },
 	{ 0 },
 };
 /* clang-format on */

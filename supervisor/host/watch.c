@@ -143,6 +143,7 @@ static void take(struct host_watch *w, struct look *l)
 	json_decref(w->report);
 	w->report = l->report;
 	l->report = NULL;
+	*w->d->topology = l->topology;
 	write_changes(w->d, w->report);
 }
 

@@ -11,4 +11,6 @@ extern const struct api_area api_pools;
 extern const struct api_area api_snapshots, api_changes;
 extern const struct api_area api_budgets;
 
+extern const struct api_area api_placement;
+
 #endif

@@ -5,12 +5,14 @@
 
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/operation.h"
+#include "supervisor/books/seats.h"
 #include "supervisor/books/store.h"
 #include "supervisor/books/trace.h"
 #include "supervisor/device/claims.h"
 #include "supervisor/http/api.h"
 #include "supervisor/http/api_areas.h"
 #include "supervisor/http/api_life.h"
+#include "supervisor/http/api_placement.h"
 #include "supervisor/images/image.h"
 #include "supervisor/life/console.h"
 #include "supervisor/life/kind.h"
@@ -41,6 +43,7 @@ struct create_body {
 	char pool[NAME_BYTES];
 	uint32_t ndevices;
 	char devices[LAUNCH_DEVICES_MAX][CHOOSE_TEXT_BYTES];
+	struct placement_body placement;
 };
 
 static const struct create_body create_default = { .shape = "small", .labels = "{}" };
@@ -89,6 +92,10 @@ static const struct body_field create_fields[] = {
 	  PLACE(create_body, devices),
 	  .mark = offsetof(struct create_body, ndevices),
 	  .max = LAUNCH_DEVICES_MAX },
+	{ .name = "placement",
+	  .type = BODY_OBJECT,
+	  PLACE(create_body, placement),
+	  .table = &placement_table },
 };
 
 static const struct body_table create_table = {
@@ -241,7 +248,10 @@ static int explain(struct api_call *call)
 	if (r < 0)
 		return r;
 	record = claims_explain(call->d, &i, &call->err);
-	return record ? api_reply(call, record) : call->err.code;
+	if (!record)
+		return call->err.code;
+	json_object_set_new(record, "placement", seats_explain(&call->d->truth, &i, &call->err));
+	return api_reply(call, record);
 }
 
 static int get_logs(struct api_call *call)
@@ -304,6 +314,8 @@ static int describe_plan(struct api_call *call, const struct create_body *b, str
 		r = api_use_shape(call, b->shape, i);
 	if (r == 0)
 		r = choose_runtime(call, b, i);
+	if (r == 0)
+		r = placement_read(call->d, &b->placement, b->runtime, &i->wish, &call->err);
 	if (r < 0)
 		return r;
 	snprintf(i->tenant, sizeof(i->tenant), "%s", call->tenant);
@@ -323,7 +335,7 @@ static int describe_plan(struct api_call *call, const struct create_body *b, str
 static bool is_plain(const struct create_body *b, const struct instance *i)
 {
 	return b->start && !b->hotplug && !b->nvolumes && !b->ninterfaces && !b->ndevices &&
-	       strcmp(i->runtime, "wisp") == 0;
+	       place_is_plain(&i->wish) && strcmp(i->runtime, "wisp") == 0;
 }
 
 static int create(struct api_call *call)

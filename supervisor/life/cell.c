@@ -236,6 +236,37 @@ static int add_groups(const struct launch *l, struct runtime_command *ret, struc
 	return r < 0 || one_hierarchy() ? r : add_accounting(ret, err);
 }
 
+/* What it has by itself of version 2 needs no word. Of version 1 it must be in a group from the
+ * beginning, so that it can be moved when others get cores. */
+static bool needs_cpuset(const struct launch_place *p)
+{
+	int mount = p->anywhere ? cgroup_open_mount("/proc/self/mounts", 1, "cpuset") : -1;
+
+	fd_close(mount);
+	return p->cpus[0] && (!p->anywhere || mount >= 0);
+}
+
+/* Where it runs. What may be had of huge pages is limited where it is counted. */
+static int add_place(const struct launch *l, struct runtime_command *ret, struct error *err)
+{
+	char cpus[TOPOLOGY_LIST_BYTES + 16], mems[32], pages[64];
+	const char *const for_mems[] = { "--cgroup", mems, NULL };
+	const char *const for_cpus[] = { "--cgroup", cpus, NULL };
+	const char *const for_pages[] = { "--cgroup", pages, NULL };
+	int r = 0;
+
+	snprintf(mems, sizeof(mems), "cpuset.mems=%s", l->place.mems);
+	snprintf(cpus, sizeof(cpus), "cpuset.cpus=%s", l->place.cpus);
+	snprintf(pages, sizeof(pages), "hugetlb.2MB.max=%lld", (long long)l->mem_mib << 20);
+	if (l->place.mems[0])
+		r = runtime_command_add(ret, for_mems, err);
+	if (r == 0 && needs_cpuset(&l->place))
+		r = runtime_command_add(ret, for_cpus, err);
+	if (r == 0 && l->place.huge_pages && one_hierarchy())
+		r = runtime_command_add(ret, for_pages, err);
+	return r;
+}
+
 int cell_command(const struct launch *l, struct runtime_command *ret, struct error *err)
 {
 	char uid[16];
@@ -262,6 +293,8 @@ int cell_command(const struct launch *l, struct runtime_command *ret, struct err
 		r = runtime_command_add(ret, netns, err);
 	if (r == 0 && l->config->cgroup[0])
 		r = add_groups(l, ret, err);
+	if (r == 0 && l->config->cgroup[0])
+		r = add_place(l, ret, err);
 	return r;
 }
 

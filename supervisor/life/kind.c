@@ -2,9 +2,8 @@
 #include "supervisor/life/kind.h"
 #include "supervisor/life/kinds.h"
 
-const struct kind *const kinds[] = { &kind_user,   &kind_image,	  &kind_snapshot,
-				     &kind_volume, &kind_network, &kind_device,
-				     NULL };
+const struct kind *const kinds[] = { &kind_user,    &kind_image,  &kind_snapshot, &kind_volume,
+				     &kind_network, &kind_device, &kind_place,	  NULL };
 
 int kinds_reserve(struct wispd *d, const struct instance *i, struct error *err)
 {

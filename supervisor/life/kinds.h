@@ -10,5 +10,6 @@ extern const struct kind kind_snapshot; /* the one it begins with, the one made 
 extern const struct kind kind_volume;	/* disks that outlive it */
 extern const struct kind kind_network;	/* interfaces, in its tenant's networks */
 extern const struct kind kind_device;	/* PCI functions of the host */
+extern const struct kind kind_place;	/* processors, and the node of its memory */
 
 #endif

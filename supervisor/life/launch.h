@@ -88,6 +88,16 @@ struct launch_save {
 	int64_t size_mib;		      /* what came of it: that the files take */
 };
 
+/* Where it runs (host/place.h), as the kernel writes it. */
+struct launch_place {
+	char cpus[TOPOLOGY_LIST_BYTES]; /* its cores, or where it floats; "": nobody knows */
+	bool anywhere;			/* those are all that there are */
+	char mems[16];			/* the node of its memory; "": any */
+	bool huge_pages;		/* of 2 MiB: what its memory is made of */
+	unsigned nvcpus;		/* how many have a processor each; 0: they float */
+	int vcpu[PLACE_VCPUS_MAX];
+};
+
 struct launch {
 	const struct config *config;
 	const struct runtime *runtime;
@@ -106,6 +116,7 @@ struct launch {
 	bool hotplug; /* drives can come and go while it runs */
 	bool blank;   /* its VMM is to wait for a machine of this shape (pool/pool.h) */
 	unsigned ndrives, nnets, ndevices;
+	struct launch_place place;
 	struct launch_drive drives[LAUNCH_DRIVES_MAX];
 	struct launch_net nets[LAUNCH_NETS_MAX];
 	struct launch_device devices[LAUNCH_DEVICES_MAX];

@@ -10,6 +10,7 @@
 #include "supervisor/life/kind.h"
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/machine.h"
+#include "supervisor/life/pin.h"
 #include "supervisor/life/runtime.h"
 #include "supervisor/life/workers.h"
 #include "supervisor/metering/meter.h"
@@ -149,7 +150,9 @@ static int do_attach(struct launch *l, struct error *err)
 
 static int do_boot(struct launch *l, struct error *err)
 {
-	return l->runtime->boot(l, err);
+	int r = l->runtime->boot(l, err);
+
+	return r < 0 ? r : pin_threads(l, l->runtime->vcpu_thread, err);
 }
 
 static int do_pause(struct launch *l, struct error *err)
@@ -238,6 +241,8 @@ static void job_done(struct work *work)
 		m->sampled = takes_down(job->task);
 	}
 	fd_close(job->launch.pidfd);
+	if (job->task == TASK_BOOT && job->result == 0)
+		pins_settle(m->l->d->pins, m->id);
 	/* What cannot be written down is done again. */
 	reported = kinds_report(m->l->d, &job->launch, &err) == 0;
 	free(job);

@@ -17,6 +17,7 @@
 
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/quota.h"
+#include "supervisor/books/seats.h"
 #include "supervisor/books/store.h"
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/queue.h"
@@ -31,12 +32,13 @@ static const char actor[] = "wispd";
 
 /* In order. Of two as urgent, first the tenant that holds less for its weight. ?1: now, ?2:
  * queue_age_ns. */
-#define IN_ORDER                                                                                  \
-	"SELECT id, tenant, name, vcpus, mem_mib, priority, queued_boot_ns,"                      \
-	" priority + (?1 - queued_boot_ns) / ?2 AS urgency, cause FROM instance WHERE state = 12" \
-	" ORDER BY urgency DESC, (SELECT ifnull(sum(amount), 0) FROM hold"                        \
-	"  WHERE resource = 'vcpus' AND hold.tenant = instance.tenant) * 1000"                    \
-	"  / (SELECT weight FROM tenant WHERE tenant.name = instance.tenant),"                    \
+#define IN_ORDER                                                               \
+	"SELECT id, tenant, name, vcpus, mem_mib, priority, queued_boot_ns,"   \
+	" priority + (?1 - queued_boot_ns) / ?2 AS urgency, cause,"            \
+	" profile, node, huge_pages FROM instance WHERE state = 12"            \
+	" ORDER BY urgency DESC, (SELECT ifnull(sum(amount), 0) FROM hold"     \
+	"  WHERE resource = 'vcpus' AND hold.tenant = instance.tenant) * 1000" \
+	"  / (SELECT weight FROM tenant WHERE tenant.name = instance.tenant)," \
 	" queued_boot_ns, id"
 
 struct queue {
@@ -108,7 +110,8 @@ static int check_nobody_starves(struct queue *q, struct error *err)
 	if (r == 0)
 		r = store_number(q->d->truth.store, &n, err,
 				 "SELECT count(*) FROM instance WHERE state = 12"
-				 " AND queued_boot_ns < ? AND (vcpus > ? OR mem_mib > ?)",
+				 " AND queued_boot_ns < ? AND (vcpus > ? OR mem_mib > ?)"
+				 " AND profile = 0 AND node < 0 AND huge_pages = 0",
 				 "iii", since, room.vcpus, room.mem_mib);
 
 	if (r < 0 || n == 0)
@@ -167,11 +170,11 @@ static int check_resources(struct queue *q, const struct instance *i, struct err
 
 	for (unsigned k = 0; k < sizeof(needs) / sizeof(needs[0]) && r == 0; k++) {
 		r = quota_check(&q->d->truth, i->tenant, needs[k].resource, needs[k].amount, err);
-		if (r == 0)
+		if (r == 0 && place_is_plain(&i->wish))
 			r = quota_check(&q->d->truth, NULL, needs[k].resource, needs[k].amount,
 					err);
 	}
-	return r;
+	return r < 0 ? r : seats_check(&q->d->truth, i, err);
 }
 
 /* Room in the queue itself. */
@@ -223,7 +226,9 @@ int64_t queue_deadline(const struct instance *i)
 
 static bool fits_room(const struct instance *i, const struct room *room)
 {
-	return i->vcpus <= room->vcpus && i->mem_mib <= room->mem_mib;
+	/* Who wants a place of his own is looked at more closely (check_resources). */
+	return !place_is_plain(&i->wish) ||
+	       (i->vcpus <= room->vcpus && i->mem_mib <= room->mem_mib);
 }
 
 /* What the columns of IN_ORDER tell. */
@@ -232,7 +237,11 @@ static void read_waiting(const struct rows *rows, struct instance *i)
 	*i = (struct instance){ .vcpus = rows_int(rows, 3),
 				.mem_mib = rows_int(rows, 4),
 				.priority = rows_int(rows, 5),
-				.queued_boot_ns = rows_int(rows, 6) };
+				.queued_boot_ns = rows_int(rows, 6),
+				.wish = { .profile = (enum place_profile)rows_int(rows, 9),
+					  .has_node = rows_int(rows, 10) >= 0,
+					  .node = (int)rows_int(rows, 10),
+					  .huge_pages = rows_int(rows, 11) != 0 } };
 	rows_text(rows, 0, i->id, sizeof(i->id));
 	rows_text(rows, 1, i->tenant, sizeof(i->tenant));
 	rows_text(rows, 2, i->name, sizeof(i->name));

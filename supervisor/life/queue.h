@@ -7,7 +7,8 @@
  * The order: priority, which grows by one each queue_age_ms of waiting, so that nobody waits
  * for ever; then the tenant that holds fewest processors by its weight; then who came first.
  * One that does not fit is passed by smaller ones, until it has waited queue_starve_ms: then
- * nobody starts before it.
+ * nobody starts before it. One that wants a place of its own (host/place.h) keeps only such
+ * others waiting, in the order of the queue: what floats takes nothing from it.
  *
  * A cordon keeps everything from starting, and is remembered; a drain is a cordon and a stop
  * of all that runs. Loop thread; errors as of store.h. (T): as in instance.h.

@@ -18,7 +18,7 @@
 
 enum {
 	RUNTIME_ARGS_MAX = 160,
-	RUNTIME_ARGS_BYTES = 8192,
+	RUNTIME_ARGS_BYTES = 16384,
 };
 
 struct wispd;
@@ -40,10 +40,11 @@ struct runtime_command {
 
 struct runtime {
 	const char *name;
-	size_t program;	      /* offset of its path in struct config */
-	int64_t overhead_mib; /* that the VMM may need beside the guest's memory */
-	bool devices;	      /* a guest can have functions of the host's */
-	bool tells;	      /* it has RUNTIME_EVENTS */
+	size_t program;		 /* offset of its path in struct config */
+	int64_t overhead_mib;	 /* that the VMM may need beside the guest's memory */
+	bool devices;		 /* a guest can have functions of the host's */
+	const char *vcpu_thread; /* how the VMM names those of the guest's processors (pin.h) */
+	bool tells;		 /* it has RUNTIME_EVENTS */
 	/* RUNTIME_VSOCK is so many sockets, each for one connection at a time; 0: one for all. */
 	unsigned lanes;
 

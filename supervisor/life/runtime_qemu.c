@@ -131,16 +131,20 @@ static int add_jail(const struct launch *l, struct runtime_command *c, struct er
 	return r;
 }
 
-/* Near the first device whose place is known, as far as there is room. */
+/* On the node that it has (its control group sees to that), or near the first device whose
+ * place is known, as far as there is room. Huge pages are taken before the guest runs: one that
+ * is missing later would end it. */
 static int add_memory(const struct launch *l, struct runtime_command *c, struct error *err)
 {
 	char text[TEXT_BYTES], node[64] = "";
 
 	for (unsigned i = 0; i < l->ndevices && !node[0]; i++)
-		if (l->devices[i].node >= 0)
+		if (l->devices[i].node >= 0 && !l->place.mems[0])
 			snprintf(node, sizeof(node), ",host-nodes=%d,policy=preferred",
 				 l->devices[i].node);
-	snprintf(text, sizeof(text), "memory-backend-ram,id=memory,size=%lldM%s",
+	snprintf(text, sizeof(text), "%s,id=memory,size=%lldM%s",
+		 l->place.huge_pages ? "memory-backend-memfd,hugetlb=on,hugetlbsize=2M,prealloc=on"
+				     : "memory-backend-ram",
 		 (long long)l->mem_mib, node);
 	return ADD(c, err, "-object", text);
 }
@@ -159,11 +163,12 @@ static int add_machine(const struct launch *l, struct runtime_command *c, struct
 
 	snprintf(vcpus, sizeof(vcpus), "%lld", (long long)l->vcpus);
 	snprintf(memory, sizeof(memory), "%lldM", (long long)l->mem_mib);
-	return ADD(c, err, "--", "-nodefaults", "-no-user-config", "-no-reboot", "-S", "-display",
-		   "none", "-machine", machine, "-cpu", "host", "-smp", vcpus, "-m", memory,
-		   "-sandbox", sandbox, "-L", "/usr/share/qemu", "-L", "/usr/share/seabios", "-qmp",
-		   monitor, "-qmp", events, "-device", "pvpanic", "-action", "panic=pause",
-		   "-chardev", console, "-serial", "chardev:console");
+	return ADD(c, err, "--", "-name", "guest,debug-threads=on", "-nodefaults",
+		   "-no-user-config", "-no-reboot", "-S", "-display", "none", "-machine", machine,
+		   "-cpu", "host", "-smp", vcpus, "-m", memory, "-sandbox", sandbox, "-L",
+		   "/usr/share/qemu", "-L", "/usr/share/seabios", "-qmp", monitor, "-qmp", events,
+		   "-device", "pvpanic", "-action", "panic=pause", "-chardev", console, "-serial",
+		   "chardev:console");
 }
 
 /* The disk that is the root is the first. What is said here stands before what the image
@@ -404,6 +409,7 @@ const struct runtime runtime_qemu = {
 	.name = "qemu",
 	.program = offsetof(struct config, qemu),
 	.overhead_mib = 512,
+	.vcpu_thread = "CPU #/KVM",
 	.devices = true,
 	.tells = true,
 	.lanes = LANES,

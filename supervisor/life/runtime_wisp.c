@@ -220,8 +220,9 @@ static int put_machine(const struct launch *l, struct link *link, struct error *
 	json_t *boot =
 		json_pack("{s:s, s:s}", "kernel_image_path", "/kernel", "boot_args", l->cmdline);
 	int r = put(link, "PUT", "/machine-config",
-		    json_pack("{s:I, s:I}", "vcpu_count", (json_int_t)l->vcpus, "mem_size_mib",
-			      (json_int_t)l->mem_mib),
+		    json_pack("{s:I, s:I, s:s}", "vcpu_count", (json_int_t)l->vcpus, "mem_size_mib",
+			      (json_int_t)l->mem_mib, "huge_pages",
+			      l->place.huge_pages ? "2M" : "None"),
 		    err);
 
 	if (boot && l->initrd[0])
@@ -473,6 +474,7 @@ const struct runtime runtime_wisp = {
 	.name = "wisp",
 	.program = offsetof(struct config, wisp),
 	.overhead_mib = 64,
+	.vcpu_thread = "vcpu#",
 	.prepare = cell_prepare,
 	.remove = cell_remove,
 	.open_folder = cell_open_folder,
