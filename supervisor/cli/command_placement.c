@@ -82,6 +82,44 @@ void cli_print_place(const json_t *place)
 	cli_print_table(json_object_get(place, "options"), members);
 }
 
+static void print_table_of(const json_t *all, const char *member, const char *const columns[])
+{
+	const json_t *list = json_object_get(all, member);
+
+	if (!json_array_size(list))
+		return;
+	printf("%s\n", member);
+	cli_print_table(list, columns);
+}
+
+static int topology(struct cli *cli, const struct cli_arguments *a)
+{
+	static const char *const vcpus[] = {
+		"vcpu", "cpus", "bound", "ran_last_on", "thread", NULL
+	};
+	static const char *const interfaces[] = { "id", "link", "bridge", "queues", NULL };
+	static const char *const drives[] = { "id", "volume", "storage", "read_only", NULL };
+	static const char *const devices[] = { "address", "node", "cpus", NULL };
+	char path[CLI_PATH_BYTES];
+	json_t *j = NULL;
+	int status;
+
+	snprintf(path, sizeof(path), "/instances/%s/topology", a->operand[0]);
+	status = cli_call(cli, "GET", path, NULL, &j);
+	if (status == 0 && !cli_print_json(cli, j)) {
+		print_section("memory", json_object_get(j, "memory"));
+		print_table_of(j, "vcpus", vcpus);
+		print_table_of(j, "interfaces", interfaces);
+		print_table_of(j, "drives", drives);
+		print_table_of(j, "devices", devices);
+		fputs("left to a default: ", stdout);
+		print_value(json_object_get(j, "defaults"));
+		putchar('\n');
+	}
+	json_decref(j);
+	return status;
+}
+
 /* --- slices --- */
 
 static int slice_ls(struct cli *cli, const struct cli_arguments *a)
@@ -128,6 +166,7 @@ static int slice_rm(struct cli *cli, const struct cli_arguments *a)
 /* clang-format off */
 static const struct cli_command commands[] = {
 	{ "host",      "",     "show what this host is",                             NULL,          -1, 0, 0, host },
+	{ "topology",  "INSTANCE", "show where it runs, and what it has there",      NULL,          -1, 1, 1, topology },
 	{ "slice ls",  "",     "list what is set aside for other engines",           NULL,          -1, 0, 0, slice_ls },
 	{ "slice set", "NAME", "set processors and memory aside for another engine", slice_options, -1, 1, 1, slice_set },
 	{ "slice rm",  "NAME", "give them back",                                     NULL,          -1, 1, 1, slice_rm },

@@ -6,6 +6,7 @@
 #include "supervisor/http/api.h"
 #include "supervisor/http/api_areas.h"
 #include "supervisor/http/api_placement.h"
+#include "supervisor/life/where.h"
 #include "supervisor/wispd.h"
 
 #define PLACE(type, member) \
@@ -71,6 +72,20 @@ int placement_read(const struct wispd *d, const struct placement_body *b, const 
 		return r;
 	return error_set(err, -ENOTSUP, "placement", "set cgroup in the configuration",
 			 "Without control groups nobody is kept on his processors");
+}
+
+/* --- a guest's topology --- */
+
+static int get_topology(struct api_call *call)
+{
+	struct instance i;
+	json_t *all;
+	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+
+	if (r < 0)
+		return r;
+	all = where_describe(call->d, &i, &call->err);
+	return all ? api_reply(call, all) : call->err.code;
 }
 
 /* --- slices --- */
@@ -139,6 +154,9 @@ static int delete_slice(struct api_call *call)
 
 /* clang-format off */
 static const struct api_route routes[] = {
+	{ "GET",    "/instances/{id}/topology", ROLE_VIEWER, false, 200, NULL, get_topology,
+	  .what = "What it has of the host: processors thread by thread, memory by nodes, interfaces, drives, devices, and what "
+		  "was left to `defaults`." },
 	{ "GET",    "/slices",      ROLE_VIEWER, false, 200, NULL,         list_slices,
 	  .what = "What is set aside of the host for other engines, by their names." },
 	{ "PUT",    "/slices/{id}", ROLE_ADMIN,  true,  200, &slice_table, put_slice,

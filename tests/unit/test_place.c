@@ -357,6 +357,26 @@ static void test_explained(void **state)
 	assert_true(json_is_false(json_object_get(record, "held")));
 }
 
+/* Of one without a VMM: what is known, and what was not asked for. */
+static void test_topology(void **state)
+{
+	struct stage *s = *state;
+	json_t *defaults;
+
+	assert_int_equal(create(s, CREATE("one", CORES)), 202);
+	assert_int_equal(stage_ask(s, &stage_admin, "GET", "/instances/one/topology", NULL), 200);
+	assert_string_equal(stage_said(s, "profile"), "dedicated");
+	assert_string_equal(stage_said(s, "cpus"), "2-5");
+	assert_int_equal(json_array_size(json_object_get(s->reply, "vcpus")), 0);
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(s->reply, "memory"), "bound_to")),
+		"0");
+	defaults = json_object_get(s->reply, "defaults");
+	assert_int_equal(json_array_size(defaults), 2);
+	assert_string_equal(json_string_value(json_array_get(defaults, 0)), "node");
+	assert_int_equal(stage_ask(s, &stage_bob, "GET", "/instances/one/topology", NULL), 404);
+}
+
 /* --- requests --- */
 
 static void test_bad_wishes(void **state)
@@ -457,12 +477,19 @@ static void test_bad_slices(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_choice),	     cmocka_unit_test(test_record),
-		cmocka_unit_test(test_shared),	     cmocka_unit_test(test_names),
-		ON_BOOKS(test_cores_are_one_guests), ON_BOOKS(test_a_processor_is_one_row),
-		ON_BOOKS(test_cores_need_room),	     ON_BOOKS(test_huge_pages),
-		ON_BOOKS(test_waits_for_cores),	     ON_BOOKS(test_explained),
-		ON_BOOKS(test_bad_wishes),	     ON_BOOKS(test_slices),
+		cmocka_unit_test(test_choice),
+		cmocka_unit_test(test_record),
+		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_names),
+		ON_BOOKS(test_cores_are_one_guests),
+		ON_BOOKS(test_a_processor_is_one_row),
+		ON_BOOKS(test_cores_need_room),
+		ON_BOOKS(test_huge_pages),
+		ON_BOOKS(test_waits_for_cores),
+		ON_BOOKS(test_explained),
+		ON_BOOKS(test_topology),
+		ON_BOOKS(test_bad_wishes),
+		ON_BOOKS(test_slices),
 		ON_BOOKS(test_bad_slices),
 	};
 
