@@ -11,6 +11,7 @@
 
 enum {
 	SMP_MAX = 64,
+	NUMA_MAX = 8,
 	MEM_MIN_MIB = 256,
 	MEM_MAX_MIB = 1024 * 1024,
 	TIMEOUT_MAX_S = 24 * 60 * 60,
@@ -71,6 +72,11 @@ static int set_smp(struct options *o, const char *value, struct error *e)
 	return parse_number("--smp", value, 1, SMP_MAX, &o->smp, e);
 }
 
+static int set_numa(struct options *o, const char *value, struct error *e)
+{
+	return parse_number("--numa", value, 1, NUMA_MAX, &o->numa, e);
+}
+
 static int set_mem(struct options *o, const char *value, struct error *e)
 {
 	return parse_number("--mem", value, MEM_MIN_MIB, MEM_MAX_MIB, &o->mem_mib, e);
@@ -128,6 +134,7 @@ static const struct option_row rows[] = {
 	{ "--icount", NULL, "count instructions as time: repeatable, slower, one CPU", set_icount },
 	{ "--vfio", NULL, "add an IOMMU and a PCI device, 0000:00:04.0, to pass on", set_vfio },
 	{ "--smp", "N", "CPUs (2; with --icount 1)", set_smp },
+	{ "--numa", "N", "nodes that share CPUs and memory evenly (1)", set_numa },
 	{ "--mem", "MIB", "memory (2048)", set_mem },
 	{ "--timeout", "S", "seconds until it is ended with exit code 124 (600)", set_timeout },
 	{ "--share", "DIR", "mount DIR read-write, at its own path", add_share },
@@ -158,6 +165,10 @@ static int check_whole(struct options *o, struct error *e)
 				 "--icount runs one CPU, not %u", o->smp);
 	if (o->smp == 0)
 		o->smp = o->icount ? 1 : SMP_DEFAULT;
+	if (o->numa > 1 && (o->smp % o->numa || o->mem_mib % o->numa))
+		return error_set(e, -EINVAL, "--numa", "give --smp and --mem that divide by it",
+				 "%u nodes cannot share %u CPUs and %u MiB evenly", o->numa, o->smp,
+				 o->mem_mib);
 	return 0;
 }
 

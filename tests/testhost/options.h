@@ -14,7 +14,8 @@ enum {
 
 struct options {
 	bool icount, vfio, verbose;
-	unsigned smp; /* 0: not given */
+	unsigned smp;  /* 0: not given */
+	unsigned numa; /* nodes; 0 and 1: one */
 	unsigned mem_mib;
 	unsigned timeout_s;		  /* of the whole run */
 	const char *cpu;		  /* QEMU's name of the processor model */

@@ -147,6 +147,18 @@ static void add_passable(struct args *a, const struct options *o)
 		add(a, "-device", "%s", devices[i]);
 }
 
+/* A socket and a part of the memory each. */
+static void add_nodes(struct args *a, const struct options *o)
+{
+	unsigned cpus = o->smp / o->numa;
+
+	for (unsigned n = 0; n < o->numa; n++) {
+		add(a, "-object", "memory-backend-ram,id=node%u,size=%uM", n, o->mem_mib / o->numa);
+		add(a, "-numa", "node,nodeid=%u,cpus=%u-%u,memdev=node%u", n, n * cpus,
+		    (n + 1) * cpus - 1, n);
+	}
+}
+
 static void add_machine(struct args *a, const struct options *o)
 {
 	add(a, "-machine", "q35%s", o->vfio ? ",kernel_irqchip=off" : "");
@@ -155,8 +167,10 @@ static void add_machine(struct args *a, const struct options *o)
 	add(a, "-accel", "tcg,thread=single");
 	/* check=off: no warning for each feature that the emulator lacks. */
 	add(a, "-cpu", "%s,check=off", o->cpu);
-	add(a, "-smp", "%u", o->smp);
+	add(a, "-smp", "%u,sockets=%u", o->smp, o->numa > 1 ? o->numa : 1);
 	add(a, "-m", "%u", o->mem_mib);
+	if (o->numa > 1)
+		add_nodes(a, o);
 	if (o->icount) {
 		add(a, "-icount", "shift=1,sleep=off");
 		add(a, "-rtc", "clock=vm");
