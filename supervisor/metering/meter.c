@@ -330,7 +330,7 @@ int meter_hold(struct truth *t, enum meter meter, const char *tenant, const char
 
 int meter_follow(struct truth *t, const struct instance *i, struct error *err)
 {
-	int64_t addresses = 0, ports = 0;
+	int64_t addresses = 0, ports = 0, processors = 0;
 	int r = store_number(t->store, &addresses, err,
 			     "SELECT ifnull((SELECT amount FROM hold WHERE instance = ?"
 			     " AND resource = ?), 0)",
@@ -342,10 +342,16 @@ int meter_follow(struct truth *t, const struct instance *i, struct error *err)
 				 " WHERE instance = ?",
 				 "s", i->id);
 	if (r == 0)
+		r = store_number(t->store, &processors, err,
+				 "SELECT count(*) FROM seat WHERE instance = ?", "s", i->id);
+	if (r == 0)
 		r = meter_hold(t, METER_ADDRESS_TIME, i->tenant, i->id, i->id, addresses, actor,
 			       err);
 	if (r == 0)
 		r = meter_hold(t, METER_PORT_TIME, i->tenant, i->id, i->id, ports, actor, err);
+	if (r == 0)
+		r = meter_hold(t, METER_PROCESSOR_TIME, i->tenant, i->id, i->id, processors, actor,
+			       err);
 	return r;
 }
 

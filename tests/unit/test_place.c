@@ -14,6 +14,7 @@
 #include "supervisor/books/store.h"
 #include "supervisor/life/pin.h"
 #include "supervisor/life/queue.h"
+#include "supervisor/metering/meter.h"
 #include "tests/unit/wispd_stage.h"
 
 /* Two nodes, of four cores of two threads each: 0-7 and 8-15; 4 GiB each. */
@@ -357,6 +358,34 @@ static void test_explained(void **state)
 	assert_true(json_is_false(json_object_get(record, "held")));
 }
 
+/* Cores are billed for as long as nobody else can have them. */
+static void test_metered(void **state)
+{
+	struct stage *s = *state;
+	struct instance i;
+	int64_t held = 0;
+	struct error err;
+
+	assert_int_equal(create(s, CREATE("one", CORES)), 202);
+	i = look(s, "one");
+	assert_int_equal(store_begin(s->d.truth.store, &err), 0);
+	assert_int_equal(meter_follow(&s->d.truth, &i, &err), 0);
+	assert_int_equal(store_commit(s->d.truth.store, &err), 0);
+	assert_int_equal(store_number(s->d.truth.store, &held, &err,
+				      "SELECT amount FROM held WHERE meter = 'processor_time'", ""),
+			 0);
+	assert_int_equal(held, 4);
+	move_to(s, "one", STATE_FAILED);
+	assert_int_equal(store_begin(s->d.truth.store, &err), 0);
+	assert_int_equal(meter_follow(&s->d.truth, &i, &err), 0);
+	assert_int_equal(store_commit(s->d.truth.store, &err), 0);
+	assert_int_equal(store_number(s->d.truth.store, &held, &err,
+				      "SELECT count(*) FROM held WHERE meter = 'processor_time'",
+				      ""),
+			 0);
+	assert_int_equal(held, 0);
+}
+
 /* Of one without a VMM: what is known, and what was not asked for. */
 static void test_topology(void **state)
 {
@@ -487,6 +516,7 @@ int main(void)
 		ON_BOOKS(test_huge_pages),
 		ON_BOOKS(test_waits_for_cores),
 		ON_BOOKS(test_explained),
+		ON_BOOKS(test_metered),
 		ON_BOOKS(test_topology),
 		ON_BOOKS(test_bad_wishes),
 		ON_BOOKS(test_slices),
