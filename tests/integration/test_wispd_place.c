@@ -182,6 +182,27 @@ static void test_inventory(void **state)
 	json_decref(j);
 }
 
+/* What wispctl topology shows, of memory in huge pages and of processors. */
+static void expect_topology(const char *name, const char *cpus, const char *huge)
+{
+	char path[64];
+	json_t *j = NULL, *vcpu, *memory;
+	char *text;
+
+	snprintf(path, sizeof(path), "/instances/%s/topology", name);
+	assert_int_equal(wispd_host_call(h, "GET", path, NULL, &j), 200);
+	vcpu = json_array_get(json_object_get(j, "vcpus"), 0);
+	assert_string_equal(json_string_value(json_object_get(vcpu, "cpus")), cpus);
+	assert_true(json_is_true(json_object_get(vcpu, "bound")));
+	memory = json_object_get(j, "memory");
+	text = json_dumps(memory, JSON_COMPACT);
+	if (huge && json_integer_value(json_object_get(json_object_get(memory, "huge_mib_on_nodes"),
+						       huge)) <= 0)
+		fail_msg("%s", text);
+	free(text);
+	json_decref(j);
+}
+
 /* One floats; one comes with cores and memory of its own, and the first one gives way. */
 static void test_latency(void **state)
 {
@@ -200,6 +221,7 @@ static void test_latency(void **state)
 	assert_int_equal(pages_on(vcpu, 0, true), 0);
 	assert_int_equal(pages_on(vcpu, 0, false), 0);
 	await_group("floats", "cpuset.cpus.effective", "0-1");
+	expect_topology("fast", "2", "1");
 }
 
 /* QEMU's threads are bound the same way. */
@@ -213,6 +235,7 @@ static void test_dedicated(void **state)
 	expect_bound("other", "CPU 0/KVM", 1);
 	assert_int_equal(pages_on(thread_of("other", "CPU 0/KVM"), 1, false), 0);
 	await_group("floats", "cpuset.cpus.effective", "0");
+	expect_topology("other", "1", NULL);
 	/* The one that is left is the host's. */
 	expect(1, "run", "-d", "--name", "more", "--profile", "dedicated", "still");
 	expect_in(expect(0, "explain", "fast"), "node 1");
