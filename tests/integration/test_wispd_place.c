@@ -111,7 +111,8 @@ static void expect_bound(const char *name, const char *comm, int cpu)
 	assert_true(CPU_ISSET(cpu, &set));
 }
 
-/* How many pages of a process are on a node, by its maps; huge: of those of 2 MiB. */
+/* How many pages of a process are on a node, by its maps: those of 2 MiB, or others; but not
+ * of files, whose pages are where somebody read them first. */
 static long pages_on(pid_t pid, int node, bool huge)
 {
 	char path[64], word[16], *rest = NULL;
@@ -124,7 +125,7 @@ static long pages_on(pid_t pid, int node, bool huge)
 		char *at = strstr(line, word);
 
 		if (at && (strstr(line, " huge ") != NULL) == huge &&
-		    (huge || strstr(line, "anon=")))
+		    (huge || !strstr(line, " file=")))
 			pages += strtol(at + strlen(word), NULL, 10);
 	}
 	return pages;
@@ -146,7 +147,7 @@ static int set_up(void **state)
 	int fd = open(HUGE_PAGES, O_WRONLY | O_CLOEXEC);
 
 	(void)state;
-	if (!kernel || !initrd || fd < 0 || write(fd, "80", 2) != 2)
+	if (!kernel || !initrd || fd < 0 || write(fd, "150", 3) != 3)
 		return -1;
 	close(fd);
 	h = wispd_host_make(", \"cgroup\": \"wispd-place\", \"agent_timeout_ms\": 240000");
@@ -180,6 +181,21 @@ static void test_inventory(void **state)
 	kvm = json_object_get(j, "kvm");
 	assert_string_equal(json_string_value(json_object_get(kvm, "flavour")), "svm");
 	json_decref(j);
+}
+
+/* Its pages are all there before it runs. */
+static void test_huge_pages(void **state)
+{
+	pid_t vcpu;
+
+	(void)state;
+	expect(1, "run", "-d", "--name", "huge", "--shape", "small", "--huge-pages", "still");
+	expect(0, "run", "-d", "--name", "huge", "--shape", "tiny", "--runtime", "qemu",
+	       "--huge-pages", "still");
+	vcpu = thread_of("huge", "CPU 0/KVM");
+	assert_int_equal(pages_on(vcpu, 1, true), 64);
+	assert_int_equal(pages_on(vcpu, 0, true), 0);
+	expect(0, "rm", "huge");
 }
 
 /* What wispctl topology shows, of memory in huge pages and of processors. */
@@ -262,9 +278,8 @@ static void test_comes_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_inventory),
-		cmocka_unit_test(test_latency),
-		cmocka_unit_test(test_dedicated),
+		cmocka_unit_test(test_inventory),  cmocka_unit_test(test_huge_pages),
+		cmocka_unit_test(test_latency),	   cmocka_unit_test(test_dedicated),
 		cmocka_unit_test(test_comes_back),
 	};
 
