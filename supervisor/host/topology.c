@@ -58,10 +58,10 @@ static void add_to(cpu_set_t *set, hwloc_const_bitmap_t bits)
 
 static void read_nodes(hwloc_topology_t tree, struct topology *t)
 {
-	int n = hwloc_get_nbobjs_by_type(tree, HWLOC_OBJ_NUMANODE);
+	hwloc_obj_t o = NULL;
 
-	for (int i = 0; i < n && t->nnodes < TOPOLOGY_NODES_MAX; i++) {
-		hwloc_obj_t o = hwloc_get_obj_by_type(tree, HWLOC_OBJ_NUMANODE, (unsigned)i);
+	while (t->nnodes < TOPOLOGY_NODES_MAX &&
+	       (o = hwloc_get_next_obj_by_type(tree, HWLOC_OBJ_NUMANODE, o))) {
 		struct topology_node *node = &t->node[t->nnodes++];
 		uint64_t huge = 0;
 
@@ -89,10 +89,9 @@ static void read_cores(hwloc_topology_t tree, struct topology *t)
 {
 	hwloc_obj_type_t type =
 		hwloc_get_nbobjs_by_type(tree, HWLOC_OBJ_CORE) > 0 ? HWLOC_OBJ_CORE : HWLOC_OBJ_PU;
-	int n = hwloc_get_nbobjs_by_type(tree, type);
+	hwloc_obj_t o = NULL;
 
-	for (int i = 0; i < n && t->ncores < TOPOLOGY_CPUS_MAX; i++) {
-		hwloc_obj_t o = hwloc_get_obj_by_type(tree, type, (unsigned)i);
+	while (t->ncores < TOPOLOGY_CPUS_MAX && (o = hwloc_get_next_obj_by_type(tree, type, o))) {
 		struct topology_core *core = &t->core[t->ncores];
 		int first = hwloc_bitmap_first(o->cpuset);
 

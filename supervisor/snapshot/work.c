@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "supervisor/books/store.h"
 #include "supervisor/life/lifecycle.h"
@@ -70,9 +69,10 @@ static int begin(void *ctx, const struct snapshot *s)
 
 	if (!w)
 		return 0;
-	*w = (struct removal){ .work = { .run = run, .done = done }, .d = d };
+	w->work = (struct work){ .run = run, .done = done };
+	w->d = d;
 	w->result = -ECANCELED;
-	memcpy(w->id, s->id, sizeof(w->id));
+	snprintf(w->id, sizeof(w->id), "%s", s->id);
 	workers_add(d->workers, &w->work);
 	return 0;
 }
