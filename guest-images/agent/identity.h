@@ -18,7 +18,7 @@ int identity_clock(const char *ns);
 int identity_hostname(const char *name);
 
 /* /etc/machine-id: 32 hexadecimal digits. Where it cannot be written, a file is mounted
- * over it. */
+ * over it; where there is no /etc, nothing is done. */
 int identity_machine_id(const char *hex);
 
 /* "eth0 06:00:0a:00:00:02" */

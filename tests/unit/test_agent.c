@@ -27,7 +27,7 @@
 #include "guest-images/agent/identity.h"
 #include "guest-images/agent/session.h"
 
-enum { LIMIT_MS = 60 * 1000, BIG_BYTES = 3 * 1024 * 1024 + 5 };
+enum { LIMIT_MS = 60 * 1000, BIG_BYTES = 3 * 1024 * 1024 + 5, NO_CHROOT = 77 };
 
 struct peer {
 	pid_t pid;
@@ -601,44 +601,50 @@ static void test_addresses6(void **state)
 	assert_non_null(strstr(ip(routes), "via fd00:2::1 "));
 }
 
+/* A root in which there is nothing, and nobody who would look for an id. */
+static void test_bare_image(void **state)
+{
+	char dir[] = "/tmp/wisp-agent-XXXXXX";
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	pid = fork();
+	if (pid == 0) {
+		if (chdir(dir) < 0 || chroot(".") < 0)
+			_exit(NO_CHROOT);
+		_exit(identity_machine_id("0123456789abcdef0123456789abcdef") != 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	rmdir(dir);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_CHROOT)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_streams_and_status),
+		cmocka_unit_test(test_signal),
+		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_user),
+		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_not_run),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_time_limit),
+		cmocka_unit_test(test_bulk_echo),
+		cmocka_unit_test(test_signal_frame),
+		cmocka_unit_test(test_caller_gone),
+		cmocka_unit_test(test_copy_tree),
+		cmocka_unit_test(test_copy_refused),
+		cmocka_unit_test(test_hostile_tree),
+		cmocka_unit_test(test_health),
+		cmocka_unit_test(test_broken_frames),
+		cmocka_unit_test(test_bad_identity),
+		cmocka_unit_test(test_bare_image),
 		cmocka_unit_test(test_port),
-		cmocka_unit_test(test_streams_and_status),
-		cmocka_unit_test(test_signal),
-		cmocka_unit_test(test_environment),
-		cmocka_unit_test(test_user),
-		cmocka_unit_test(test_terminal),
-		cmocka_unit_test(test_not_run),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_time_limit),
-		cmocka_unit_test(test_bulk_echo),
-		cmocka_unit_test(test_signal_frame),
-		cmocka_unit_test(test_caller_gone),
-		cmocka_unit_test(test_copy_tree),
-		cmocka_unit_test(test_copy_refused),
-		cmocka_unit_test(test_hostile_tree),
-		cmocka_unit_test(test_health),
-		cmocka_unit_test(test_broken_frames),
-		cmocka_unit_test(test_bad_identity),
-		cmocka_unit_test(test_streams_and_status),
-		cmocka_unit_test(test_signal),
-		cmocka_unit_test(test_environment),
-		cmocka_unit_test(test_user),
-		cmocka_unit_test(test_terminal),
-		cmocka_unit_test(test_not_run),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_time_limit),
-		cmocka_unit_test(test_bulk_echo),
-		cmocka_unit_test(test_signal_frame),
-		cmocka_unit_test(test_caller_gone),
-		cmocka_unit_test(test_copy_tree),
-		cmocka_unit_test(test_copy_refused),
-		cmocka_unit_test(test_hostile_tree),
-		cmocka_unit_test(test_health),
-		cmocka_unit_test(test_broken_frames),
-		cmocka_unit_test(test_bad_identity),
 		cmocka_unit_test(test_addresses6),
 	};
 
