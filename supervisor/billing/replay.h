@@ -36,9 +36,14 @@ struct boundary {
 	int64_t end_wall_ns;	   /* but not beyond this */
 };
 
+/* Which instance used something, and what it was made of; "": none. */
+struct source {
+	const char *instance, *shape;
+};
+
 /* Adds to a quantity of the account, by its present plan, where the moment lies; a closed
- * period's is an adjustment of the first open one. shape: of the instance, "" for none. */
-int replay_count(struct usage *u, struct account *a, const char *shape, int64_t wall_ns,
+ * period's is an adjustment of the first open one. */
+int replay_count(struct usage *u, struct account *a, const struct source *from, int64_t wall_ns,
 		 enum meter meter, int64_t amount);
 
 /* How much of a stretch of time that begins at a moment is counted in one. */

@@ -28,7 +28,7 @@ static const struct plan no_plan = { .rounding_ms = 1 };
 
 /* --- time becomes quantities --- */
 
-static void slice_of(const struct usage *u, const char *shape, int64_t wall_ns,
+static void slice_of(const struct usage *u, const struct source *from, int64_t wall_ns,
 		     char slice[NAME_BYTES])
 {
 	time_t seconds = (time_t)(wall_ns / NS_PER_S);
@@ -36,7 +36,9 @@ static void slice_of(const struct usage *u, const char *shape, int64_t wall_ns,
 
 	slice[0] = '\0';
 	if (u->slice == USAGE_BY_SHAPE)
-		snprintf(slice, NAME_BYTES, "%s", shape);
+		snprintf(slice, NAME_BYTES, "%s", from->shape);
+	else if (u->slice == USAGE_BY_INSTANCE)
+		snprintf(slice, NAME_BYTES, "%s", from->instance);
 	else if (u->slice == USAGE_BY_DAY && gmtime_r(&seconds, &tm))
 		strftime(slice, NAME_BYTES, "%Y-%m-%d", &tm);
 }
@@ -50,7 +52,7 @@ int64_t replay_part_ns(const struct usage *u, int64_t wall_ns, int64_t left_ns)
 	return left_ns < part ? left_ns : part;
 }
 
-int replay_count(struct usage *u, struct account *a, const char *shape, int64_t wall_ns,
+int replay_count(struct usage *u, struct account *a, const struct source *from, int64_t wall_ns,
 		 enum meter meter, int64_t amount)
 {
 	const int period = period_of(wall_ns);
@@ -63,7 +65,7 @@ int replay_count(struct usage *u, struct account *a, const char *shape, int64_t 
 		key.period = a->closed + 1;
 		key.adjustment = true;
 	}
-	slice_of(u, shape, wall_ns, key.slice);
+	slice_of(u, from, wall_ns, key.slice);
 	q = book_quantity(a, &key);
 	if (!q)
 		return -ENOMEM;
@@ -86,6 +88,7 @@ static int64_t billed_more(const struct run *r, int64_t *counted_ns, int64_t ns)
 
 static int count_time(struct usage *u, struct run *r, int64_t wall_ns, int64_t ns)
 {
+	const struct source from = { r->instance, r->shape };
 	enum billed billed = billed_in[r->state];
 	int64_t us, ms;
 	int e = 0;
@@ -94,13 +97,13 @@ static int count_time(struct usage *u, struct run *r, int64_t wall_ns, int64_t n
 		billed = r->rounding && r->rounding->bill_boot ? BILLED_ALL : BILLED_NO;
 	if (billed == BILLED_ALL) {
 		us = billed_more(r, &r->vcpu_ns, ns) / NS_PER_US;
-		e = replay_count(u, r->account, r->shape, wall_ns,
+		e = replay_count(u, r->account, &from, wall_ns,
 				 r->covered ? METER_VCPU_TIME_RESERVED : METER_VCPU_TIME,
 				 us * r->vcpus);
 	}
 	if (e == 0 && billed >= BILLED_MEMORY) {
 		ms = billed_more(r, &r->memory_ns, ns) / NS_PER_MS;
-		e = replay_count(u, r->account, r->shape, wall_ns,
+		e = replay_count(u, r->account, &from, wall_ns,
 				 r->covered ? METER_MEMORY_TIME_RESERVED : METER_MEMORY_TIME,
 				 ms * r->mem_mib);
 	}
@@ -255,11 +258,13 @@ int replay_reserve(struct usage *u, struct account *a, const struct event *e, en
 
 static int begin_start(struct usage *u, struct run *r, const struct event *e)
 {
+	const struct source from = { r->instance, r->shape };
+
 	r->rounding = r->account->plan;
 	r->vcpu_ns = r->memory_ns = 0;
 	uncover(r);
 	cover(r);
-	return replay_count(u, r->account, r->shape, e->at.wall_ns, METER_STARTS, 1);
+	return replay_count(u, r->account, &from, e->at.wall_ns, METER_STARTS, 1);
 }
 
 /* instance.creating tells of what shape it is. */

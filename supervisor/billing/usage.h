@@ -44,7 +44,7 @@
 struct usage;
 
 /* What quantities are told apart by, beside plan and meter. The sums are the same. */
-enum usage_slice { USAGE_WHOLE, USAGE_BY_DAY, USAGE_BY_SHAPE };
+enum usage_slice { USAGE_WHOLE, USAGE_BY_DAY, USAGE_BY_SHAPE, USAGE_BY_INSTANCE };
 
 /* Replays the events up to number seq; 0: all. */
 int usage_replay(struct store *s, int64_t seq, struct usage **ret, struct error *err);
@@ -67,7 +67,7 @@ struct usage_row {
 	enum meter meter;
 	bool adjustment; /* of a period before, which was closed */
 	int64_t quantity;
-	const char *slice; /* "2026-11-22", UTC, or the shape's name; "": none */
+	const char *slice; /* "2026-11-22", UTC, the shape's name, or the instance's id; "": none */
 };
 
 /* Calls fn for each quantity of the tenant in the period, ordered by plan, version, meter, slice,

@@ -17,6 +17,7 @@ enum { NS_PER_MS = 1000000 };
 
 static int count_more(struct usage *u, struct run *r, const struct event *e, enum meter meter)
 {
+	const struct source from = { r->instance, r->shape };
 	int64_t now, before = r->counted[meter];
 
 	if (!replay_number(e, meters[meter].name, &now))
@@ -24,7 +25,7 @@ static int count_more(struct usage *u, struct run *r, const struct event *e, enu
 	if (now < before)
 		return -EUCLEAN;
 	r->counted[meter] = now;
-	return replay_count(u, r->account, r->shape, e->at.wall_ns, meter,
+	return replay_count(u, r->account, &from, e->at.wall_ns, meter,
 			    meters[meter].kind == METER_GREATEST ? now : now - before);
 }
 
@@ -71,12 +72,13 @@ int replay_gap(struct usage *u, const struct event *e)
 /* Whole milliseconds since the amount is the same: parts add up. */
 static int count_held(struct usage *u, struct holding *h, int64_t ns)
 {
+	static const struct source nobody = { "", "" };
 	int64_t before = h->counted_ns / NS_PER_MS, quantity;
 
 	h->counted_ns += ns;
 	if (__builtin_mul_overflow(h->counted_ns / NS_PER_MS - before, h->amount, &quantity))
 		return -ERANGE;
-	return replay_count(u, h->account, "", h->since.wall_ns, h->meter, quantity);
+	return replay_count(u, h->account, &nobody, h->since.wall_ns, h->meter, quantity);
 }
 
 static int advance(struct usage *u, struct holding *h, int64_t until_boot_ns)

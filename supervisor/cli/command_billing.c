@@ -16,7 +16,7 @@ enum { USAGE_PERIOD, USAGE_BY, USAGE_CSV, USAGE_PLOT, USAGE_METER };
 
 static const struct cli_option usage_options[] = {
 	[USAGE_PERIOD] = { "period", "YYYY-MM", "the month; by default this one" },
-	[USAGE_BY] = { "by", "day|shape", "tell apart by it" },
+	[USAGE_BY] = { "by", "day|shape|instance", "tell apart by it" },
 	[USAGE_CSV] = { "csv", NULL, "print CSV" },
 	[USAGE_PLOT] = { "plot", "FILE", "draw one meter, with gnuplot: .svg or .png" },
 	[USAGE_METER] = { "meter", "NAME", "of the plot; by default vcpu_time" },
@@ -158,6 +158,33 @@ static int usage(struct cli *cli, const struct cli_arguments *a)
 	status = cli_call(cli, "GET", path, NULL, &j);
 	if (status == 0)
 		status = show_usage(cli, a, j);
+	json_decref(j);
+	return status;
+}
+
+enum { AUDIT_PERIOD };
+
+static const struct cli_option audit_options[] = {
+	[AUDIT_PERIOD] = { "period", "YYYY-MM", "the month; by default this one" },
+	{ 0 },
+};
+
+static int audit(struct cli *cli, const struct cli_arguments *a)
+{
+	const char *period = a->option[AUDIT_PERIOD];
+	char path[CLI_PATH_BYTES];
+	json_t *j = NULL, *one;
+	size_t i;
+	int status;
+
+	snprintf(path, sizeof(path), "/usage/exists%s%s", period ? "?period=" : "",
+		 period ? period : "");
+	status = cli_call(cli, "GET", path, NULL, &j);
+	json_array_foreach(json_object_get(j, "records"), i, one)
+	{
+		json_dumpf(one, stdout, JSON_COMPACT);
+		putchar('\n');
+	}
 	json_decref(j);
 	return status;
 }
@@ -305,6 +332,7 @@ static int tenant_credit(struct cli *cli, const struct cli_arguments *a)
 /* clang-format off */
 static const struct cli_command commands[] = {
 	{ "usage",          "",        "print what was used in a month",               usage_options, -1, 0, 0, usage },
+	{ "audit",          "",        "print a month's audit records, one a line",    audit_options, -1, 0, 0, audit },
 	{ "invoice show",   "YYYY-MM", "print a month's invoice",                      show_options,          -1, 1, 1, invoice_show },
 	{ "invoice ls",     "",        "list the closed months",                       NULL,          -1, 0, 0, invoice_ls },
 	{ "invoice close",  "YYYY-MM", "make a month's invoice final",                 close_options,        -1, 1, 1, invoice_close },

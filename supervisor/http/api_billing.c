@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supervisor/billing/exists.h"
 #include "supervisor/billing/invoice.h"
 #include "supervisor/billing/period.h"
 #include "supervisor/billing/plan.h"
@@ -144,8 +145,10 @@ static int read_slice(struct api_call *call, enum usage_slice *ret)
 		*ret = USAGE_BY_DAY;
 	else if (strcmp(text, "shape") == 0)
 		*ret = USAGE_BY_SHAPE;
+	else if (strcmp(text, "instance") == 0)
+		*ret = USAGE_BY_INSTANCE;
 	else
-		return error_set(&call->err, -EINVAL, "by", "day or shape",
+		return error_set(&call->err, -EINVAL, "by", "day, shape or instance",
 				 "Usage is not told apart by %.32s", text);
 	return 0;
 }
@@ -176,6 +179,17 @@ static int get_usage(struct api_call *call)
 	json_t *j = find_usage(call);
 
 	return j ? api_reply(call, j) : call->err.code;
+}
+
+static int get_exists(struct api_call *call)
+{
+	const char *text = call->request->query(call->request->connection, "period");
+	int period = text ? read_period(call, text) : period_of(ledger_wall_ns());
+	json_t *all = NULL;
+
+	if (period != PERIOD_NONE)
+		all = exists_describe(&call->d->truth, whose(call), period, &call->err);
+	return all ? api_reply(call, json_pack("{s:o}", "records", all)) : call->err.code;
 }
 
 static int finish_text(struct api_call *call, int r)
@@ -368,9 +382,12 @@ static int post_credit(struct api_call *call)
 static const struct api_route routes[] = {
 	{ "GET",  "/usage",                ROLE_VIEWER, false, 200, NULL,          get_usage,
 	  .what = "What a tenant used in a month so far, and the gaps in what is known of it.",
-	  .query = "`period`: a month as `2026-11`, by default this one; `by`: `day` or `shape`, to tell apart" },
+	  .query = "`period`: a month as `2026-11`, by default this one; `by`: `day`, `shape` or `instance`, to tell apart" },
 	{ "GET",  "/usage/csv",            ROLE_VIEWER, false, 200, NULL,          get_usage_table,
 	  .what = "The same as CSV.", .query = "as of `GET /usage`", .type = "text/csv; charset=utf-8" },
+	{ "GET",  "/usage/exists",         ROLE_VIEWER, false, 200, NULL,          get_exists,
+	  .what = "An audit record for each instance that existed in a month, as OpenStack's `compute.instance.exists`.",
+	  .query = "`period`: as of `GET /usage`" },
 	{ "GET",  "/invoices",             ROLE_VIEWER, false, 200, NULL,          list_invoices,
 	  .what = "The closed periods, with total and hash of each invoice." },
 	{ "GET",  "/invoices/verify",      ROLE_ADMIN,  false, 200, NULL,          verify_invoices,

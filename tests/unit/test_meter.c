@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "supervisor/billing/exists.h"
 #include "supervisor/billing/period.h"
 #include "supervisor/billing/usage.h"
 #include "supervisor/books/quota.h"
@@ -285,6 +286,45 @@ static int gaps_now(struct past *p)
 	return n;
 }
 
+static const char *json_text(const json_t *j, const char *member)
+{
+	return json_string_value(json_object_get(j, member));
+}
+
+static json_t *records(struct past *p, int period)
+{
+	struct error err;
+	json_t *j = exists_describe(&p->books.truth, "default", period, &err);
+
+	if (!j)
+		fail_msg("%s", err.text);
+	return j;
+}
+
+/* A month has a record of what was there, with what it used; the month before has none. */
+static void test_audit_record(void **state)
+{
+	struct past *p = *state;
+	const int now = period_of(ledger_wall_ns());
+	struct instance i = live_instance(p);
+	json_t *all, *payload;
+
+	note(p, &i, sample_of(150, 4000, 20, 3), true);
+	all = records(p, now);
+	assert_int_equal(json_array_size(all), 1);
+	assert_non_null(strstr(json_text(json_array_get(all, 0), "message_id"), i.id));
+	payload = json_object_get(json_array_get(all, 0), "payload");
+	assert_string_equal(json_text(payload, "instance_id"), i.id);
+	assert_string_equal(json_text(payload, "state"), "running");
+	assert_int_equal(past_figure(json_object_get(payload, "usage"), "cpu_used"), 150);
+	assert_true(json_is_string(json_object_get(payload, "launched_at")));
+	assert_true(json_is_null(json_object_get(payload, "deleted_at")));
+	json_decref(all);
+	all = records(p, now - 1);
+	assert_int_equal(json_array_size(all), 0);
+	json_decref(all);
+}
+
 static void test_a_life(void **state)
 {
 	struct past *p = *state;
@@ -517,6 +557,7 @@ int main(void)
 		PAST_TEST(test_groups_of_version_2),
 		PAST_TEST(test_lines),
 		PAST_TEST(test_hostile_lines),
+		PAST_TEST(test_audit_record),
 		PAST_TEST(test_a_life),
 		PAST_TEST(test_two_lives),
 		PAST_TEST(test_gaps),

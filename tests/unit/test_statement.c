@@ -96,6 +96,24 @@ static void test_by_shape(void **state)
 	assert_string_equal(s.text, "large=20 small=40 ");
 }
 
+/* Two lives of one are one row. */
+static void test_by_instance(void **state)
+{
+	static const char *const ids[] = { "vm-a", "vm-b", "vm-a" };
+	struct past *p = *state;
+	struct slices s, whole;
+
+	for (unsigned i = 0; i < 3; i++) {
+		past_moves(p, ids[i], "running");
+		past_pass(p, 10 * S);
+		past_moves(p, ids[i], "stopped");
+	}
+	s = slices_of(p, USAGE_BY_INSTANCE, METER_VCPU_TIME);
+	whole = slices_of(p, USAGE_WHOLE, METER_VCPU_TIME);
+	assert_string_equal(s.text, "vm-a=40 vm-b=20 ");
+	assert_int_equal(s.sum, whole.sum);
+}
+
 static void expect_in(const char *text, const char *words)
 {
 	if (!strstr(text, words))
@@ -159,6 +177,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PAST_TEST(test_by_day),
 		PAST_TEST(test_by_shape),
+		PAST_TEST(test_by_instance),
 		PAST_TEST(test_texts),
 		cmocka_unit_test(test_hostile_texts),
 	};

@@ -130,6 +130,7 @@ static const struct {
 	{ &stage_alice, "GET", "/instances/none/explain", NULL, 404, "not_found" },
 	{ &stage_alice, "GET", "/scheduling", NULL, 200, "" },
 	{ &stage_alice, "GET", "/activity", NULL, 200, "" },
+	{ &stage_alice, "GET", "/usage/exists", NULL, 200, "" },
 	{ &stage_alice, "PUT", "/scheduling/cordon", "{\"reason\": \"x\"}", 403, "forbidden" },
 	{ &stage_alice, "POST", "/scheduling/drain", "{\"reason\": \"x\"}", 403, "forbidden" },
 	{ &stage_admin, "PUT", "/scheduling/cordon", "{}", 400, "bad_request" },
