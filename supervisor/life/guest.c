@@ -1,4 +1,5 @@
-/* guest.c - one question at a time, in steps: connect, greet, ask, hear.
+/* guest.c - one question at a time, in steps: connect, greet, ask, hear. The first one tells
+ * the guest its addresses.
  *
  * An attempt that does not get through within ATTEMPT_LIMIT_US is given up, and made again
  * later. A guest that sends something else than an answer has not answered.
@@ -19,9 +20,11 @@
 #include "guest-images/agent/fields.h"
 #include "supervisor/books/ledger.h"
 #include "supervisor/life/guest.h"
+#include "supervisor/life/identity.h"
 #include "supervisor/life/runtime.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/fd.h"
+#include "vmm/base/log.h"
 
 enum {
 	RETRY_FIRST_US = 10000,
@@ -29,7 +32,7 @@ enum {
 	ATTEMPT_LIMIT_US = 5000000,
 	GREETING_BYTES = 32,
 	VALUE_BYTES = 128,
-	REQUEST_BYTES = 64,
+	REQUEST_BYTES = 64 + IDENTITY_ADDRESSES_MAX * IDENTITY_TEXT_BYTES,
 };
 
 enum step { STEP_REST, STEP_GREETING, STEP_ANSWER };
@@ -50,6 +53,8 @@ struct guest {
 	size_t greeting_len;
 
 	uint64_t retry_us;
+	unsigned naddresses; /* 0: it has been told all, or there are none */
+	char addresses[IDENTITY_ADDRESSES_MAX][IDENTITY_TEXT_BYTES];
 	bool ready, answers; /* it has answered once; it did when asked last */
 	int64_t seen_wall_ns;
 	json_t *health; /* of its last answer; NULL: none */
@@ -206,6 +211,22 @@ static void keep_health(struct guest *g, const struct frame *f)
 	g->seen_wall_ns = ledger_wall_ns();
 }
 
+/* Whether it did what it was told is its own matter: its addresses are no secret, and it may
+ * have others who care for them. */
+static void hear_of_addresses(struct guest *g, const struct frame *f)
+{
+	const char *why = fields_get(f->payload, f->len, "text");
+	json_t *shown = f->type == FRAME_FAULT && why ? value_of(why) : NULL;
+
+	if (shown)
+		log_guest("%s: its agent does not set its addresses: %s", g->id,
+			  json_is_string(shown) ? json_string_value(shown) : "?");
+	json_decref(shown);
+	g->naddresses = 0;
+	hang_up(g);
+	set_timer(g, 0);
+}
+
 static void hear(struct guest *g)
 {
 	struct frame f = { 0 };
@@ -216,6 +237,11 @@ static void hear(struct guest *g)
 		r = channel_take(g->channel, &f);
 	if (r == -EAGAIN)
 		return;
+	if (r == 0 && g->naddresses && (f.type == FRAME_ANSWER || f.type == FRAME_FAULT) &&
+	    fields_valid(f.payload, f.len)) {
+		hear_of_addresses(g, &f);
+		return;
+	}
 	if (r < 0 || f.type != FRAME_ANSWER || !fields_valid(f.payload, f.len)) {
 		rest(g, false);
 		return;
@@ -233,7 +259,9 @@ static void ask(struct guest *g)
 	struct fields f = { .bytes = bytes, .size = sizeof(bytes) };
 	int r = channel_create(g->fd, &g->channel);
 
-	fields_add(&f, "verb", "health");
+	fields_add(&f, "verb", g->naddresses ? "addresses" : "health");
+	for (unsigned i = 0; i < g->naddresses; i++)
+		fields_add_text(&f, g->addresses[i]);
 	if (r == 0)
 		r = channel_put(g->channel, FRAME_REQUEST, f.bytes, f.len);
 	g->step = STEP_ANSWER;
@@ -341,6 +369,7 @@ int guest_create(struct wispd *d, const struct launch *l, void (*on_ready)(void 
 			     .fd = -1,
 			     .retry_us = RETRY_FIRST_US };
 	memcpy(g->id, l->id, sizeof(g->id));
+	g->naddresses = identity_addresses(l, g->addresses);
 	r = sd_event_add_time_relative(d->loop, &g->timer, CLOCK_MONOTONIC, 0, RETRY_FIRST_US / 10,
 				       on_timer, g);
 	if (r < 0) {

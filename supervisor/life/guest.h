@@ -17,8 +17,9 @@
 struct guest;
 struct wispd;
 
-/* Begins to ask the guest of this VMM, whose socket may not be there yet. on_ready(ctx): it
- * has answered for the first time. -ENOMEM, -ENOTSUP: its runtime has no vsock. */
+/* Begins to ask the guest of this VMM, whose socket may not be there yet. It is told its
+ * addresses first (identity.h). on_ready(ctx): it has answered for the first time. -ENOMEM,
+ * -ENOTSUP: its runtime has no vsock. */
 int guest_create(struct wispd *d, const struct launch *l, void (*on_ready)(void *ctx), void *ctx,
 		 struct guest **ret, struct error *err);
 void guest_destroy(struct guest *g); /* accepts NULL */

@@ -1,9 +1,10 @@
-/* identity.c - what a clone is told (guest-images/agent/protocol.h, identity). */
+/* identity.c - what a guest, and a clone, is told (guest-images/agent/protocol.h, identity). */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 
 #include "guest-images/agent/caller.h"
 #include "supervisor/books/hex.h"
@@ -15,13 +16,12 @@
 enum {
 	SEED_BYTES = 32,
 	MACHINE_ID_BYTES = 16,
-	TEXT_BYTES = 128,
 	OWN_MAX = 4, /* but for interfaces: clock, seed, machine id, name */
-	TEXTS_MAX = OWN_MAX + 2 * LAUNCH_NETS_MAX + 1,
+	TEXTS_MAX = OWN_MAX + LAUNCH_NETS_MAX + IDENTITY_ADDRESSES_MAX,
 };
 
 struct words {
-	char texts[TEXTS_MAX][TEXT_BYTES];
+	char texts[TEXTS_MAX][IDENTITY_TEXT_BYTES];
 	const char *list[TEXTS_MAX + 1];
 	unsigned count;
 };
@@ -31,7 +31,7 @@ __attribute__((format(printf, 2, 3))) static void say(struct words *w, const cha
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(w->texts[w->count], TEXT_BYTES, format, args);
+	vsnprintf(w->texts[w->count], IDENTITY_TEXT_BYTES, format, args);
 	va_end(args);
 	w->list[w->count] = w->texts[w->count];
 	w->list[++w->count] = NULL;
@@ -49,23 +49,52 @@ static int say_random(struct words *w, const char *name, size_t bytes, struct er
 	return 0;
 }
 
-static void say_interfaces(const struct launch *l, struct words *w)
+/* A guest with a line of its own has no neighbours but the host. */
+static unsigned bits_of(const struct network *n, const struct prefix *prefix)
+{
+	return n->mode == NETWORK_ROUTED && prefix->base.family == AF_INET6 ? 128 : prefix->bits;
+}
+
+unsigned identity_addresses(const struct launch *l,
+			    char texts[IDENTITY_ADDRESSES_MAX][IDENTITY_TEXT_BYTES])
 {
 	char address[ADDRESS_TEXT];
+	unsigned count = 0;
 
 	for (unsigned i = 0; i < l->nnets; i++) {
-		const struct launch_net *n = &l->nets[i];
+		const struct lease *lease = &l->nets[i].lease;
+		const struct network *net = &lease->network;
 
-		say(w, "mac=%s %s", n->id, n->lease.mac);
-		say(w, "address=%s %s/%u", n->id, address_print(&n->lease.address4, address),
-		    n->lease.network.prefix4.bits);
+		snprintf(texts[count++], IDENTITY_TEXT_BYTES, "address=%s %s/%u", l->nets[i].id,
+			 address_print(&lease->address4, address), bits_of(net, &net->prefix4));
+		if (lease->address6.family)
+			snprintf(texts[count++], IDENTITY_TEXT_BYTES, "address=%s %s/%u",
+				 l->nets[i].id, address_print(&lease->address6, address),
+				 bits_of(net, &net->prefix6));
 	}
 	if (l->nnets) {
-		struct address gateway =
-			prefix_address(&l->nets[0].lease.network.prefix4, NETWORK_GATEWAY);
+		const struct network *first = &l->nets[0].lease.network;
+		struct address via4 = prefix_address(&first->prefix4, NETWORK_GATEWAY);
+		struct address via6 = prefix_address(&first->prefix6, NETWORK_GATEWAY);
 
-		say(w, "gateway=%s", address_print(&gateway, address));
+		snprintf(texts[count++], IDENTITY_TEXT_BYTES, "gateway=%s",
+			 address_print(&via4, address));
+		if (via6.family)
+			snprintf(texts[count++], IDENTITY_TEXT_BYTES, "gateway=%s %s",
+				 l->nets[0].id, address_print(&via6, address));
 	}
+	return count;
+}
+
+static void say_interfaces(const struct launch *l, struct words *w)
+{
+	char texts[IDENTITY_ADDRESSES_MAX][IDENTITY_TEXT_BYTES];
+	unsigned count = identity_addresses(l, texts);
+
+	for (unsigned i = 0; i < l->nnets; i++)
+		say(w, "mac=%s %s", l->nets[i].id, l->nets[i].lease.mac);
+	for (unsigned i = 0; i < count; i++)
+		say(w, "%s", texts[i]);
 }
 
 static int connect_to(const struct launch *l, int limit_ms, struct error *err)

@@ -1,6 +1,7 @@
-/* identity.h - who a guest is to be that goes on from a snapshot: told to its agent.
+/* identity.h - who a guest is to be: told to its agent.
  *
- * Any thread; waits for the guest, at most agent_timeout_ms of the configuration.
+ * One that starts is told the addresses of its interfaces (guest.h); one that goes on from a
+ * snapshot more, since it has been another. Any thread.
  */
 #ifndef SUPERVISOR_LIFE_IDENTITY_H
 #define SUPERVISOR_LIFE_IDENTITY_H
@@ -8,9 +9,19 @@
 #include "supervisor/life/launch.h"
 #include "vmm/base/error.h"
 
+enum {
+	IDENTITY_TEXT_BYTES = 128,
+	IDENTITY_ADDRESSES_MAX = 2 * LAUNCH_NETS_MAX + 2,
+};
+
+/* "address=eth0 10.0.0.2/24", "gateway=10.0.0.1", ...: of both families, for the verbs
+ * addresses and identity of the agent; how many. */
+unsigned identity_addresses(const struct launch *l,
+			    char texts[IDENTITY_ADDRESSES_MAX][IDENTITY_TEXT_BYTES]);
+
 /* Its name, a machine id and randomness of its own, the time, and its interfaces' addresses;
- * returns when the agent says that all of it is so. It may be told again. 0 or a negative
- * errno and *err. */
+ * returns when the agent says that all of it is so, and waits at most agent_timeout_ms of the
+ * configuration. It may be told again. 0 or a negative errno and *err. */
 int identity_tell(const struct launch *l, struct error *err);
 
 #endif

@@ -1,8 +1,8 @@
 /* kind_network.c - the interfaces of an instance: leased for its life, wired for each run.
  *
  * The first one's address is told to the guest's kernel by its command line (ip=), if that is
- * built to configure itself; the initrds of some distributions read it, too. The others' are
- * the guest's own matter: the API tells them.
+ * built to configure itself; the initrds of some distributions read it, too. An agent is told
+ * all (identity.h); without one the others' are the guest's own matter: the API tells them.
  */
 #include <arpa/inet.h>
 #include <stdio.h>

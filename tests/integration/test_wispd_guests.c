@@ -273,6 +273,32 @@ static void test_run(void **state)
 	assert_int_equal(wispd_host_jails(h), 1);
 }
 
+/* --- addresses --- */
+
+/* The second interface's address is on no command line: the agent sets it, before anybody
+ * hears that the guest runs. */
+static void test_addresses(void **state)
+{
+	static const char body[] = "{\"image\": \"box\", \"name\": \"two\", \"shape\": \"tiny\","
+				   " \"start\": true, \"interfaces\": [{\"network\": \"one\"},"
+				   " {\"network\": \"other\"}]}";
+	const char *output;
+
+	(void)state;
+	expect(0, "net", "create", "one", "--prefix4", "10.71.0.0/24");
+	expect(0, "net", "create", "other", "--prefix4", "10.72.0.0/16", "--prefix6",
+	       "fd00:72::/64");
+	assert_string_equal(wispd_host_do(h, "POST", "/instances", body), "done");
+	output = expect(0, "exec", "two", "ip", "-4", "address");
+	expect_in(output, "10.71.0.2/24");
+	expect_in(output, "10.72.0.2/16");
+	output = expect(0, "exec", "two", "ip", "route");
+	expect_in(output, "default via 10.71.0.1 ");
+	expect(0, "exec", "two", "ping", "-c", "1", "-W", "30", "10.72.0.1");
+	expect(0, "rm", "two");
+	expect(0, "net", "rm", "one", "other");
+}
+
 /* --- images --- */
 
 static void make(const char *script)
@@ -516,17 +542,12 @@ static void test_pool(void **state)
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_exec),
-		cmocka_unit_test(test_streams),
-		cmocka_unit_test(test_terminal),
-		cmocka_unit_test(test_copies),
-		cmocka_unit_test(test_run),
-		cmocka_unit_test(test_pool),
-		cmocka_unit_test(test_oci),
-		cmocka_unit_test(test_probe),
-		cmocka_unit_test(test_hostile_images),
-		cmocka_unit_test(test_tenants),
-		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_exec),	 cmocka_unit_test(test_streams),
+		cmocka_unit_test(test_terminal), cmocka_unit_test(test_copies),
+		cmocka_unit_test(test_run),	 cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_oci),	 cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_probe),	 cmocka_unit_test(test_hostile_images),
+		cmocka_unit_test(test_tenants),	 cmocka_unit_test(test_end),
 	};
 
 	if (!fixture_has_kvm() || geteuid() != 0) {
