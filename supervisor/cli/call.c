@@ -259,6 +259,18 @@ void cli_print_table(const json_t *list, const char *const members[])
 	}
 }
 
+int cli_inspect(struct cli *cli, const char *path)
+{
+	const struct cli in_json = { .json = true };
+	json_t *j = NULL;
+	int status = cli_call(cli, "GET", path, NULL, &j);
+
+	if (status == 0)
+		cli_print_json(&in_json, j);
+	json_decref(j);
+	return status;
+}
+
 int cli_list(struct cli *cli, const char *path, const char *member, const char *const columns[])
 {
 	json_t *j = NULL;

@@ -110,6 +110,10 @@ void cli_print_table(const json_t *list, const char *const members[]);
  * is, as a table of these columns. An exit status. */
 int cli_list(struct cli *cli, const char *path, const char *member, const char *const columns[]);
 
+/* What an inspect command does: gets the path, and prints the answer, which is JSON for
+ * people, too. An exit status. */
+int cli_inspect(struct cli *cli, const char *path);
+
 /* A decision record (preflight.h), for a person. */
 void cli_print_decision(const json_t *decision);
 /* Where an instance runs, or would, and why (host/place.h). */

@@ -175,15 +175,8 @@ static int tenant_set(struct cli *cli, const struct cli_arguments *a)
 
 static int version(struct cli *cli, const struct cli_arguments *a)
 {
-	const struct cli in_json = { .json = true };
-	json_t *j = NULL;
-	int status = cli_call(cli, "GET", "/version", NULL, &j);
-
 	(void)a;
-	if (status == 0)
-		cli_print_json(&in_json, j);
-	json_decref(j);
-	return status;
+	return cli_inspect(cli, "/version");
 }
 
 /* clang-format off */

@@ -41,21 +41,12 @@ static int ls(struct cli *cli, const struct cli_arguments *a)
 	return cli_list(cli, "/networks", "networks", members);
 }
 
-/* Who is in it; all there is to know with --json. */
 static int inspect(struct cli *cli, const struct cli_arguments *a)
 {
 	char path[CLI_PATH_BYTES];
-	json_t *j = NULL;
-	int status;
 
 	snprintf(path, sizeof(path), "/networks/%s", a->operand[0]);
-	status = cli_call(cli, "GET", path, NULL, &j);
-	if (status == 0) {
-		json_dumpf(j, stdout, JSON_INDENT(2));
-		putchar('\n');
-	}
-	json_decref(j);
-	return status;
+	return cli_inspect(cli, path);
 }
 
 static int remove_one(struct cli *cli, const char *name)

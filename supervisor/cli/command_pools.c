@@ -79,17 +79,10 @@ static int ls(struct cli *cli, const struct cli_arguments *a)
 
 static int inspect(struct cli *cli, const struct cli_arguments *a)
 {
-	const struct cli in_json = { .json = true };
 	char path[CLI_PATH_BYTES];
-	json_t *reply = NULL;
-	int status;
 
 	snprintf(path, sizeof(path), "/pools/%s", a->operand[0]);
-	status = cli_call(cli, "GET", path, NULL, &reply);
-	if (status == 0)
-		cli_print_json(&in_json, reply);
-	json_decref(reply);
-	return status;
+	return cli_inspect(cli, path);
 }
 
 static int resize(struct cli *cli, const struct cli_arguments *a)

@@ -54,17 +54,10 @@ static int ls(struct cli *cli, const struct cli_arguments *a)
 
 static int inspect(struct cli *cli, const struct cli_arguments *a)
 {
-	const struct cli in_json = { .json = true };
 	char path[CLI_PATH_BYTES];
-	json_t *j = NULL;
-	int status;
 
 	snprintf(path, sizeof(path), "/snapshots/%s", a->operand[0]);
-	status = cli_call(cli, "GET", path, NULL, &j);
-	if (status == 0)
-		cli_print_json(&in_json, j);
-	json_decref(j);
-	return status;
+	return cli_inspect(cli, path);
 }
 
 static int rm(struct cli *cli, const struct cli_arguments *a)

@@ -45,18 +45,7 @@ enum {
 /* One host for all cases: a guest takes seconds to boot. */
 static struct wispd_host *h;
 
-/* wispctl with these words; what it said. */
-static const char *expect_status(int wanted, const char *const words[])
-{
-	const char *output;
-	int status = wispd_host_ctl(h, &output, words);
-
-	if (status != wanted)
-		fail_msg("status %d, not %d:\n%s\n%s", status, wanted, output, wispd_host_log(h));
-	return output;
-}
-
-#define expect(wanted, ...) expect_status(wanted, (const char *const[]){ __VA_ARGS__, NULL })
+#define expect(wanted, ...) wispd_host_expect(h, wanted, (const char *const[]){ __VA_ARGS__, NULL })
 
 static void expect_in(const char *text, const char *words)
 {

@@ -258,6 +258,16 @@ int wispd_host_ctl(struct wispd_host *h, const char **output, const char *const 
 	return status;
 }
 
+const char *wispd_host_expect(struct wispd_host *h, int status, const char *const words[])
+{
+	const char *output;
+	int got = wispd_host_ctl(h, &output, words);
+
+	if (got != status)
+		fail_msg("status %d, not %d:\n%s\n%s", got, status, output, wispd_host_log(h));
+	return output;
+}
+
 int wispd_host_ctl_as(struct wispd_host *h, uid_t uid, const char *const words[])
 {
 	const char *argv[MAX_ARGS];

@@ -35,6 +35,9 @@ const char *wispd_host_do(struct wispd_host *h, const char *verb, const char *pa
 int wispd_host_ctl(struct wispd_host *h, const char **output, const char *const words[]);
 int wispd_host_ctl_as(struct wispd_host *h, uid_t uid, const char *const words[]);
 
+/* The same, and what it said; fails the test when the status is another one. */
+const char *wispd_host_expect(struct wispd_host *h, int status, const char *const words[]);
+
 /* An image of a tiny guest. */
 void wispd_host_add_image(struct wispd_host *h, const char *guest);
 
