@@ -28,7 +28,6 @@ static const struct syscall_rule snapshot_syscalls[] = {
 	ALLOW(fsync),
 	ALLOW(rename),
 	ALLOW(copy_file_range),
-	ALLOW_IF(fallocate, IS(1, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)),
 	ALLOW(statx), /* what the disks' files are, for the manifest */
 	ALLOW_IF(ioctl, IS(1, FICLONE)),
 	/* By the device alone, which a jail has or has not. */
