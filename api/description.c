@@ -1,8 +1,30 @@
 /* description.c - a whole machine as one JSON object, out of one and into one. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/description.h"
 #include "vmm/metrics.h"
+
+static bool has_net(const struct machine_description *d, const char *id)
+{
+	for (uint32_t i = 0; i < d->nnets; i++)
+		if (strcmp(d->nets[i].iface_id, id) == 0)
+			return true;
+	return false;
+}
+
+/* Behind the interfaces: those that were unplugged are not named, and a service that none
+ * would have is none. */
+static void describe_mmds(const struct mmds_config *c, struct machine_description *d)
+{
+	d->mmds = *c;
+	d->mmds.ninterfaces = 0;
+	for (uint32_t i = 0; i < c->ninterfaces; i++)
+		if (has_net(d, c->network_interfaces[i]))
+			strcpy(d->mmds.network_interfaces[d->mmds.ninterfaces++],
+			       c->network_interfaces[i]);
+	d->has_mmds = d->mmds.ninterfaces > 0;
+}
 
 static void describe(const struct vm *vm, struct machine_description *d)
 {
@@ -44,13 +66,12 @@ static void describe(const struct vm *vm, struct machine_description *d)
 	if (memory)
 		d->memory = *memory;
 	d->has_memory = memory != NULL;
-	if (mmds)
-		d->mmds = *mmds;
-	d->has_mmds = mmds != NULL;
 	while (d->ndrives < VM_MAX_DRIVES && (drive = vm_drive(vm, d->ndrives)) != NULL)
 		d->drives[d->ndrives++] = *drive;
 	while (d->nnets < VM_MAX_NETS && (net = vm_net(vm, d->nnets)) != NULL)
 		d->nets[d->nnets++] = *net;
+	if (mmds)
+		describe_mmds(mmds, d);
 	while (d->npmem < VM_MAX_PMEM && (pmem = vm_pmem(vm, d->npmem)) != NULL)
 		d->pmem[d->npmem++] = *pmem;
 	while (d->nshared_directories < VM_MAX_SHARED_DIRECTORIES &&

@@ -989,7 +989,7 @@ static void full_config_is_reported(void **state)
 		      "\"socket\":\"/s\"}",
 		      204);
 	expect_status(vm, VERB_PUT, "/mmds/config",
-		      "{\"network_interfaces\":[\"n\"],\"version\":\"V2\"}", 204);
+		      "{\"network_interfaces\":[\"unplugged\",\"n\"],\"version\":\"V2\"}", 204);
 	expect_status(vm, VERB_PUT, "/shared-directories/t", "{\"tag\":\"t\",\"socket\":\"/f\"}",
 		      204);
 
