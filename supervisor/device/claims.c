@@ -365,7 +365,7 @@ json_t *claims_explain(struct wispd *d, const struct instance *i, struct error *
 
 /* --- out of quarantine --- */
 
-static int check_unclaimed(struct wispd *d, const char *address, struct error *err)
+int claims_check_free(struct wispd *d, const char *address, struct error *err)
 {
 	int64_t n = 0;
 	int r = store_number(d->truth.store, &n, err,
@@ -395,7 +395,7 @@ int claims_quarantined(struct wispd *d, const char *address, struct launch_devic
 	if (r == 0)
 		return error_set(err, -ENOENT, "device", "wispctl device list shows which are",
 				 "%.32s is not in quarantine", address);
-	return r < 0 ? r : check_unclaimed(d, address, err);
+	return r < 0 ? r : claims_check_free(d, address, err);
 }
 
 int claims_release(struct wispd *d, const struct launch_device *device, const char *actor,

@@ -41,6 +41,9 @@ int claims_describe(struct wispd *d, const char *tenant, json_t *function, struc
 /* The decision record of an instance; the caller owns it. NULL and *err. */
 json_t *claims_explain(struct wispd *d, const struct instance *i, struct error *err);
 
+/* -EBUSY: an instance has the device. */
+int claims_check_free(struct wispd *d, const char *address, struct error *err);
+
 /* What is to be proven, and what it was before; -ENOENT: it is not in quarantine; -EBUSY: an
  * instance still has it. */
 int claims_quarantined(struct wispd *d, const char *address, struct launch_device *ret,

@@ -8,6 +8,7 @@
 
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/store.h"
+#include "supervisor/device/claims.h"
 #include "supervisor/device/functions.h"
 #include "supervisor/device/tree.h"
 #include "supervisor/wispd.h"
@@ -100,23 +101,11 @@ int functions_apply(const char *root, const struct functions *f, struct error *e
 
 /* --- books --- */
 
-static int check_unclaimed(struct wispd *d, const char *address, struct error *err)
-{
-	int64_t n = 0;
-	int r = store_number(d->truth.store, &n, err,
-			     "SELECT count(*) FROM device_claim WHERE address = ?", "s", address);
-
-	if (r < 0 || !n)
-		return r;
-	return error_set(err, -EBUSY, "device", "delete that first", "An instance has %.32s",
-			 address);
-}
-
 static int check(struct wispd *d, const struct inventory *v, const struct functions *f,
 		 struct error *err)
 {
 	const struct pci_function *physical = inventory_find(v, f->address);
-	int r = check_unclaimed(d, f->address, err);
+	int r = claims_check_free(d, f->address, err);
 
 	if (!physical)
 		return error_set(err, -ENOENT, "device", "wispctl device list",
@@ -129,7 +118,7 @@ static int check(struct wispd *d, const struct inventory *v, const struct functi
 				 "There are more links than functions");
 	for (unsigned i = 0; i < v->count && r == 0; i++)
 		if (strcmp(v->functions[i].physical, f->address) == 0)
-			r = check_unclaimed(d, v->functions[i].address, err);
+			r = claims_check_free(d, v->functions[i].address, err);
 	return r;
 }
 
