@@ -21,12 +21,7 @@
 #define CREDIT "{\"amount_nano\": 5, \"reason\": \"outage\"}"
 #define ONE    "{\"image\": \"image\", \"name\": \"one\"}"
 
-static const struct {
-	const struct caller *who;
-	const char *verb, *path, *body;
-	int status;
-	const char *code;
-} rows[] = {
+static const struct stage_row rows[] = {
 	{ &stage_stranger, "GET", "/instances", NULL, 403, "forbidden" },
 	{ &stage_watcher, "POST", "/instances", ONE, 403, "forbidden" },
 	{ &stage_alice, "PUT", "/tenants/c", NULL, 403, "forbidden" },
@@ -199,17 +194,7 @@ static const struct {
 
 static void test_rows(void **state)
 {
-	struct stage *s = *state;
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		int status = stage_ask(s, rows[i].who, rows[i].verb, rows[i].path, rows[i].body);
-
-		if (status != rows[i].status || strcmp(stage_said(s, "code"), rows[i].code) != 0)
-			fail_msg("row %zu, %s %s %s: %d %s %s", i, rows[i].verb, rows[i].path,
-				 rows[i].body ? rows[i].body : "", status, stage_said(s, "code"),
-				 stage_said(s, "fault_message"));
-		assert_false(store_in_transaction(s->d.truth.store));
-	}
+	stage_ask_rows(*state, rows, sizeof(rows) / sizeof(rows[0]));
 }
 
 /* Each by every verb: what is another tenant's is not there. */

@@ -15,12 +15,7 @@
 #define MORE(more)	  "{\"name\": \"net\", \"prefix4\": \"10.1.0.0/16\", " more "}"
 #define ON(net, more)	  "{\"image\": \"image\", \"interfaces\": [{\"network\": \"" net "\"" more "}]}"
 
-static const struct {
-	const struct caller *who;
-	const char *verb, *path, *body;
-	int status;
-	const char *code;
-} rows[] = {
+static const struct stage_row rows[] = {
 	{ &stage_alice, "POST", "/networks", NET("net", "10.1.0.0/24"), 403, "forbidden" },
 	{ &stage_admin, "POST", "/networks", NET("Net", "10.1.0.0/24"), 400, "bad_request" },
 	{ &stage_admin, "POST", "/networks", NET("net", "10.1.0.1/24"), 400, "bad_request" },
@@ -61,16 +56,7 @@ static const struct {
 
 static void test_rows(void **state)
 {
-	struct stage *s = *state;
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		int status = stage_ask(s, rows[i].who, rows[i].verb, rows[i].path, rows[i].body);
-
-		if (status != rows[i].status || strcmp(stage_said(s, "code"), rows[i].code) != 0)
-			fail_msg("row %zu, %s %s %s: %d %s %s", i, rows[i].verb, rows[i].path,
-				 rows[i].body ? rows[i].body : "", status, stage_said(s, "code"),
-				 stage_said(s, "fault_message"));
-	}
+	stage_ask_rows(*state, rows, sizeof(rows) / sizeof(rows[0]));
 }
 
 /* What a request took is given back when a later part of it is refused. */

@@ -17,12 +17,7 @@
 
 #define POOL "{\"name\": \"warm\", \"image\": \"image\", "
 
-static const struct {
-	const struct caller *who;
-	const char *verb, *path, *body;
-	int status;
-	const char *code;
-} rows[] = {
+static const struct stage_row rows[] = {
 	{ &stage_watcher, "POST", "/pools", POOL "\"min\": 1}", 403, "forbidden" },
 	{ &stage_alice, "POST", "/pools", POOL "\"host\": true}", 403, "forbidden" },
 	{ &stage_alice, "POST", "/pools", POOL "\"min\": 3, \"max\": 2}", 400, "bad_request" },
@@ -70,14 +65,7 @@ static const struct {
 
 static void test_routes(void **state)
 {
-	struct stage *s = *state;
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (stage_ask(s, rows[i].who, rows[i].verb, rows[i].path, rows[i].body) !=
-			    rows[i].status ||
-		    strcmp(stage_said(s, "code"), rows[i].code) != 0)
-			fail_msg("row %zu, %s %s: %d %s, %s", i, rows[i].verb, rows[i].path,
-				 s->status, stage_said(s, "code"), stage_said(s, "message"));
+	stage_ask_rows(*state, rows, sizeof(rows) / sizeof(rows[0]));
 }
 
 /* A tenant's own comes before the host's; another's is never his. */

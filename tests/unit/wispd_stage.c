@@ -1,8 +1,14 @@
 /* wispd_stage.c - wispd's books, lifecycle and queue without a daemon around them. */
 #include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-event.h>
+
+#include <cmocka.h>
 
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/store.h"
@@ -66,6 +72,20 @@ int stage_ask(struct stage *s, const struct caller *who, const char *verb, const
 	      const char *body)
 {
 	return stage_ask_with(s, who, verb, path, body, NULL, NULL);
+}
+
+void stage_ask_rows(struct stage *s, const struct stage_row rows[], size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct stage_row *row = &rows[i];
+		int status = stage_ask(s, row->who, row->verb, row->path, row->body);
+
+		if (status != row->status || strcmp(stage_said(s, "code"), row->code) != 0)
+			fail_msg("row %zu, %s %s %s: %d %s %s", i, row->verb, row->path,
+				 row->body ? row->body : "", status, stage_said(s, "code"),
+				 stage_said(s, "fault_message"));
+		assert_false(store_in_transaction(s->d.truth.store));
+	}
 }
 
 const char *stage_said(struct stage *s, const char *member)

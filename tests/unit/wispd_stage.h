@@ -32,6 +32,17 @@ int stage_ask(struct stage *s, const struct caller *who, const char *verb, const
 int stage_ask_with(struct stage *s, const struct caller *who, const char *verb, const char *path,
 		   const char *body, const char *key, const char *q);
 
+/* A request, and what is to come of it; code "": it is no refusal. */
+struct stage_row {
+	const struct caller *who;
+	const char *verb, *path, *body;
+	int status;
+	const char *code;
+};
+
+/* One after the other; fails the test at the first that comes out otherwise. */
+void stage_ask_rows(struct stage *s, const struct stage_row rows[], size_t count);
+
 /* A text of the last reply; "": it has none. */
 const char *stage_said(struct stage *s, const char *member);
 
