@@ -79,25 +79,51 @@ static bool memory_is_shared(const struct machine *m)
 	return false;
 }
 
-static int place_window(struct machine *m, struct window *w, const struct machine_saved *saved,
-			unsigned n, struct error *err)
+static int set_memslot(void *ctx, const struct memslot *slot)
 {
-	int r = placement_add(&m->placement, w, err);
+	return kvm_set_memslot(ctx, slot);
+}
 
-	return r < 0 || !saved ? r : plugged_load(w, saved->state, saved->place[n], err);
+/* Where a device's memory was: blocks say it themselves. */
+static int read_base(struct virtio_dev *d, struct state *s, unsigned place, gpa_t *ret,
+		     struct error *err)
+{
+	if (!d->ops->saved_base)
+		return plugged_base(s, place, ret, err);
+	state_begin(s, d->ops->section, place);
+	*ret = gpa(d->ops->saved_base(d, s));
+	state_end(s);
+	return state_error(s, err);
+}
+
+static int restore_window(struct machine *m, struct virtio_dev *d, struct state *s, unsigned place,
+			  struct error *err)
+{
+	struct placement_saved saved = { .device = d->ops->name, .place = place };
+	int r = read_base(d, s, place, &saved.base, err);
+	struct window *w;
+
+	if (r < 0)
+		return r;
+	w = d->ops->hand_over(d);
+	r = placement_restore(&m->placement, w, &saved, err);
+	return r < 0 ? r : plugged_load(w, s, place, err);
 }
 
 /* Devices that bring memory. */
 static int place_windows(struct machine *m, const struct machine_saved *saved, struct error *err)
 {
+	const struct memslot_sink sink = { set_memslot, &m->frame->kvm };
 	int r = 0;
 
-	placement_init(&m->placement, &m->frame->kvm, m->frame->mem);
+	placement_init(&m->placement, &sink, kvm_max_memslots(&m->frame->kvm), m->frame->mem);
 	for (unsigned n = 0; n < m->device_count && r == 0; n++) {
 		struct virtio_dev *d = m->device[n];
 
-		if (d->ops->hand_over)
-			r = place_window(m, d->ops->hand_over(d), saved, n, err);
+		if (!d->ops->hand_over)
+			continue;
+		r = saved ? restore_window(m, d, saved->state, saved->place[n], err)
+			  : placement_add(&m->placement, d->ops->hand_over(d), err);
 	}
 	return r;
 }

@@ -56,6 +56,10 @@ struct virtio_ops {
 	 * which it was. NULL: it has none. */
 	struct window *(*hand_over)(struct virtio_dev *d);
 
+	/* Where that memory was, by the device's section of a state that is loaded, all of
+	 * which it reads. NULL: it is blocks (snapshot/plugged.h). Before hand_over. */
+	uint64_t (*saved_base)(struct virtio_dev *d, struct state *s);
+
 	/* Configuration space, in range always. read: vCPU thread; NULL when
 	 * config_len is 0. write: vCPU thread; NULL: nothing is writable. */
 	void (*config_read)(const struct virtio_dev *d, size_t off, void *dst, size_t len);

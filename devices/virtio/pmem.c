@@ -237,17 +237,26 @@ static void pmem_detach(struct virtio_dev *d)
 }
 
 /* The file is not in the state; the guest has mapped it where it was. */
-static void pmem_state(struct virtio_dev *d, struct state *s)
+static uint64_t file_state(const struct virtio_pmem *p, struct state *s)
 {
-	struct virtio_pmem *p = to_pmem(d);
 	uint64_t base = window_base(p->window).v, bytes = file_bytes(p);
 
 	state_u64(s, &base);
 	state_u64(s, &bytes);
 	if (bytes != file_bytes(p))
 		state_fail(s, "the file has another size than when the state was saved");
-	else if (base != window_base(p->window).v)
-		state_fail(s, "the file was at another guest address");
+	return base;
+}
+
+static uint64_t pmem_saved_base(struct virtio_dev *d, struct state *s)
+{
+	return file_state(to_pmem(d), s);
+}
+
+/* While it is loaded, the window is there already. */
+static void pmem_state(struct virtio_dev *d, struct state *s)
+{
+	file_state(to_pmem(d), s);
 }
 
 static void pmem_destroy(struct virtio_dev *d)
@@ -273,6 +282,7 @@ static const struct virtio_ops pmem_ops = {
 	.queue_sizes = pmem_queue_sizes,
 	.config_len = sizeof(struct virtio_pmem_config),
 	.hand_over = pmem_hand_over,
+	.saved_base = pmem_saved_base,
 	.config_read = pmem_config_read,
 	.attach = pmem_attach,
 	.detach = pmem_detach,

@@ -237,6 +237,23 @@ static unsigned windows_seen(const struct gmem *m)
 	return __atomic_load_n(&m->windows, __ATOMIC_ACQUIRE);
 }
 
+static bool overlap(uint64_t a, size_t a_len, uint64_t b, size_t b_len)
+{
+	return a < b + b_len && b < a + a_len;
+}
+
+bool gmem_is_free(const struct gmem *m, gpa_t at, size_t len)
+{
+	bool is_free = true;
+
+	for (unsigned i = 0; i < m->count && is_free; i++)
+		is_free = !overlap(at.v, len, m->region[i].base.v, m->region[i].len);
+	for (unsigned i = 0; i < m->windows && is_free; i++)
+		is_free =
+			!overlap(at.v, len, window_base(m->window[i]).v, window_len(m->window[i]));
+	return is_free;
+}
+
 static void *ram_span(const struct gmem *m, gpa_t at, size_t len)
 {
 	if (len == 0)

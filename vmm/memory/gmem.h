@@ -60,6 +60,10 @@ void gmem_destroy(struct gmem *m);
  * thread; the machine may run. */
 int gmem_attach(struct gmem *m, struct window *w);
 
+/* Whether RAM and windows, withdrawn ones included, leave [at, at + len) alone, which must
+ * not wrap. Main thread. */
+bool gmem_is_free(const struct gmem *m, gpa_t at, size_t len);
+
 /* The regions of RAM, in ascending order; their number in *count (1 or 2). */
 const struct gmem_region *gmem_regions(const struct gmem *m, unsigned *count);
 

@@ -15,8 +15,12 @@
  * device. */
 void plugged_save(const struct window *w, struct state *s, unsigned place);
 
-/* Plugs those that were, as zeros, in a window of which no block is plugged. 0 or a negative
- * errno and *err. */
+/* Where the window of a device was. That it can be there is still to be checked. 0 or a
+ * negative errno and *err. */
+int plugged_base(struct state *s, unsigned place, gpa_t *ret, struct error *err);
+
+/* Plugs those that were, as zeros, in a window of which no block is plugged, placed there.
+ * 0 or a negative errno and *err. */
 int plugged_load(struct window *w, struct state *s, unsigned place, struct error *err);
 
 /* What a memory file has room for behind RAM, by the state that is loaded: bytes. A state that
