@@ -56,9 +56,10 @@ function(wisp_program name)
   target_link_libraries(${name} PRIVATE ${P_DEPS})
 endfunction()
 
-# wisp_static(NAME): fully static, position independent.
+# wisp_static(NAME): fully static, position independent, its relocations in the short form:
+# a start reads them all.
 function(wisp_static name)
   if(WISP_STATIC AND NOT WISP_SANITIZE)
-    target_link_options(${name} PRIVATE -static-pie)
+    target_link_options(${name} PRIVATE -static-pie -Wl,-z,pack-relative-relocs)
   endif()
 endfunction()

@@ -31,6 +31,7 @@
 #include <errno.h>
 #include <linux/serial_reg.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,9 +74,9 @@ struct serial {
 	size_t input_first, input_count;
 	bool input_refused; /* the host waits for room */
 
-	uint8_t output[SERIAL_OUTPUT_BYTES];
 	size_t output_first, output_count;
 	uint64_t output_dropped;
+	uint8_t output[SERIAL_OUTPUT_BYTES]; /* last: see serial_create() */
 };
 
 /* Highest priority first (data sheet, table IV). */
@@ -100,13 +101,16 @@ static const struct {
 
 /* --- life --- */
 
+/* The output's pages are not touched before there is output: that would be a tenth of what
+ * a start of the machine writes. */
 int serial_create(int irq_fd, struct serial **ret)
 {
-	struct serial *s = calloc(1, sizeof(*s));
+	struct serial *s = malloc(sizeof(*s));
 	int r;
 
 	if (!s)
 		return -ENOMEM;
+	memset(s, 0, offsetof(struct serial, output));
 	s->irq_fd = irq_fd;
 	s->input_fd = -1;
 	s->dll = DIVISOR_9600;

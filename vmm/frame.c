@@ -8,8 +8,8 @@
  *
  * Registering an ioeventfd or an in-kernel irqchip's buses starts an SRCU grace period
  * that the next memslot would have to sit out (7 to 20 ms), and the table of descriptors
- * cannot grow without an RCU wait once there are threads: so the memslots come first and
- * the table is grown while there is one thread.
+ * cannot grow without an RCU wait once there are threads: so the memslots come first, and
+ * the table has been grown before the first thread was started (early_cpus.h).
  *
  * RAM is a reserved range of addresses that the memslots name from the start. A file that
  * is mapped over it later, MAP_FIXED, needs no memslot: this is how a saved machine's
@@ -19,17 +19,14 @@
  * nothing is left when anything is bound.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 
 #include "vmm/base/fd.h"
+#include "vmm/early_cpus.h"
 #include "vmm/frame.h"
 #include "vmm/memslots.h"
 
-enum {
-	MIB = 1024 * 1024,
-	DESCRIPTOR_TABLE = 1024, /* descriptors that fit without growing the table */
-};
+enum { MIB = 1024 * 1024 };
 
 /* On a vCPU's thread. The first request counts; all vCPUs leave the guest. */
 static void on_guest_stop(void *ctx, enum stop_reason reason, int value)
@@ -117,9 +114,11 @@ static int create_vcpus(struct frame *f, const struct frame_config *c, struct er
 		.smt = c->machine->smt,
 		.template = c->cpu_template,
 	};
-	int r = arch_cpus_create(&f->kvm, &model, &f->cpus, err);
+	int r = vcpus_create(&config, &f->vcpus, err);
 
-	return r < 0 ? r : vcpus_create(&config, &f->vcpus, err);
+	if (r == 0)
+		r = early_cpus_take(c->early_cpus, &f->kvm, &f->cpus, err);
+	return r < 0 ? r : arch_cpus_describe(f->cpus, &f->kvm, &model, err);
 }
 
 static int create_stop(struct frame *f, struct error *err)
@@ -127,8 +126,6 @@ static int create_stop(struct frame *f, struct error *err)
 	f->stop_fd = fd_event();
 	if (f->stop_fd < 0)
 		return error_set(err, f->stop_fd, NULL, NULL, "cannot watch for the guest's end");
-	/* Best effort: a limit below it only means that the table may grow later. */
-	fd_close(fcntl(f->stop_fd, F_DUPFD_CLOEXEC, DESCRIPTOR_TABLE - 1));
 	return 0;
 }
 

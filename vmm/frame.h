@@ -14,12 +14,15 @@
 #include "vmm/config.h"
 #include "vmm/vcpu.h"
 
+struct early_cpus; /* early_cpus.h */
+
 /* Nothing in it is owned; what it points to must outlive the frame. */
 struct frame_config {
 	const struct machine_config *machine;	 /* read by frame_create() alone */
 	bool shared_memory;			 /* another process must be able to map RAM */
 	const struct cpu_template *cpu_template; /* NULL: none */
 	const char *kvm;			 /* as kvm_open() takes it */
+	struct early_cpus *early_cpus;
 	struct timeline *timeline;
 	const struct thread_filters *filters; /* NULL: the vCPUs are not confined */
 	/* Fills RAM, before KVM knows of it; 0 or a negative errno and *err. NULL: it stays
@@ -48,8 +51,8 @@ struct frame {
 	int stop_value;
 };
 
-/* All of it, in the one order that never waits, and the descriptor table grown. Memslots of
- * RAM that was filled may still be on their way. 0 and *ret, or a negative errno and *err. */
+/* All of it, in the one order that never waits. Memslots of RAM that was filled may still be
+ * on their way. 0 and *ret, or a negative errno and *err. */
 int frame_create(const struct frame_config *config, struct frame **ret, struct error *err);
 
 /* Waits for the memslots: before anything is bound to KVM's buses. */

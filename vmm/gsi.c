@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "vmm/gsi.h"
 
@@ -15,15 +17,17 @@ struct gsi_table {
 	pthread_mutex_t lock;
 	bool held; /* KVM is told later */
 	bool used[KVM_MAX_ROUTES];
-	struct kvm_msi_route route[KVM_MAX_ROUTES]; /* by GSI */
+	struct kvm_msi_route route[KVM_MAX_ROUTES]; /* by GSI; of those that are used */
 };
 
 int gsi_table_create(const struct kvm *kvm, struct gsi_table **ret)
 {
-	struct gsi_table *t = calloc(1, sizeof(*t));
+	struct gsi_table *t = malloc(sizeof(*t));
 
 	if (!t)
 		return -ENOMEM;
+	/* The routes' pages are touched when there are routes. */
+	memset(t, 0, offsetof(struct gsi_table, route));
 	t->kvm = kvm;
 	pthread_mutex_init(&t->lock, NULL);
 	*ret = t;

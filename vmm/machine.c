@@ -161,6 +161,7 @@ static int create_frame(struct machine *m, const struct machine_spec *spec, stru
 		.shared_memory = memory_is_shared(m),
 		.cpu_template = saved ? NULL : spec->cpu_template,
 		.kvm = spec->kvm,
+		.early_cpus = spec->early_cpus,
 		.timeline = spec->timeline,
 		.filters = spec->filters,
 		.fill = saved && !saved->handler ? map_memory : NULL,

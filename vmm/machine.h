@@ -39,11 +39,12 @@ struct machine_spec {
 	const struct machine_config *config;
 	const struct cpu_template *cpu_template; /* NULL: none */
 	const char *kvm;			 /* as kvm_open() takes it */
-	const char *kernel_path, *initrd_path;	 /* for messages */
-	int kernel_fd, initrd_fd;		 /* initrd_fd -1: none */
-	const struct cmdline *cmdline;		 /* the machine adds its devices to a copy */
-	const struct machine_saved *saved;	 /* NULL: boot the kernel */
-	struct frame *frame;			 /* that fits; NULL: make one */
+	struct early_cpus *early_cpus;
+	const char *kernel_path, *initrd_path; /* for messages */
+	int kernel_fd, initrd_fd;	       /* initrd_fd -1: none */
+	const struct cmdline *cmdline;	       /* the machine adds its devices to a copy */
+	const struct machine_saved *saved;     /* NULL: boot the kernel */
+	struct frame *frame;		       /* that fits; NULL: make one */
 	struct virtio_dev **devices;
 	unsigned device_count;
 	bool pci; /* where the devices sit; false: virtio-mmio */

@@ -1,9 +1,9 @@
 /* main.c - wisp: one microVM, from the command line to the exit status.
  *
  * In order: signals blocked (before any thread exists, so that every thread
- * inherits the mask), options, log, report file, filters, Landlock, loop, machine, API socket,
- * configuration file and start, signalfd, loop. A signal that arrives earlier stays
- * pending until the signalfd is read. With --config-file and --no-api the way to
+ * inherits the mask), options, a thread that reads ahead (early_cpus.h), log, report file,
+ * filters, Landlock, loop, machine, API socket, configuration file and start, signalfd,
+ * loop. A signal that arrives earlier stays pending until the signalfd is read. With --config-file and --no-api the way to
  * the first guest instruction is only the log's setup, an epoll and the file: it
  * has a budget of 2 ms, so anything that is not needed there comes later.
  *
@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,6 +36,7 @@
 #include "vmm/base/log.h"
 #include "vmm/base/loop.h"
 #include "vmm/base/thread_filter.h"
+#include "vmm/early_cpus.h"
 #include "vmm/events.h"
 #include "vmm/host_check.h"
 #include "vmm/logger.h"
@@ -66,6 +68,7 @@ enum { SIGNALS_COUNT = sizeof(signals) / sizeof(signals[0]) };
 
 /* Everything that lives as long as the process, in order of creation. */
 struct program {
+	struct early_cpus *early_cpus;
 	struct logger *logger;
 	struct metrics *metrics;
 	struct thread_filters *own_filters; /* of --seccomp-filter */
@@ -322,6 +325,7 @@ static int create_machine(const struct options *o, struct program *p, struct err
 	const struct vm_options vm_options = {
 		.id = o->id,
 		.kvm = o->kvm,
+		.early_cpus = p->early_cpus,
 		.enable_pci = o->enable_pci,
 		.boot_timer = o->boot_timer,
 		.restart = o->on_reboot == ON_REBOOT_RESTART,
@@ -450,6 +454,7 @@ static void program_close(struct program *p)
 	landlock_destroy(p->landlock);
 	thread_filters_free(p->own_filters);
 	logger_destroy(p->logger);
+	early_cpus_destroy(p->early_cpus);
 }
 
 /* To stderr for the person who typed the command, and to a log kept elsewhere. */
@@ -489,8 +494,12 @@ static int run(const struct options *o, int page_map)
 		.events = { on_event, &p },
 	};
 	struct error err = { 0 };
-	int status = program_start(o, &p, &err);
+	int status = EXIT_GENERIC, r = early_cpus_begin(o->kvm, &p.early_cpus);
 
+	if (r < 0)
+		error_set(&err, r, NULL, NULL, "out of memory");
+	else
+		status = program_start(o, &p, &err);
 	if (status == EXIT_OK) {
 		activation_ready(&p.activation);
 		status = run_loop(&p, &err);
@@ -536,6 +545,9 @@ int main(int argc, char *argv[])
 	struct error err = { 0 };
 	int page_map = -1;
 
+	/* Hardly any thread but the main one allocates: an area of its own would cost each that
+	 * does more than the lock. */
+	mallopt(M_ARENA_MAX, 1);
 	block_signals();
 	if (fill_standard_streams(&err) < 0) {
 		complain(NULL, &err);

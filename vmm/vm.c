@@ -212,6 +212,7 @@ int vm_build_machine(struct vm *vm, const struct machine_saved *saved, struct er
 		.config = &vm->machine_config,
 		.cpu_template = vm->cpu_template,
 		.kvm = vm->options.kvm,
+		.early_cpus = vm->options.early_cpus,
 		.kernel_path = vm->boot_source.kernel_image_path,
 		.initrd_path = vm->boot_source.initrd_path,
 		.kernel_fd = vm->kernel_fd,

@@ -12,6 +12,7 @@
 #include "vmm/base/thread_filter.h"
 #include "vmm/config.h"
 
+struct early_cpus; /* vmm/early_cpus.h */
 struct event_sink;
 struct json_t;		       /* jansson.h */
 struct landlock;	       /* vmm/base/landlock.h */
@@ -26,24 +27,25 @@ enum vm_state { VM_NOT_STARTED = 1, VM_RUNNING = 2, VM_PAUSED = 4 };
 
 /* What the command line decides. */
 struct vm_options {
-	const char *id;		 /* copied */
-	const char *kvm;	 /* as kvm_open() takes it; not copied */
-	bool enable_pci;	 /* the devices sit on PCI, not on virtio-mmio */
-	bool boot_timer;	 /* answer Firecracker's boot-timer page */
-	bool restart;		 /* a guest that resets boots again */
-	int page_map;		 /* as gmem_set_page_map() takes it; -1: none; not owned */
-	int debug_exit_port;	 /* port whose written value ends the process; 0: none */
-	uint64_t start_time_us;	 /* when exec was called, CLOCK_MONOTONIC; 0: unknown */
-	size_t mmds_limit_bytes; /* of what the metadata service knows, as compact JSON */
-	struct logger *logger;	 /* for vm_put_logger(); not owned */
+	const char *id;		       /* copied */
+	const char *kvm;	       /* as kvm_open() takes it; not copied */
+	struct early_cpus *early_cpus; /* not owned */
+	bool enable_pci;	       /* the devices sit on PCI, not on virtio-mmio */
+	bool boot_timer;	       /* answer Firecracker's boot-timer page */
+	bool restart;		       /* a guest that resets boots again */
+	int page_map;		       /* as gmem_set_page_map() takes it; -1: none; not owned */
+	int debug_exit_port;	       /* port whose written value ends the process; 0: none */
+	uint64_t start_time_us;	       /* when exec was called, CLOCK_MONOTONIC; 0: unknown */
+	size_t mmds_limit_bytes;       /* of what the metadata service knows, as compact JSON */
+	struct logger *logger;	       /* for vm_put_logger(); not owned */
 	struct metrics *metrics;
 	const struct event_sink *events;      /* events.h; NULL: nobody wants to know */
 	const struct thread_filters *filters; /* NULL: no thread is confined; not owned */
 	struct landlock *landlock; /* rules so far; NULL: all files can be opened; not owned */
 };
 
-/* 0 and *ret, or a negative errno. The loop must outlive the machine. No KVM
- * call is made before vm_start(). */
+/* 0 and *ret, or a negative errno. The loop must outlive the machine. KVM is
+ * not needed before vm_start(). */
 int vm_create(const struct vm_options *options, struct loop *loop, struct vm **ret,
 	      struct error *err);
 

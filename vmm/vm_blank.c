@@ -22,6 +22,7 @@ static int make_frame(struct vm *vm, struct error *err)
 	const struct frame_config config = {
 		.machine = &vm->blank_shape,
 		.kvm = vm->options.kvm,
+		.early_cpus = vm->options.early_cpus,
 		.timeline = &vm->timeline,
 		.filters = vm->options.filters,
 	};

@@ -131,15 +131,18 @@ void arch_make_template(enum cpu_template_name name, struct cpu_template *ret);
  * starts, as a template that leaves no bit open. 0 or a negative errno. */
 int arch_cpu_dump(const struct cpu_template *template, struct cpu_template *ret, struct error *err);
 
-/* What the guest's processors look like; computed once a machine. */
+/* What KVM can show a guest of its processors here. Any thread. */
+int arch_cpus_create(const struct kvm *kvm, struct arch_cpus **ret, struct error *err);
+void arch_cpus_destroy(struct arch_cpus *cpus); /* accepts NULL */
+
+/* What this guest's processors look like; decided once a machine. */
 struct arch_cpu_config {
 	unsigned vcpus;
 	bool smt;			     /* two threads a core */
 	const struct cpu_template *template; /* NULL: none; must outlive the vCPUs' start */
 };
-int arch_cpus_create(const struct kvm *kvm, const struct arch_cpu_config *config,
-		     struct arch_cpus **ret, struct error *err);
-void arch_cpus_destroy(struct arch_cpus *cpus); /* accepts NULL */
+int arch_cpus_describe(struct arch_cpus *cpus, const struct kvm *kvm,
+		       const struct arch_cpu_config *config, struct error *err);
 
 /* Gives vCPU i its CPUID. */
 int arch_vcpu_identify(struct arch_cpus *cpus, int vcpu_fd, unsigned i, struct error *err);

@@ -72,14 +72,13 @@ int log_level_parse(const char *name, enum log_level *ret)
 
 static void put_time(char buf[TIME_BYTES])
 {
+	struct clock_date date;
 	struct timespec ts;
-	struct tm tm;
-	size_t used;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	gmtime_r(&ts.tv_sec, &tm);
-	used = strftime(buf, TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(buf + used, TIME_BYTES - used, ".%09ld", ts.tv_nsec);
+	clock_date(ts.tv_sec, &date);
+	snprintf(buf, TIME_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%09ld", date.year, date.month,
+		 date.day, date.hour, date.minute, date.second, ts.tv_nsec);
 }
 
 /* Both cut what is too long for len, and end with a new line. */

@@ -19,7 +19,7 @@ enum {
 	POPULATE_WRITE = 23,
 	PAGE = 4096,
 	CHUNK = 64 * 1024,
-	CHUNKS = 12,
+	CHUNKS = 14,
 	STACK = 64 * 1024,
 	KEEP = 8 * 1024 * 1024, /* more than there is */
 };

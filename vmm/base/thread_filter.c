@@ -18,7 +18,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -94,11 +93,6 @@ static void on_violation(int sig, siginfo_t *info, void *context)
 int thread_filters_prepare(void (*tell)(void *ctx), void *ctx, struct error *err)
 {
 	struct sigaction action = { .sa_sigaction = on_violation, .sa_flags = SA_SIGINFO };
-	time_t now = 0;
-	struct tm tm;
-
-	/* The first use of a date makes glibc read its time zone's file: not on a vCPU. */
-	gmtime_r(&now, &tm);
 	on_end.tell = tell;
 	on_end.ctx = ctx;
 	sigfillset(&action.sa_mask);

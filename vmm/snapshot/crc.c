@@ -5,6 +5,7 @@
 
 #ifdef __x86_64__
 #include <nmmintrin.h>
+#include <sys/platform/x86.h>
 #endif
 
 #include "vmm/snapshot/crc.h"
@@ -32,9 +33,11 @@ __attribute__((target("sse4.2"))) static size_t by_eights(uint32_t *crc, const u
 	return done;
 }
 
+/* The C library has asked the processor already. The compiler's __builtin_cpu_supports() asks
+ * again before main(), and on a virtual host the hypervisor answers each CPUID. */
 static size_t by_instruction(uint32_t *crc, const uint8_t *at, size_t len)
 {
-	return __builtin_cpu_supports("sse4.2") ? by_eights(crc, at, len) : 0;
+	return CPU_FEATURE_ACTIVE(SSE4_2) ? by_eights(crc, at, len) : 0;
 }
 #else
 static size_t by_instruction(uint32_t *crc, const uint8_t *at, size_t len)

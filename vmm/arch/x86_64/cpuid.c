@@ -118,11 +118,16 @@ static const struct fixup {
 
 int cpuid_supported(const struct kvm *kvm, struct cpuid_table *t, struct error *err)
 {
-	memset(t, 0, sizeof(*t));
-	t->head.nent = CPUID_MAX_ENTRIES;
+	t->head = (struct kvm_cpuid2){ .nent = CPUID_MAX_ENTRIES };
 	if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, t) < 0)
 		return error_errno(err, NULL, NULL, "KVM_GET_SUPPORTED_CPUID failed");
 	return 0;
+}
+
+void cpuid_copy(struct cpuid_table *to, const struct cpuid_table *from)
+{
+	to->head = from->head;
+	memcpy(to->entry, from->entry, from->head.nent * sizeof(from->entry[0]));
 }
 
 static struct kvm_cpuid_entry2 *find_leaf(struct cpuid_table *t, uint32_t leaf)

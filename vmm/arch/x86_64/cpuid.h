@@ -41,6 +41,9 @@ struct cpuid_mask {
 /* Fills *t with what KVM supports on this host. */
 int cpuid_supported(const struct kvm *kvm, struct cpuid_table *t, struct error *err);
 
+/* Copies what is in it, and not the room for more. */
+void cpuid_copy(struct cpuid_table *to, const struct cpuid_table *from);
+
 /* Makes *t describe the machine as its vCPUs share it. tsc_deadline: KVM offers
  * the TSC-deadline timer, which its own list leaves out on older kernels.
  * -ENOSPC when the table is full. */

@@ -31,46 +31,47 @@ struct arch_cpus {
 	struct cpuid_topology topology;
 	struct cpuid_table supported; /* as KVM tells it */
 	struct cpuid_table cpuid;     /* as all vCPUs share it */
+	bool deadline;		      /* the local APIC's timer has that mode */
 	const struct cpu_template *template;
 	unsigned identified; /* vCPUs that have theirs, from the first on */
 };
 
-int arch_cpus_create(const struct kvm *kvm, const struct arch_cpu_config *config,
-		     struct arch_cpus **ret, struct error *err)
+int arch_cpus_create(const struct kvm *kvm, struct arch_cpus **ret, struct error *err)
 {
-	bool deadline = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 	struct arch_cpus *cpus = malloc(sizeof(*cpus));
 	int r;
 
 	if (!cpus)
 		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	cpus->deadline = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	cpus->identified = 0;
+	r = cpuid_supported(kvm, &cpus->supported, err);
+	if (r < 0) {
+		arch_cpus_destroy(cpus);
+		return r;
+	}
+	*ret = cpus;
+	return 0;
+}
+
+int arch_cpus_describe(struct arch_cpus *cpus, const struct kvm *kvm,
+		       const struct arch_cpu_config *config, struct error *err)
+{
+	int r;
+
 	cpus->topology = (struct cpuid_topology){
 		.vcpus = config->vcpus,
 		.threads_per_core = config->smt && config->vcpus > 1 ? 2 : 1,
 	};
 	cpus->template = config->template;
-	cpus->identified = 0;
 	r = cpus->template ? template_check(cpus->template, kvm, err) : 0;
 	if (r < 0)
-		goto fail;
-	r = cpuid_supported(kvm, &cpus->supported, err);
+		return r;
+	cpuid_copy(&cpus->cpuid, &cpus->supported);
+	r = cpuid_describe(&cpus->cpuid, &cpus->topology, cpus->deadline);
 	if (r < 0)
-		goto fail;
-	cpus->cpuid = cpus->supported;
-	r = cpuid_describe(&cpus->cpuid, &cpus->topology, deadline);
-	if (r < 0) {
-		error_set(err, r, NULL, NULL, "KVM reports too many CPUID leaves");
-		goto fail;
-	}
-	r = cpus->template ? template_apply_cpuid(cpus->template, &cpus->cpuid, err) : 0;
-	if (r < 0)
-		goto fail;
-	*ret = cpus;
-	return 0;
-
-fail:
-	arch_cpus_destroy(cpus);
-	return r;
+		return error_set(err, r, NULL, NULL, "KVM reports too many CPUID leaves");
+	return cpus->template ? template_apply_cpuid(cpus->template, &cpus->cpuid, err) : 0;
 }
 
 void arch_cpus_destroy(struct arch_cpus *cpus)

@@ -142,9 +142,11 @@ static int dump_vcpu(const struct kvm *kvm, const struct cpu_template *template,
 
 	if (fd < 0)
 		return fd;
-	r = arch_cpus_create(kvm, &config, &cpus, err);
+	r = arch_cpus_create(kvm, &cpus, err);
 	if (r == 0) {
-		r = arch_vcpu_init(cpus, fd, 0, &boot, err);
+		r = arch_cpus_describe(cpus, kvm, &config, err);
+		if (r == 0)
+			r = arch_vcpu_init(cpus, fd, 0, &boot, err);
 		arch_cpus_destroy(cpus);
 	}
 	if (r == 0)
