@@ -13,7 +13,7 @@
  *   exec      INPUT (empty: end), RESIZE, SIGNAL      OUTPUT, ERRORS
  *   read                                              ENTRY, DATA..., END  (a file tree)
  *   write     ENTRY, DATA..., END
- *   health, identity, addresses, shutdown
+ *   health, identity, addresses, shutdown, grow
  *
  *   exec      argument* environment* user directory terminal rows columns timeout_ms,
  *             seed: mixed into the kernel's random numbers first, for a clone may not have
@@ -28,6 +28,7 @@
  *   addresses  mac* address* gateway*, as of identity: of a guest that is who it was, and
  *             whose own programs need not hear of it
  *   shutdown  mode: poweroff or reboot
+ *   grow      the root file system becomes as large as its disk
  *   fault     code (an errno), text
  *
  * Neither side trusts the other: the agent's caller may be anybody who can open the

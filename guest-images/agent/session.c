@@ -16,7 +16,7 @@ static const struct verb {
 	{ "exec", exec_serve },		{ "read", files_serve_read },
 	{ "write", files_serve_write }, { "health", health_serve },
 	{ "identity", identity_serve }, { "addresses", addresses_serve },
-	{ "shutdown", shutdown_serve },
+	{ "shutdown", shutdown_serve }, { "grow", grow_serve },
 };
 
 void session_answer(struct session *s, const struct fields *answer)

@@ -33,5 +33,6 @@ void health_serve(struct session *s);
 void identity_serve(struct session *s);
 void addresses_serve(struct session *s);
 void shutdown_serve(struct session *s);
+void grow_serve(struct session *s);
 
 #endif

@@ -26,6 +26,7 @@ static const struct param params[] = {
 	{ "wisp.agent", KIND_VSOCK_PORT, offsetof(struct cmdline, agent_port) },
 	{ "wisp.ports", KIND_PORT, offsetof(struct cmdline, agent_ports) },
 	{ "wisp.stay", KIND_SET, offsetof(struct cmdline, stay) },
+	{ "wisp.grow", KIND_SET, offsetof(struct cmdline, grow) },
 	{ "wisp.exit_port", KIND_PORT, offsetof(struct cmdline, exit_port) },
 	{ "root", KIND_TEXT, offsetof(struct cmdline, root) },
 	{ "rootfstype", KIND_TEXT, offsetof(struct cmdline, rootfstype) },
@@ -43,6 +44,7 @@ static const char help[] =
 	"  wisp.agent[=PORT]    run the agent on this port of the vsock (1024)\n"
 	"  wisp.ports=COUNT     it has as many virtio ports instead (wisp.agent.0 and on)\n"
 	"  wisp.stay            with root=: stay the first process, and run COMMAND there\n"
+	"  wisp.grow            with root=, rw: make its file system as large as its disk\n"
 	"  wisp.exit_port=PORT  write the exit status, 32 bits, to this x86 I/O port\n"
 	"  root=/dev/NAME       mount this device and start the init program on it\n"
 	"  rootfstype=TYPE      its file system (ext4)\n"

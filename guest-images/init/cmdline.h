@@ -25,6 +25,7 @@ struct cmdline {
 	unsigned exit_port;   /* wisp.exit_port=: x86 port for the exit status; 0: none */
 	bool boot_timer;      /* wisp.boot_timer: tell the host when init started */
 	bool stay;	      /* wisp.stay: remain the first process on the root device */
+	bool grow;	      /* wisp.grow: the root file system becomes as large as its disk */
 	bool rootwait;	      /* wait for the root device without a limit */
 	bool root_writable;   /* rw was given later than ro */
 	const char *bad_name; /* first parameter whose value made no sense */

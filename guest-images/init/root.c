@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest-images/agent/grow.h"
 #include "guest-images/init/cmdline.h"
 #include "guest-images/init/mounts.h"
 #include "guest-images/init/report.h"
@@ -147,9 +148,22 @@ void root_exec_init(const char *wanted, char **argv)
 	report("no init program on the root file system: give init=PATH");
 }
 
+/* A root that stays as small is a root. */
+static void root_grow(const struct cmdline *cmdline)
+{
+	int r = grow_root(cmdline->root);
+
+	if (r < 0)
+		report("the root file system cannot grow: %s", strerror(-r));
+}
+
 int root_switch(const struct cmdline *cmdline)
 {
 	int r = root_mount(cmdline);
 
-	return r < 0 ? r : root_enter();
+	if (r == 0)
+		r = root_enter();
+	if (r == 0 && cmdline->grow && cmdline->root_writable)
+		root_grow(cmdline);
+	return r;
 }
