@@ -217,11 +217,11 @@ static int head_seq(struct truth *t, int64_t *seq, struct error *err)
 static int closing_seq(struct truth *t, const char *tenant, const char *period, int64_t *seq,
 		       struct error *err)
 {
-	return store_number(
-		t->store, seq, err,
-		"SELECT ifnull(max(body ->> 'seq'), 0) FROM event"
-		" WHERE type = 'period.closed' AND tenant = ? AND body ->> 'period' = ?",
-		"ss", tenant, period);
+	return store_number(t->store, seq, err,
+			    "SELECT ifnull(max(body ->> 'seq'), 0) FROM event"
+			    " WHERE " LEDGER_LANDMARKS
+			    " AND type = 'period.closed' AND tenant = ? AND body ->> 'period' = ?",
+			    "ss", tenant, period);
 }
 
 int invoice_make(struct truth *t, const char *tenant, int period, int64_t seq, char **ret,
@@ -268,7 +268,7 @@ static int check_confirmed(struct truth *t, const char *tenant, int period, stru
 	int64_t waiting;
 	int r = store_number(
 		t->store, &waiting, err,
-		"SELECT count(*) FROM instance WHERE tenant = ?1 AND state IN (2,3,4,5,6,7,13)"
+		"SELECT count(*) FROM instance WHERE tenant = ?1 AND state IN (2,3,4,5,6,7,13,14)"
 		" AND ifnull((SELECT max(wall_ns) FROM event WHERE type ="
 		" 'meter.confirmed'), 0) < ?2",
 		"si", tenant, period_start_ns(period + 1));
@@ -401,7 +401,8 @@ static int next_closing(struct truth *t, int64_t after, struct closing *ret, str
 	int r = store_select(t->store, &rows, err,
 			     "SELECT seq, tenant, body ->> 'period', body ->> 'seq',"
 			     " body ->> 'invoice_sha256' FROM event"
-			     " WHERE type = 'period.closed' AND seq > ? ORDER BY seq LIMIT 1",
+			     " WHERE " LEDGER_LANDMARKS
+			     " AND type = 'period.closed' AND seq > ? ORDER BY seq LIMIT 1",
 			     "i", after);
 
 	if (r < 0)
@@ -455,7 +456,8 @@ static int find_plan(struct truth *t, const char *name, int64_t version, struct 
 	json_t *body = NULL;
 	struct rows rows;
 	int r = store_select(t->store, &rows, err,
-			     "SELECT body FROM event WHERE type = 'plan.published'"
+			     "SELECT body FROM event WHERE " LEDGER_LANDMARKS
+			     " AND type = 'plan.published'"
 			     " AND body ->> 'name' = ? AND body ->> 'version' = ?",
 			     "si", name, version);
 
@@ -500,7 +502,8 @@ static int tenant_currency(struct truth *t, const char *tenant, char currency[PL
 	struct rows rows;
 	int r = store_select(t->store, &rows, err,
 			     "SELECT body ->> 'plan', body ->> 'version' FROM event"
-			     " WHERE type = 'tenant.plan' AND tenant = ? ORDER BY seq DESC LIMIT 1",
+			     " WHERE " LEDGER_LANDMARKS " AND type = 'tenant.plan' AND tenant = ?"
+			     " ORDER BY seq DESC LIMIT 1",
 			     "s", tenant);
 
 	currency[0] = '\0';

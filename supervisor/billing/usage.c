@@ -20,7 +20,7 @@ static const enum billed billed_in[STATES_COUNT] = {
 	[STATE_STARTING] = BILLED_BOOT,	  [STATE_RUNNING] = BILLED_ALL,
 	[STATE_PAUSING] = BILLED_ALL,	  [STATE_PAUSED] = BILLED_MEMORY,
 	[STATE_RESUMING] = BILLED_MEMORY, [STATE_STOPPING] = BILLED_ALL,
-	[STATE_SAVING] = BILLED_MEMORY,
+	[STATE_SAVING] = BILLED_MEMORY,	  [STATE_RESIZING] = BILLED_ALL,
 };
 
 /* Of a tenant without a plan: exact to the millisecond, and free. */
@@ -281,7 +281,21 @@ static int note_shape(struct usage *u, const struct event *e)
 	return 0;
 }
 
-/* instance.*; those without a "to" tell no move. */
+/* Of one that is covered, too: it is as a whole, or not. */
+static bool note_size(struct run *r, const struct event *e)
+{
+	bool was_covered = r->covered;
+
+	uncover(r);
+	if (!replay_number(e, "vcpus", &r->vcpus) || !replay_number(e, "mem_mib", &r->mem_mib))
+		return false;
+	if (was_covered)
+		cover(r);
+	return true;
+}
+
+/* instance.*; those without a "to" tell no move, nor does that of who went into a guest: to
+ * what part of it. */
 static int on_move(struct usage *u, const struct event *e)
 {
 	const char *to = json_string_value(json_object_get(e->body, "to"));
@@ -289,7 +303,7 @@ static int on_move(struct usage *u, const struct event *e)
 	struct run *r;
 	int fault;
 
-	if (!to)
+	if (!to || strcmp(e->type, "instance.entered") == 0)
 		return note_shape(u, e);
 	a = book_account(u->book, e->tenant);
 	r = a ? book_run(a, e->instance) : NULL;
@@ -298,8 +312,7 @@ static int on_move(struct usage *u, const struct event *e)
 	fault = r->account ? close_stretch(u, r, e) : 0;
 	r->account = a;
 	r->since = e->at;
-	if (!state_named(to, &r->state) || !replay_number(e, "vcpus", &r->vcpus) ||
-	    !replay_number(e, "mem_mib", &r->mem_mib))
+	if (!state_named(to, &r->state) || !note_size(r, e))
 		return -EUCLEAN;
 	if (fault == 0 && r->state == STATE_STARTING)
 		fault = begin_start(u, r, e);

@@ -39,8 +39,10 @@ static int sync_both(const char *path, struct error *err)
 	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot write %s: %s", path, strerror(-r)) : 0;
 }
 
-static int check_open(struct store *s, struct backup_report *ret, struct error *err)
+static int check_open(struct store *s, const char *archive, struct backup_report *ret,
+		      struct error *err)
 {
+	const struct proof_wish wish = { .archive = archive };
 	struct ledger *l = NULL;
 	char line[256];
 	int r = store_check(s, 1, line, sizeof(line), err);
@@ -51,28 +53,29 @@ static int check_open(struct store *s, struct backup_report *ret, struct error *
 	if (r == 0)
 		r = ledger_open_copy(s, &l, err);
 	if (r == 0)
-		r = ledger_verify(l, 0, NULL, &ret->ledger, err);
+		r = proof_walk(l, &wish, &ret->ledger, err);
 	if (r == 0)
 		r = ledger_head(l, &ret->seq, ret->hex, err);
 	ledger_close(l);
 	return r;
 }
 
-int backup_check(const char *path, struct backup_report *ret, struct error *err)
+int backup_check(const char *path, const char *archive, struct backup_report *ret,
+		 struct error *err)
 {
 	struct store *s = NULL;
 	int r = store_open_copy(path, &s, err);
 
 	*ret = (struct backup_report){ 0 };
 	if (r == 0)
-		r = check_open(s, ret, err);
+		r = check_open(s, archive, ret, err);
 	store_close(s);
 	return r;
 }
 
 static int check_whole(const char *path, struct backup_report *ret, struct error *err)
 {
-	int r = backup_check(path, ret, err);
+	int r = backup_check(path, NULL, ret, err);
 
 	if (r == 0 && ret->ledger.bad_seq)
 		r = error_set(err, -EUCLEAN, NULL, "keep both as evidence; take an older one",
@@ -123,7 +126,7 @@ static int64_t last_of(const char *path)
 	struct backup_report report;
 	struct error err;
 
-	return backup_check(path, &report, &err) == 0 ? report.seq : -1;
+	return backup_check(path, NULL, &report, &err) == 0 ? report.seq : -1;
 }
 
 /* What is in the WAL goes into the database, so that it can be kept as one file. One that is

@@ -10,11 +10,12 @@
 #define SUPERVISOR_BACKUP_H
 
 #include "supervisor/books/ledger.h"
+#include "supervisor/books/proof.h"
 #include "supervisor/config.h"
 #include "vmm/base/error.h"
 
 struct backup_report {
-	struct ledger_report ledger;
+	struct proof_report ledger;
 	int64_t seq; /* the last event */
 	char hex[LEDGER_HEX_BYTES];
 };
@@ -25,8 +26,9 @@ int backup_make(const struct config *c, const char *path, struct backup_report *
 		struct error *err);
 
 /* Looks into a copy: 0 when it could be read, whatever was found (ret->ledger). The file is
- * not changed. */
-int backup_check(const char *path, struct backup_report *ret, struct error *err);
+ * not changed. archive: as in proof.h. */
+int backup_check(const char *path, const char *archive, struct backup_report *ret,
+		 struct error *err);
 
 /* Puts a copy in the place of the database, of which no wispd may be the user (the caller
  * has its lock). What was there is kept beside it, with the time in its name. The ledger

@@ -175,8 +175,8 @@ static int hold(struct truth *t, const struct instance *i, enum state state, str
 
 /* --- events --- */
 
-static int tell(struct truth *t, const struct instance *i, const char *type, const char *actor,
-		json_t *body, int64_t *seq, struct error *err)
+int instance_tell(struct truth *t, const struct instance *i, const char *type, const char *actor,
+		  json_t *body, int64_t *seq, struct error *err)
 {
 	struct ledger_event e = {
 		.type = type,
@@ -260,7 +260,7 @@ int instance_create(struct truth *t, struct instance *i, const char *actor, stru
 	i->incarnation = 0;
 	i->created_wall_ns = ledger_wall_ns();
 	snprintf(i->cause, sizeof(i->cause), "create");
-	r = tell(t, i, "instance.creating", actor, created_body(i), &i->changed_seq, err);
+	r = instance_tell(t, i, "instance.creating", actor, created_body(i), &i->changed_seq, err);
 	if (r == 0)
 		r = insert(t, i, err);
 	return r < 0 ? r : hold(t, i, STATE_CREATING, err);
@@ -336,8 +336,8 @@ int instance_move(struct truth *t, struct instance *i, enum state to, const stru
 		next.stop_boot_ns = 0;
 	next.queued_boot_ns = to == STATE_QUEUED ? ledger_boot_ns() : 0;
 	snprintf(type, sizeof(type), "instance.%s", states[to].name);
-	r = tell(t, &next, type, move->actor, moved_body(&next, i->state, move), &next.changed_seq,
-		 err);
+	r = instance_tell(t, &next, type, move->actor, moved_body(&next, i->state, move),
+			  &next.changed_seq, err);
 	if (r == 0)
 		r = write_state(t, &next, err);
 	if (r == 0)
@@ -357,7 +357,7 @@ int instance_update(struct truth *t, struct instance *i, const char *actor, stru
 {
 	json_t *body = json_pack("{s:s, s:s, s:I}", "name", i->name, "labels", i->labels,
 				 "expires_wall_ns", (json_int_t)i->expires_wall_ns);
-	int r = tell(t, i, "instance.updated", actor, body, NULL, err);
+	int r = instance_tell(t, i, "instance.updated", actor, body, NULL, err);
 
 	if (r < 0)
 		return r;
@@ -381,7 +381,7 @@ int instance_update(struct truth *t, struct instance *i, const char *actor, stru
 
 int instance_remake(struct truth *t, struct instance *i, const char *actor, struct error *err)
 {
-	int r = tell(t, i, "instance.remade", actor, created_body(i), NULL, err);
+	int r = instance_tell(t, i, "instance.remade", actor, created_body(i), NULL, err);
 
 	if (r < 0)
 		return r;
@@ -411,7 +411,7 @@ int instance_spawned(struct truth *t, struct instance *i, pid_t pid, int64_t pid
 	int r;
 
 	next.incarnation++;
-	r = tell(t, &next, "instance.spawned", actor, body, &seq, err);
+	r = instance_tell(t, &next, "instance.spawned", actor, body, &seq, err);
 	if (r == 0)
 		r = store_run(t->store, err,
 			      "INSERT INTO incarnation VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL)",

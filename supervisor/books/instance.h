@@ -32,10 +32,13 @@ enum {
 	ACTOR_BYTES = 32,
 };
 
+/* An engine's name: nobody else's than wispd's. */
+#define INSTANCE_OWN_ENGINE "wispd"
+
 struct instance {
 	char id[INSTANCE_ID_BYTES]; /* of the jail, too */
 	char tenant[NAME_BYTES], name[NAME_BYTES];
-	char owner_engine[NAME_BYTES]; /* who decides about its life: "wispd" */
+	char owner_engine[NAME_BYTES]; /* who decides about its life, and makes its processes */
 	char runtime[NAME_BYTES];      /* runtime.h */
 	char image[DIGEST_BYTES];
 	char shape[NAME_BYTES];
@@ -100,6 +103,11 @@ int instance_remake(struct truth *t, struct instance *i, const char *actor, stru
 /* (T) Begins an incarnation; its process may go on once this is committed. */
 int instance_spawned(struct truth *t, struct instance *i, pid_t pid, int64_t pid_start,
 		     const char *actor, struct error *err);
+
+/* (T) An event of it, as it is now, with this body, which is stolen; NULL: memory is short. *seq,
+ * the event's number, may be NULL. */
+int instance_tell(struct truth *t, const struct instance *i, const char *type, const char *actor,
+		  json_t *body, int64_t *seq, struct error *err);
 
 int instance_load(struct truth *t, const char *id, struct instance *ret, struct error *err);
 /* By id or by name, not deleted (by id: or deleted), of this tenant; NULL: of any. */

@@ -1,16 +1,7 @@
-/* ledger.c - the chain of events.
- *
- * What is hashed is the event in one canonical form: each field in a fixed order, numbers as
- * eight bytes, big-endian, texts with their length before them. The body is JSON with sorted
- * keys and without blanks, kept as the text that was hashed.
- *
- * An event's id is a hash over host, instance, its number among the instance's events and its
- * type: the same happening written twice has the same id, which the table refuses.
- */
+/* ledger.c - the chain of events: its head, and what is added to it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +12,7 @@
 
 #include "supervisor/books/hex.h"
 #include "supervisor/books/ledger.h"
+#include "supervisor/books/record.h"
 #include "vmm/base/fd.h"
 
 struct ledger {
@@ -31,12 +23,6 @@ struct ledger {
 	uint64_t head_transaction; /* 0: none was written */
 	int64_t head_seq;
 	uint8_t head_hash[LEDGER_HASH_BYTES];
-};
-
-/* An event as it is in the table. */
-struct record {
-	int64_t seq, subject_n, boot_ns, wall_ns, incarnation;
-	const char *boot_id, *type, *tenant, *instance, *actor, *body;
 };
 
 static int64_t clock_ns(clockid_t clock)
@@ -55,59 +41,6 @@ int64_t ledger_boot_ns(void)
 int64_t ledger_wall_ns(void)
 {
 	return clock_ns(CLOCK_REALTIME);
-}
-
-/* --- the canonical form --- */
-
-static void add_number(struct sha256_ctx *hash, int64_t n)
-{
-	uint8_t bytes[8];
-
-	for (unsigned i = 0; i < sizeof(bytes); i++)
-		bytes[i] = (uint8_t)((uint64_t)n >> (56 - 8 * i));
-	sha256_update(hash, sizeof(bytes), bytes);
-}
-
-static void add_text(struct sha256_ctx *hash, const char *text)
-{
-	size_t len = strlen(text);
-
-	add_number(hash, (int64_t)len);
-	sha256_update(hash, len, (const uint8_t *)text);
-}
-
-static void hash_record(const struct record *r, const uint8_t previous[LEDGER_HASH_BYTES],
-			uint8_t ret[LEDGER_HASH_BYTES])
-{
-	struct sha256_ctx hash;
-
-	sha256_init(&hash);
-	sha256_update(&hash, LEDGER_HASH_BYTES, previous);
-	add_number(&hash, r->seq);
-	add_number(&hash, r->subject_n);
-	add_text(&hash, r->boot_id);
-	add_number(&hash, r->boot_ns);
-	add_number(&hash, r->wall_ns);
-	add_text(&hash, r->type);
-	add_text(&hash, r->tenant);
-	add_text(&hash, r->instance);
-	add_number(&hash, r->incarnation);
-	add_text(&hash, r->actor);
-	add_text(&hash, r->body);
-	sha256_digest(&hash, LEDGER_HASH_BYTES, ret);
-}
-
-static void hash_id(const struct ledger *l, const struct record *r, uint8_t ret[LEDGER_HASH_BYTES])
-{
-	struct sha256_ctx hash;
-
-	sha256_init(&hash);
-	add_text(&hash, l->host_id);
-	add_text(&hash, r->instance);
-	add_number(&hash, r->incarnation);
-	add_number(&hash, r->subject_n);
-	add_text(&hash, r->type);
-	sha256_digest(&hash, LEDGER_HASH_BYTES, ret);
 }
 
 /* --- the head --- */
@@ -295,6 +228,11 @@ const char *ledger_boot_id(const struct ledger *l)
 	return l->boot_id;
 }
 
+struct store *ledger_store(const struct ledger *l)
+{
+	return l->store;
+}
+
 /* --- writing --- */
 
 static bool only_integers(const json_t *j)
@@ -343,8 +281,8 @@ static int append(struct ledger *l, struct record *r, struct error *err)
 				      "s", r->instance);
 	if (result < 0)
 		return result;
-	hash_id(l, r, id);
-	hash_record(r, previous, hash);
+	record_id(r, l->host_id, id);
+	record_hash(r, previous, hash);
 	result = insert(l, r, id, hash, err);
 	if (result >= 0)
 		result = write_head(l, r->seq, hash, err);
@@ -392,101 +330,4 @@ bool ledger_has_written(const struct ledger *l)
 {
 	return store_in_transaction(l->store) && l->head_transaction &&
 	       l->head_transaction == store_transaction(l->store);
-}
-
-/* --- verifying --- */
-
-struct walk {
-	struct ledger *ledger;
-	uint8_t previous[LEDGER_HASH_BYTES];
-	int64_t anchor_seq;
-	uint8_t anchor[LEDGER_HASH_BYTES];
-	struct ledger_report *report;
-};
-
-static bool found(struct walk *w, int64_t seq, const char *what)
-{
-	w->report->bad_seq = seq;
-	snprintf(w->report->fault, sizeof(w->report->fault), "event %" PRId64 " %s", seq, what);
-	return false;
-}
-
-static bool same_hash(const struct rows *rows, int column, const uint8_t hash[LEDGER_HASH_BYTES])
-{
-	size_t len;
-	const void *blob = rows_blob(rows, column, &len);
-
-	return len == LEDGER_HASH_BYTES && memcmp(blob, hash, len) == 0;
-}
-
-static bool check_event(struct walk *w, const struct rows *rows)
-{
-	const struct record r = {
-		.seq = rows_int(rows, 0),
-		.subject_n = rows_int(rows, 2),
-		.boot_id = rows_string(rows, 3),
-		.boot_ns = rows_int(rows, 4),
-		.wall_ns = rows_int(rows, 5),
-		.type = rows_string(rows, 6),
-		.tenant = rows_string(rows, 7),
-		.instance = rows_string(rows, 8),
-		.incarnation = rows_int(rows, 9),
-		.actor = rows_string(rows, 10),
-		.body = rows_string(rows, 11),
-	};
-	uint8_t hash[LEDGER_HASH_BYTES], id[LEDGER_HASH_BYTES];
-
-	if (r.seq != w->report->checked + 1)
-		return found(w, w->report->checked + 1, "was removed");
-	hash_record(&r, w->previous, hash);
-	hash_id(w->ledger, &r, id);
-	if (!same_hash(rows, 12, hash) || !same_hash(rows, 1, id))
-		return found(w, r.seq, "was changed, or one before it");
-	if (r.seq == w->anchor_seq && memcmp(hash, w->anchor, sizeof(hash)) != 0)
-		return found(w, r.seq, "is not the one that the anchor is of");
-	memcpy(w->previous, hash, sizeof(hash));
-	w->report->checked++;
-	return true;
-}
-
-static int walk_events(struct walk *w, struct error *err)
-{
-	struct rows rows;
-	int r = store_select(w->ledger->store, &rows, err, "SELECT * FROM event ORDER BY seq", "");
-
-	if (r < 0)
-		return r;
-	while ((r = rows_next(&rows, err)) > 0 && check_event(w, &rows))
-		continue;
-	rows_end(&rows);
-	return r < 0 ? r : 0;
-}
-
-static int check_head(struct walk *w, struct error *err)
-{
-	uint8_t hash[LEDGER_HASH_BYTES];
-	int64_t seq;
-	int r = read_head(w->ledger, &seq, hash, err);
-
-	if (r < 0 || w->report->bad_seq)
-		return r;
-	if (seq > w->report->checked || w->anchor_seq > w->report->checked)
-		found(w, w->report->checked + 1, "and what follows were cut off");
-	else if (seq < w->report->checked || memcmp(hash, w->previous, sizeof(hash)) != 0)
-		found(w, w->report->checked, "is not the last one that was written");
-	return 0;
-}
-
-int ledger_verify(struct ledger *l, int64_t anchor_seq, const char *anchor_hex,
-		  struct ledger_report *ret, struct error *err)
-{
-	struct walk w = { .ledger = l, .anchor_seq = anchor_seq, .report = ret };
-	int r;
-
-	*ret = (struct ledger_report){ 0 };
-	if (anchor_seq && hex_decode(anchor_hex, w.anchor, sizeof(w.anchor)) < 0)
-		return error_set(err, -EINVAL, "anchor", "as ledger head prints it: SEQ:HASH",
-				 "The anchor is no hash");
-	r = walk_events(&w, err);
-	return r < 0 ? r : check_head(&w, err);
 }

@@ -3,7 +3,7 @@
  * Each event holds SHA-256 over the hash before it and its own content, so that a changed
  * or removed event shows, and the number and hash of the last one are kept apart
  * (meta.ledger_head), so that a missing end shows. Whoever wrote down a head at some time
- * can later ask whether it is still part of the chain (ledger_verify(), anchor).
+ * can later ask whether it is still part of the chain (proof.h).
  *
  * An event says when by two clocks: boot_ns (CLOCK_BOOTTIME) together with boot_id is for
  * durations; wall_ns only places it in time. All numbers are integers.
@@ -22,6 +22,10 @@
 
 enum { LEDGER_HASH_BYTES = 32, LEDGER_HEX_BYTES = 65, LEDGER_ID_BYTES = 40 };
 
+/* Rare events that a tenant's bills depend on. A query that says this beside the type that it
+ * wants is answered by an index of their own (store_schema.c), not by a walk over all. */
+#define LEDGER_LANDMARKS "type IN ('period.closed', 'plan.published', 'tenant.plan')"
+
 struct ledger;
 
 /* The ledger in a database; notes this boot of the host if it is new. -EUCLEAN: its last
@@ -33,6 +37,7 @@ void ledger_close(struct ledger *l);
 
 const char *ledger_host_id(const struct ledger *l);
 const char *ledger_boot_id(const struct ledger *l);
+struct store *ledger_store(const struct ledger *l);
 
 struct ledger_event {
 	const char *type;     /* "instance.running" */
@@ -52,17 +57,6 @@ bool ledger_has_written(const struct ledger *l);
 
 /* The number of the last event (0: none), and its hash in hexadecimal. */
 int ledger_head(struct ledger *l, int64_t *seq, char hex[LEDGER_HEX_BYTES], struct error *err);
-
-struct ledger_report {
-	int64_t checked; /* events that are as they were written */
-	int64_t bad_seq; /* the first that is not; 0: none */
-	char fault[160]; /* "": the chain is whole */
-};
-
-/* Walks the whole chain. anchor_seq 0: none; else the event of that number must have the
- * hash anchor_hex. 0 when the walk came to an end, whatever it found. */
-int ledger_verify(struct ledger *l, int64_t anchor_seq, const char *anchor_hex,
-		  struct ledger_report *ret, struct error *err);
 
 /* Now, by the two clocks. Any thread. */
 int64_t ledger_boot_ns(void);

@@ -59,20 +59,37 @@ static int load_all(struct truth *t, struct place_load *ret, struct error *err)
 
 /* --- an instance's place --- */
 
-static struct place_request request_of(const struct instance *i)
+/* Near the first of its devices whose node is known. */
+static int describe_request(struct truth *t, const struct instance *i, struct place_request *ret,
+			    struct error *err)
 {
-	return (struct place_request){ .wish = i->wish, .vcpus = i->vcpus, .mem_mib = i->mem_mib };
+	int64_t node = TOPOLOGY_ANY_NODE;
+	int r = store_number(t->store, &node, err,
+			     "SELECT ifnull((SELECT node FROM device_claim WHERE instance = ?1"
+			     " AND node >= 0 ORDER BY address LIMIT 1), -1)",
+			     "s", i->id);
+
+	*ret = (struct place_request){
+		.wish = i->wish,
+		.vcpus = i->vcpus,
+		.mem_mib = i->mem_mib,
+		.has_near = node >= 0,
+		.near = (int)node,
+	};
+	return r;
 }
 
 static int decide(struct truth *t, const struct instance *i, struct place_decision *ret,
 		  struct error *err)
 {
-	const struct place_request q = request_of(i);
+	struct place_request q;
 	struct place_load load;
 	int r = t->topology ? load_all(t, &load, err)
 			    : error_set(err, -ENOTSUP, "placement", NULL,
 					"The host's processors are not known");
 
+	if (r == 0)
+		r = describe_request(t, i, &q, err);
 	if (r == 0)
 		place_decide(t->topology, &load, &q, ret);
 	return r;
@@ -96,8 +113,7 @@ static int refuse(const struct place_decision *d, const struct instance *i, stru
 static int write_place(struct truth *t, const struct instance *i, const struct place_decision *d,
 		       struct error *err)
 {
-	const struct place_request q = request_of(i);
-	json_t *record = place_explain(&q, d);
+	json_t *record = place_explain(&i->wish, d);
 	char *text = record ? json_dumps(record, JSON_COMPACT) : NULL;
 	int r = text ? store_run(t->store, err, "INSERT INTO placement VALUES (?, ?, ?, ?, ?)",
 				 "siiis", i->id, (int64_t)d->place.node, i->mem_mib,
@@ -295,13 +311,12 @@ int seats_find(struct truth *t, const char *instance, struct place *ret, struct 
 static json_t *explain_anew(struct truth *t, const struct instance *i, struct error *err)
 {
 	struct place_decision *d = calloc(1, sizeof(*d));
-	const struct place_request q = request_of(i);
 	json_t *record = NULL;
 
 	if (!d)
 		error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	else if (decide(t, i, d, err) == 0)
-		record = place_explain(&q, d);
+		record = place_explain(&i->wish, d);
 	free(d);
 	if (record)
 		json_object_set_new(record, "held", json_false());

@@ -23,6 +23,8 @@ const struct state_info states[STATES_COUNT] = {
 	[STATE_QUEUED]   = { "queued",   "waits until the host has room for it", HOLD_SLOT, false, false },
 	[STATE_SAVING]   = { "saving",   "a snapshot is being made; its vCPUs stand still",
 			     HOLD_ALL, true, false },
+	[STATE_RESIZING] = { "resizing", "the guest runs, and is given memory or disk, or gives memory back",
+			     HOLD_ALL, true, false },
 };
 
 const struct state_move state_moves[] = {
@@ -71,6 +73,11 @@ const struct state_move state_moves[] = {
 	{ STATE_SAVING,   STATE_STOPPED,  "guest ended",     false },
 	{ STATE_SAVING,   STATE_FAILED,   "VMM died",        false },
 	{ STATE_SAVING,   STATE_DELETING, "delete",          true },
+	{ STATE_RUNNING,  STATE_RESIZING, "resize",          true },
+	{ STATE_RESIZING, STATE_RUNNING,  "resized",         false },
+	{ STATE_RESIZING, STATE_STOPPED,  "guest ended",     false },
+	{ STATE_RESIZING, STATE_FAILED,   "VMM died",        false },
+	{ STATE_RESIZING, STATE_DELETING, "delete",          true },
 	{ STATE_STOPPING, STATE_STOPPED,  "ended",           false },
 	{ STATE_STOPPING, STATE_DELETING, "delete",          true },
 	{ STATE_STOPPED,  STATE_STARTING, "start",           true },

@@ -19,7 +19,7 @@
 
 enum {
 	STATEMENTS_MAX = 256,
-	BUSY_TIMEOUT_MS = 5000,
+	BUSY_TIMEOUT_MS = 1000,	     /* so long another program may hold up the loop */
 	APPLICATION_ID = 0x77697370, /* "wisp" */
 	/* A file up to this size is checked whole each time it is opened. */
 	CHECK_MAX_PAGES = 16384,
@@ -46,8 +46,8 @@ static int errno_of(int code)
 	static const struct {
 		int code, error;
 	} known[] = {
-		{ SQLITE_FULL, -ENOSPC },	{ SQLITE_BUSY, -EBUSY },
-		{ SQLITE_LOCKED, -EBUSY },	{ SQLITE_CORRUPT, -EUCLEAN },
+		{ SQLITE_FULL, -ENOSPC },	{ SQLITE_BUSY, -EAGAIN },
+		{ SQLITE_LOCKED, -EAGAIN },	{ SQLITE_CORRUPT, -EUCLEAN },
 		{ SQLITE_NOTADB, -EUCLEAN },	{ SQLITE_NOMEM, -ENOMEM },
 		{ SQLITE_CONSTRAINT, -EEXIST }, { SQLITE_READONLY, -EROFS },
 		{ SQLITE_CANTOPEN, -ENOENT },
@@ -64,8 +64,8 @@ static const char *hint_of(int error)
 	switch (error) {
 	case -ENOSPC:
 		return "make room on the disk; what runs goes on, and is recorded then";
-	case -EBUSY:
-		return "another program has the database open; wispd must be its only user";
+	case -EAGAIN:
+		return "another program holds the database locked: end that one";
 	case -EUCLEAN:
 		return RESTORE_HINT;
 	default:
@@ -179,12 +179,15 @@ static int set_up(struct store *s, const char *path, struct error *err)
 	sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
 	r = refuse_stranger(s, &version, err);
 	if (r == 0)
-		r = script(s,
-			   "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-			   "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
-			   /* 16 MiB each: events come in batches, to indexes in no order. */
-			   "PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4096",
-			   err);
+		r = script(
+			s,
+			"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+			"PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
+			/* Bounded, both: 32 MiB of cache, since events of many instances touch as
+			    * many pages of an index, and a log of 64 MiB, which writes such a page
+			    * to its place once for many batches. */
+			"PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 16384",
+			err);
 	if (r == 0)
 		r = migrate(s, version, err);
 	return r < 0 ? r : check_small(s, err);

@@ -9,7 +9,7 @@
  * int64_t, "b" const void * and size_t.
  *
  * Everything here: loop thread. Failures are negative errno with *err: -ENOSPC no room on
- * the disk, -EBUSY somebody else has it, -EUCLEAN it is damaged, -EEXIST a constraint,
+ * the disk, -EAGAIN another program holds it locked, -EUCLEAN it is damaged, -EEXIST a constraint,
  * -EROFS, -EIO.
  */
 #ifndef SUPERVISOR_STORE_H

@@ -225,8 +225,94 @@ static const char places[] =
 	"  CHECK ((instance IS NULL) <> (slice IS NULL))) STRICT;"
 	"CREATE INDEX seat_instance ON seat (instance) WHERE instance IS NOT NULL;";
 
-const char *const store_migrations[] = { ledger,    tenants,  instances, requests, metering,
-					 waiting,   findings, networks,	 agents,   volumes,
-					 imports,   devices,  inventory, pools,	   snapshots,
-					 functions, goldens,  wipes,	 budgets,  places };
+/* The ledger without an index of event_id, which is random: each event cost a page of that index
+ * when it was larger than the cache. An id is a hash over what is unique by event_subject. */
+static const char narrow_ledger[] =
+	"CREATE TABLE event_next (seq INTEGER PRIMARY KEY, event_id BLOB NOT NULL,"
+	"  subject_n INTEGER NOT NULL, boot_id TEXT NOT NULL, boot_ns INTEGER NOT NULL,"
+	"  wall_ns INTEGER NOT NULL, type TEXT NOT NULL, tenant TEXT NOT NULL,"
+	"  instance TEXT NOT NULL, incarnation INTEGER NOT NULL, actor TEXT NOT NULL,"
+	"  body TEXT NOT NULL, hash BLOB NOT NULL) STRICT;"
+	"INSERT INTO event_next SELECT * FROM event ORDER BY seq;"
+	"DROP TABLE event;"
+	"ALTER TABLE event_next RENAME TO event;"
+	"CREATE UNIQUE INDEX event_subject ON event (instance, subject_n);"
+	"CREATE TRIGGER event_no_update BEFORE UPDATE ON event"
+	"  BEGIN SELECT raise(ABORT, 'events are never changed'); END;"
+	"CREATE TRIGGER event_no_delete BEFORE DELETE ON event"
+	"  BEGIN SELECT raise(ABORT, 'events are never removed'); END;";
+
+/* What engines have offered (life/adopted.h): the process that is to be a VMM's jailer, of
+ * which boot, and its control group. */
+static const char engines[] =
+	"CREATE TABLE adopted (instance TEXT PRIMARY KEY REFERENCES instance,"
+	"  ref TEXT NOT NULL, pid INTEGER NOT NULL DEFAULT 0,"
+	"  pid_start INTEGER NOT NULL DEFAULT 0, boot_id TEXT NOT NULL DEFAULT '',"
+	"  cgroup TEXT NOT NULL DEFAULT '') STRICT, WITHOUT ROWID;";
+
+/* Pools with networks: a lease may be a blank's, which is no instance. */
+static const char pooled_leases[] =
+	"ALTER TABLE pool ADD COLUMN networks TEXT NOT NULL DEFAULT '';"
+	"CREATE TABLE new_lease (n INTEGER PRIMARY KEY, instance TEXT NOT NULL,"
+	"  slot INTEGER NOT NULL, network INTEGER NOT NULL REFERENCES network,"
+	"  place INTEGER NOT NULL, rx_bytes_per_s INTEGER NOT NULL,"
+	"  tx_bytes_per_s INTEGER NOT NULL, egress TEXT NOT NULL,"
+	"  UNIQUE (instance, slot), UNIQUE (network, place)) STRICT;"
+	"CREATE TABLE new_publication (protocol INTEGER NOT NULL, port INTEGER NOT NULL,"
+	"  lease INTEGER NOT NULL REFERENCES new_lease, guest_port INTEGER NOT NULL,"
+	"  PRIMARY KEY (protocol, port)) STRICT, WITHOUT ROWID;"
+	"INSERT INTO new_lease SELECT * FROM lease;"
+	"INSERT INTO new_publication SELECT * FROM publication;"
+	"DROP TABLE publication; DROP TABLE lease;"
+	"ALTER TABLE new_lease RENAME TO lease;"
+	"ALTER TABLE new_publication RENAME TO publication;"
+	"CREATE INDEX publication_lease ON publication (lease);";
+
+/* Folders of the host that instances have (share/share.h). */
+static const char shares[] =
+	"CREATE TABLE share (instance TEXT NOT NULL REFERENCES instance, slot INTEGER NOT NULL,"
+	"  path TEXT NOT NULL, tag TEXT NOT NULL, read_only INTEGER NOT NULL,"
+	"  PRIMARY KEY (instance, slot), UNIQUE (instance, tag)) STRICT, WITHOUT ROWID;";
+
+/* Instances that are not a microVM's kind of machine (life/board.h, which has the numbers). */
+static const char boards[] =
+	"CREATE TABLE board (instance TEXT PRIMARY KEY, firmware INTEGER NOT NULL,"
+	"  disks INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+
+/* Events that were rolled up, and are in the archive (cut.h): only such may leave. The index
+ * finds the few that part two stretches of time (LEDGER_LANDMARKS). */
+static const char rollups[] =
+	"CREATE TABLE cut (from_seq INTEGER PRIMARY KEY, to_seq INTEGER NOT NULL,"
+	"  hash BLOB NOT NULL) STRICT;"
+	"CREATE TABLE rollup (to_seq INTEGER PRIMARY KEY, from_seq INTEGER NOT NULL,"
+	"  event_seq INTEGER NOT NULL) STRICT;"
+	"CREATE INDEX event_landmark ON event (seq)"
+	"  WHERE type IN ('period.closed', 'plan.published', 'tenant.plan');"
+	"DROP TRIGGER event_no_delete;"
+	"CREATE TRIGGER event_no_delete BEFORE DELETE ON event"
+	"  WHEN OLD.type NOT IN ('meter.confirmed', 'meter.counted') OR ifnull((SELECT to_seq"
+	"  FROM cut WHERE from_seq <= OLD.seq ORDER BY from_seq DESC LIMIT 1), 0) < OLD.seq"
+	"  BEGIN SELECT raise(ABORT, 'events are never removed'); END;";
+
+/* Sizes beyond shape and image, and the change of one that is under way (size.h). */
+static const char sizes[] =
+	"ALTER TABLE shape ADD COLUMN mem_max_mib INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE snapshot ADD COLUMN disk_mib INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE root_disk (instance TEXT PRIMARY KEY REFERENCES instance,"
+	"  size_mib INTEGER NOT NULL, image_mib INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE resize (instance TEXT PRIMARY KEY REFERENCES instance,"
+	"  operation TEXT NOT NULL, mem_from_mib INTEGER NOT NULL, mem_mib INTEGER NOT NULL,"
+	"  disk_from_mib INTEGER NOT NULL, disk_mib INTEGER NOT NULL,"
+	"  timeout_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+
+/* Near which memory a device is (seats.h); -1: nobody knows. */
+static const char claim_nodes[] =
+	"ALTER TABLE device_claim ADD COLUMN node INTEGER NOT NULL DEFAULT -1;";
+
+const char *const store_migrations[] = {
+	ledger,	   tenants,	  instances, requests, metering, waiting,   findings,
+	networks,  agents,	  volumes,   imports,  devices,	 inventory, pools,
+	snapshots, functions,	  goldens,   wipes,    budgets,	 places,    narrow_ledger,
+	engines,   pooled_leases, shares,    boards,   rollups,	 sizes,	    claim_nodes
+};
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);
