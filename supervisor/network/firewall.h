@@ -1,28 +1,42 @@
-/* firewall.h - nft, the program, run with a text. Any thread: nftables keeps order.
+/* firewall.h - what nftables is told: texts for "nft -f", one after the other, many at a time.
  *
- * A text is one transaction: all of it, or nothing and -EIO with nft's own words.
+ * A run of nft costs milliseconds, and one that removes anything waits until all processors
+ * have passed through the kernel's scheduler, however much it removes. So a thread does nothing
+ * else, and takes all that came while it was busy as one transaction, in the order in which it
+ * came. The tables themselves (rules.h) are put in front when they may be missing.
+ *
+ * Any thread, but for create and destroy. 0 or a negative errno and *err.
  */
 #ifndef SUPERVISOR_NETWORK_FIREWALL_H
 #define SUPERVISOR_NETWORK_FIREWALL_H
 
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "supervisor/config.h"
+#include "supervisor/network/network.h"
 #include "vmm/base/error.h"
 
-/* A text that is being written. */
+struct firewall;
+
+int firewall_create(const struct config *c, const char tag[NETWORK_TAG_BYTES],
+		    struct firewall **ret, struct error *err);
+/* Once what it was told is done. Accepts NULL. */
+void firewall_destroy(struct firewall *f);
+
+/* A text that is being written to out, which is NULL when memory is short. */
 struct firewall_text {
-	FILE *out; /* NULL: memory is short */
+	FILE *out;
 	char *text;
 	size_t len;
+	bool whole; /* it makes the tables anew, or removes them */
 };
 
 void firewall_begin(struct firewall_text *t);
-
-/* Gives it to nft, and frees it. */
-int firewall_apply(const struct config *c, struct firewall_text *t, struct error *err);
-/* Frees it. */
 void firewall_drop(struct firewall_text *t);
+/* Holds when it returns: all of it, or nothing. The text is dropped. */
+int firewall_apply(struct firewall *f, struct firewall_text *t, struct error *err);
+/* Soon, and before whatever it is told from now on; that it fails is logged. */
+int firewall_apply_later(struct firewall *f, struct firewall_text *t, struct error *err);
 
 #endif

@@ -9,7 +9,7 @@
 #include "supervisor/books/store.h"
 #include "supervisor/network/lease.h"
 
-enum { PORT_MAX = 65535 };
+enum { PORT_MAX = 65535, PORT_UNPRIVILEGED = 1024 };
 
 #define COLUMNS "n, instance, slot, network, place, rx_bytes_per_s, tx_bytes_per_s, egress"
 
@@ -52,6 +52,33 @@ int lease_check(const struct lease_request *q, struct error *err)
 	for (uint32_t i = 0; i < q->npublish && r == 0; i++)
 		r = parse_port(q->publish[i], &port, err);
 	return r;
+}
+
+/* --- lists of networks --- */
+
+bool lease_list_networks(const struct lease_request *q, unsigned count,
+			 char ret[LEASE_NETWORKS_BYTES])
+{
+	size_t used = 0;
+
+	ret[0] = '\0';
+	for (unsigned i = 0; i < count; i++) {
+		if (!instance_name_ok(q[i].network) || q[i].address[0] || q[i].negress ||
+		    q[i].npublish || q[i].rx_bytes_per_s || q[i].tx_bytes_per_s)
+			return false;
+		used += (size_t)snprintf(ret + used, LEASE_NETWORKS_BYTES - used, "%s%s",
+					 i ? " " : "", q[i].network);
+	}
+	return true;
+}
+
+bool lease_next_network(const char **list, char name[NAME_BYTES])
+{
+	size_t len = strcspn(*list, " ");
+
+	snprintf(name, NAME_BYTES, "%.*s", (int)len, *list);
+	*list += len + ((*list)[len] == ' ');
+	return len > 0;
 }
 
 /* --- taking --- */
@@ -101,12 +128,24 @@ static int find_place(struct truth *t, const struct network *n, const struct lea
 	return 0;
 }
 
-static int publish(struct truth *t, int64_t lease, const struct lease_request *q, struct error *err)
+/* passt listens as a user without privileges. */
+static int check_port(const struct network *n, const struct lease_port *port, struct error *err)
+{
+	if (n->mode != NETWORK_PASST || port->port >= PORT_UNPRIVILEGED)
+		return 0;
+	return error_set(err, -EINVAL, "publish", "choose one from 1024 on",
+			 "Port %u cannot be published by passt", port->port);
+}
+
+static int publish(struct truth *t, const struct network *n, int64_t lease,
+		   const struct lease_request *q, struct error *err)
 {
 	for (uint32_t i = 0; i < q->npublish; i++) {
 		struct lease_port port;
 		int r = parse_port(q->publish[i], &port, err);
 
+		if (r == 0)
+			r = check_port(n, &port, err);
 		if (r == 0)
 			r = store_run(t->store, err, "INSERT INTO publication VALUES (?, ?, ?, ?)",
 				      "iiii", (int64_t)port.protocol, (int64_t)port.port, lease,
@@ -120,14 +159,35 @@ static int publish(struct truth *t, int64_t lease, const struct lease_request *q
 	return 0;
 }
 
-static int take_one(struct truth *t, const struct instance *i, const struct lease_request *q,
-		    unsigned slot, struct error *err)
+/* The rules know a passt by its user, and him as one of one network (rules.h). */
+static int check_alone(struct truth *t, const char *instance, const struct network *n,
+		       struct error *err)
+{
+	int64_t others = 0;
+	int r;
+
+	if (n->mode != NETWORK_PASST)
+		return 0;
+	r = store_number(t->store, &others, err,
+			 "SELECT count(*) FROM lease JOIN network ON network.n = lease.network"
+			 " WHERE instance = ? AND mode = ?",
+			 "ss", instance, network_mode_names[NETWORK_PASST]);
+	if (r < 0 || !others)
+		return r;
+	return error_set(err, -EINVAL, "network", "choose networks of other modes for the others",
+			 "Only one interface of an instance can be in a network of mode passt");
+}
+
+static int take_one(struct truth *t, const char *instance, const char *tenant,
+		    const struct lease_request *q, unsigned slot, struct error *err)
 {
 	char egress[POLICY_TEXT_BYTES];
 	int64_t place = 0, n = 0;
 	struct network network;
-	int r = network_find(t, i->tenant, q->network, &network, err);
+	int r = network_find(t, tenant, q->network, &network, err);
 
+	if (r == 0)
+		r = check_alone(t, instance, &network, err);
 	if (r == 0)
 		r = find_place(t, &network, q, &place, err);
 	if (r == 0)
@@ -137,21 +197,40 @@ static int take_one(struct truth *t, const struct instance *i, const struct leas
 	policy_join(q->egress, q->negress, egress);
 	r = store_run(t->store, err,
 		      "INSERT INTO lease (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "isiiiiis",
-		      n, i->id, (int64_t)slot, network.n, place, (int64_t)q->rx_bytes_per_s,
+		      n, instance, (int64_t)slot, network.n, place, (int64_t)q->rx_bytes_per_s,
 		      (int64_t)q->tx_bytes_per_s, egress);
 	if (r == -EEXIST)
 		return error_set(err, -EEXIST, "address", "choose another, or none",
 				 "%s is another instance's", q->address);
-	return r < 0 ? r : publish(t, n, q, err);
+	return r < 0 ? r : publish(t, &network, n, q, err);
 }
 
 int lease_take(struct truth *t, const struct instance *i, const struct lease_request *q,
 	       unsigned count, struct error *err)
 {
+	int64_t has = 0;
 	int r = quota_hold(t, i->id, i->tenant, RESOURCE_ADDRESSES, count, err);
 
-	for (unsigned slot = 0; slot < count && r == 0; slot++)
-		r = take_one(t, i, &q[slot], slot, err);
+	if (r == 0)
+		r = store_number(t->store, &has, err,
+				 "SELECT count(*) FROM lease WHERE instance = ?", "s", i->id);
+	for (unsigned slot = 0; slot < count && r == 0 && !has; slot++)
+		r = take_one(t, i->id, i->tenant, &q[slot], slot, err);
+	return r;
+}
+
+int lease_prepare(struct truth *t, const char *instance, const char *tenant, const char *networks,
+		  struct error *err)
+{
+	struct lease_request *q = calloc(1, sizeof(*q));
+	unsigned slot = 0;
+	int r = 0;
+
+	if (!q)
+		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
+	while (r == 0 && lease_next_network(&networks, q->network))
+		r = take_one(t, instance, tenant, q, slot++, err);
+	free(q);
 	return r;
 }
 
@@ -210,6 +289,17 @@ void lease_mac(const struct address *a, char mac[MAC_BYTES])
 	snprintf(mac, MAC_BYTES, "06:00:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3]);
 }
 
+static int read_user(struct truth *t, struct lease *l, struct error *err)
+{
+	int64_t user = 0;
+	int r = store_number(t->store, &user, err,
+			     "SELECT ifnull(max(uid), 0) FROM uid_lease WHERE instance = ?", "s",
+			     l->instance);
+
+	l->user = (uid_t)user;
+	return r;
+}
+
 /* What follows from the row: its names and addresses. */
 static int complete(struct truth *t, struct lease *l, struct error *err)
 {
@@ -225,7 +315,8 @@ static int complete(struct truth *t, struct lease *l, struct error *err)
 	lease_mac(&l->address4, l->mac);
 	if (!l->egress[0])
 		memcpy(l->egress, l->network.egress, sizeof(l->egress));
-	return read_ports(t, l, err);
+	r = read_user(t, l, err);
+	return r < 0 ? r : read_ports(t, l, err);
 }
 
 int lease_load(struct truth *t, const char *instance, struct lease ret[LEASES_MAX],
@@ -247,9 +338,12 @@ int lease_load(struct truth *t, const char *instance, struct lease ret[LEASES_MA
 	return r < 0 ? r : count;
 }
 
+/* Of a lease's instance; below 0: it is a blank's. */
+#define STATE_OF "ifnull((SELECT state FROM instance WHERE id = lease.instance), -1)"
+
 static bool is_alive(int64_t state)
 {
-	return state >= 0 && state < STATES_COUNT && states[state].alive;
+	return state < 0 || (state < STATES_COUNT && states[state].alive);
 }
 
 int lease_each_alive(struct truth *t, lease_fn fn, void *ctx, struct error *err)
@@ -257,9 +351,7 @@ int lease_each_alive(struct truth *t, lease_fn fn, void *ctx, struct error *err)
 	struct rows rows;
 	struct lease l;
 	int r = store_select(t->store, &rows, err,
-			     "SELECT lease." COLUMNS ", state FROM lease JOIN instance"
-			     " ON instance.id = lease.instance ORDER BY lease.n",
-			     "");
+			     "SELECT " COLUMNS ", " STATE_OF " FROM lease ORDER BY n", "");
 
 	if (r < 0)
 		return r;
@@ -281,9 +373,7 @@ bool lease_may_live(struct truth *t, int64_t n)
 {
 	struct error err;
 	int64_t state = 0;
-	int r = store_number(t->store, &state, &err,
-			     "SELECT state FROM instance JOIN lease ON instance.id = lease.instance"
-			     " WHERE lease.n = ?",
+	int r = store_number(t->store, &state, &err, "SELECT " STATE_OF " FROM lease WHERE n = ?",
 			     "i", n);
 
 	return r == -ENOENT ? false : r < 0 || is_alive(state);

@@ -5,6 +5,8 @@
  * prefixes) and its MAC address. The row goes when the link has gone, so no address is ever
  * two guests'. The ports that it publishes are the host's, each one lease's.
  *
+ * A blank of a pool (pool/pool.h) has leases, too, which become an instance's with it.
+ *
  * Loop thread. Errors as of store.h, and -ENOENT, -EINVAL, -EUSERS: no address is free,
  * -EDQUOT. (T): within a transaction.
  */
@@ -19,6 +21,7 @@ enum {
 	LEASE_PORT_BYTES = 24,
 	MAC_BYTES = 18, /* as text */
 	LEASE_RATE_MAX = 1 << 30,
+	LEASE_NETWORKS_BYTES = LEASES_MAX * NAME_BYTES,
 };
 
 /* One that is asked for. */
@@ -47,6 +50,7 @@ struct lease {
 	char egress[POLICY_TEXT_BYTES]; /* its own or the network's */
 	unsigned nports;
 	struct lease_port ports[LEASE_PORTS_MAX];
+	uid_t user; /* of passt: whose connections are the guest's; 0: none was leased */
 	struct network network;
 };
 
@@ -56,7 +60,17 @@ void lease_mac(const struct address *a, char mac[MAC_BYTES]);
 /* What a request says by itself is right. -EINVAL. */
 int lease_check(const struct lease_request *q, struct error *err);
 
-/* (T) Leases for all that an instance asks for, and its hold of addresses. */
+/* The names of these requests' networks, as a list: "a b". false: one asks for more than that. */
+bool lease_list_networks(const struct lease_request *q, unsigned count,
+			 char ret[LEASE_NETWORKS_BYTES]);
+/* The next of such a list, which is moved on; false: that was all. */
+bool lease_next_network(const char **list, char name[NAME_BYTES]);
+
+/* (T) Leases in such a list of a tenant's networks, for what will be an instance. */
+int lease_prepare(struct truth *t, const char *instance, const char *tenant, const char *networks,
+		  struct error *err);
+/* (T) Leases for all that an instance asks for, and its hold of addresses. One that was a blank
+ * has them already. */
 int lease_take(struct truth *t, const struct instance *i, const struct lease_request *q,
 	       unsigned count, struct error *err);
 /* (T) All that it has. */
@@ -66,11 +80,11 @@ int lease_drop(struct truth *t, const struct instance *i, struct error *err);
 int lease_load(struct truth *t, const char *instance, struct lease ret[LEASES_MAX],
 	       struct error *err);
 
-/* Calls fn for each lease of an instance whose VMM may be alive. */
+/* Calls fn for each lease of a blank, or of an instance whose VMM may be alive. */
 typedef int (*lease_fn)(void *ctx, const struct lease *l);
 int lease_each_alive(struct truth *t, lease_fn fn, void *ctx, struct error *err);
 
-/* Whether there is a lease of that number, of such an instance; true when it is not known. */
+/* Whether there is such a lease of that number; true when it is not known. */
 bool lease_may_live(struct truth *t, int64_t n);
 
 /* As the API shows them: of an instance, or (NULL) of a network. */

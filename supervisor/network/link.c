@@ -221,6 +221,27 @@ int link_remove(const char *name, struct error *err)
 	return r < 0 ? fail(r, err, "remove", name) : 0;
 }
 
+int link_read(const char *name, struct link_counters *ret, struct error *err)
+{
+	struct nl_sock *s = open_socket(err);
+	struct rtnl_link *link = NULL;
+	int r;
+
+	if (!s)
+		return err->code;
+	r = rtnl_link_get_kernel(s, 0, name, &link);
+	nl_socket_free(s);
+	if (r < 0)
+		return fail(r, err, "read", name);
+	*ret = (struct link_counters){
+		.index = rtnl_link_get_ifindex(link),
+		.rx_bytes = (int64_t)rtnl_link_get_stat(link, RTNL_LINK_RX_BYTES),
+		.tx_bytes = (int64_t)rtnl_link_get_stat(link, RTNL_LINK_TX_BYTES),
+	};
+	rtnl_link_put(link);
+	return 0;
+}
+
 int link_each(const char *begin, int (*fn)(void *ctx, const char *name), void *ctx,
 	      struct error *err)
 {

@@ -39,6 +39,16 @@ int link_add_route(const char *name, const struct address *to, struct error *err
 /* A file of /proc/sys/net, "ipv4/ip_forward", unless it says so already. */
 int link_set_option(const char *file, const char *value, struct error *err);
 
+/* What passed through a link since it was made. No two links of a host have the same index,
+ * whatever their names. */
+struct link_counters {
+	int index;
+	int64_t rx_bytes,
+		tx_bytes; /* as the host sees it: a guest's tap receives what that sends */
+};
+/* -ENODEV: it is not there. */
+int link_read(const char *name, struct link_counters *ret, struct error *err);
+
 /* One that is not there is removed. */
 int link_remove(const char *name, struct error *err);
 

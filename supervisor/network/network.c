@@ -16,6 +16,7 @@ enum { STAYS, LEAVES, LEAVES_LAST };
 const char *const network_mode_names[] = {
 	[NETWORK_BRIDGE] = "bridge",
 	[NETWORK_ROUTED] = "routed",
+	[NETWORK_PASST] = "passt",
 	NULL,
 };
 
@@ -34,8 +35,12 @@ void network_link(const char *tag, int64_t n, char name[LINK_BYTES])
 
 static enum network_mode mode_of(const char *name)
 {
-	return strcmp(name, network_mode_names[NETWORK_ROUTED]) == 0 ? NETWORK_ROUTED
-								     : NETWORK_BRIDGE;
+	unsigned mode = NETWORK_BRIDGE;
+
+	for (unsigned i = 0; network_mode_names[i]; i++)
+		if (strcmp(name, network_mode_names[i]) == 0)
+			mode = i;
+	return (enum network_mode)mode;
 }
 
 static void read_row(const struct rows *r, struct network *n)
@@ -189,11 +194,28 @@ int network_add(struct truth *t, struct network *n, const char *actor, struct er
 	return r < 0 ? r : 0;
 }
 
+/* A pool's blanks come and go: it must not find its network gone. */
+static int refuse_pooled(struct truth *t, const struct network *n, struct error *err)
+{
+	int64_t pools = 0;
+	int r = store_number(t->store, &pools, err,
+			     "SELECT count(*) FROM pool WHERE tenant = ?1 AND NOT leaving"
+			     " AND instr(' ' || networks || ' ', ' ' || ?2 || ' ')",
+			     "ss", n->tenant, n->name);
+
+	if (r < 0 || !pools)
+		return r;
+	return error_set(err, -EBUSY, "network", "remove it first: wispctl pool rm",
+			 "A pool is for network %s", n->name);
+}
+
 int network_leave(struct truth *t, struct network *n, const char *actor, struct error *err)
 {
 	int64_t users = 0, others = 0;
 	int r = refuse_haste(t, LEAVES, err);
 
+	if (r == 0)
+		r = refuse_pooled(t, n, err);
 	if (r == 0)
 		r = store_number(t->store, &users, err,
 				 "SELECT count(*) FROM lease WHERE network = ?", "i", n->n);

@@ -6,6 +6,8 @@
  *
  *	bridge	guests are on one wire, a bridge of the host
  *	routed	each guest has a line of its own, and the host routes between them
+ *	passt	each guest has a passt of its own, a program without privileges, whose
+ *		connections are the host's; guests reach each other by what they publish
  *
  * Loop thread. Errors as of store.h, and -ENOENT, -EINVAL. (T): within a transaction.
  */
@@ -23,7 +25,7 @@
 
 enum { NETWORK_TAG_BYTES = 7, LINK_BYTES = 16, NETWORK_GATEWAY = 1, NETWORK_FIRST_GUEST = 2 };
 
-enum network_mode { NETWORK_BRIDGE, NETWORK_ROUTED };
+enum network_mode { NETWORK_BRIDGE, NETWORK_ROUTED, NETWORK_PASST };
 
 struct network {
 	int64_t n; /* its number, in the names of its links and rules */
@@ -59,6 +61,12 @@ int network_load(struct truth *t, int64_t n, struct network *ret, struct error *
 /* Calls fn for each, leaving ones, too, as instance_each() does. */
 typedef int (*network_fn)(void *ctx, const struct network *n);
 int network_each(struct truth *t, const char *tenant, network_fn fn, void *ctx, struct error *err);
+
+/* Whether each guest has a tap there. Any thread. */
+static inline bool network_has_links(const struct network *n)
+{
+	return n->mode == NETWORK_BRIDGE || n->mode == NETWORK_ROUTED;
+}
 
 /* As the API shows it; the caller owns the reference. */
 json_t *network_describe(const struct network *n, const char *tag);

@@ -3,6 +3,7 @@
  * The chains of the base are constant but for the tag: "@" in them stands for it. They are
  * emptied and filled again in one transaction each time, which no packet notices.
  */
+#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -46,7 +47,8 @@ static const char bridge_base[] =
 	"	}\n"
 	"}\n";
 
-/* Packets that the host routes, and those for itself. */
+/* Packets that the host routes, and those for itself. What a passt sends is the host's own:
+ * its user tells whose. The mark is the number of the user's network while that is looked at. */
 static const char inet_base[] =
 	"add table inet wispd_@\n"
 	"add set inet wispd_@ sources4 { type ifname . ether_addr . ipv4_addr; }\n"
@@ -59,6 +61,9 @@ static const char inet_base[] =
 	"add map inet wispd_@ policies6 { type ipv6_addr : verdict; }\n"
 	"add map inet wispd_@ published { type inet_proto . inet_service : ipv4_addr . "
 	"inet_service; }\n"
+	"add map inet wispd_@ users { type uid : mark; }\n"
+	"add map inet wispd_@ policies_of_users { type uid : verdict; }\n"
+	"add set inet wispd_@ ports_of_users { type mark . inet_proto . inet_service; }\n"
 	"add chain inet wispd_@ prerouting { type filter hook prerouting priority -300; }\n"
 	"add chain inet wispd_@ guest\n"
 	"add chain inet wispd_@ forward { type filter hook forward priority 0; }\n"
@@ -66,6 +71,9 @@ static const char inet_base[] =
 	"add chain inet wispd_@ inward\n"
 	"add chain inet wispd_@ input { type filter hook input priority 0; }\n"
 	"add chain inet wispd_@ host\n"
+	"add chain inet wispd_@ output { type filter hook output priority 0; }\n"
+	"add chain inet wispd_@ user\n"
+	"add chain inet wispd_@ sibling\n"
 	"add chain inet wispd_@ publish { type nat hook prerouting priority -100; }\n"
 	"add chain inet wispd_@ publish_here { type nat hook output priority -100; }\n"
 	"add chain inet wispd_@ translate { type nat hook postrouting priority 100; }\n"
@@ -76,6 +84,9 @@ static const char inet_base[] =
 	"flush chain inet wispd_@ inward\n"
 	"flush chain inet wispd_@ input\n"
 	"flush chain inet wispd_@ host\n"
+	"flush chain inet wispd_@ output\n"
+	"flush chain inet wispd_@ user\n"
+	"flush chain inet wispd_@ sibling\n"
 	"flush chain inet wispd_@ publish\n"
 	"flush chain inet wispd_@ publish_here\n"
 	"flush chain inet wispd_@ translate\n"
@@ -113,6 +124,20 @@ static const char inet_base[] =
 	"		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
 	"		icmp type echo-request fib daddr . iif type local accept\n"
 	"		icmpv6 type echo-request fib daddr . iif type local accept\n"
+	"		drop\n"
+	"	}\n"
+	"	chain output {\n"
+	"		meta mark set meta skuid map @users jump user\n"
+	"	}\n"
+	"	chain user {\n"
+	"		ct state established,related meta mark set 0 accept\n"
+	"		oifname { \"wb@*\", \"wt@*\" } drop\n"
+	"		fib daddr type local goto sibling\n"
+	"		meta mark set 0 meta skuid vmap @policies_of_users\n"
+	"		drop\n"
+	"	}\n"
+	"	chain sibling {\n"
+	"		meta mark . meta l4proto . th dport @ports_of_users meta mark set 0 accept\n"
 	"		drop\n"
 	"	}\n"
 	"	chain publish {\n"
@@ -256,9 +281,33 @@ static void print_ports(const char *verb, const char *tag, const struct lease *l
 	}
 }
 
+/* What a user's programs send: to whom it may, and of the host's own addresses to what guests
+ * of the same network publish. */
+static void print_user(const char *verb, const char *tag, const struct lease *l,
+		       const char *verdict, FILE *out)
+{
+	char user[16], network[16], key[48];
+
+	snprintf(user, sizeof(user), "%u", (unsigned)l->user);
+	snprintf(network, sizeof(network), "%u", (unsigned)l->network.n);
+	print_element(verb, tag, &(struct element){ "inet", "users", user, network }, out);
+	print_element(verb, tag, &(struct element){ "inet", "policies_of_users", user, verdict },
+		      out);
+	for (unsigned i = 0; i < l->nports; i++) {
+		snprintf(key, sizeof(key), "%s . %s . %u", network,
+			 l->ports[i].protocol == IPPROTO_UDP ? "udp" : "tcp", l->ports[i].port);
+		print_element(verb, tag, &(struct element){ "inet", "ports_of_users", key, NULL },
+			      out);
+	}
+}
+
 static void print_elements(const char *verb, const char *tag, const struct lease *l,
 			   const char *verdict, FILE *out)
 {
+	if (l->network.mode == NETWORK_PASST) {
+		print_user(verb, tag, l, verdict, out);
+		return;
+	}
 	print_sources(verb, tag, l, out);
 	print_policies(verb, tag, l, verdict, out);
 	print_ports(verb, tag, l, out);
@@ -301,6 +350,8 @@ int rules_print_lease(const char *tag, const struct lease *l, FILE *out, struct 
 
 	if (r < 0)
 		return r;
+	if (l->network.mode == NETWORK_PASST && !l->user)
+		return error_set(err, -EINVAL, "network", NULL, "%s has no user", l->instance);
 	if (policy.count)
 		print_chains(tag, l, &policy, out);
 	print_elements("add", tag, l, verdict_of(l, &policy, verdict, sizeof(verdict)), out);
@@ -309,7 +360,7 @@ int rules_print_lease(const char *tag, const struct lease *l, FILE *out, struct 
 
 int rules_remove_lease(const char *tag, const struct lease *l, FILE *out, struct error *err)
 {
-	struct policy policy;
+	struct policy policy = { 0 };
 	char verdict[48];
 	int r = rules_print_lease(tag, l, out, err);
 

@@ -5,7 +5,8 @@
  * lease that may not send everywhere. So what a lease adds is a few elements, and they can
  * be added again, and removed when they were never there: the text for a removal adds first.
  *
- * What holds, all of it decided by the link that a packet came from:
+ * What holds, all of it decided by the link that a packet came from, or by the user whose
+ * passt sent it:
  *
  * - A guest sends from its own MAC address and its own addresses, or not at all; it speaks
  *   for nobody else by ARP, gives no addresses (DHCP, router advertisements), and uses no

@@ -15,38 +15,50 @@ enum { HOST_BITS_4 = 32, HOST_BITS_6 = 128, OPTION_BYTES = 64 };
 
 /* --- rules --- */
 
-static int apply_lease(const struct config *c, const char *tag, const struct lease *l, bool remove,
-		       struct error *err)
+static int add_lease(struct firewall *f, const char *tag, const struct lease *l, struct error *err)
 {
 	struct firewall_text text;
 	int r = 0;
 
 	firewall_begin(&text);
 	if (text.out) {
-		rules_print_base(tag, text.out);
 		rules_print_network(tag, &l->network, text.out);
-		r = remove ? rules_remove_lease(tag, l, text.out, err)
-			   : rules_print_lease(tag, l, text.out, err);
+		r = rules_print_lease(tag, l, text.out, err);
 	}
 	if (r == 0)
-		return firewall_apply(c, &text, err);
+		return firewall_apply(f, &text, err);
 	firewall_drop(&text);
 	return r;
 }
 
-static int remove_rules(const struct config *c, const char *tag, const struct network *n,
+/* Nobody waits for it: where there is no link, its rules are for nobody. */
+static int remove_lease(struct firewall *f, const char *tag, const struct lease *l,
+			struct error *err)
+{
+	struct firewall_text text;
+	int r = 0;
+
+	firewall_begin(&text);
+	if (text.out)
+		r = rules_remove_lease(tag, l, text.out, err);
+	if (r == 0)
+		return firewall_apply_later(f, &text, err);
+	firewall_drop(&text);
+	return r;
+}
+
+static int remove_rules(struct firewall *f, const char *tag, const struct network *n,
 			struct error *err)
 {
 	struct firewall_text text;
 
 	firewall_begin(&text);
-	if (text.out && n->last) {
+	if (text.out && n->last)
 		rules_remove_all(tag, text.out);
-	} else if (text.out) {
-		rules_print_base(tag, text.out);
+	else if (text.out)
 		rules_remove_network(tag, n, text.out);
-	}
-	return firewall_apply(c, &text, err);
+	text.whole = n->last;
+	return firewall_apply(f, &text, err);
 }
 
 /* --- links --- */
@@ -116,12 +128,14 @@ static int make_line(const struct lease *l, struct error *err)
 	return r;
 }
 
-int wire_attach(const struct config *c, const char *tag, const struct lease *l, uid_t owner,
+int wire_attach(struct firewall *f, const char *tag, const struct lease *l, uid_t owner,
 		bool queues, struct error *err)
 {
 	char bridge[LINK_BYTES];
-	int r = apply_lease(c, tag, l, false, err);
+	int r = add_lease(f, tag, l, err);
 
+	if (!network_has_links(&l->network))
+		return r;
 	if (r == 0)
 		r = let_forward(&l->network, err);
 	if (r == 0)
@@ -135,21 +149,21 @@ int wire_attach(const struct config *c, const char *tag, const struct lease *l, 
 	return r < 0 ? r : link_set_up(l->link, err);
 }
 
-int wire_detach(const struct config *c, const char *tag, const struct lease *l, struct error *err)
+int wire_detach(struct firewall *f, const char *tag, const struct lease *l, struct error *err)
 {
 	int r = link_remove(l->link, err);
 
-	return r < 0 ? r : apply_lease(c, tag, l, true, err);
+	return r < 0 ? r : remove_lease(f, tag, l, err);
 }
 
-int wire_remove(const struct config *c, const char *tag, const struct network *n, struct error *err)
+int wire_remove(struct firewall *f, const char *tag, const struct network *n, struct error *err)
 {
 	char bridge[LINK_BYTES];
 	int r;
 
 	network_link(tag, n->n, bridge);
 	r = link_remove(bridge, err);
-	return r < 0 ? r : remove_rules(c, tag, n, err);
+	return r < 0 ? r : remove_rules(f, tag, n, err);
 }
 
 /* --- after a start --- */
@@ -197,10 +211,11 @@ static int restore_rules(struct restoring *s)
 
 	firewall_begin(&text);
 	s->out = text.out;
+	text.whole = true;
 	if (s->out)
 		r = print_all(s);
 	if (r == 0 && s->networks)
-		return firewall_apply(&s->d->config, &text, s->err);
+		return firewall_apply(s->d->firewall, &text, s->err);
 	firewall_drop(&text);
 	return r < 0 && !s->out ? error_set(s->err, -ENOMEM, NULL, NULL, "out of memory") : r;
 }
@@ -235,7 +250,7 @@ static int finish_leaving(struct restoring *s)
 
 	if (r < 0 || !n.leaving)
 		return r;
-	r = wire_remove(&s->d->config, s->tag, &n, s->err);
+	r = wire_remove(s->d->firewall, s->tag, &n, s->err);
 	if (r == 0)
 		r = store_begin(t->store, s->err);
 	if (r == 0)

@@ -1,0 +1,84 @@
+/* main.c - wisp-keeper: starts a program that serves a VMM, and stays to keep it running.
+ *
+ * wispd starts it; it is not for people (keep.h tells what it does).
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "supervisor/keeper/keep.h"
+
+enum { NO_USER = -1 };
+
+static const struct option options[] = {
+	{ "lock", required_argument, NULL, 'l' },   { "log", required_argument, NULL, 'o' },
+	{ "folder", required_argument, NULL, 'f' }, { "socket", required_argument, NULL, 's' },
+	{ "user", required_argument, NULL, 'u' },   { "listen", no_argument, NULL, 'L' },
+	{ "share", required_argument, NULL, 'S' },  { "below", required_argument, NULL, 'b' },
+	{ "read-only", no_argument, NULL, 'r' },    { 0 },
+};
+
+static int take(struct keep *k, int option)
+{
+	unsigned long user;
+	char *end;
+
+	switch (option) {
+	case 'l':
+		k->lock = optarg;
+		return 0;
+	case 'o':
+		k->log = optarg;
+		return 0;
+	case 'f':
+		k->folder = optarg;
+		return 0;
+	case 's':
+		k->socket = optarg;
+		return 0;
+	case 'L':
+		k->listen = true;
+		return 0;
+	case 'S':
+		k->share = optarg;
+		return 0;
+	case 'b':
+		k->below = optarg;
+		return 0;
+	case 'r':
+		k->read_only = true;
+		return 0;
+	case 'u':
+		user = strtoul(optarg, &end, 10);
+		k->user = (uid_t)user;
+		/* Never root, and nothing that stands for "as it is". */
+		return *end || user == 0 || user >= (uid_t)NO_USER ? -EINVAL : 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct keep k = { 0 };
+	struct error err = { 0 };
+	int option, r = 0;
+
+	while (r == 0 && (option = getopt_long(argc, argv, "+", options, NULL)) != -1)
+		r = take(&k, option);
+	k.argv = &argv[optind];
+	if (r < 0 || !k.lock || !k.log || !k.folder || !k.socket || !k.user || !k.argv[0] ||
+	    strchr(k.socket, '/') || !k.share != !k.below) {
+		fprintf(stderr, "usage: wisp-keeper --lock FILE --log FILE --folder FOLDER"
+				" --socket NAME [--listen] --user UID"
+				" [--share FOLDER --below PATH [--read-only]]"
+				" -- PROGRAM [ARGUMENT...]\n");
+		return 2;
+	}
+	if (keep_begin(&k, &err) == 0)
+		return 0;
+	fprintf(stderr, "%s\n", err.text);
+	return 1;
+}
