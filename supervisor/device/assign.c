@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -147,17 +148,19 @@ int assign_give_back(const char *root, const char *address, const char *driver,
 	return r;
 }
 
-int assign_node(const char *root, const char *address)
+void assign_locate(const char *root, const char *address, int *group, int *node)
 {
-	char path[PATH_BYTES];
+	char path[PATH_BYTES], name[PCI_NAME_BYTES];
 	struct error err;
-	int fd = open_root(root, &err), node;
+	int fd = open_root(root, &err);
 
+	*node = -1;
 	if (fd < 0)
-		return -1;
-	node = (int)tree_number(fd, attribute(path, address, "numa_node"), -1);
+		return;
+	*node = (int)tree_number(fd, attribute(path, address, "numa_node"), -1);
+	if (tree_link_name(fd, attribute(path, address, "iommu_group"), name, sizeof(name)))
+		*group = (int)strtol(name, NULL, 10);
 	fd_close(fd);
-	return node;
 }
 
 /* --- proving --- */
@@ -196,15 +199,14 @@ static int reset(int root, bool real, const char *address, int group, char how[P
 		 struct error *err)
 {
 	char path[PATH_BYTES], methods[16];
-	int r;
+	int r = real ? vfio_reset(group, address, err) : VFIO_RESET_NONE;
 
+	/* The kernel takes the first that it lists. */
 	tree_text(root, attribute(path, address, "reset_method"), methods, sizeof(methods));
-	snprintf(how, PCI_NAME_BYTES, "vfio: %s", methods);
-	r = real ? vfio_reset(group, address, err) : 0;
-	if (r != 0)
-		return r < 0 ? r : 0;
-	snprintf(how, PCI_NAME_BYTES, "file: %s", methods);
-	return reset_by_file(root, address, err);
+	methods[strcspn(methods, " ")] = '\0';
+	snprintf(how, PCI_NAME_BYTES, "%s: %s", r == VFIO_RESET_NONE ? "file" : "vfio",
+		 r == VFIO_RESET_BUS ? "bus" : methods);
+	return r == VFIO_RESET_NONE ? reset_by_file(root, address, err) : r < 0 ? r : 0;
 }
 
 int assign_prove(const char *root, const char *address, int group, char how[PCI_NAME_BYTES],

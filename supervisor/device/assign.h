@@ -18,8 +18,9 @@ int assign_bind(const char *root, const char *address, struct error *err);
 int assign_give_back(const char *root, const char *address, const char *driver,
 		     const char *override, char now[PCI_NAME_BYTES], struct error *err);
 
-/* The number of the memory node that it is at; -1: unknown. */
-int assign_node(const char *root, const char *address);
+/* Its IOMMU group, which another boot or another slot may have numbered anew: unchanged if it
+ * has none; and the number of the memory node that it is at, -1: unknown. */
+void assign_locate(const char *root, const char *address, int *group, int *node);
 
 /* Its configuration space answers, a reset works, and it answers again. how: by what it was
  * reset, also when that failed. -EIO: it is not fit to be anybody's. */

@@ -12,11 +12,12 @@ static bool is_chosen(const struct preflight *p, const struct pci_function *f)
 }
 
 /* What can be had without harm comes first. */
-static int worth(const struct pci_function *f)
+static int worth(const struct pci_function *f, int node)
 {
-	int worth = f->answers ? 8 : 0;
+	int worth = f->answers ? 16 : 0;
 
-	worth += f->use[0] ? 0 : 4;
+	worth += f->use[0] ? 0 : 8;
+	worth += node >= 0 && f->node == node ? 4 : 0;
 	worth += f->virtuals || f->virtuals_most ? 0 : 1;
 	return worth + (f->physical[0] ? 2 : 0);
 }
@@ -27,6 +28,7 @@ static int choose_one(const char *text, choose_taken_fn taken, void *ctx, struct
 	const struct pci_function *best = NULL;
 	struct pci_selector selector;
 	bool fitting = false;
+	int node = p->request.node;
 	int r = pci_selector_parse(text, &selector, err);
 
 	if (r < 0)
@@ -38,7 +40,7 @@ static int choose_one(const char *text, choose_taken_fn taken, void *ctx, struct
 		    (pci_is_bridge(f) && !selector.address[0]) || is_chosen(p, f))
 			continue;
 		fitting = true;
-		if (!(taken && taken(ctx, f)) && (!best || worth(f) > worth(best)))
+		if (!(taken && taken(ctx, f)) && (!best || worth(f, node) > worth(best, node)))
 			best = f;
 	}
 	if (!best)

@@ -7,6 +7,7 @@
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/store.h"
 #include "supervisor/device/claims.h"
+#include "supervisor/life/board.h"
 #include "supervisor/metering/meter.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/clock.h"
@@ -49,9 +50,10 @@ static bool is_taken(void *ctx, const struct pci_function *f)
 static int write_claim(struct wispd *d, const struct instance *i, const struct pci_function *f,
 		       struct error *err)
 {
-	int r = store_run(d->truth.store, err, "INSERT INTO device_claim VALUES (?, ?, ?, ?, ?, 0)",
-			  "ssiss", f->address, i->id, (int64_t)f->group, f->driver,
-			  f->driver_override);
+	int r = store_run(d->truth.store, err,
+			  "INSERT INTO device_claim VALUES (?, ?, ?, ?, ?, 0, ?)", "ssissi",
+			  f->address, i->id, (int64_t)f->group, f->driver, f->driver_override,
+			  (int64_t)f->node);
 	char ids[10];
 
 	/* It is nobody else's from now on, whether the instance runs or not. */
@@ -110,7 +112,15 @@ static int claim_all(struct wispd *d, const struct instance *i, struct preflight
 int claims_make(struct wispd *d, const struct instance *i,
 		const char selectors[][CHOOSE_TEXT_BYTES], unsigned count, struct error *err)
 {
-	struct preflight p = { .request = { .mem_mib = i->mem_mib, .node = -1 } };
+	bool latency = i->wish.profile == PLACE_LATENCY;
+	struct preflight p = { .request = {
+				       .mem_mib = i->mem_mib,
+				       .numa = latency ? PREFLIGHT_NUMA_REQUIRED
+						       : PREFLIGHT_NUMA_PREFERRED,
+				       .node = place_wished_node(&i->wish),
+				       .huge_pages = i->wish.huge_pages,
+				       .latency = latency,
+			       } };
 	uint64_t began_us = clock_now_us();
 	struct inventory v;
 	int r = inventory_read(d->config.device_root, &v, err);
@@ -271,28 +281,29 @@ int claims_report(struct wispd *d, const struct launch *l, struct error *err)
 	return r;
 }
 
-int claims_tell_fault(struct wispd *d, const char *address, const char *text, unsigned before,
-		      struct error *err)
+int claims_tell_fault(struct wispd *d, const struct fault *f, unsigned before,
+		      char instance[INSTANCE_ID_BYTES], struct error *err)
 {
-	char instance[INSTANCE_ID_BYTES] = "", tenant[NAME_BYTES] = "";
+	char tenant[NAME_BYTES] = "";
 	struct rows rows;
 	int r = store_select(d->truth.store, &rows, err,
 			     "SELECT i.id, i.tenant FROM device_claim AS c JOIN instance AS i"
 			     " ON i.id = c.instance WHERE c.address = ?",
-			     "s", address);
+			     "s", f->address);
 
+	instance[0] = '\0';
 	if (r < 0)
 		return r;
 	r = rows_next(&rows, err);
 	if (r > 0) {
-		rows_text(&rows, 0, instance, sizeof(instance));
+		rows_text(&rows, 0, instance, INSTANCE_ID_BYTES);
 		rows_text(&rows, 1, tenant, sizeof(tenant));
 	}
 	rows_end(&rows);
 	if (r < 0)
 		return r;
-	return tell(d, "device.fault", tenant, instance, "wispd",
-		    json_pack("{s:s, s:s, s:i}", "address", address, "kernel", text, "before",
+	return tell(d, f->leaving ? "device.leaving" : "device.fault", tenant, instance, "wispd",
+		    json_pack("{s:s, s:s, s:i}", "address", f->address, "kernel", f->text, "before",
 			      (int)before),
 		    err);
 }
@@ -332,14 +343,58 @@ int claims_describe(struct wispd *d, const char *tenant, json_t *function, struc
 	return r < 0 ? r : 0;
 }
 
-/* Without a device there was nothing to weigh: it is said anew. */
-static json_t *explain_plain(const struct instance *i)
+/* It has an address, and whose it is; nothing else is known. */
+static int add_missing(struct wispd *d, const char *tenant, const char *address, json_t *list,
+		       struct error *err)
 {
-	const struct preflight none = { 0 };
-	json_t *record = preflight_explain(&none);
+	json_t *j = json_pack("{s:s}", "address", address);
+	int r = j ? claims_describe(d, tenant, j, err)
+		  : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 
-	if (record)
-		json_object_set_new(record, "chosen", json_string(i->runtime));
+	if (r == 0)
+		json_object_set_new(j, "state", json_string("missing"));
+	if (r == 0)
+		json_array_append(list, j);
+	json_decref(j);
+	return r;
+}
+
+int claims_add_missing(struct wispd *d, const char *tenant, const struct inventory *v,
+		       const char *address, json_t *list, struct error *err)
+{
+	struct rows rows;
+	int r = store_select(d->truth.store, &rows, err,
+			     "SELECT address FROM device_claim WHERE address = ifnull(?1, address)"
+			     " UNION SELECT address FROM device_quarantine"
+			     " WHERE address = ifnull(?1, address)",
+			     "s", address);
+
+	if (r < 0)
+		return r;
+	while ((r = rows_next(&rows, err)) > 0) {
+		if (inventory_find(v, rows_string(&rows, 0)))
+			continue;
+		r = add_missing(d, tenant, rows_string(&rows, 0), list, err);
+		if (r < 0)
+			break;
+	}
+	rows_end(&rows);
+	return r < 0 ? r : 0;
+}
+
+/* Without a device it is said anew, since nothing of it changes with the host. */
+static json_t *explain_plain(struct wispd *d, const struct instance *i, struct error *err)
+{
+	struct preflight p = { .qemu = strcmp(i->runtime, "qemu") == 0 };
+	struct board b;
+	json_t *record;
+
+	if (board_find(&d->truth, i, &b, err) < 0)
+		return NULL;
+	p.needs = board_needs(&b, i->vcpus);
+	record = preflight_explain(&p);
+	if (!record)
+		error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	return record;
 }
 
@@ -357,8 +412,8 @@ json_t *claims_explain(struct wispd *d, const struct instance *i, struct error *
 		record = json_loads(rows_string(&rows, 0), 0, NULL);
 	rows_end(&rows);
 	if (r == 0)
-		record = explain_plain(i);
-	if (r >= 0 && !record)
+		return explain_plain(d, i, err);
+	if (r > 0 && !record)
 		error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	return record;
 }

@@ -14,6 +14,7 @@
 
 #include "supervisor/books/instance.h"
 #include "supervisor/device/choose.h"
+#include "supervisor/device/fault.h"
 #include "supervisor/life/launch.h"
 
 struct wispd;
@@ -29,14 +30,19 @@ int claims_load(struct wispd *d, const char *instance, struct launch *l, struct 
 /* Writes down what became of the devices of a launch, in a transaction of its own. */
 int claims_report(struct wispd *d, const struct launch *l, struct error *err);
 
-/* (T) The IOMMU stopped a device; the event is its instance's, if one has it. before: how many
- * such faults no event tells of. */
-int claims_tell_fault(struct wispd *d, const char *address, const char *text, unsigned before,
-		      struct error *err);
+/* (T) What the kernel's log tells of a device; the event is its instance's, which is told, or
+ * "". before: how many such faults no event tells of. */
+int claims_tell_fault(struct wispd *d, const struct fault *f, unsigned before,
+		      char instance[INSTANCE_ID_BYTES], struct error *err);
 
 /* Adds to what is told of a function: "state", "reason" and, to those who may see it (tenant
  * NULL: all), "instance". */
 int claims_describe(struct wispd *d, const char *tenant, json_t *function, struct error *err);
+
+/* Adds those that somebody has, or that are in quarantine, and that this host has not any more;
+ * address: one alone, NULL: all. */
+int claims_add_missing(struct wispd *d, const char *tenant, const struct inventory *v,
+		       const char *address, json_t *list, struct error *err);
 
 /* The decision record of an instance; the caller owns it. NULL and *err. */
 json_t *claims_explain(struct wispd *d, const struct instance *i, struct error *err);

@@ -11,13 +11,17 @@ enum { FACILITY_SHIFT = 3 };
 /* Where an address stands: behind these words of a line that has those. */
 static const struct {
 	const char *has, *before;
+	bool leaving;
 } kinds[] = {
 	/* "DMAR: [DMA Read NO_PASID] Request device [00:08.0] fault addr 0x7ff00000 ..." */
-	{ "DMAR:", "Request device [" },
+	{ "DMAR:", "Request device [", false },
 	/* "AMD-Vi: Event logged [IO_PAGE_FAULT device=0000:01:00.0 domain=... address=..." */
-	{ "IO_PAGE_FAULT", "device=" },
+	{ "IO_PAGE_FAULT", "device=", false },
 	/* "vfio-pci 0000:01:00.0: AMD-Vi: Event logged [IO_PAGE_FAULT domain=... address=..." */
-	{ "IO_PAGE_FAULT", "vfio-pci " },
+	{ "IO_PAGE_FAULT", "vfio-pci ", false },
+	/* "vfio-pci 0000:01:00.0: Relaying device request to user (#0)", and every 100 s again */
+	{ "Relaying device request to user", "vfio-pci ", true },
+	{ "No device request channel registered", "vfio-pci ", true },
 };
 
 /* The message, if the record (Documentation/ABI/testing/dev-kmsg) is the kernel's own: a
@@ -70,6 +74,7 @@ bool fault_parse(const char *record, struct fault *ret)
 
 		if (!at || !read_address(at + strlen(kinds[i].before), ret->address))
 			continue;
+		ret->leaving = kinds[i].leaving;
 		copy_line(message, ret->text);
 		return true;
 	}

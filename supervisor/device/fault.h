@@ -1,7 +1,9 @@
-/* fault.h - what the kernel's log tells of DMA that an IOMMU stopped: reading one record.
+/* fault.h - what the kernel's log tells of devices that guests have: reading one record.
  *
- * Intel's driver (drivers/iommu/intel/dmar.c) and AMD's (drivers/iommu/amd/iommu.c) say it in
- * words only. Any thread.
+ * Of DMA that an IOMMU stopped Intel's driver (drivers/iommu/intel/dmar.c) and AMD's
+ * (drivers/iommu/amd/iommu.c) tell in words only; so does VFIO (drivers/vfio/pci) of a device
+ * that is unplugged or removed while a guest has it: the host waits then until the VMM lets
+ * go. Any thread.
  */
 #ifndef SUPERVISOR_DEVICE_FAULT_H
 #define SUPERVISOR_DEVICE_FAULT_H
@@ -14,10 +16,11 @@ enum { FAULT_TEXT_BYTES = 160 };
 
 struct fault {
 	char address[PCI_ADDRESS_BYTES];
+	bool leaving;		     /* it is being removed */
 	char text[FAULT_TEXT_BYTES]; /* printable */
 };
 
-/* A record of /dev/kmsg, which the kernel itself wrote and which tells of such a fault. */
+/* A record of /dev/kmsg, which the kernel itself wrote and which tells of such a thing. */
 bool fault_parse(const char *record, struct fault *ret);
 
 #endif

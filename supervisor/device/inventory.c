@@ -7,10 +7,12 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/pci_regs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -219,13 +221,13 @@ static uint64_t available_mib(int root)
 	return kib >> 10;
 }
 
-/* Root gives its processes any limit. */
-static uint64_t memlock_mib(void)
+/* Root gives its processes any limit, unless that was taken from it. */
+uint64_t inventory_memlock_mib(void)
 {
+	bool any = geteuid() == 0 && prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE) == 1;
 	struct rlimit limit;
 
-	if (geteuid() == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
-	    limit.rlim_max == RLIM_INFINITY)
+	if (any || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_max == RLIM_INFINITY)
 		return UINT64_MAX;
 	return limit.rlim_max >> 20;
 }
@@ -293,7 +295,7 @@ static void read_host(int root, struct host_facts *h)
 		root, "sys/module/vfio_iommu_type1/parameters/dma_entry_limit", DMA_ENTRIES_USUAL);
 	h->merges_pages = tree_number(root, "sys/kernel/mm/ksm/run", 0) == 1;
 	h->available_mib = available_mib(root);
-	h->memlock_mib = memlock_mib();
+	h->memlock_mib = inventory_memlock_mib();
 	read_nodes(root, h);
 }
 
@@ -310,6 +312,9 @@ int inventory_read(const char *root, struct inventory *ret, struct error *err)
 	else
 		use_find(fd, ret);
 	read_host(fd, &ret->host);
+	/* A tree that a test made has no processes of ours. */
+	if (strcmp(root, "/") != 0)
+		ret->host.memlock_mib = UINT64_MAX;
 	fd_close(fd);
 	return r;
 }

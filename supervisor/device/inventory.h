@@ -78,6 +78,9 @@ struct inventory {
 int inventory_read(const char *root, struct inventory *ret, struct error *err);
 void inventory_clear(struct inventory *v);
 
+/* What a process of ours can be allowed to lock; UINT64_MAX: any. */
+uint64_t inventory_memlock_mib(void);
+
 /* NULL: there is none. */
 const struct pci_function *inventory_find(const struct inventory *v, const char *address);
 

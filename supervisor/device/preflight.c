@@ -369,9 +369,13 @@ static verdict_t check_descriptor(const struct preflight *p, char *text)
 
 static verdict_t check_placement(const struct preflight *p, char *text)
 {
-	SAY("its interrupts go where the host's kernel puts them; CPUs %s are near",
-	    p->device[0]->cpus);
-	return p->request.latency ? PREFLIGHT_REFUSE : PREFLIGHT_PASS;
+	if (p->request.latency && p->request.node < 0) {
+		SAY("nothing may be left to chance, and no node is given");
+		return PREFLIGHT_REFUSE;
+	}
+	SAY("its interrupts go to %s",
+	    p->request.latency ? "the guest's own processors" : "processors near it");
+	return PREFLIGHT_PASS;
 }
 
 /* clang-format off */
@@ -409,7 +413,7 @@ const struct preflight_check preflight_checks[] = {
 	{ "option_rom",           check_rom,        "", false },
 	{ "descriptor",           check_descriptor, "modprobe -a vfio-pci vfio_iommu_type1", false },
 	{ "interrupt_placement",  check_placement,
-	  "a guest that needs fixed interrupts has its place on bare metal", true },
+	  "say on which node the guest is to be", false },
 };
 /* clang-format on */
 const unsigned preflight_checks_count = sizeof(preflight_checks) / sizeof(preflight_checks[0]);
@@ -473,9 +477,20 @@ static json_t *option(const char *runtime, bool fits, const char *because)
 	return json_pack("{s:s, s:b, s:s}", "runtime", runtime, "fits", fits, "because", because);
 }
 
+static const char *explain_qemu(const struct preflight *p, bool fits)
+{
+	if (p->count)
+		return fits ? "QEMU with VFIO: every check of the host passes"
+			    : "the host does not pass every check";
+	if (p->needs)
+		return "QEMU without a device: it has what a microVM has not";
+	return p->qemu ? "it was asked for, and would not be needed"
+		       : "not needed without a device";
+}
+
 json_t *preflight_explain(const struct preflight *p)
 {
-	bool device = p->count > 0, bare = false, fits = true;
+	bool device = p->count > 0, bare = false, fits = true, qemu = device || p->needs || p->qemu;
 	char text[PREFLIGHT_TEXT_BYTES] = "", metal[PREFLIGHT_TEXT_BYTES + 32] = "";
 	const struct preflight_check *first = NULL;
 	const char *chosen;
@@ -486,16 +501,14 @@ json_t *preflight_explain(const struct preflight *p)
 	}
 	if (bare)
 		snprintf(metal, sizeof(metal), "recommended: %s", text);
-	chosen = !device ? "wisp" : fits ? "qemu" : bare ? "bare-metal" : "none";
+	chosen = !qemu ? "wisp" : fits ? "qemu" : bare ? "bare-metal" : "none";
 	return json_pack(
 		"{s:s, s:[o, o, o, o], s:o}", "chosen", chosen, "options",
-		option("wisp", !device,
-		       device ? "UNSUPPORTED_DEVICE: a microVM has no PCI device of the host's"
-			      : "no device of the host's is wanted: the smallest and fastest"),
-		option("qemu", device && fits,
-		       !device ? "not needed without a device"
-		       : fits  ? "QEMU with VFIO: every check of the host passes"
-			       : "the host does not pass every check"),
+		option("wisp", !device && !p->needs,
+		       device	  ? "UNSUPPORTED_DEVICE: a microVM has no PCI device of the host's"
+		       : p->needs ? p->needs
+				  : "no device of the host's is wanted: the smallest and fastest"),
+		option("qemu", qemu && fits, explain_qemu(p, fits)),
 		option("bare-metal", bare,
 		       bare ? metal : "nothing that is asked for needs the machine itself"),
 		option("scheduler-first", false,

@@ -37,6 +37,9 @@ struct preflight {
 	const struct pci_function *device[PREFLIGHT_DEVICES_MAX];
 	unsigned count; /* of those that go to one guest */
 	struct preflight_request request;
+	/* Without a device: why a microVM does not do (life/board.h); NULL: it does. */
+	const char *needs;
+	bool qemu; /* QEMU runs it, needed or not */
 };
 
 struct preflight_finding {

@@ -70,8 +70,7 @@ static bool bus_is_ours(int device, int number)
 	return info.head.count <= DEPENDENT_MAX;
 }
 
-/* 1: done; 0: it does not work here. */
-static int reset_bus(int device, int group, int number)
+static bool reset_bus(int device, int group, int number)
 {
 	struct {
 		struct vfio_pci_hot_reset head;
@@ -92,11 +91,11 @@ static int reset(int group, int number, const char *address, struct error *err)
 	if (ioctl(fd, VFIO_DEVICE_GET_INFO, &info) < 0)
 		r = error_errno(err, NULL, NULL, "Cannot ask what %s can", address);
 	else if (!(info.flags & VFIO_DEVICE_FLAGS_RESET))
-		r = reset_bus(fd, group, number);
+		r = reset_bus(fd, group, number) ? VFIO_RESET_BUS : VFIO_RESET_NONE;
 	else
 		r = ioctl(fd, VFIO_DEVICE_RESET) < 0
 			    ? error_errno(err, NULL, NULL, "The reset of %s failed", address)
-			    : 1;
+			    : VFIO_RESET_FUNCTION;
 	fd_close(fd);
 	return r;
 }

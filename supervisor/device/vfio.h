@@ -4,9 +4,12 @@
 
 #include "vmm/base/error.h"
 
+enum vfio_reset { VFIO_RESET_NONE, VFIO_RESET_FUNCTION, VFIO_RESET_BUS };
+
 /* Resets a function that vfio-pci has, through /dev/vfio/GROUP, or if it cannot by itself, the
- * bus that its group has for itself. 1: done; 0: neither works. -EPERM: the group is not viable, a driver of the host has part of it;
- * -EBUSY: somebody has it, and still had after some seconds. Any thread. */
+ * bus that its group has for itself. What was done, of enum vfio_reset; or -EPERM: the group is
+ * not viable, a driver of the host has part of it; -EBUSY: somebody has it, and still had after
+ * some seconds. Any thread. */
 int vfio_reset(int group, const char *address, struct error *err);
 
 #endif

@@ -2,16 +2,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "supervisor/books/seats.h"
 #include "supervisor/books/store.h"
 #include "supervisor/device/claims.h"
 #include "supervisor/device/fault.h"
 #include "supervisor/device/steer.h"
 #include "supervisor/device/watch.h"
+#include "supervisor/life/lifecycle.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
@@ -60,17 +63,18 @@ static struct told *find(struct device_watch *w, const char *address)
 static void tell(struct device_watch *w, const struct fault *f)
 {
 	struct told *t = find(w, f->address);
+	char instance[INSTANCE_ID_BYTES], why[CAUSE_BYTES];
 	uint64_t now = clock_now_us();
 	struct error err;
 	int r;
 
-	if (t->at_us && now - t->at_us < QUIET_US) {
+	if (!f->leaving && t->at_us && now - t->at_us < QUIET_US) {
 		t->since++;
 		return;
 	}
 	r = store_begin(w->d->truth.store, &err);
 	if (r == 0)
-		r = claims_tell_fault(w->d, f->address, f->text, t->since, &err);
+		r = claims_tell_fault(w->d, f, t->since, instance, &err);
 	if (r == 0)
 		r = wispd_commit(w->d, &err);
 	if (r < 0) {
@@ -80,6 +84,11 @@ static void tell(struct device_watch *w, const struct fault *f)
 	}
 	t->at_us = now;
 	t->since = 0;
+	/* The host waits for its VMM, which can only let it go by its end. */
+	if (!f->leaving)
+		return;
+	snprintf(why, sizeof(why), "its device %s was removed from the host", f->address);
+	lifecycle_break(w->d->lifecycle, instance, why);
 }
 
 static int on_records(sd_event_source *source, int fd, uint32_t events, void *arg)
@@ -105,10 +114,24 @@ static int on_records(sd_event_source *source, int fd, uint32_t events, void *ar
 	return 0;
 }
 
+/* Where the interrupts of an instance's devices are to go; "": near the device. */
+static void find_cpus(struct device_watch *w, const char *instance, char list[TOPOLOGY_LIST_BYTES])
+{
+	struct place place;
+	struct error err;
+	cpu_set_t rest;
+
+	list[0] = '\0';
+	if (seats_find(&w->d->truth, instance, &place, &err) <= 0 || !place.nvcpus)
+		return;
+	place_rest(&place.cpus, place.vcpu, place.nvcpus, &rest);
+	topology_list(&rest, list, TOPOLOGY_LIST_BYTES);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct device_watch *w = arg;
-	char address[PCI_ADDRESS_BYTES];
+	char address[PCI_ADDRESS_BYTES], cpus[TOPOLOGY_LIST_BYTES];
 	struct error err;
 	struct rows rows;
 
@@ -116,11 +139,12 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 	sd_event_source_set_time_relative(source, STEER_US);
 	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	if (store_select(w->d->truth.store, &rows, &err,
-			 "SELECT address FROM device_claim WHERE used = 1", "") < 0)
+			 "SELECT address, instance FROM device_claim WHERE used = 1", "") < 0)
 		return 0;
 	while (rows_next(&rows, &err) > 0) {
 		rows_text(&rows, 0, address, sizeof(address));
-		steer_interrupts(w->d->config.device_root, address);
+		find_cpus(w, rows_string(&rows, 1), cpus);
+		steer_interrupts(w->d->config.device_root, address, cpus);
 	}
 	rows_end(&rows);
 	return 0;

@@ -1,9 +1,13 @@
-/* watch.h - watches devices that guests have: what they reach for, where they interrupt.
+/* watch.h - watches devices that guests have: what they reach for, where they interrupt, and
+ * whether the host is to lose them.
  *
- * An IOMMU stops DMA to what is not the guest's, and says so in the kernel's log; it is told of by an event "device.fault" of the instance
- * that has the device. A guest can make as many as it likes: of each device one event is
- * written in a while, which says how many there were before. Interrupts are sent to processors
- * near their device (steer.h) every few seconds. Loop thread.
+ * An IOMMU stops DMA to what is not the guest's, and says so in the kernel's log; it is told of
+ * by an event "device.fault" of the instance that has the device. A guest can make as many as
+ * it likes: of each device one event is written in a while, which says how many there were
+ * before. A device that is removed while a guest has it is told of by "device.leaving", and
+ * ends that guest's VMM: until then the host waits. Interrupts are sent every few seconds
+ * (steer.h) to the processors that the guest has for itself, but for those that its own run
+ * on; to those near the device where it has none. Loop thread.
  */
 #ifndef SUPERVISOR_DEVICE_WATCH_H
 #define SUPERVISOR_DEVICE_WATCH_H

@@ -1,7 +1,7 @@
 /* place.c - the node that fits best, and the cores on it.
  *
  * Of the nodes that fit the fullest is taken, so that a large guest finds an empty one later.
- * Who wants cores but no node gets them from several when no node has enough. Isolated cores
+ * The node of the guest's device comes before that. Who wants cores but no node gets them from several when no node has enough. Isolated cores
  * are taken first: nothing else can use them.
  */
 #include <inttypes.h>
@@ -140,6 +140,11 @@ static void judge_node(const struct topology *t, const struct place_load *load, 
 		judge(o, true, "it has the memory, and shared processors");
 }
 
+static bool is_near(const struct topology *t, unsigned node, const struct place_request *q)
+{
+	return q->has_near && t->node[node].number == q->near;
+}
+
 /* How full a node is after this: the larger, the better. */
 static int64_t rank(const struct topology *t, const struct place_load *load, unsigned node,
 		    const struct place_request *q)
@@ -156,10 +161,14 @@ static int best_node(const struct topology *t, const struct place_load *load,
 {
 	int best = -1;
 
-	for (unsigned i = 0; i < t->nnodes; i++)
-		if (d->option[i].fits &&
-		    (best < 0 || rank(t, load, i, q) > rank(t, load, (unsigned)best, q)))
+	for (unsigned i = 0; i < t->nnodes; i++) {
+		if (!d->option[i].fits)
+			continue;
+		if (is_near(t, i, q))
+			return (int)i;
+		if (best < 0 || rank(t, load, i, q) > rank(t, load, (unsigned)best, q))
 			best = (int)i;
+	}
 	return best;
 }
 
@@ -196,8 +205,8 @@ static void settle_on(const struct topology *t, const struct place_load *load, u
 	ret->place.node = t->node[node].number;
 	if (wants_cores(q))
 		take_cores(t, load, (int)node, q, &ret->place);
-	snprintf(ret->because, sizeof(ret->because), "node %d is the fullest that fits",
-		 ret->place.node);
+	snprintf(ret->because, sizeof(ret->because), "node %d is %s", ret->place.node,
+		 is_near(t, node, q) ? "near its device" : "the fullest that fits");
 }
 
 void place_decide(const struct topology *t, const struct place_load *load,
@@ -239,6 +248,15 @@ void place_shared(const struct topology *t, const struct place_load *load, int n
 			CPU_SET(cpu, ret);
 }
 
+void place_rest(const cpu_set_t *cpus, const int vcpu[], unsigned nvcpus, cpu_set_t *ret)
+{
+	*ret = *cpus;
+	for (unsigned k = 0; k < nvcpus; k++)
+		CPU_CLR(vcpu[k], ret);
+	if (CPU_COUNT(ret) == 0)
+		*ret = *cpus;
+}
+
 /* --- showing --- */
 
 static json_t *explain_options(const struct place_decision *d)
@@ -256,17 +274,17 @@ static json_t *explain_options(const struct place_decision *d)
 	return options;
 }
 
-json_t *place_explain(const struct place_request *q, const struct place_decision *d)
+json_t *place_explain(const struct place_wish *wish, const struct place_decision *d)
 {
 	char cpus[TOPOLOGY_LIST_BYTES];
 	json_t *vcpus = json_array();
 
 	for (unsigned i = 0; i < d->place.nvcpus; i++)
 		json_array_append_new(vcpus, json_integer(d->place.vcpu[i]));
-	return json_pack(
-		"{s:s, s:b, s:s, s:o, s:b, s:s, s:o, s:o}", "profile",
-		place_profile_names[q->wish.profile], "fits", d->fits, "because", d->because,
-		"node", d->place.node < 0 ? json_null() : json_integer(d->place.node), "huge_pages",
-		q->wish.huge_pages, "cpus", topology_list(&d->place.cpus, cpus, sizeof(cpus)),
-		"vcpus", vcpus, "options", explain_options(d));
+	return json_pack("{s:s, s:b, s:s, s:o, s:b, s:s, s:o, s:o}", "profile",
+			 place_profile_names[wish->profile], "fits", d->fits, "because", d->because,
+			 "node", d->place.node < 0 ? json_null() : json_integer(d->place.node),
+			 "huge_pages", wish->huge_pages, "cpus",
+			 topology_list(&d->place.cpus, cpus, sizeof(cpus)), "vcpus", vcpus,
+			 "options", explain_options(d));
 }

@@ -49,6 +49,8 @@ static inline int place_wished_node(const struct place_wish *w)
 struct place_request {
 	struct place_wish wish;
 	int64_t vcpus, mem_mib;
+	bool has_near; /* it has a device near this node's memory */
+	int near;
 };
 
 /* What others have. By the index of a node: what is bound to it. */
@@ -82,8 +84,12 @@ struct place_decision {
 void place_decide(const struct topology *t, const struct place_load *load,
 		  const struct place_request *q, struct place_decision *ret);
 
+/* Of processors that a guest has, those that none of its own is on: they are for the VMM's
+ * threads and for interrupts. All, where there are none. */
+void place_rest(const cpu_set_t *cpus, const int vcpu[], unsigned nvcpus, cpu_set_t *ret);
+
 /* The decision as a record; the caller owns it. */
-json_t *place_explain(const struct place_request *q, const struct place_decision *d);
+json_t *place_explain(const struct place_wish *wish, const struct place_decision *d);
 
 /* Where those float that have no cores: on this node, by number, or (TOPOLOGY_ANY_NODE)
  * anywhere. */
