@@ -22,7 +22,7 @@ static const char select_all[] =
 	"SELECT i.id, i.tenant, i.name, i.state, i.vcpus, i.mem_mib, s.wall_ns,"
 	" " SUM("cpu_used") ", " SUM("memory_now") ", " SUM("memory_peak") ", " SUM("disk_read") ", " SUM(
 		"disk_written") ", " SUM("net_in") ", " SUM("net_out") " FROM instance i LEFT JOIN sample s ON s.instance = i.id AND s.incarnation ="
-								       " i.incarnation WHERE i.state BETWEEN 2 AND 7 AND ifnull(?1, tenant) = tenant ORDER BY 1";
+								       " i.incarnation WHERE (i.state BETWEEN 2 AND 7 OR i.state IN (13, 14)) AND ifnull(?1, tenant) = tenant ORDER BY 1";
 
 static json_t *describe(const struct rows *rows)
 {

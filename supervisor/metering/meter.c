@@ -4,7 +4,8 @@
  *
  *   [the last reading, the sum since the incarnation began, the sum that was last told, known]
  *
- * known: 1, the last sample had it; 0, it did not, and a gap was told.
+ * known: 1, the last sample had it; 0, it did not, and a gap was told. Where the network is
+ * counted by links, "links" has an array [index, in, out] for each, as it was last read.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,6 +27,9 @@ struct book_row {
 	bool there;
 	int64_t wall_ns, lines;
 	struct account_row counter[COUNTERS_COUNT];
+	bool linked; /* it was counted by links before */
+	unsigned nlinks;
+	struct sample_link link[LAUNCH_NETS_MAX];
 };
 
 static int no_memory(struct error *err)
@@ -34,6 +38,23 @@ static int no_memory(struct error *err)
 }
 
 /* --- the row --- */
+
+static void read_links(const json_t *links, struct book_row *row)
+{
+	const json_t *link;
+	size_t n;
+
+	row->linked = links != NULL;
+	json_array_foreach(links, n, link)
+	{
+		if (row->nlinks < LAUNCH_NETS_MAX)
+			row->link[row->nlinks++] = (struct sample_link){
+				.index = json_integer_value(json_array_get(link, 0)),
+				.in = json_integer_value(json_array_get(link, 1)),
+				.out = json_integer_value(json_array_get(link, 2)),
+			};
+	}
+}
 
 static void read_counters(const char *text, struct book_row *row)
 {
@@ -49,6 +70,7 @@ static void read_counters(const char *text, struct book_row *row)
 			.known = json_integer_value(json_array_get(a, 3)),
 		};
 	}
+	read_links(json_object_get(j, "links"), row);
 	json_decref(j);
 }
 
@@ -83,6 +105,17 @@ int meter_lines(struct truth *t, const struct instance *i, int64_t *ret, struct 
 	return r;
 }
 
+static json_t *print_links(const struct book_row *row)
+{
+	json_t *links = json_array();
+
+	for (unsigned n = 0; n < row->nlinks; n++)
+		json_array_append_new(links, json_pack("[I, I, I]", (json_int_t)row->link[n].index,
+						       (json_int_t)row->link[n].in,
+						       (json_int_t)row->link[n].out));
+	return links;
+}
+
 static int save(struct truth *t, const struct instance *i, const struct book_row *row,
 		struct error *err)
 {
@@ -98,6 +131,8 @@ static int save(struct truth *t, const struct instance *i, const struct book_row
 					      (json_int_t)a->sum, (json_int_t)a->told,
 					      (json_int_t)a->known));
 	}
+	if (row->linked)
+		json_object_set_new(j, "links", print_links(row));
 	text = json_dumps(j, JSON_COMPACT);
 	json_decref(j);
 	if (!text)
@@ -153,7 +188,7 @@ static int tell_counted(struct truth *t, const struct instance *i, struct book_r
 		if (!a->known && a->sum == 0)
 			continue;
 		json_object_set_new(body, counters[c].name, json_integer(a->sum));
-		moved = moved || (a->sum != a->told && c != COUNTER_MEMORY_NOW);
+		moved = moved || (a->sum != a->told && counters[c].metered);
 		a->told = a->sum;
 	}
 	if (!moved) {
@@ -192,9 +227,81 @@ static const char *take_in(struct account_row *a, enum counter c, int64_t value)
 	return anew ? "began anew" : NULL;
 }
 
+static bool is_net(unsigned c)
+{
+	return c == COUNTER_NET_IN || c == COUNTER_NET_OUT;
+}
+
+static const struct sample_link *find_link(const struct sample_link *list, unsigned count,
+					   int64_t index)
+{
+	for (unsigned n = 0; n < count; n++)
+		if (list[n].index == index)
+			return &list[n];
+	return NULL;
+}
+
+/* Adds to sum what came by a link since it was last read. True: it began anew. */
+static bool add_link(const struct book_row *row, const struct sample_link *now,
+		     struct sample_link *sum)
+{
+	static const struct sample_link nothing;
+	const struct sample_link *last = find_link(row->link, row->nlinks, now->index);
+	const bool anew = last && (now->in < last->in || now->out < last->out);
+
+	if (!last || anew)
+		last = &nothing;
+	sum->in += now->in - last->in;
+	sum->out += now->out - last->out;
+	return anew;
+}
+
+/* Those of the sample, and those that could not be found now. True: one is gone, and another
+ * is there in its place. */
+static bool replace_links(struct book_row *row, const struct sample *s)
+{
+	const bool all = s->counter[COUNTER_NET_IN].reading == READING_DONE;
+	struct sample_link list[LAUNCH_NETS_MAX];
+	unsigned count = s->nlinks;
+	bool replaced = false;
+
+	memcpy(list, s->link, sizeof(list));
+	for (unsigned n = 0; n < row->nlinks; n++) {
+		if (find_link(s->link, s->nlinks, row->link[n].index))
+			continue;
+		replaced = replaced || all;
+		if (!all && count < LAUNCH_NETS_MAX)
+			list[count++] = row->link[n];
+	}
+	memcpy(row->link, list, sizeof(list));
+	row->nlinks = count;
+	return replaced;
+}
+
+/* True: a link began anew. */
+static bool take_in_links(struct book_row *row, const struct sample *s)
+{
+	int64_t *in = &row->counter[COUNTER_NET_IN].sum, *out = &row->counter[COUNTER_NET_OUT].sum;
+	struct sample_link sum = { 0 };
+	bool anew = false;
+
+	for (unsigned n = 0; n < s->nlinks; n++)
+		anew = add_link(row, &s->link[n], &sum) || anew;
+	anew = replace_links(row, s) || anew;
+	/* What was counted up to now by the VMM's word passed by the same links. */
+	if (!row->linked)
+		sum = (struct sample_link){ .in = sum.in > *in ? sum.in - *in : 0,
+					    .out = sum.out > *out ? sum.out - *out : 0 };
+	row->linked = true;
+	*in += sum.in;
+	*out += sum.out;
+	return anew;
+}
+
 static int take_in_all(struct truth *t, const struct instance *i, const struct sample *s,
 		       struct book_row *row, struct error *err)
 {
+	const bool anew = s->by_links && take_in_links(row, s);
 	int r = 0;
 
 	for (unsigned c = 0; c < COUNTERS_COUNT && r == 0; c++) {
@@ -207,7 +314,9 @@ static int take_in_all(struct truth *t, const struct instance *i, const struct s
 			a->known = 0;
 			gap = "cannot be read";
 		}
-		if (gap)
+		if (!gap && anew && is_net(c))
+			gap = "began anew";
+		if (gap && counters[c].metered)
 			r = tell_gap(t, i, (enum counter)c, gap,
 				     row->there ? row->wall_ns : ledger_wall_ns(), err);
 	}
@@ -240,14 +349,16 @@ int meter_note(struct truth *t, const struct instance *i, const struct sample *s
 	return r < 0 ? r : save(t, i, &row, err);
 }
 
-/* What a VMM did after its last line is known to nobody. */
+/* What a VMM did after its last line is known to nobody, but for what passed by its links. */
 static int tell_torn(struct truth *t, const struct instance *i, const struct book_row *row,
 		     int64_t from_wall_ns, struct error *err)
 {
 	int r = 0;
 
 	for (unsigned c = 0; c < COUNTERS_COUNT && r == 0; c++) {
-		if (counters[c].kind == COUNTER_ADDED && row->counter[c].known)
+		const bool said = counters[c].kind == COUNTER_ADDED && !(row->linked && is_net(c));
+
+		if (said && counters[c].metered && row->counter[c].known)
 			r = tell_gap(t, i, (enum counter)c, "was killed", from_wall_ns, err);
 	}
 	return r;

@@ -374,6 +374,21 @@ void outbox_destroy(struct outbox *o)
 	free(o);
 }
 
+int outbox_everybody_has(struct outbox *o, int64_t *ret, struct error *err)
+{
+	int64_t sent = 0;
+	int r = 0;
+
+	*ret = INT64_MAX;
+	for (unsigned i = 0; o && i < RECEIVERS && r == 0; i++) {
+		if (!o->receivers[i].where[0])
+			continue;
+		r = sent_seq(o, o->receivers[i].name, &sent, err);
+		*ret = sent < *ret ? sent : *ret;
+	}
+	return r;
+}
+
 json_t *outbox_describe(struct outbox *o)
 {
 	char hex[LEDGER_HEX_BYTES];

@@ -20,6 +20,7 @@
 #define SUPERVISOR_OUTBOX_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 #include "vmm/base/error.h"
 
@@ -30,6 +31,10 @@ struct wispd;
 /* Begins, if a receiver is configured. */
 int outbox_create(struct wispd *d, struct outbox **ret, struct error *err);
 void outbox_destroy(struct outbox *o); /* accepts NULL */
+
+/* Up to which event every receiver that is configured has them all; without one, all. o may be
+ * NULL. */
+int outbox_everybody_has(struct outbox *o, int64_t *ret, struct error *err);
 
 /* {"receiver": {"sent_seq", "behind", "failing"}}; NULL: none is configured. The caller owns
  * the reference. */

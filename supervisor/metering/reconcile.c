@@ -1,6 +1,7 @@
 /* reconcile.c - suspects are gathered, compared with the round before, and written down. */
 #include <errno.h>
 #include <inttypes.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,9 @@
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/store.h"
 #include "supervisor/life/runtime.h"
+#include "supervisor/metering/finding.h"
 #include "supervisor/metering/reconcile.h"
+#include "supervisor/network/lease.h"
 #include "supervisor/pool/pool.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/log.h"
@@ -153,6 +156,7 @@ static int check_processes(struct reconcile *r, struct error *err)
 /* What the rows say of a VMM that is alive. */
 struct account {
 	int64_t cpu_us, memory_peak, sampled_wall_ns, started_boot_ns;
+	int64_t net_bytes, net_said_bytes; /* both ways */
 	bool sampled, this_boot;
 };
 
@@ -163,7 +167,10 @@ static int read_account(struct wispd *d, const struct instance *i, struct accoun
 	int r = store_select(
 		d->truth.store, &rows, err,
 		"SELECT s.counters ->> '$.cpu_used[1]', s.counters ->> '$.memory_peak[1]',"
-		" s.wall_ns, e.boot_ns, e.boot_id = ?3 FROM incarnation n"
+		" s.wall_ns, e.boot_ns, e.boot_id = ?3,"
+		" s.counters ->> '$.net_in[1]' + s.counters ->> '$.net_out[1]',"
+		" s.counters ->> '$.net_in_said[1]' + s.counters ->> '$.net_out_said[1]'"
+		" FROM incarnation n"
 		" JOIN event e ON e.seq = n.started_seq LEFT JOIN sample s ON"
 		" s.instance = n.instance AND s.incarnation = n.n"
 		" WHERE n.instance = ?1 AND n.n = ?2",
@@ -179,7 +186,9 @@ static int read_account(struct wispd *d, const struct instance *i, struct accoun
 					 .sampled_wall_ns = rows_int(&rows, 2),
 					 .started_boot_ns = rows_int(&rows, 3),
 					 .sampled = !rows_is_null(&rows, 2),
-					 .this_boot = rows_int(&rows, 4) != 0 };
+					 .this_boot = rows_int(&rows, 4) != 0,
+					 .net_bytes = rows_int(&rows, 5),
+					 .net_said_bytes = rows_int(&rows, 6) };
 	rows_end(&rows);
 	return r < 0 ? r : 0;
 }
@@ -201,9 +210,26 @@ static void check_counters(struct reconcile *r, const struct instance *i, int64_
 	if (a->memory_peak > most_bytes)
 		suspect(r, "memory", i->id, true, "%" PRId64 " bytes, and %" PRId64 " allowed",
 			a->memory_peak, most_bytes);
+	if (a->net_said_bytes > a->net_bytes)
+		suspect(r, "net_said", i->id, true,
+			"%" PRId64 " bytes, and %" PRId64 " passed by its taps", a->net_said_bytes,
+			a->net_bytes);
 	if (a->this_boot && lived_us > silent_ns / NS_PER_US &&
 	    (!a->sampled || ledger_wall_ns() - a->sampled_wall_ns > silent_ns))
 		suspect(r, "not_sampled", i->id, false, "no word of its counters");
+}
+
+/* Its guest is cut off, and what it used is not known from then on (meter.gap). */
+static int check_links(struct reconcile *r, const struct instance *i, struct error *err)
+{
+	struct lease leases[LEASES_MAX];
+	int count = lease_load(&r->d->truth, i->id, leases, err);
+
+	for (int n = 0; n < count; n++)
+		if (network_has_links(&leases[n].network) && !if_nametoindex(leases[n].link))
+			suspect(r, "no_link", i->id, false, "%s, its link in network %s, is gone",
+				leases[n].link, leases[n].network.name);
+	return count < 0 ? count : 0;
 }
 
 /* States that rest and are billed: what is on its way may be between two processes. */
@@ -223,7 +249,7 @@ static int check_instance(void *ctx, const struct instance *i)
 	e = read_account(r->d, i, &a, &err);
 	if (e == 0)
 		check_counters(r, i, runtime ? runtime->overhead_mib : 0, &a);
-	return e;
+	return e < 0 ? e : check_links(r, i, &err);
 }
 
 /* --- writing down --- */
@@ -237,52 +263,19 @@ static bool was_there(const struct round *before, const struct suspect *s)
 	return false;
 }
 
-static int tell(struct reconcile *r, const char *type, const char *kind, const char *subject,
-		const char *detail, int64_t *seq, struct error *err)
-{
-	json_t *body =
-		json_pack("{s:s, s:s, s:s}", "kind", kind, "subject", subject, "detail", detail);
-	const struct ledger_event e = { .type = type, .actor = "wispd", .body = body };
-	int e1 = body ? ledger_append(r->d->truth.ledger, &e, seq, err)
-		      : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
-
-	json_decref(body);
-	return e1;
-}
-
-static int open_finding(struct reconcile *r, const struct suspect *s, struct error *err)
-{
-	struct store *store = r->d->truth.store;
-	int64_t seq = 0, known = 0;
-	int e = store_number(store, &known, err,
-			     "SELECT count(*) FROM finding WHERE kind = ? AND subject = ?"
-			     " AND cleared_seq IS NULL",
-			     "ss", s->kind, s->subject);
-
-	if (e < 0 || known)
-		return e;
-	e = tell(r, "finding.opened", s->kind, s->subject, s->detail, &seq, err);
-	if (e == 0)
-		e = store_run(store, err, "INSERT INTO finding VALUES (NULL, ?, ?, ?, ?, NULL)",
-			      "sssi", s->kind, s->subject, s->detail, seq);
-	if (e >= 0)
-		log_error("finding: %s, %s: %s", s->kind, s->subject, s->detail);
-	return e < 0 ? e : 0;
-}
-
 struct open_row {
 	int64_t id;
 	struct suspect s;
 };
 
-/* The first open finding after one. 1, or 0: there is none. */
+/* The first open finding after one, of those that are found here. 1, or 0: there is none. */
 static int next_open(struct reconcile *r, int64_t after, struct open_row *ret, struct error *err)
 {
 	struct rows rows;
 	int e = store_select(r->d->truth.store, &rows, err,
-			     "SELECT id, kind, subject, detail FROM finding"
-			     " WHERE cleared_seq IS NULL AND id > ? ORDER BY id LIMIT 1",
-			     "i", after);
+			     "SELECT id, kind, subject FROM finding WHERE cleared_seq IS NULL"
+			     " AND id > ? AND kind <> ? ORDER BY id LIMIT 1",
+			     "is", after, FINDING_OF_ENGINES);
 
 	if (e < 0)
 		return e;
@@ -291,7 +284,6 @@ static int next_open(struct reconcile *r, int64_t after, struct open_row *ret, s
 		ret->id = rows_int(&rows, 0);
 		rows_text(&rows, 1, ret->s.kind, sizeof(ret->s.kind));
 		rows_text(&rows, 2, ret->s.subject, sizeof(ret->s.subject));
-		rows_text(&rows, 3, ret->s.detail, sizeof(ret->s.detail));
 	}
 	rows_end(&rows);
 	return e;
@@ -301,17 +293,12 @@ static int next_open(struct reconcile *r, int64_t after, struct open_row *ret, s
 static int clear_findings(struct reconcile *r, struct error *err)
 {
 	struct open_row row = { 0 };
-	int64_t seq = 0;
 	int e;
 
 	while ((e = next_open(r, row.id, &row, err)) > 0) {
 		if (was_there(&r->now, &row.s))
 			continue;
-		e = tell(r, "finding.cleared", row.s.kind, row.s.subject, row.s.detail, &seq, err);
-		if (e == 0)
-			e = store_run(r->d->truth.store, err,
-				      "UPDATE finding SET cleared_seq = ? WHERE id = ?", "ii", seq,
-				      row.id);
+		e = finding_clear(&r->d->truth, row.s.kind, row.s.subject, err);
 		if (e < 0)
 			break;
 	}
@@ -332,9 +319,12 @@ int reconcile_now(struct reconcile *r, struct error *err)
 		e = check_processes(r, err);
 	if (e == 0)
 		e = instance_each(&r->d->truth, NULL, check_instance, r, err);
-	for (unsigned n = 0; n < r->now.count && e == 0; n++)
-		if (r->now.list[n].at_once || was_there(&r->before, &r->now.list[n]))
-			e = open_finding(r, &r->now.list[n], err);
+	for (unsigned n = 0; n < r->now.count && e == 0; n++) {
+		const struct suspect *s = &r->now.list[n];
+
+		if (s->at_once || was_there(&r->before, s))
+			e = finding_open(&r->d->truth, s->kind, s->subject, s->detail, err);
+	}
 	if (e == 0)
 		e = clear_findings(r, err);
 	memcpy(r->before.list, r->now.list, r->now.count * sizeof(r->now.list[0]));
@@ -398,14 +388,15 @@ int reconcile_open(struct wispd *d, int64_t *ret, struct error *err)
 			    "SELECT count(*) FROM finding WHERE cleared_seq IS NULL", "");
 }
 
-json_t *reconcile_list(struct wispd *d, struct error *err)
+json_t *reconcile_list(struct wispd *d, const char *subject, struct error *err)
 {
 	json_t *list = json_array();
 	struct rows rows;
 	int e = store_select(d->truth.store, &rows, err,
 			     "SELECT kind, subject, detail, opened_seq, cleared_seq FROM finding"
-			     " ORDER BY cleared_seq IS NOT NULL, id DESC LIMIT ?",
-			     "i", (int64_t)LISTED_MAX);
+			     " WHERE ?1 IS NULL OR (subject = ?1 AND cleared_seq IS NULL)"
+			     " ORDER BY cleared_seq IS NOT NULL, id DESC LIMIT ?2",
+			     "si", subject, (int64_t)LISTED_MAX);
 
 	while (e >= 0 && (e = rows_next(&rows, err)) > 0)
 		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I, s:I}", "kind",

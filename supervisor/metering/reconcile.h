@@ -7,6 +7,8 @@
  *   overrun       a VMM used more processor time than its vCPUs and threads can have
  *   memory        a VMM used more memory than its limit
  *   not_sampled   nothing was heard of a VMM's counters for several heartbeats
+ *   no_link       somebody has removed the tap of an interface whose guest runs
+ *   net_said      a VMM says that it carried more than passed by its taps
  *
  * A finding is a row and an event (finding.opened, finding.cleared), an alarm of the doctor
  * and a number in the metrics. Nothing is repaired: what is billed follows from the ledger
@@ -36,7 +38,8 @@ int reconcile_now(struct reconcile *r, struct error *err);
 int reconcile_open(struct wispd *d, int64_t *ret, struct error *err);
 
 /* [{"kind", "subject", "detail", "opened_seq", "cleared_seq"}], the open ones first, then the
- * last that were cleared. The caller owns the reference; NULL with *err. */
-json_t *reconcile_list(struct wispd *d, struct error *err);
+ * last that were cleared; subject: only what is open about this instance, NULL: all. The
+ * caller owns the reference; NULL with *err. */
+json_t *reconcile_list(struct wispd *d, const char *subject, struct error *err);
 
 #endif

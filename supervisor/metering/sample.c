@@ -1,4 +1,4 @@
-/* sample.c - reading counters: small files of the kernel, and lines of JSON. */
+/* sample.c - reading counters: small files of the kernel, its links, and lines of JSON. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -12,6 +12,7 @@
 #include "jailer/cgroup.h"
 #include "supervisor/life/runtime.h"
 #include "supervisor/metering/sample.h"
+#include "supervisor/network/link.h"
 #include "vmm/base/fd.h"
 
 enum { FILE_BYTES = 4096, PART_BYTES = 1 << 20, PARTS_MAX = 64, GROUP_BYTES = 256 };
@@ -19,15 +20,19 @@ enum { FILE_BYTES = 4096, PART_BYTES = 1 << 20, PARTS_MAX = 64, GROUP_BYTES = 25
 static const int64_t MIB = 1 << 20, BLOCK_BYTES = 512, ADDED_MAX = INT64_C(1) << 50;
 
 const struct counter_info counters[COUNTERS_COUNT] = {
-	[COUNTER_CPU_USED] = { "cpu_used", COUNTER_TOTAL },
-	[COUNTER_MEMORY_PEAK] = { "memory_peak", COUNTER_LEVEL },
-	[COUNTER_MEMORY_NOW] = { "memory_now", COUNTER_LEVEL },
-	[COUNTER_DISK_READ] = { "disk_read", COUNTER_ADDED },
-	[COUNTER_DISK_WRITTEN] = { "disk_written", COUNTER_ADDED },
-	[COUNTER_DISK_OPERATIONS] = { "disk_operations", COUNTER_ADDED },
-	[COUNTER_NET_IN] = { "net_in", COUNTER_ADDED },
-	[COUNTER_NET_OUT] = { "net_out", COUNTER_ADDED },
+	[COUNTER_CPU_USED] = { "cpu_used", COUNTER_TOTAL, true },
+	[COUNTER_MEMORY_PEAK] = { "memory_peak", COUNTER_LEVEL, true },
+	[COUNTER_MEMORY_NOW] = { "memory_now", COUNTER_LEVEL, false },
+	[COUNTER_DISK_READ] = { "disk_read", COUNTER_ADDED, true },
+	[COUNTER_DISK_WRITTEN] = { "disk_written", COUNTER_ADDED, true },
+	[COUNTER_DISK_OPERATIONS] = { "disk_operations", COUNTER_ADDED, true },
+	[COUNTER_NET_IN] = { "net_in", COUNTER_ADDED, true },
+	[COUNTER_NET_OUT] = { "net_out", COUNTER_ADDED, true },
+	[COUNTER_SAID_IN] = { "net_in_said", COUNTER_ADDED, false },
+	[COUNTER_SAID_OUT] = { "net_out_said", COUNTER_ADDED, false },
 };
+
+static const char own_mounts[] = "/proc/self/mounts";
 
 static void set(struct sample *s, enum counter c, int64_t value)
 {
@@ -92,6 +97,18 @@ void sample_read_groups(const char *mounts, const char *parent, const char *id, 
 			set(ret, c, value / sources[i].divisor);
 		fd_close(mount);
 	}
+}
+
+/* Memory is counted above, as far as it is (kind_engine.c). */
+static void read_engine_groups(const struct launch *l, struct sample *ret)
+{
+	static const enum counter above[] = { COUNTER_MEMORY_PEAK, COUNTER_MEMORY_NOW };
+
+	sample_read_groups(own_mounts, l->group, l->id, ret);
+	sample_read_groups(own_mounts, l->group, ".", ret);
+	for (size_t i = 0; i < sizeof(above) / sizeof(above[0]); i++)
+		if (ret->counter[above[i]].reading == READING_LOST)
+			ret->counter[above[i]].reading = READING_NONE;
 }
 
 /* --- the VMM's lines --- */
@@ -175,6 +192,40 @@ void sample_read_lines(int fd, int64_t lines_from, struct sample *ret)
 		lose_lines(ret);
 }
 
+/* --- links --- */
+
+static bool has_taps(const struct launch *l)
+{
+	for (unsigned i = 0; i < l->nnets; i++)
+		if (!network_has_links(&l->nets[i].lease.network))
+			return false;
+	return l->nnets > 0;
+}
+
+/* After the lines: what the VMM has told of has passed. */
+static void read_links(const struct launch *l, struct sample *s)
+{
+	struct link_counters now;
+	struct error err;
+
+	s->by_links = has_taps(l);
+	if (!s->by_links)
+		return;
+	s->counter[COUNTER_SAID_IN] = s->counter[COUNTER_NET_IN];
+	s->counter[COUNTER_SAID_OUT] = s->counter[COUNTER_NET_OUT];
+	set(s, COUNTER_NET_IN, 0);
+	set(s, COUNTER_NET_OUT, 0);
+	for (unsigned i = 0; i < l->nnets; i++) {
+		if (link_read(l->nets[i].lease.link, &now, &err) == 0) {
+			s->link[s->nlinks++] =
+				(struct sample_link){ now.index, now.tx_bytes, now.rx_bytes };
+			continue;
+		}
+		s->counter[COUNTER_NET_IN].reading = READING_LOST;
+		s->counter[COUNTER_NET_OUT].reading = READING_LOST;
+	}
+}
+
 /* --- all of it --- */
 
 /* In whole MiB, as far as they were begun. */
@@ -220,24 +271,32 @@ static void trim(int fd, int64_t lines_from)
 		(void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, whole);
 }
 
-void sample_take(const struct launch *l, int64_t lines_from, struct sample *ret)
+static void read_own_lines(const struct launch *l, struct sample *s)
 {
 	struct error err;
 	int fd;
 
-	*ret = (struct sample){ .lines_from = lines_from, .lines_to = lines_from };
-	ret->disk_mib = disk_mib(l);
-	if (l->config->cgroup[0])
-		sample_read_groups("/proc/self/mounts", l->config->cgroup, l->id, ret);
 	if (!l->runtime->open_lines)
 		return;
 	fd = l->runtime->open_lines(l, &err);
 	if (fd < 0)
-		lose_lines(ret);
+		lose_lines(s);
 	if (fd >= 0) {
-		sample_read_lines(fd, lines_from, ret);
-		trim(fd, lines_from);
+		sample_read_lines(fd, s->lines_from, s);
+		trim(fd, s->lines_from);
 	}
 	fd_close(fd);
-	leave_out(l, ret);
+	leave_out(l, s);
+}
+
+void sample_take(const struct launch *l, int64_t lines_from, struct sample *ret)
+{
+	*ret = (struct sample){ .lines_from = lines_from, .lines_to = lines_from };
+	ret->disk_mib = disk_mib(l);
+	if (l->group[0])
+		read_engine_groups(l, ret);
+	else if (l->config->cgroup[0])
+		sample_read_groups(own_mounts, l->config->cgroup, l->id, ret);
+	read_own_lines(l, ret);
+	read_links(l, ret);
 }

@@ -3,17 +3,20 @@
  * Three sources, none of which the guest can reach:
  *
  *   processor, memory   its control group's files, of version 1 or 2
- *   disk, network       the lines of metrics that the VMM writes, the last one at its end
+ *   network             its taps: whole frames, as the kernel counts them
+ *   disk                the lines of metrics that the VMM writes, the last one at its end
  *   space               the blocks that its root disk has, where that is its own
  *
  * A guest that has taken its VMM over can write what it likes into those lines: they are
- * checked number by number, and reconcile.h holds them against the kernel's counters.
+ * checked number by number. What they say of the network is taken only where an interface has
+ * no tap; else it is kept beside what the kernel says, and reconcile.h compares the two.
  *
  * Any thread. Nothing here fails: what cannot be read is said to be so.
  */
 #ifndef SUPERVISOR_SAMPLE_H
 #define SUPERVISOR_SAMPLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "supervisor/life/launch.h"
@@ -27,6 +30,8 @@ enum counter {
 	COUNTER_DISK_OPERATIONS,
 	COUNTER_NET_IN, /* bytes that came to the guest */
 	COUNTER_NET_OUT,
+	COUNTER_SAID_IN, /* by the VMM, where there are taps */
+	COUNTER_SAID_OUT,
 	COUNTERS_COUNT,
 };
 
@@ -39,6 +44,7 @@ enum counter_kind {
 struct counter_info {
 	const char *name; /* of the meter (billing/plan.h), where there is one */
 	enum counter_kind kind;
+	bool metered;
 };
 
 extern const struct counter_info counters[COUNTERS_COUNT];
@@ -49,13 +55,21 @@ enum reading {
 	READING_DONE,
 };
 
+/* What passed through one tap since it was made, seen from the guest. */
+struct sample_link {
+	int64_t index, in, out; /* index: of this tap alone, even if another gets its name */
+};
+
 struct sample {
 	struct {
 		enum reading reading;
 		int64_t value;
 	} counter[COUNTERS_COUNT];
 	int64_t lines_from, lines_to; /* the part of the lines that was read */
-	int64_t disk_mib;	      /* that its root disk takes; -1: it cannot be told */
+	bool by_links;		      /* COUNTER_NET_* are those of these links: meter.c adds up */
+	unsigned nlinks;
+	struct sample_link link[LAUNCH_NETS_MAX];
+	int64_t disk_mib; /* that its root disk takes; -1: it cannot be told */
 };
 
 /* lines_from: lines_to of the sample before, 0 for the first of a VMM. */
