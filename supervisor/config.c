@@ -9,6 +9,7 @@
 
 #include "supervisor/config.h"
 #include "supervisor/device/tree.h"
+#include "supervisor/share/folder.h"
 #include "vmm/base/fd.h"
 
 enum { FILE_MAX_BYTES = 1 << 20 };
@@ -69,6 +70,43 @@ static const struct body_table principal_table = {
 	.check = check_principal,
 };
 
+static const struct body_field share_fields[] = {
+	{ .name = "path",
+	  .type = BODY_STRING,
+	  PLACE(shared_folder, path),
+	  .min = 1,
+	  .required = true },
+	{ .name = "tenant", .type = BODY_STRING, PLACE(shared_folder, tenant), .min = 1 },
+	{ .name = "user",
+	  .type = BODY_U64,
+	  PLACE(shared_folder, user),
+	  .min = 1,
+	  .max = UINT32_MAX - 1,
+	  .required = true },
+	{ .name = "read_only", .type = BODY_BOOL, PLACE(shared_folder, read_only) },
+};
+
+static const struct shared_folder share_default = { .tenant = "default" };
+
+static int check_share(void *config, struct error *err)
+{
+	const struct shared_folder *f = config;
+
+	return folder_name_plain(f->path)
+		       ? 0
+		       : error_set(err, -EINVAL, "path",
+				   "an absolute path, without \"..\" and doubled slashes",
+				   "%s cannot be shared", f->path);
+}
+
+static const struct body_table share_table = {
+	.size = sizeof(struct shared_folder),
+	.defaults = &share_default,
+	.fields = share_fields,
+	.nfields = sizeof(share_fields) / sizeof(share_fields[0]),
+	.check = check_share,
+};
+
 static const char *const level_names[] = { "off", "error", "warn", "info", "debug", NULL };
 
 static const struct config defaults = {
@@ -76,6 +114,8 @@ static const struct config defaults = {
 	.socket = "/run/wisp/wispd.sock",
 	.jail_dir = "/var/lib/wisp/jails",
 	.nft = "/usr/sbin/nft",
+	.passt = "/usr/bin/passt",
+	.virtiofsd = "/usr/lib/qemu/virtiofsd",
 	.qemu = "/usr/bin/qemu-system-x86_64",
 	.device_root = "/",
 	.uid_first = 900000000,
@@ -88,6 +128,7 @@ static const struct config defaults = {
 	.confirm_interval_ms = 10000,
 	.count_interval_ms = 900000,
 	.reconcile_interval_ms = 60000,
+	.roll_up_after_days = 40,
 	.workers = 4,
 	.import_uid_first = 910000000,
 	.image_max_mib = 16384,
@@ -112,6 +153,9 @@ static const struct body_field fields[] = {
 	PATH_FIELD(wisp),
 	PATH_FIELD(wisp_jailer),
 	PATH_FIELD(nft),
+	PATH_FIELD(passt),
+	PATH_FIELD(virtiofsd),
+	PATH_FIELD(wisp_keeper),
 	PATH_FIELD(wisp_init),
 	PATH_FIELD(qemu),
 	NUMBER(uid_first, 1, UINT32_MAX - 1),
@@ -124,6 +168,7 @@ static const struct body_field fields[] = {
 	NUMBER(confirm_interval_ms, 100, 3600000),
 	NUMBER(count_interval_ms, 100, 86400000),
 	NUMBER(reconcile_interval_ms, 100, 86400000),
+	NUMBER(roll_up_after_days, 0, 36500),
 	PATH_FIELD(anchor_file),
 	PATH_FIELD(events_file),
 	PATH_FIELD(events_url),
@@ -152,6 +197,12 @@ static const struct body_field fields[] = {
 	  .mark = offsetof(struct config, nprincipals),
 	  .max = CONFIG_PRINCIPALS_MAX,
 	  .table = &principal_table },
+	{ .name = "shares",
+	  .type = BODY_ARRAY,
+	  PLACE(config, shares),
+	  .mark = offsetof(struct config, nshares),
+	  .max = CONFIG_SHARES_MAX,
+	  .table = &share_table },
 };
 
 const struct body_table config_table = {
@@ -242,10 +293,17 @@ int config_read(const char *path, struct config *ret, struct error *err)
 		return r;
 	beside("wisp", ret->wisp, sizeof(ret->wisp));
 	beside("wisp-jailer", ret->wisp_jailer, sizeof(ret->wisp_jailer));
+	beside("wisp-keeper", ret->wisp_keeper, sizeof(ret->wisp_keeper));
 	if (!ret->anchor_file[0])
 		snprintf(ret->anchor_file, sizeof(ret->anchor_file), "%.*s/anchors",
 			 (int)(sizeof(ret->anchor_file) - sizeof("/anchors")), ret->state_dir);
 	beside("wisp-init", ret->wisp_init, sizeof(ret->wisp_init));
 	ask_host(ret);
 	return 0;
+}
+
+const char *config_archive(const struct config *c, char buf[CONFIG_ARCHIVE_BYTES])
+{
+	snprintf(buf, CONFIG_ARCHIVE_BYTES, "%s/archive", c->state_dir);
+	return buf;
 }

@@ -9,7 +9,13 @@
 #include "api/body.h"
 #include "vmm/base/error.h"
 
-enum { CONFIG_PRINCIPALS_MAX = 64, CONFIG_TENANT_BYTES = 64 };
+enum {
+	CONFIG_PRINCIPALS_MAX = 64,
+	CONFIG_SHARES_MAX = 32,
+	CONFIG_TENANT_BYTES = 64,
+	CONFIG_FOLDER_BYTES = 512,
+	CONFIG_ARCHIVE_BYTES = PATH_MAX + 16,
+};
 
 /* What a caller may do, each more than the one before. */
 enum role { ROLE_NONE, ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMIN };
@@ -22,6 +28,14 @@ struct principal {
 	char tenant[CONFIG_TENANT_BYTES];
 };
 
+/* A folder of the host that a tenant's guests may be given, with what is below it. */
+struct shared_folder {
+	char path[CONFIG_FOLDER_BYTES];
+	char tenant[CONFIG_TENANT_BYTES];
+	uint64_t user; /* of the host, and group: what a guest does there, he does */
+	bool read_only;
+};
+
 /* Read once, then the same until the end: any thread may look. */
 struct config {
 	char state_dir[PATH_MAX]; /* the database and the images */
@@ -29,7 +43,8 @@ struct config {
 	char jail_dir[PATH_MAX]; /* wisp-jailer's --chroot-base-dir */
 	char wisp[PATH_MAX], wisp_jailer[PATH_MAX], qemu[PATH_MAX];
 	char device_root[PATH_MAX]; /* where sysfs and procfs are: "/", but in tests */
-	char nft[PATH_MAX];
+	char nft[PATH_MAX], passt[PATH_MAX], virtiofsd[PATH_MAX];
+	char wisp_keeper[PATH_MAX];    /* what keeps companions running (companion.h) */
 	char wisp_init[PATH_MAX];      /* what is put into guests (image_agent.h) */
 	uint64_t uid_first, uid_count; /* users that VMMs run as: one each */
 	char cgroup[128];	       /* their control groups' parent; "": none */
@@ -38,8 +53,9 @@ struct config {
 	uint64_t confirm_interval_ms; /* of heartbeat.h */
 	uint64_t count_interval_ms;   /* after which its counters are told in events */
 	uint64_t reconcile_interval_ms;
-	char anchor_file[PATH_MAX]; /* where signed heads of the ledger are added */
-	char events_file[PATH_MAX]; /* receivers of events (outbox.h); "": none */
+	uint64_t roll_up_after_days; /* of metering/retention.h; 0: never */
+	char anchor_file[PATH_MAX];  /* where signed heads of the ledger are added */
+	char events_file[PATH_MAX];  /* receivers of events (outbox.h); "": none */
 	char events_url[1024];
 	uint64_t workers;
 	uint64_t import_uid_first; /* of users that imports are taken apart by (confined.h) */
@@ -56,6 +72,8 @@ struct config {
 	uint32_t log_level;
 	uint32_t nprincipals;
 	struct principal principals[CONFIG_PRINCIPALS_MAX];
+	uint32_t nshares;
+	struct shared_folder shares[CONFIG_SHARES_MAX];
 };
 
 extern const struct body_table config_table; /* of struct config */
@@ -64,5 +82,8 @@ extern const char *const config_role_names[];
 /* The defaults, then the file, unless path is NULL; finds the programs beside this one.
  * 0 or a negative errno and *err. */
 int config_read(const char *path, struct config *ret, struct error *err);
+
+/* The folder of events that were rolled up (books/event_archive.h), into buf; returns buf. */
+const char *config_archive(const struct config *c, char buf[CONFIG_ARCHIVE_BYTES]);
 
 #endif

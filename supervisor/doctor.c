@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include "supervisor/books/ledger.h"
+#include "supervisor/books/proof.h"
 #include "supervisor/books/store.h"
 #include "supervisor/doctor.h"
 #include "supervisor/metering/reconcile.h"
+#include "supervisor/network/network.h"
 #include "supervisor/wispd.h"
 
 enum { TEXT_BYTES = 256, LEAST_FREE_PERCENT = 5 };
@@ -25,8 +27,44 @@ static bool check_kvm(struct wispd *d, char what[TEXT_BYTES])
 
 static bool check_programs(struct wispd *d, char what[TEXT_BYTES])
 {
-	snprintf(what, TEXT_BYTES, "%.120s, %.120s", d->config.wisp, d->config.wisp_jailer);
-	return access(d->config.wisp, X_OK) == 0 && access(d->config.wisp_jailer, X_OK) == 0;
+	const struct config *c = &d->config;
+
+	snprintf(what, TEXT_BYTES, "%.80s, %.80s, %.80s", c->wisp, c->wisp_jailer, c->wisp_keeper);
+	return access(c->wisp, X_OK) == 0 && access(c->wisp_jailer, X_OK) == 0 &&
+	       access(c->wisp_keeper, X_OK) == 0;
+}
+
+/* What the networks that there are need. */
+static bool check_networks(struct wispd *d, char what[TEXT_BYTES])
+{
+	const struct config *c = &d->config;
+	int64_t all = -1, by_passt = -1;
+	struct error err;
+
+	(void)store_number(d->truth.store, &all, &err, "SELECT count(*) FROM network", "");
+	(void)store_number(d->truth.store, &by_passt, &err,
+			   "SELECT count(*) FROM network WHERE mode = ?", "s",
+			   network_mode_names[NETWORK_PASST]);
+	snprintf(what, TEXT_BYTES, "%lld networks%s%.90s%s%.90s", (long long)all, all ? ", " : "",
+		 all ? c->nft : "", by_passt ? ", " : "", by_passt ? c->passt : "");
+	return (!all || access(c->nft, X_OK) == 0) && (!by_passt || access(c->passt, X_OK) == 0);
+}
+
+/* The folders that may be shared, and what serves them. */
+static bool check_shares(struct wispd *d, char what[TEXT_BYTES])
+{
+	const struct config *c = &d->config;
+
+	snprintf(what, TEXT_BYTES, "%u folders%s%.200s", (unsigned)c->nshares,
+		 c->nshares ? ", by " : "", c->nshares ? c->virtiofsd : "");
+	if (c->nshares && access(c->virtiofsd, X_OK) < 0)
+		return false;
+	for (uint32_t i = 0; i < c->nshares; i++)
+		if (access(c->shares[i].path, F_OK) < 0) {
+			snprintf(what, TEXT_BYTES, "%.200s is not there", c->shares[i].path);
+			return false;
+		}
+	return true;
 }
 
 static bool check_room(struct wispd *d, char what[TEXT_BYTES])
@@ -55,9 +93,9 @@ static bool check_database(struct wispd *d, char what[TEXT_BYTES])
 
 static bool check_ledger(struct wispd *d, char what[TEXT_BYTES])
 {
-	struct ledger_report report = { 0 };
+	struct proof_report report = { 0 };
 	struct error err = { 0 };
-	int r = ledger_verify(d->truth.ledger, 0, NULL, &report, &err);
+	int r = proof_walk(d->truth.ledger, NULL, &report, &err);
 
 	if (r < 0)
 		snprintf(what, TEXT_BYTES, "%.200s", err.text);
@@ -84,7 +122,10 @@ static bool check_holds(struct wispd *d, char what[TEXT_BYTES])
 			   " + (SELECT count(*) FROM snapshot_use WHERE NOT EXISTS (SELECT 1 FROM"
 			   " instance WHERE id = user AND state <> 11))"
 			   " + (SELECT count(*) FROM lease WHERE NOT EXISTS (SELECT 1 FROM"
-			   " instance WHERE id = lease.instance AND state <> 11))"
+			   " instance WHERE id = lease.instance AND state <> 11)"
+			   " AND NOT EXISTS (SELECT 1 FROM blank WHERE id = lease.instance))"
+			   " + (SELECT count(*) FROM share WHERE NOT EXISTS (SELECT 1 FROM"
+			   " instance WHERE id = share.instance AND state <> 11))"
 			   " + (SELECT count(*) FROM uid_lease WHERE NOT EXISTS (SELECT 1 FROM"
 			   " instance WHERE id = uid_lease.instance AND state <> 11)"
 			   " AND NOT EXISTS (SELECT 1 FROM blank WHERE id = uid_lease.instance))"
@@ -124,7 +165,11 @@ static const struct {
 	{ "kvm", check_kvm,
 	  "load kvm_intel or kvm_amd, and switch virtualization on in the firmware" },
 	{ "programs", check_programs,
-	  "install wisp and wisp-jailer, or set their paths in wispd.json" },
+	  "install wisp, wisp-jailer and wisp-keeper, or set their paths in wispd.json" },
+	{ "networks", check_networks,
+	  "install nftables and passt, or set their paths in wispd.json" },
+	{ "shares", check_shares,
+	  "install qemu-system-common (virtiofsd), and see that the folders of wispd.json are there" },
 	{ "room", check_room, "remove images or instances, or give state_dir a larger disk" },
 	{ "database", check_database, "stop wispd and restore state_dir/wispd.db from a back-up" },
 	{ "ledger", check_ledger, "keep the database as evidence, and restore a back-up" },

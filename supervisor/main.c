@@ -36,6 +36,8 @@
 #include "supervisor/metering/heartbeat.h"
 #include "supervisor/metering/outbox.h"
 #include "supervisor/metering/reconcile.h"
+#include "supervisor/metering/retention.h"
+#include "supervisor/network/firewall.h"
 #include "supervisor/pool/keeper.h"
 #include "supervisor/reserve.h"
 #include "supervisor/wispd.h"
@@ -47,11 +49,13 @@ enum { EXIT_BAD_ARGUMENTS = 153 };
 #define CONFIG_FILE "/etc/wisp/wispd.json"
 
 static const char usage_text[] =
-	"Usage: wispd [--config FILE] [--restore COPY | --verify COPY]\n\n"
+	"Usage: wispd [--config FILE] [--restore COPY | --verify COPY [--archive FOLDER]]\n\n"
 	"Supervises the microVMs of this host; see wispd(8).\n\n"
 	"  --config FILE   configuration, by default " CONFIG_FILE ", if it is there\n"
 	"  --restore COPY  put a back-up in the place of the database, and exit\n"
 	"  --verify COPY   look whether a back-up is whole, and exit\n"
+	"  --archive FOLDER\n"
+	"                  also what was rolled up, and is in the files of that folder\n"
 	"  --version       print the version, and exit\n"
 	"  --help          print this, and exit\n";
 
@@ -198,6 +202,14 @@ static int make_loop(struct wispd *d, struct error *err)
 	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot make a loop: %s", strerror(-r)) : 0;
 }
 
+static int start_firewall(struct wispd *d, struct error *err)
+{
+	char tag[NETWORK_TAG_BYTES];
+
+	network_tag(&d->truth, tag);
+	return firewall_create(&d->config, tag, &d->firewall, err);
+}
+
 static int build(struct wispd *d, struct error *err)
 {
 	int r = make_folder(d->config.jail_dir, 0755, "jail_dir", err);
@@ -221,6 +233,8 @@ static int build(struct wispd *d, struct error *err)
 	if (r == 0)
 		r = pins_create(d, &d->pins, err);
 	if (r == 0)
+		r = start_firewall(d, err);
+	if (r == 0)
 		r = recover(d, err);
 	if (r == 0)
 		r = keeper_create(d, &d->keeper, err);
@@ -232,6 +246,8 @@ static int build(struct wispd *d, struct error *err)
 		r = reconcile_create(d, &d->reconcile, err);
 	if (r == 0)
 		r = outbox_create(d, &d->outbox, err);
+	if (r == 0)
+		r = retention_create(d, &d->retention, err);
 	if (r == 0)
 		r = relays_create(d->loop, &d->relays, err);
 	if (r == 0)
@@ -247,6 +263,7 @@ static void take_down(struct wispd *d)
 	server_destroy(d->server);
 	d->server = NULL;
 	device_watch_destroy(d->device_watch);
+	retention_destroy(d->retention);
 	outbox_destroy(d->outbox);
 	reconcile_destroy(d->reconcile);
 	host_watch_destroy(d->host_watch);
@@ -254,6 +271,7 @@ static void take_down(struct wispd *d)
 	lifecycle_end(d->lifecycle);
 	keeper_end(d->keeper);
 	workers_destroy(d->workers);
+	firewall_destroy(d->firewall);
 	imports_destroy(d->imports);
 	keeper_destroy(d->keeper);
 	lifecycle_destroy(d->lifecycle);
@@ -322,21 +340,22 @@ static int run_in_any_case(struct wispd *d, struct error *err)
 }
 
 /* What wispd does with a back-up, rather than supervise. */
-typedef int (*backup_fn)(const struct config *c, const char *path, struct backup_report *ret,
-			 struct error *err);
+typedef int (*backup_fn)(const struct config *c, const char *path, const char *archive,
+			 struct backup_report *ret, struct error *err);
 
-static int verify_copy(const struct config *c, const char *path, struct backup_report *ret,
-		       struct error *err)
+static int verify_copy(const struct config *c, const char *path, const char *archive,
+		       struct backup_report *ret, struct error *err)
 {
 	(void)c;
-	return backup_check(path, ret, err);
+	return backup_check(path, archive, ret, err);
 }
 
-static int restore_copy(const struct config *c, const char *path, struct backup_report *ret,
-			struct error *err)
+static int restore_copy(const struct config *c, const char *path, const char *archive,
+			struct backup_report *ret, struct error *err)
 {
 	int lock = lock_state(c->state_dir, err), r;
 
+	(void)archive;
 	if (lock < 0)
 		return lock;
 	r = backup_restore(c, path, ret, err);
@@ -344,7 +363,8 @@ static int restore_copy(const struct config *c, const char *path, struct backup_
 	return r;
 }
 
-static int handle_copy(const char *config_file, backup_fn handle, const char *path)
+static int handle_copy(const char *config_file, backup_fn handle, const char *path,
+		       const char *archive)
 {
 	struct config *c = calloc(1, sizeof(*c));
 	struct backup_report report = { 0 };
@@ -352,13 +372,16 @@ static int handle_copy(const char *config_file, backup_fn handle, const char *pa
 	int r = c ? config_read(config_file, c, &err) : -ENOMEM;
 
 	if (r == 0)
-		r = handle(c, path, &report, &err);
+		r = handle(c, path, archive, &report, &err);
 	free(c);
 	if (r < 0)
 		return complain(&err, EXIT_FAILURE);
-	printf("%lld events are as they were written; the last is %lld:%s\n%s",
-	       (long long)report.ledger.checked, (long long)report.seq, report.hex,
-	       report.ledger.fault);
+	printf("%lld events are as they were written; the last is %lld:%s\n",
+	       (long long)report.ledger.checked, (long long)report.seq, report.hex);
+	if (report.ledger.rolled_up)
+		printf("%lld were rolled up, and not looked at\n",
+		       (long long)report.ledger.rolled_up);
+	fputs(report.ledger.fault, stdout);
 	return report.ledger.bad_seq ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -389,12 +412,13 @@ int main(int argc, char *argv[])
 		{ "config", required_argument, NULL, 'c' },
 		{ "restore", required_argument, NULL, 'r' },
 		{ "verify", required_argument, NULL, 'y' },
+		{ "archive", required_argument, NULL, 'a' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	const char *config = access(CONFIG_FILE, F_OK) == 0 ? CONFIG_FILE : NULL;
-	const char *copy = NULL;
+	const char *copy = NULL, *archive = NULL;
 	backup_fn handle = NULL;
 	int option;
 
@@ -407,6 +431,9 @@ int main(int argc, char *argv[])
 		case 'y':
 			copy = optarg;
 			handle = option == 'r' ? restore_copy : verify_copy;
+			break;
+		case 'a':
+			archive = optarg;
 			break;
 		case 'v':
 			printf("wispd v%s\n", WISP_VERSION);
@@ -423,5 +450,5 @@ int main(int argc, char *argv[])
 		fputs(usage_text, stderr);
 		return EXIT_BAD_ARGUMENTS;
 	}
-	return copy ? handle_copy(config, handle, copy) : supervise(config);
+	return copy ? handle_copy(config, handle, copy, archive) : supervise(config);
 }

@@ -14,6 +14,7 @@
 
 struct lifecycle;
 struct queue;
+struct firewall;
 struct keeper;
 struct budgets;
 struct heartbeat;
@@ -21,6 +22,7 @@ struct host_watch;
 struct outbox;
 struct pins;
 struct reconcile;
+struct retention;
 struct imports;
 struct relays;
 struct sd_event;
@@ -36,10 +38,12 @@ struct wispd {
 	struct workers *workers;
 	struct lifecycle *lifecycle;
 	struct queue *queue;
+	struct firewall *firewall;
 	struct keeper *keeper;
 	struct heartbeat *heartbeat;
 	struct host_watch *host_watch;
 	struct reconcile *reconcile;
+	struct retention *retention; /* NULL: the ledger is not rolled up */
 	struct budgets *budgets;
 	struct outbox *outbox;
 	struct pins *pins;

@@ -69,7 +69,7 @@ extern const struct cli_area cli_instances, cli_images, cli_networks, cli_volume
 extern const struct cli_area cli_guests, cli_snapshots, cli_changes;
 extern const struct cli_area cli_devices, cli_top, cli_runbooks;
 extern const struct cli_area cli_placement;
-extern const struct cli_area cli_pools;
+extern const struct cli_area cli_engines, cli_pools;
 
 /* One request; body: stolen, NULL: none. An exit status: 0 and *ret, which is the caller's
  * (ret may be NULL), or why it failed has been said. What changes something carries a key

@@ -101,9 +101,30 @@ static int ask(struct cli *cli, const char *instance, const char *verb, json_t *
 	return status;
 }
 
+enum { RESIZE_MEMORY, RESIZE_DISK, RESIZE_TIMEOUT };
+
+static const struct cli_option resize_options[] = {
+	[RESIZE_MEMORY] = { "memory", "MIB", "so much memory, while it runs, too" },
+	[RESIZE_DISK] = { "disk", "MIB", "so large a root disk, while it runs, too" },
+	[RESIZE_TIMEOUT] = { "timeout", "SECONDS", "that its guest may take; by default 60" },
+	{ 0 },
+};
+
+static void add_number(json_t *body, const char *member, const char *text, int64_t unit)
+{
+	if (text)
+		json_object_set_new(body, member, json_integer(strtoll(text, NULL, 10) * unit));
+}
+
 static int resize(struct cli *cli, const struct cli_arguments *a)
 {
-	return ask(cli, a->operand[0], "resize", json_pack("{s:s}", "shape", a->operand[1]));
+	json_t *body = json_object();
+
+	cli_add_text(body, "shape", a->operands > 1 ? a->operand[1] : NULL);
+	add_number(body, "mem_mib", a->option[RESIZE_MEMORY], 1);
+	add_number(body, "disk_mib", a->option[RESIZE_DISK], 1);
+	add_number(body, "timeout_ms", a->option[RESIZE_TIMEOUT], 1000);
+	return ask(cli, a->operand[0], "resize", body);
 }
 
 static int rollback(struct cli *cli, const struct cli_arguments *a)
@@ -124,8 +145,8 @@ static const struct cli_command commands[] = {
 	{ "label", "INSTANCE KEY=VALUE...", "set labels; KEY- takes one away", NULL, -1, 2,
 	  CLI_OPERANDS_MAX, label },
 	{ "expire", "INSTANCE SECONDS", "delete it then; 0: never", NULL, -1, 2, 2, expire },
-	{ "resize", "INSTANCE SHAPE", "give one that does not run another shape", NULL, -1, 2, 2,
-	  resize },
+	{ "resize", "INSTANCE [SHAPE]", "give it memory, disk, or at its next start another shape",
+	  resize_options, -1, 1, 2, resize },
 	{ "rebuild", "INSTANCE [IMAGE]", "give one that does not run a fresh disk", NULL, -1, 1, 2,
 	  rebuild },
 	{ "rollback", "INSTANCE SNAPSHOT", "have its next start go on from there", NULL, -1, 2, 2,

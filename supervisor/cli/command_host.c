@@ -102,7 +102,8 @@ static int findings(struct cli *cli, const struct cli_arguments *a)
 
 static int shape_ls(struct cli *cli, const struct cli_arguments *a)
 {
-	static const char *const members[] = { "name", "version", "vcpus", "mem_mib", NULL };
+	static const char *const members[] = { "name",	  "version",	 "vcpus",
+					       "mem_mib", "mem_max_mib", NULL };
 
 	(void)a;
 	return cli_list(cli, "/shapes", "shapes", members);
@@ -111,13 +112,15 @@ static int shape_ls(struct cli *cli, const struct cli_arguments *a)
 static int shape_set(struct cli *cli, const struct cli_arguments *a)
 {
 	char path[CLI_PATH_BYTES];
+	json_t *body =
+		json_pack("{s:I, s:I}", "vcpus", (json_int_t)strtoll(a->operand[1], NULL, 10),
+			  "mem_mib", (json_int_t)strtoll(a->operand[2], NULL, 10));
 
+	if (a->operands > 3)
+		json_object_set_new(body, "mem_max_mib",
+				    json_integer(strtoll(a->operand[3], NULL, 10)));
 	snprintf(path, sizeof(path), "/shapes/%s", a->operand[0]);
-	return cli_call(cli, "PUT", path,
-			json_pack("{s:I, s:I}", "vcpus",
-				  (json_int_t)strtoll(a->operand[1], NULL, 10), "mem_mib",
-				  (json_int_t)strtoll(a->operand[2], NULL, 10)),
-			NULL);
+	return cli_call(cli, "PUT", path, body, NULL);
 }
 
 /* {"used", "most"} of each resource, as "used of most". */
@@ -185,7 +188,7 @@ static const struct cli_command commands[] = {
 	{ "doctor",        "",     "look for what is wrong, and say what to do", NULL,       -1, 0, 0, doctor },
 	{ "findings",      "",     "list where books and kernel differ",     NULL,           -1, 0, 0, findings },
 	{ "shape ls",      "",     "list shapes",                            NULL,           -1, 0, 0, shape_ls },
-	{ "shape set",     "NAME VCPUS MIB", "make a shape, or a new version of it", NULL,   -1, 3, 3, shape_set },
+	{ "shape set",     "NAME VCPUS MIB [MOST]", "make a shape, or a new version of it", NULL, -1, 3, 4, shape_set },
 	{ "tenant ls",     "",     "list tenants, and what they hold",       NULL,           -1, 0, 0, tenant_ls },
 	{ "tenant set",    "NAME", "make a tenant, or set his quota anew",   tenant_options, -1, 1, 1, tenant_set },
 	{ "version",       "",     "tell about wispd",                       NULL,           -1, 0, 0, version },

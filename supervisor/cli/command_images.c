@@ -10,7 +10,7 @@
 enum { ADD_KERNEL, ADD_INITRD, ADD_ROOTFS, ADD_READ_ONLY, ADD_CMDLINE, ADD_AGENT };
 
 static const struct cli_option add_options[] = {
-	[ADD_KERNEL] = { "kernel", "FILE", "ELF or bzImage; it is needed" },
+	[ADD_KERNEL] = { "kernel", "FILE", "ELF or bzImage; without it the disk boots itself" },
 	[ADD_INITRD] = { "initrd", "FILE", "" },
 	[ADD_ROOTFS] = { "rootfs", "FILE", "a raw disk; each instance gets a copy" },
 	[ADD_READ_ONLY] = { "read-only", NULL,
@@ -54,7 +54,8 @@ static int add(struct cli *cli, const struct cli_arguments *a)
 enum { IMPORT_BASE, IMPORT_SIZE, IMPORT_READ_ONLY, IMPORT_CMDLINE };
 
 static const struct cli_option import_options[] = {
-	[IMPORT_BASE] = { "base", "IMAGE", "whose kernel and command line it has; it is needed" },
+	[IMPORT_BASE] = { "base", "IMAGE",
+			  "whose kernel and command line it has; else a disk boots itself" },
 	[IMPORT_SIZE] = { "size", "MIB",
 			  "of its file system; by default what is needed, and some" },
 	[IMPORT_READ_ONLY] = { "read-only", NULL,
@@ -78,8 +79,8 @@ static json_t *source_of(const char *text)
 static int import(struct cli *cli, const struct cli_arguments *a)
 {
 	json_t *body = json_pack("{s:s, s:o, s:b, s:b}", "name", a->operand[1], "source",
-				 source_of(a->operand[0]), "agent", true, "rootfs_read_only",
-				 a->option[IMPORT_READ_ONLY] != NULL);
+				 source_of(a->operand[0]), "agent", a->option[IMPORT_BASE] != NULL,
+				 "rootfs_read_only", a->option[IMPORT_READ_ONLY] != NULL);
 	json_t *reply = NULL;
 	int status;
 

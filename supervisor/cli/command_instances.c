@@ -25,6 +25,7 @@ enum {
 	RUN_PUBLISH,
 	RUN_EGRESS,
 	RUN_VOLUME,
+	RUN_SHARE,
 	RUN_HOTPLUG,
 	RUN_RM,
 	RUN_WAIT,
@@ -32,8 +33,13 @@ enum {
 	RUN_PROFILE,
 	RUN_NODE,
 	RUN_HUGE_PAGES,
+	RUN_FIRMWARE,
+	RUN_DISK_BUS,
+	COMMON_OPTIONS,
+	CREATE_ENGINE = COMMON_OPTIONS,
+	CREATE_ENGINE_REF,
 	CREATE_OPTIONS,
-	RUN_FOLLOW = CREATE_OPTIONS,
+	RUN_FOLLOW = COMMON_OPTIONS,
 	RUN_DETACH,
 	RUN_POOL,
 	RUN_EXEC,
@@ -47,23 +53,31 @@ enum {
 	[RUN_CMDLINE] = { "cmdline", "TEXT", "added to the kernel's command line" }, \
 	[RUN_LABEL] = { "label", "KEY=VALUE...", "may be repeated" }, \
 	[RUN_TTL] = { "ttl", "SECONDS", "delete it then" }, \
-	[RUN_RUNTIME] = { "runtime", "NAME", "by default wisp, with a device qemu" }, \
+	[RUN_RUNTIME] = { "runtime", "NAME", "by default wisp, and qemu for what that has not" }, \
 	[RUN_DEVICE] = { "device", "DEVICE,...", "of the host, as pci:network" }, \
 	[RUN_NET] = { "net", "NETWORK", "give it an interface in this network" }, \
 	[RUN_ADDRESS] = { "address", "ADDRESS", "there; by default the next" }, \
 	[RUN_PUBLISH] = { "publish", "PORT:PORT,...", "ports of the host, and whose they are" }, \
 	[RUN_EGRESS] = { "egress", "RULE,...", "what it may send to" }, \
 	[RUN_VOLUME] = { "volume", "NAME[:ro],...", "volumes that are its disks" }, \
+	[RUN_SHARE] = { "share", "FOLDER:TAG[:ro],...", "folders of the host, mounted by their tags" }, \
 	[RUN_HOTPLUG] = { "hotplug", NULL, "volumes can come and go while it runs" }, \
 	[RUN_RM] = { "rm", NULL, "delete it when it has ended" }, \
 	[RUN_WAIT] = { "wait", "SECONDS", "for room to start it; by default it is refused" }, \
 	[RUN_PRIORITY] = { "priority", "0-9", "while it waits" }, \
 	[RUN_PROFILE] = { "profile", "PROFILE", "shared, dedicated or latency: its processors" }, \
 	[RUN_NODE] = { "node", "N", "the NUMA node where it runs" }, \
-	[RUN_HUGE_PAGES] = { "huge-pages", NULL, "its memory is of pages of 2 MiB" }
+	[RUN_HUGE_PAGES] = { "huge-pages", NULL, "its memory is of pages of 2 MiB" }, \
+	[RUN_FIRMWARE] = { "firmware", "NAME", "uefi or bios, under QEMU" }, \
+	[RUN_DISK_BUS] = { "disk-bus", "NAME", "virtio; sata or nvme, under QEMU" }
 /* clang-format on */
 
-static const struct cli_option create_options[] = { CREATE_ROWS, [CREATE_OPTIONS] = { 0 } };
+static const struct cli_option create_options[] = {
+	CREATE_ROWS,
+	[CREATE_ENGINE] = { "engine", "NAME", "which one starts it: slurm, kubernetes, ..." },
+	[CREATE_ENGINE_REF] = { "engine-ref", "TEXT", "what it is there: a job, a pod" },
+	[CREATE_OPTIONS] = { 0 },
+};
 
 static const struct cli_option run_options[] = {
 	CREATE_ROWS,
@@ -120,10 +134,14 @@ static json_t *create_body(const struct cli_arguments *a, bool start)
 	cli_add_text(body, "shape", a->option[RUN_SHAPE]);
 	cli_add_text(body, "cmdline", a->option[RUN_CMDLINE]);
 	cli_add_text(body, "runtime", a->option[RUN_RUNTIME]);
-	cli_add_text(body, "pool", a->option[RUN_POOL]);
+	cli_add_text(body, "firmware", a->option[RUN_FIRMWARE]);
+	cli_add_text(body, "disk_bus", a->option[RUN_DISK_BUS]);
+	if (start)
+		cli_add_text(body, "pool", a->option[RUN_POOL]);
 	add_interface(body, a);
 	add_placement(body, a);
 	cli_add_list(body, "volumes", a->option[RUN_VOLUME]);
+	cli_add_list(body, "shares", a->option[RUN_SHARE]);
 	if (a->option[RUN_HOTPLUG])
 		json_object_set_new(body, "hotplug", json_true());
 	cli_add_list(body, "devices", a->option[RUN_DEVICE]);
@@ -131,12 +149,11 @@ static json_t *create_body(const struct cli_arguments *a, bool start)
 	return body;
 }
 
-/* Begun and, unless it is followed, done. */
-static int make(struct cli *cli, const struct cli_arguments *a, bool start, bool follow,
-		char id[ID_BYTES])
+/* body: stolen. Begun and, unless it is followed, done. */
+static int make(struct cli *cli, json_t *body, bool follow, char id[ID_BYTES])
 {
 	json_t *reply = NULL;
-	int status = cli_call(cli, "POST", "/instances", create_body(a, start), &reply);
+	int status = cli_call(cli, "POST", "/instances", body, &reply);
 	const json_t *instance = json_object_get(reply, "instance");
 	char number[BUF_BYTES];
 
@@ -149,9 +166,13 @@ static int make(struct cli *cli, const struct cli_arguments *a, bool start, bool
 
 static int create(struct cli *cli, const struct cli_arguments *a)
 {
+	json_t *body = create_body(a, false);
 	char id[ID_BYTES];
-	int status = make(cli, a, false, false, id);
+	int status;
 
+	cli_add_text(body, "engine", a->option[CREATE_ENGINE]);
+	cli_add_text(body, "engine_ref", a->option[CREATE_ENGINE_REF]);
+	status = make(cli, body, false, id);
 	if (status == 0)
 		puts(id);
 	return status;
@@ -260,7 +281,7 @@ static int run_alone(struct cli *cli, const struct cli_arguments *a)
 
 	if (following)
 		kept.option[RUN_RM] = NULL;
-	status = make(cli, &kept, true, following, id);
+	status = make(cli, create_body(&kept, true), following, id);
 	if (status == 0 && !following)
 		puts(id);
 	if (status == 0 && following)

@@ -87,8 +87,8 @@ static const struct cli_option restore_options[] = {
 	{ 0 },
 };
 
-/* Becomes the wispd beside this program. */
-static int become_wispd(const char *verb, const char *copy, const char *config)
+/* Becomes the wispd beside this program. option NULL: there is no more to say. */
+static int become_wispd(const char *verb, const char *copy, const char *option, const char *value)
 {
 	char path[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/wispd"));
@@ -98,8 +98,8 @@ static int become_wispd(const char *verb, const char *copy, const char *config)
 	slash = strrchr(path, '/');
 	if (slash)
 		strcpy(slash, "/wispd");
-	if (config)
-		execl(path, "wispd", "--config", config, verb, copy, (char *)NULL);
+	if (value)
+		execl(path, "wispd", option, value, verb, copy, (char *)NULL);
 	else
 		execl(path, "wispd", verb, copy, (char *)NULL);
 	fprintf(stderr, "wispctl: cannot start %s: %s\n", path, strerror(errno));
@@ -109,16 +109,18 @@ static int become_wispd(const char *verb, const char *copy, const char *config)
 static int restore(struct cli *cli, const struct cli_arguments *a)
 {
 	(void)cli;
-	return become_wispd("--restore", a->operand[0], a->option[RESTORE_CONFIG]);
+	return become_wispd("--restore", a->operand[0], "--config", a->option[RESTORE_CONFIG]);
 }
 
 /* --- proof --- */
 
-enum { VERIFY_ANCHOR, VERIFY_FILE };
+enum { VERIFY_ANCHOR, VERIFY_FILE, VERIFY_ALL, VERIFY_ARCHIVE };
 
 static const struct cli_option verify_options[] = {
 	[VERIFY_ANCHOR] = { "anchor", "ANCHOR", "what ledger anchor or head printed at some time" },
 	[VERIFY_FILE] = { "file", "COPY", "look into a back-up instead" },
+	[VERIFY_ALL] = { "all", NULL, "what was rolled up, too, by wispd's archive" },
+	[VERIFY_ARCHIVE] = { "archive", "FOLDER", "with --file: the archive of that back-up" },
 	{ 0 },
 };
 
@@ -131,8 +133,10 @@ static int verify(struct cli *cli, const struct cli_arguments *a)
 	bool whole;
 
 	if (a->option[VERIFY_FILE])
-		return become_wispd("--verify", a->option[VERIFY_FILE], NULL);
-	snprintf(path, sizeof(path), "/ledger/verify%s%s", text ? "?anchor=" : "",
+		return become_wispd("--verify", a->option[VERIFY_FILE], "--archive",
+				    a->option[VERIFY_ARCHIVE]);
+	snprintf(path, sizeof(path), "/ledger/verify?archive=%s%s%s",
+		 a->option[VERIFY_ALL] ? "true" : "false", text ? "&anchor=" : "",
 		 text ? text : "");
 	/* A long ledger takes its time. */
 	wisp_set_timeout(cli->client, 0);
@@ -141,6 +145,9 @@ static int verify(struct cli *cli, const struct cli_arguments *a)
 	if (status == 0 && !cli_print_json(cli, j)) {
 		printf("%lld events are as they were written\n",
 		       (long long)json_integer_value(json_object_get(j, "checked")));
+		if (json_integer_value(json_object_get(j, "rolled_up")) > 0)
+			printf("%lld were rolled up; --all proves them by the archive\n",
+			       (long long)json_integer_value(json_object_get(j, "rolled_up")));
 		if (!whole)
 			printf("%s\n", cli_text(j, "fault", buf, sizeof(buf)));
 	}

@@ -9,7 +9,8 @@ enum { MAKE_PREFIX4, MAKE_PREFIX6, MAKE_MODE, MAKE_NAT, MAKE_EGRESS };
 static const struct cli_option make_options[] = {
 	[MAKE_PREFIX4] = { "prefix4", "PREFIX", "its addresses, as 10.1.0.0/24; it is needed" },
 	[MAKE_PREFIX6] = { "prefix6", "PREFIX", "of IPv6, too, as fd00:1::/64" },
-	[MAKE_MODE] = { "mode", "MODE", "bridge (one wire, the default) or routed (a line each)" },
+	[MAKE_MODE] = { "mode", "MODE",
+			"bridge (one wire, the default), routed (a line each) or passt" },
 	[MAKE_NAT] = { "nat", NULL, "guests reach the world by the host's address" },
 	[MAKE_EGRESS] = { "egress", "RULE,...", "what guests may send to, else everything" },
 	{ 0 },

@@ -17,6 +17,7 @@ enum {
 	RESIZE_OPTIONS,
 	POOL_SHAPE = RESIZE_OPTIONS,
 	POOL_CMDLINE,
+	POOL_NET,
 	POOL_HOST,
 	CREATE_OPTIONS
 };
@@ -34,6 +35,7 @@ static const struct cli_option create_options[] = {
 	SIZE_ROWS,
 	[POOL_SHAPE] = { "shape", "SHAPE", "by default small" },
 	[POOL_CMDLINE] = { "cmdline", "TEXT", "added to the kernel's command line" },
+	[POOL_NET] = { "net", "NETWORK,...", "each has an interface in these" },
 	[POOL_HOST] = { "host", NULL, "for all tenants" },
 	[CREATE_OPTIONS] = { 0 },
 };
@@ -64,6 +66,7 @@ static int create(struct cli *cli, const struct cli_arguments *a)
 
 	cli_add_text(body, "shape", a->option[POOL_SHAPE]);
 	cli_add_text(body, "cmdline", a->option[POOL_CMDLINE]);
+	cli_add_list(body, "networks", a->option[POOL_NET]);
 	add_sizes(body, a);
 	return ask(cli, "POST", "/pools", body, a->operand[0]);
 }

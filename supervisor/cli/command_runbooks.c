@@ -79,6 +79,26 @@ static const struct runbook runbooks[] = {
 		LOOK("what still runs", "ps"),
 		LOOK("what is wrong; afterwards: wispctl uncordon --restart", "doctor"),
 	} },
+	{ "image-update", "IMAGE INSTANCE", "an instance goes over to another image, or to what a name means now", 2, {
+		LOOK("whether it is published, by its probe", "image", "ls"),
+		LOOK("what the instance is made of", "inspect", "$2"),
+		DO("end its guest", "stop", "$2"),
+		DO("a fresh disk of the image; what was on the old one is lost, volumes stay", "rebuild", "$2", "$1"),
+		DO("start it: with an agent it runs when that answers", "start", "$2"),
+		LOOK("what it is made of now; to go back, run this with the image of before", "inspect", "$2"),
+	} },
+	{ "restore-ledger", "COPY CONFIG", "the database is lost or damaged; CONFIG: wispd's configuration", 2, {
+		DO("the copy is whole; stop wispd before the next step, its VMMs run on", "ledger", "verify", "--file", "$1"),
+		DO("put it in the database's place, which is kept; what was made later ends when wispd starts",
+		   "ledger", "restore", "--config", "$2", "$1"),
+	} },
+	{ "restored-ledger", "", "wispd was started again on a restored ledger", 0, {
+		DO("the books are whole, from the first event on", "ledger", "verify"),
+		LOOK("up to where the copy went, and what was lost: ledger.restored", "events", "--tail", "40"),
+		LOOK("what the books do not know any more, or wrongly think alive", "findings"),
+		LOOK("closed periods come to what was told of them", "invoice", "verify"),
+		LOOK("what is wrong", "doctor"),
+	} },
 	{ "guest-failure", "INSTANCE", "a guest failed: what is known about it, before it is started again", 1, {
 		LOOK("how it ended", "inspect", "$1"),
 		LOOK("the end of its console", "logs", "$1"),

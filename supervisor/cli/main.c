@@ -10,9 +10,9 @@
 enum { CALL_TIMEOUT_MS = 30000, NAME_WIDTH = 16, OPTION_WIDTH = 22 };
 
 static const struct cli_area *const areas[] = {
-	&cli_instances, &cli_guests,	&cli_changes,  &cli_snapshots,	&cli_images, &cli_networks,
-	&cli_volumes,	&cli_pools,	&cli_billing,  &cli_scheduling, &cli_top,    &cli_ledger,
-	&cli_devices,	&cli_placement, &cli_runbooks, &cli_host,	NULL,
+	&cli_instances, &cli_guests,  &cli_changes,   &cli_engines,  &cli_snapshots,  &cli_images,
+	&cli_networks,	&cli_volumes, &cli_pools,     &cli_billing,  &cli_scheduling, &cli_top,
+	&cli_ledger,	&cli_devices, &cli_placement, &cli_runbooks, &cli_host,	      NULL,
 };
 
 static const char usage_text[] =

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "api/body.h"
 #include "supervisor/books/instance.h"
@@ -30,6 +31,7 @@ struct caller {
 	enum role role;
 	char tenant[NAME_BYTES]; /* whose things he sees; "": all (an admin) */
 	char actor[ACTOR_BYTES]; /* in the ledger: "uid:1000" */
+	pid_t pid;		 /* that connected */
 };
 
 /* What came over HTTP. */

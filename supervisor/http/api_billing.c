@@ -254,7 +254,8 @@ static int list_invoices(struct api_call *call)
 	json_t *all = json_array();
 	struct rows rows;
 	int r = store_select(call->d->truth.store, &rows, &call->err,
-			     "SELECT tenant, body FROM event WHERE type = 'period.closed'"
+			     "SELECT tenant, body FROM event WHERE " LEDGER_LANDMARKS
+			     " AND type = 'period.closed'"
 			     " AND ifnull(?1, tenant) = tenant ORDER BY seq",
 			     "s", call->tenant);
 
@@ -328,7 +329,8 @@ static int list_plans(struct api_call *call)
 	json_t *all = json_array();
 	struct rows rows;
 	int r = store_select(call->d->truth.store, &rows, &call->err,
-			     "SELECT body FROM event WHERE type = 'plan.published' ORDER BY seq",
+			     "SELECT body FROM event WHERE " LEDGER_LANDMARKS
+			     " AND type = 'plan.published' ORDER BY seq",
 			     "");
 
 	while (r >= 0 && (r = rows_next(&rows, &call->err)) > 0)

@@ -36,6 +36,9 @@ static int add_matching(struct api_call *call, const struct inventory *v,
 		r = claims_describe(call->d, call->tenant, j, &call->err);
 		json_array_append_new(list, j);
 	}
+	if (r == 0 && (!selector || selector->address[0]))
+		r = claims_add_missing(call->d, call->tenant, v,
+				       selector ? selector->address : NULL, list, &call->err);
 	if (r < 0) {
 		json_decref(list);
 		return r;
@@ -198,6 +201,7 @@ static void proof_run(struct work *work)
 	struct launch_device *device = &p->device;
 	const char *root = p->d->config.device_root;
 
+	assign_locate(root, device->address, &device->group, &device->node);
 	p->result = assign_bind(root, device->address, &p->err);
 	if (p->result == 0)
 		p->result =
@@ -278,7 +282,8 @@ static int prove(struct api_call *call)
 /* clang-format off */
 static const struct api_route routes[] = {
 	{ "GET", "/devices",                ROLE_VIEWER, false, 200, NULL, list,
-	  .what = "The PCI functions of this host, but for bridges." },
+	  .what = "The PCI functions of this host, but for bridges; `missing` are those that somebody has, or that are in "
+		  "quarantine, and that have gone." },
 	{ "GET", "/devices/{id}",           ROLE_VIEWER, false, 200, NULL, get,
 	  .what = "Those that a selector means: `network`, `8086:10d3`, `0000:00:04.0`." },
 	{ "GET", "/devices/{id}/preflight", ROLE_VIEWER, false, 200, NULL, preflight,

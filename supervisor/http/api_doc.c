@@ -10,10 +10,10 @@
 #include "supervisor/http/api_areas.h"
 
 const struct api_area *const api_areas[] = {
-	&api_instances, &api_guests,	 &api_changes,	&api_snapshots, &api_images,
-	&api_networks,	&api_volumes,	 &api_pools,	&api_tenants,	&api_billing,
-	&api_budgets,	&api_scheduling, &api_activity, &api_ledger,	&api_devices,
-	&api_functions, &api_placement,	 &api_host,	NULL,
+	&api_instances, &api_guests,	&api_changes,	 &api_engines,	&api_snapshots,
+	&api_images,	&api_networks,	&api_volumes,	 &api_pools,	&api_tenants,
+	&api_billing,	&api_budgets,	&api_scheduling, &api_activity, &api_ledger,
+	&api_devices,	&api_functions, &api_placement,	 &api_host,	NULL,
 };
 
 static const char *const role_names[] = {

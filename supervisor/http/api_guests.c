@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "guest-images/agent/protocol.h"
-#include "supervisor/books/ledger.h"
 #include "supervisor/http/api.h"
 #include "supervisor/http/api_areas.h"
 #include "supervisor/life/guest.h"
@@ -16,7 +15,7 @@
 
 static int check(struct api_call *call, const struct instance *i)
 {
-	if (i->state != STATE_RUNNING)
+	if (i->state != STATE_RUNNING && i->state != STATE_RESIZING)
 		return error_set(&call->err, -EPERM, "state", "start or resume it",
 				 "%s is %s; its guest can be reached when it is running", i->name,
 				 states[i->state].name);
@@ -33,19 +32,9 @@ static int check(struct api_call *call, const struct instance *i)
 static int tell(struct api_call *call, const struct instance *i, const char *to, int64_t port)
 {
 	json_t *body = json_pack("{s:s, s:I}", "to", to, "port", (json_int_t)port);
-	struct ledger_event e = {
-		.type = "instance.entered",
-		.tenant = i->tenant,
-		.instance = i->id,
-		.incarnation = i->incarnation,
-		.actor = call->caller->actor,
-		.body = body,
-	};
-	int r = body ? ledger_append(call->d->truth.ledger, &e, NULL, &call->err)
-		     : error_set(&call->err, -ENOMEM, NULL, NULL, "out of memory");
 
-	json_decref(body);
-	return r;
+	return instance_tell(&call->d->truth, i, "instance.entered", call->caller->actor, body,
+			     NULL, &call->err);
 }
 
 static int open_stream(struct api_call *call, enum runtime_way way, int64_t port)

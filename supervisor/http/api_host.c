@@ -162,7 +162,7 @@ static int get_events(struct api_call *call)
 
 static int get_findings(struct api_call *call)
 {
-	json_t *list = reconcile_list(call->d, &call->err);
+	json_t *list = reconcile_list(call->d, NULL, &call->err);
 
 	return list ? api_reply(call, json_pack("{s:o}", "findings", list)) : call->err.code;
 }

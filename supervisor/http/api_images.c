@@ -28,6 +28,14 @@ static bool is_relative(const char *path)
 	return path[0] && path[0] != '/';
 }
 
+/* A disk with a boot loader, which nobody tells anything. */
+static bool boots_itself(const struct import_body *b)
+{
+	bool disk = strncmp(b->source, "raw:", 4) == 0 || strncmp(b->source, "qcow2:", 6) == 0;
+
+	return (b->files.rootfs[0] || disk) && !b->files.initrd[0] && !b->cmdline[0] && !b->agent;
+}
+
 static int check_import(void *config, struct error *err)
 {
 	struct import_body *b = config;
@@ -40,9 +48,14 @@ static int check_import(void *config, struct error *err)
 	    is_relative(b->files.rootfs))
 		return error_set(err, -EINVAL, "kernel", "begin it with a slash",
 				 "A path is not absolute");
-	if (!b->files.kernel[0] == !b->base[0])
+	if (b->files.kernel[0] && b->base[0])
 		return error_set(err, -EINVAL, "kernel", "kernel, or base: an image that has one",
-				 "An image wants one kernel");
+				 "An image has one kernel");
+	if (!b->files.kernel[0] && !b->base[0] && !boots_itself(b))
+		return error_set(err, -EINVAL, "kernel",
+				 "give a kernel, or a base that has one; or a disk with a boot "
+				 "loader (rootfs, raw:, qcow2:), and nothing else",
+				 "Nothing would boot");
 	if (b->source[0] && (b->files.rootfs[0] || !image_source_known(b->source)))
 		return error_set(
 			err, -EINVAL, "source",
@@ -121,6 +134,9 @@ static int borrow(struct api_call *call, const struct import_body *b, struct ima
 
 	if (r < 0 || !b->base[0])
 		return r;
+	if (!base.kernel[0])
+		return error_set(&call->err, -EINVAL, "base", "choose one that has a kernel",
+				 "Image %s boots itself", b->base);
 	memcpy(image->kernel, base.kernel, sizeof(image->kernel));
 	memcpy(image->initrd, base.initrd, sizeof(image->initrd));
 	memcpy(image->cmdline, base.cmdline, sizeof(image->cmdline));
@@ -161,7 +177,8 @@ static const struct api_route routes[] = {
 	  .what = "All images: they are everybody's." },
 	{ "POST",   "/images",      ROLE_ADMIN,  true,  202, &import_table, import,
 	  .what = "Makes an image of files of the host, or of a `source`, which becomes its root disk. With `base` "
-		  "it has the kernel, initrd and command line of that image, and `cmdline` is added. With `agent` its "
+		  "it has the kernel, initrd and command line of that image, and `cmdline` is added; with neither `kernel` nor "
+		  "`base` the disk boots itself, by UEFI. With `agent` its "
 		  "guests get one, by an initrd of wispd's unless there is one with wisp-init; it is booted, and "
 		  "published when that answers. A name that is there moves to it then." },
 	{ "GET",    "/images/{id}", ROLE_VIEWER, false, 200, NULL,          get,

@@ -6,6 +6,7 @@
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/operation.h"
 #include "supervisor/books/seats.h"
+#include "supervisor/books/size.h"
 #include "supervisor/books/store.h"
 #include "supervisor/books/trace.h"
 #include "supervisor/device/claims.h"
@@ -14,13 +15,17 @@
 #include "supervisor/http/api_life.h"
 #include "supervisor/http/api_placement.h"
 #include "supervisor/images/image.h"
+#include "supervisor/life/adopted.h"
+#include "supervisor/life/board.h"
 #include "supervisor/life/console.h"
 #include "supervisor/life/kind.h"
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/queue.h"
 #include "supervisor/life/runtime.h"
+#include "supervisor/metering/reconcile.h"
 #include "supervisor/network/lease.h"
 #include "supervisor/pool/take.h"
+#include "supervisor/share/share.h"
 #include "supervisor/volume/volume.h"
 #include "supervisor/wispd.h"
 
@@ -43,7 +48,11 @@ struct create_body {
 	char pool[NAME_BYTES];
 	uint32_t ndevices;
 	char devices[LAUNCH_DEVICES_MAX][CHOOSE_TEXT_BYTES];
+	struct board board;
 	struct placement_body placement;
+	uint32_t nshares;
+	char shares[SHARES_MAX][SHARE_REQUEST_BYTES];
+	char engine[NAME_BYTES], engine_ref[ADOPTED_REF_BYTES];
 };
 
 static const struct create_body create_default = { .shape = "small", .labels = "{}" };
@@ -51,8 +60,17 @@ static const struct create_body create_default = { .shape = "small", .labels = "
 static int check_create(void *config, struct error *err)
 {
 	struct create_body *b = config;
+	int r = api_check_name(b->name, err);
 
-	return api_check_name(b->name, err);
+	if (r < 0 || (!b->engine[0] && !b->engine_ref[0]))
+		return r;
+	if (!instance_name_ok(b->engine) || strcmp(b->engine, INSTANCE_OWN_ENGINE) == 0)
+		return error_set(err, -EINVAL, "engine", "slurm, kubernetes, nomad, ...",
+				 "Nobody else is called so");
+	if (b->start || b->wait_ms)
+		return error_set(err, -EINVAL, b->start ? "start" : "wait_ms",
+				 "leave it out, then: wispctl launch", "Its engine starts it");
+	return 0;
 }
 
 static const struct body_field create_fields[] = {
@@ -92,10 +110,25 @@ static const struct body_field create_fields[] = {
 	  PLACE(create_body, devices),
 	  .mark = offsetof(struct create_body, ndevices),
 	  .max = LAUNCH_DEVICES_MAX },
+	{ .name = "firmware",
+	  .type = BODY_ENUM,
+	  PLACE(create_body, board.firmware),
+	  .names = board_firmware_names },
+	{ .name = "disk_bus",
+	  .type = BODY_ENUM,
+	  PLACE(create_body, board.disks),
+	  .names = board_disks_names },
 	{ .name = "placement",
 	  .type = BODY_OBJECT,
 	  PLACE(create_body, placement),
 	  .table = &placement_table },
+	{ .name = "shares",
+	  .type = BODY_STRINGS,
+	  PLACE(create_body, shares),
+	  .mark = offsetof(struct create_body, nshares),
+	  .max = SHARES_MAX },
+	{ .name = "engine", .type = BODY_STRING, PLACE(create_body, engine), .min = 1 },
+	{ .name = "engine_ref", .type = BODY_STRING, PLACE(create_body, engine_ref), .min = 1 },
 };
 
 static const struct body_table create_table = {
@@ -216,10 +249,13 @@ static int list(struct api_call *call)
 static int get(struct api_call *call)
 {
 	struct incarnation last = { 0 };
+	char ref[ADOPTED_REF_BYTES];
 	struct instance i;
 	json_t *reply, *interfaces;
 	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
 
+	if (r == 0)
+		r = adopted_ref(&call->d->truth, &i, ref, &call->err);
 	if (r == 0)
 		r = instance_incarnation(&call->d->truth, &i, &last, &call->err);
 	if (r < 0)
@@ -232,9 +268,13 @@ static int get(struct api_call *call)
 		json_object_set_new(
 			reply, "last_exit",
 			json_pack("{s:s, s:i}", "kind", last.exit_kind, "code", last.exit_code));
+		json_object_set_new(reply, "engine_ref", json_string(ref));
 		json_object_set_new(reply, "interfaces", interfaces);
+		json_object_set_new(reply, "shares", share_list(&call->d->truth, i.id, &call->err));
+		json_object_set_new(reply, "size", size_describe(&call->d->truth, &i, &call->err));
 		json_object_set_new(reply, "agent",
 				    lifecycle_describe_agent(call->d->lifecycle, i.id));
+		json_object_set_new(reply, "findings", reconcile_list(call->d, i.id, &call->err));
 	}
 	return api_reply(call, reply);
 }
@@ -285,12 +325,20 @@ static int get_trace(struct api_call *call)
 
 /* --- creating --- */
 
-/* A device decides, unless it was said. */
+/* What a microVM has not decides, unless it was said. */
 static int choose_runtime(struct api_call *call, const struct create_body *b, struct instance *i)
 {
-	const char *wanted = b->runtime[0] ? b->runtime : b->ndevices ? "qemu" : "wisp";
-	const struct runtime *runtime = runtime_find(wanted);
+	struct board board = b->board;
+	const struct runtime *runtime;
+	const char *wanted;
+	int r = board_settle(&call->d->truth, i, &board, &call->err);
 
+	if (r < 0)
+		return r;
+	wanted = b->runtime[0]					? b->runtime
+		 : b->ndevices || board_needs(&board, i->vcpus) ? "qemu"
+								: "wisp";
+	runtime = runtime_find(wanted);
 	if (!runtime)
 		return error_set(&call->err, -ENOTSUP, "runtime", "wisp and qemu are there",
 				 "There is no runtime %s", wanted);
@@ -299,7 +347,7 @@ static int choose_runtime(struct api_call *call, const struct create_body *b, st
 				 "leave the runtime out, or say qemu: it has VFIO",
 				 "A microVM has no PCI device of the host's");
 	snprintf(i->runtime, sizeof(i->runtime), "%s", wanted);
-	return 0;
+	return board_check(i, &board, &call->err);
 }
 
 static int describe_plan(struct api_call *call, const struct create_body *b, struct instance *i)
@@ -316,11 +364,15 @@ static int describe_plan(struct api_call *call, const struct create_body *b, str
 		r = choose_runtime(call, b, i);
 	if (r == 0)
 		r = placement_read(call->d, &b->placement, b->runtime, &i->wish, &call->err);
+	if (r == 0 && b->engine[0] && !place_is_plain(&i->wish))
+		r = error_set(&call->err, -EINVAL, "placement", "leave it out",
+			      "Its engine says where it runs");
 	if (r < 0)
 		return r;
 	snprintf(i->tenant, sizeof(i->tenant), "%s", call->tenant);
 	snprintf(i->name, sizeof(i->name), "%s", b->name);
-	snprintf(i->owner_engine, sizeof(i->owner_engine), "wispd");
+	snprintf(i->owner_engine, sizeof(i->owner_engine), "%s",
+		 b->engine[0] ? b->engine : INSTANCE_OWN_ENGINE);
 	memcpy(i->cmdline, b->cmdline, sizeof(i->cmdline));
 	memcpy(i->labels, b->labels, sizeof(i->labels));
 	i->start_wanted = b->start;
@@ -331,26 +383,38 @@ static int describe_plan(struct api_call *call, const struct create_body *b, str
 	return 0;
 }
 
-/* With nothing that a blank of a pool has not. */
-static bool is_plain(const struct create_body *b, const struct instance *i)
+static int take(struct api_call *call, const struct create_body *b, struct instance *i,
+		struct take *ret)
 {
-	return b->start && !b->hotplug && !b->nvolumes && !b->ninterfaces && !b->ndevices &&
-	       place_is_plain(&i->wish) && strcmp(i->runtime, "wisp") == 0;
+	const struct take_wish wish = {
+		.pool = b->pool,
+		.plain = b->start && !b->hotplug && !b->nvolumes && !b->ndevices && !b->nshares &&
+			 place_is_plain(&i->wish) && strcmp(i->runtime, "wisp") == 0,
+		.interfaces = b->interfaces,
+		.ninterfaces = b->ninterfaces,
+	};
+
+	return take_choose(call->d, i, &wish, ret, &call->err);
 }
 
 static int create(struct api_call *call)
 {
 	const struct create_body *b = call->config;
 	struct instance i = { 0 };
-	struct take take = { 0 };
+	struct take taken = { 0 };
 	int r = describe_plan(call, b, &i);
 
 	if (r == 0)
 		r = api_admit(call, &i);
 	if (r == 0)
-		r = take_choose(call->d, &i, b->pool, is_plain(b, &i), &take, &call->err);
+		r = take(call, b, &i, &taken);
 	if (r == 0)
 		r = instance_create(&call->d->truth, &i, call->caller->actor, &call->err);
+	if (r == 0 && b->engine[0])
+		r = adopted_make(&call->d->truth, &i, b->engine_ref, call->caller->actor,
+				 &call->err);
+	if (r == 0)
+		r = board_write(&call->d->truth, &i, &b->board, &call->err);
 	if (r == 0 && b->ndevices)
 		r = claims_make(call->d, &i, b->devices, b->ndevices, &call->err);
 	if (r == 0)
@@ -359,16 +423,19 @@ static int create(struct api_call *call)
 		r = lease_take(&call->d->truth, &i, b->interfaces, b->ninterfaces, &call->err);
 	if (r == 0)
 		r = volume_take(&call->d->truth, &i, b->volumes, b->nvolumes, &call->err);
+	if (r == 0)
+		r = share_take(&call->d->truth, &call->d->config, &i, b->shares, b->nshares,
+			       call->caller->actor, &call->err);
 	if (r == 0 && b->hotplug)
 		r = api_let_plug(call, &i);
 	if (r == 0)
-		r = take_bind(call->d, &i, &take, call->caller->actor, &call->err);
+		r = take_bind(call->d, &i, &taken, call->caller->actor, &call->err);
 	if (r == 0)
 		r = api_answer(call, &i, "create", b->start ? STATE_RUNNING : STATE_CREATED);
-	if (r < 0 || !take.asked)
+	if (r < 0 || !taken.asked)
 		return r;
-	json_object_set_new(call->reply, "pool", take_describe(&take));
-	return take.found ? api_follow(call, take_follow, i.id) : 0;
+	json_object_set_new(call->reply, "pool", take_describe(&taken));
+	return taken.found ? api_follow(call, take_follow, i.id) : 0;
 }
 
 /* --- changing --- */
@@ -411,6 +478,8 @@ static int run_verb(struct api_call *call, const char *verb, enum state goal, in
 	m = state_find_move(i.state, verb);
 	if (!m)
 		return api_refuse_move(call, &i, verb);
+	if (adopted(&i) && m->to == STATE_STOPPING && goal == STATE_RUNNING)
+		return api_refuse_engine(call, &i);
 	i.stop_boot_ns = stop_ns;
 	move.cause = m->by;
 	move.then_start = m->to == STATE_STOPPING && goal == STATE_RUNNING;
@@ -435,6 +504,8 @@ static int start(struct api_call *call)
 		return r;
 	if (!state_find_move(i.state, "start"))
 		return api_refuse_move(call, &i, "start");
+	if (adopted(&i))
+		return api_refuse_engine(call, &i);
 	r = queue_decide(call->d->queue, &i, &why);
 	if (r < 0) {
 		call->err = why;
@@ -500,7 +571,7 @@ static const struct api_route routes[] = {
 	{ "POST",   "/instances",             ROLE_OPERATOR, true,  202, &create_table, create,
 	  .what = "Makes an instance of an image; with `start`, runs it; with `remove`, deletes it once "
 		  "it has ended. Where there is no room to start it, it waits up to `wait_ms` in the "
-		  "queue, by `priority` (0 to 9)." },
+		  "queue, by `priority` (0 to 9). With `engine` its VMM is to be a process of that one's." },
 	{ "GET",    "/instances/{id}",        ROLE_VIEWER,   false, 200, NULL,          get,
 	  .what = "One instance, by id or name: how its last VMM ended, and how its guest's agent is." },
 	{ "PATCH",  "/instances/{id}",        ROLE_OPERATOR, true,  200, &update_table, update,

@@ -8,6 +8,7 @@
 #include "supervisor/books/backup.h"
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/operation.h"
+#include "supervisor/books/proof.h"
 #include "supervisor/books/store.h"
 #include "supervisor/http/api.h"
 #include "supervisor/http/api_areas.h"
@@ -44,17 +45,28 @@ static int get_anchor(struct api_call *call)
 static int verify(struct api_call *call)
 {
 	const char *text = call->request->query(call->request->connection, "anchor");
+	const char *all = call->request->query(call->request->connection, "archive");
 	struct ledger *l = call->d->truth.ledger;
-	struct ledger_report report = { 0 };
+	struct proof_report report = { 0 };
 	struct anchor a = { 0 };
+	char archive[CONFIG_ARCHIVE_BYTES];
 	int r = text ? anchor_read(l, &call->d->anchor_key, text, &a, &call->err) : 0;
+	const struct proof_wish wish = {
+		.anchor_seq = a.seq,
+		.anchor_hex = a.hex,
+		.archive = all && strcmp(all, "true") == 0
+				   ? config_archive(&call->d->config, archive)
+				   : NULL,
+	};
 
 	if (r == 0)
-		r = ledger_verify(l, a.seq, a.hex, &report, &call->err);
+		r = proof_walk(l, &wish, &report, &call->err);
 	return r < 0 ? r
 		     : api_reply(call,
-				 json_pack("{s:b, s:I, s:I, s:s}", "whole", report.bad_seq == 0,
-					   "checked", (json_int_t)report.checked, "bad_seq",
+				 json_pack("{s:b, s:I, s:I, s:I, s:s}", "whole",
+					   report.bad_seq == 0, "checked",
+					   (json_int_t)report.checked, "rolled_up",
+					   (json_int_t)report.rolled_up, "bad_seq",
 					   (json_int_t)report.bad_seq, "fault", report.fault));
 }
 
@@ -163,7 +175,8 @@ static const struct api_route routes[] = {
 	  .what = "The same with the time, signed by this host: `SEQ:HASH:WALL_NS:SIGNATURE`." },
 	{ "GET",  "/ledger/verify", ROLE_ADMIN,  false, 200, NULL,          verify,
 	  .what = "Walks the chain of hashes from the first event on.",
-	  .query = "`anchor`: an anchor of earlier, or `SEQ:HASH`" },
+	  .query = "`anchor`: an anchor of earlier, or `SEQ:HASH`; `archive`: `true`: prove what was rolled up, "
+		   "too, by the files in wispd's archive" },
 	{ "POST", "/ledger/backup", ROLE_ADMIN,  true,  202, &api_path_table, back_up,
 	  .what = "Copies the database to a file of the host that is not there yet, and checks the copy; the "
 		  "operation's result is its head." },

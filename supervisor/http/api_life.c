@@ -4,10 +4,12 @@
 
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/operation.h"
+#include "supervisor/books/size.h"
 #include "supervisor/books/store.h"
 #include "supervisor/http/api_life.h"
 #include "supervisor/images/image.h"
 #include "supervisor/life/queue.h"
+#include "supervisor/life/root_disk.h"
 #include "supervisor/network/lease.h"
 #include "supervisor/wispd.h"
 
@@ -142,6 +144,34 @@ int api_let_plug(struct api_call *call, const struct instance *i)
 	return r < 0 ? r : 0;
 }
 
+int api_find_disk(struct api_call *call, const struct instance *i, int64_t *size_mib,
+		  int64_t *image_mib)
+{
+	struct truth *t = &call->d->truth;
+	struct image image;
+	int r = image_find(t, i->image, &image, &call->err);
+
+	if (r == 0)
+		r = root_disk_of_image(&call->d->config, image.rootfs, image.rootfs_read_only,
+				       image_mib, &call->err);
+	if (r == 0)
+		r = size_disk(t, i->id, size_mib, &call->err);
+	if (r == 0 && *image_mib == 0)
+		r = error_set(&call->err, -EINVAL, "disk_mib", "give it a volume",
+			      "%s has no root disk that it can write to", i->name);
+	if (*size_mib < *image_mib)
+		*size_mib = *image_mib;
+	return r;
+}
+
+int api_set_disk(struct api_call *call, const struct instance *i, int64_t size_mib)
+{
+	int64_t now_mib = 0, image_mib = 0;
+	int r = size_mib ? api_find_disk(call, i, &now_mib, &image_mib) : 0;
+
+	return r < 0 ? r : size_set_disk(&call->d->truth, i, size_mib, image_mib, &call->err);
+}
+
 int api_check_generation(struct api_call *call, const struct instance *i, uint64_t generation)
 {
 	if (!generation || (int64_t)generation == i->generation)
@@ -157,4 +187,10 @@ int api_refuse_move(struct api_call *call, const struct instance *i, const char 
 
 	return error_set(&call->err, -EPERM, "state", state_names_for(verb, names, sizeof(names)),
 			 "%s is %s; %s needs another state", i->name, states[i->state].name, verb);
+}
+
+int api_refuse_engine(struct api_call *call, const struct instance *i)
+{
+	return error_set(&call->err, -EPERM, "engine", "let the engine run: wispctl launch",
+			 "%s starts and ends %s", i->owner_engine, i->name);
 }

@@ -26,10 +26,19 @@ int api_admit(struct api_call *call, const struct instance *i);
 /* Drives of this new one can come and go. */
 int api_let_plug(struct api_call *call, const struct instance *i);
 
+/* How large its root disk is, and what its image's is; -EINVAL: it has none of its own. The
+ * second makes the books say that it is so large; 0: that it was not grown. -EDQUOT. */
+int api_find_disk(struct api_call *call, const struct instance *i, int64_t *size_mib,
+		  int64_t *image_mib);
+int api_set_disk(struct api_call *call, const struct instance *i, int64_t size_mib);
+
 /* -ESTALE; 0: whatever it is. */
 int api_check_generation(struct api_call *call, const struct instance *i, uint64_t generation);
 /* -EPERM, and the states in which the verb is allowed. */
 int api_refuse_move(struct api_call *call, const struct instance *i, const char *verb);
+
+/* -EPERM: only its engine starts it. */
+int api_refuse_engine(struct api_call *call, const struct instance *i);
 
 /* An operation, and what it is about as it is now; the instance is looked at after that. */
 int api_answer(struct api_call *call, const struct instance *i, const char *verb, int goal);

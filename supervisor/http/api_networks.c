@@ -192,7 +192,7 @@ static void removal_run(struct work *work)
 {
 	struct removal *m = (struct removal *)work;
 
-	m->result = wire_remove(&m->d->config, m->tag, &m->network, &m->err);
+	m->result = wire_remove(m->d->firewall, m->tag, &m->network, &m->err);
 }
 
 /* One that failed is tried again by the next wispd. */

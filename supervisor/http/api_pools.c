@@ -16,6 +16,8 @@ enum { KEEP_DEFAULT_S = 300 };
 struct pool_body {
 	char name[NAME_BYTES], image[DIGEST_BYTES], shape[NAME_BYTES], cmdline[CMDLINE_BYTES];
 	bool host;
+	uint32_t nnetworks;
+	char networks[LEASES_MAX][NAME_BYTES];
 	uint64_t least, most, keep_s;
 	bool has_least, has_most, has_keep;
 };
@@ -74,6 +76,11 @@ static const struct body_field pool_fields[] = {
 	{ .name = "shape", .type = BODY_STRING, PLACE(pool_body, shape), .min = 1 },
 	{ .name = "cmdline", .type = BODY_STRING, PLACE(pool_body, cmdline) },
 	{ .name = "host", .type = BODY_BOOL, PLACE(pool_body, host) },
+	{ .name = "networks",
+	  .type = BODY_STRINGS,
+	  PLACE(pool_body, networks),
+	  .mark = offsetof(struct pool_body, nnetworks),
+	  .max = LEASES_MAX },
 	SIZES,
 };
 
@@ -141,6 +148,32 @@ static int refuse_host(struct api_call *call)
 	return error_set(&call->err, -EACCES, NULL, "ask an admin", "This is a pool of the host's");
 }
 
+/* Networks are a tenant's, so what is in one is for nobody else. */
+static int read_networks(struct api_call *call, const struct pool_body *b, struct pool *p)
+{
+	size_t used = 0;
+
+	if (b->host && b->nnetworks)
+		return error_set(&call->err, -EINVAL, "networks", "make it a tenant's pool",
+				 "A pool for all tenants is in no network");
+	for (unsigned i = 0; i < b->nnetworks; i++) {
+		struct network n;
+		int r = network_find(&call->d->truth, p->tenant, b->networks[i], &n, &call->err);
+
+		if (r < 0)
+			return r;
+		if (!network_has_links(&n))
+			return error_set(
+				&call->err, -EINVAL, "networks",
+				"choose one of mode bridge or routed",
+				"No pool is in %s: what waits there would keep a passt each",
+				n.name);
+		used += (size_t)snprintf(p->networks + used, sizeof(p->networks) - used, "%s%s",
+					 i ? " " : "", n.name);
+	}
+	return 0;
+}
+
 static int create(struct api_call *call)
 {
 	const struct pool_body *b = call->config;
@@ -161,6 +194,8 @@ static int create(struct api_call *call)
 	memcpy(p.shape, b->shape, sizeof(p.shape));
 	memcpy(p.cmdline, b->cmdline, sizeof(p.cmdline));
 	r = pool_plan(&call->d->truth, &p, &plan, &call->err);
+	if (r == 0)
+		r = read_networks(call, b, &p);
 	if (r == 0)
 		r = pool_create(&call->d->truth, &p, call->caller->actor, &call->err);
 	call->after = look;
@@ -215,8 +250,8 @@ static const struct api_route routes[] = {
 		  "and wanted, how many takes got one or missed, and why there are no more." },
 	{ "POST",   "/pools",      ROLE_OPERATOR, true,  201, &pool_table, create,
 	  .what = "Keeps VMMs of this image, shape and command line ready: as many as were asked for in the "
-		  "busiest ten seconds of the last `keep_s`, at least `min`, at most `max`; with `host` for "
-		  "all tenants, which an admin may." },
+		  "busiest ten seconds of the last `keep_s`, at least `min`, at most `max`; each with an "
+		  "interface in each of `networks`; with `host` for all tenants, which an admin may." },
 	{ "GET",    "/pools/{id}", ROLE_VIEWER,   false, 200, NULL,        get,
 	  .what = "One pool, by name." },
 	{ "PATCH",  "/pools/{id}", ROLE_OPERATOR, true,  200, &size_table, resize,

@@ -235,7 +235,7 @@ static void describe_copy(const struct copy_body *b, const struct snapshot *s, s
 		.priority = (int64_t)b->priority,
 		.wait_ms = (int64_t)b->wait_ms,
 		.runtime = "wisp",
-		.owner_engine = "wispd",
+		.owner_engine = INSTANCE_OWN_ENGINE,
 	};
 	memcpy(i->tenant, s->tenant, sizeof(i->tenant));
 	memcpy(i->image, s->image, sizeof(i->image));
@@ -279,6 +279,8 @@ static int make_copy(struct api_call *call, const struct snapshot *s, const char
 		r = take_leases(call, s, i);
 	if (r == 0 && s->hotplug)
 		r = api_let_plug(call, i);
+	if (r == 0 && s->disk_mib)
+		r = api_set_disk(call, i, s->disk_mib);
 	if (r == 0)
 		r = snapshot_use(t, s->id, i->id, &call->err);
 	return r < 0 ? r

@@ -8,6 +8,7 @@
 #include "supervisor/books/store.h"
 #include "supervisor/http/api.h"
 #include "supervisor/http/api_areas.h"
+#include "supervisor/life/board.h"
 #include "supervisor/wispd.h"
 
 #define PLACE(type, member) \
@@ -47,15 +48,25 @@ static const struct body_table tenant_table = {
 };
 
 struct shape_body {
-	uint64_t vcpus, mem_mib;
+	uint64_t vcpus, mem_mib, mem_max_mib;
 };
+
+static int check_shape(void *config, struct error *err)
+{
+	const struct shape_body *b = config;
+
+	if (!b->mem_max_mib || b->mem_max_mib >= b->mem_mib)
+		return 0;
+	return error_set(err, -EINVAL, "mem_max_mib", "leave it out for memory that never changes",
+			 "A guest begins with no more memory than it can have");
+}
 
 static const struct body_field shape_fields[] = {
 	{ .name = "vcpus",
 	  .type = BODY_U64,
 	  PLACE(shape_body, vcpus),
 	  .min = 1,
-	  .max = 32,
+	  .max = BOARD_VCPUS_MAX,
 	  .required = true },
 	{ .name = "mem_mib",
 	  .type = BODY_U64,
@@ -63,12 +74,14 @@ static const struct body_field shape_fields[] = {
 	  .min = 1,
 	  .max = 1 << 20,
 	  .required = true },
+	{ .name = "mem_max_mib", .type = BODY_U64, PLACE(shape_body, mem_max_mib), .max = 1 << 20 },
 };
 
 static const struct body_table shape_table = {
 	.size = sizeof(struct shape_body),
 	.fields = shape_fields,
-	.nfields = 2,
+	.nfields = sizeof(shape_fields) / sizeof(shape_fields[0]),
+	.check = check_shape,
 };
 
 static int check_name(struct api_call *call)
@@ -181,14 +194,16 @@ static int put_shape(struct api_call *call)
 				 "s", call->id);
 	if (r == 0)
 		r = tell(call, "shape.set",
-			 json_pack("{s:s, s:I, s:I, s:I}", "name", call->id, "version",
+			 json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", call->id, "version",
 				   (json_int_t)version, "vcpus", (json_int_t)b->vcpus, "mem_mib",
-				   (json_int_t)b->mem_mib),
+				   (json_int_t)b->mem_mib, "mem_max_mib",
+				   (json_int_t)b->mem_max_mib),
 			 NULL);
 	if (r == 0)
 		r = store_run(call->d->truth.store, &call->err,
-			      "INSERT INTO shape VALUES (?, ?, ?, ?)", "siii", call->id, version,
-			      (int64_t)b->vcpus, (int64_t)b->mem_mib);
+			      "INSERT INTO shape VALUES (?, ?, ?, ?, ?)", "siiii", call->id,
+			      version, (int64_t)b->vcpus, (int64_t)b->mem_mib,
+			      (int64_t)b->mem_max_mib);
 	return r < 0 ? r
 		     : api_reply(call, json_pack("{s:s, s:I}", "name", call->id, "version",
 						 (json_int_t)version));
@@ -199,16 +214,17 @@ static int list_shapes(struct api_call *call)
 	json_t *all = json_array();
 	struct rows rows;
 	int r = store_select(call->d->truth.store, &rows, &call->err,
-			     "SELECT name, max(version), vcpus, mem_mib FROM shape"
+			     "SELECT name, max(version), vcpus, mem_mib, mem_max_mib FROM shape"
 			     " GROUP BY name ORDER BY mem_mib, name",
 			     "");
 
 	while (r >= 0 && (r = rows_next(&rows, &call->err)) > 0)
-		json_array_append_new(all, json_pack("{s:s, s:I, s:I, s:I}", "name",
+		json_array_append_new(all, json_pack("{s:s, s:I, s:I, s:I, s:I}", "name",
 						     rows_string(&rows, 0), "version",
 						     (json_int_t)rows_int(&rows, 1), "vcpus",
 						     (json_int_t)rows_int(&rows, 2), "mem_mib",
-						     (json_int_t)rows_int(&rows, 3)));
+						     (json_int_t)rows_int(&rows, 3), "mem_max_mib",
+						     (json_int_t)rows_int(&rows, 4)));
 	if (r >= 0)
 		rows_end(&rows);
 	if (r < 0) {
@@ -229,7 +245,8 @@ static const struct api_route routes[] = {
 	{ "GET", "/shapes",       ROLE_VIEWER, false, 200, NULL,          list_shapes,
 	  .what = "The latest version of each shape." },
 	{ "PUT", "/shapes/{id}",  ROLE_ADMIN,  true,  200, &shape_table,  put_shape,
-	  .what = "A new version of a shape; instances keep theirs." },
+	  .what = "A new version of a shape; instances keep theirs. With `mem_max_mib` the memory of one that "
+		  "runs can change: it begins with `mem_mib`, and has at most so much." },
 };
 /* clang-format on */
 

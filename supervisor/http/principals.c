@@ -53,4 +53,5 @@ void principals_of_socket(const struct config *c, int fd, struct caller *ret)
 		count = groups_len / sizeof(groups[0]);
 	groups[count++] = peer.gid;
 	principals_judge(c, peer.uid, groups, count, ret);
+	ret->pid = peer.pid;
 }

@@ -27,7 +27,7 @@ int image_probe_begin(struct wispd *d, const struct image *image, char id[INSTAN
 {
 	struct instance i = {
 		.tenant = PROBE_TENANT,
-		.owner_engine = "wispd",
+		.owner_engine = INSTANCE_OWN_ENGINE,
 		.runtime = "wisp",
 		.shape = "probe",
 		.vcpus = 1,

@@ -21,7 +21,10 @@
 
 #include "jailer/cgroup.h"
 #include "jailer/folder.h"
+#include "supervisor/device/tree.h"
 #include "supervisor/life/cell.h"
+#include "supervisor/life/companion.h"
+#include "supervisor/life/pin.h"
 #include "supervisor/life/process.h"
 #include "supervisor/pool/pool.h"
 #include "supervisor/wispd.h"
@@ -44,23 +47,32 @@ static const char *program_of(const struct runtime *runtime, const struct config
 	return (const char *)c + runtime->program;
 }
 
+/* The program's own name. */
+static void name_of(const struct runtime *runtime, const struct config *c, char name[NAME_MAX + 1])
+{
+	const char *program = program_of(runtime, c);
+	char real[PATH_MAX];
+
+	program = realpath(program, real) ? real : program;
+	snprintf(name, NAME_MAX + 1, "%.*s", NAME_MAX,
+		 strrchr(program, '/') ? strrchr(program, '/') + 1 : program);
+}
+
 /* <jail_dir>/<the program's own name>, and then the instance's. */
 static int open_jails(const struct runtime *runtime, const struct config *c, struct error *err)
 {
 	int base = folder_open_trusted(c->jail_dir, "jail_dir", err), fd;
-	char real[PATH_MAX];
-	const char *program = program_of(runtime, c);
+	char name[NAME_MAX + 1];
 
 	if (base < 0)
 		return base;
-	program = realpath(program, real) ? real : program;
-	fd = folder_make(base, strrchr(program, '/') ? strrchr(program, '/') + 1 : program, 0755, 0,
-			 err);
+	name_of(runtime, c, name);
+	fd = folder_make(base, name, 0755, 0, err);
 	fd_close(base);
 	return fd;
 }
 
-static int open_jail(const struct launch *l, struct error *err)
+int cell_open_jail(const struct launch *l, struct error *err)
 {
 	int jails = open_jails(l->runtime, l->config, err), fd;
 
@@ -73,9 +85,19 @@ static int open_jail(const struct launch *l, struct error *err)
 	return fd;
 }
 
+int cell_path(const struct launch *l, char path[PATH_MAX], struct error *err)
+{
+	char name[NAME_MAX + 1];
+	int n;
+
+	name_of(l->runtime, l->config, name);
+	n = snprintf(path, PATH_MAX, "%s/%s/%s", l->config->jail_dir, name, l->id);
+	return n < PATH_MAX ? 0 : error_set(err, -ENAMETOOLONG, "jail_dir", NULL, "Too long");
+}
+
 int cell_open_folder(const struct launch *l, struct error *err)
 {
-	int jail = open_jail(l, err), fd;
+	int jail = cell_open_jail(l, err), fd;
 
 	if (jail < 0)
 		return jail;
@@ -127,7 +149,7 @@ int cell_remove(const struct launch *l, struct error *err)
 
 int cell_open_log(const struct launch *l, struct error *err)
 {
-	int jail = open_jail(l, err), fd;
+	int jail = cell_open_jail(l, err), fd;
 
 	if (jail < 0)
 		return jail;
@@ -207,31 +229,72 @@ static bool one_hierarchy(void)
 	return statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
+bool cell_has_accounting_v1(void)
+{
+	int mount = cgroup_open_mount("/proc/self/mounts", 1, "cpuacct");
+
+	fd_close(mount);
+	return mount >= 0;
+}
+
 /* Of version 1 only the groups that a value names are made; nothing but 0 can be written
  * to this one. */
 static int add_accounting(struct runtime_command *ret, struct error *err)
 {
 	static const char *const texts[] = { "--cgroup", "cpuacct.usage=0", NULL };
-	int mount = cgroup_open_mount("/proc/self/mounts", 1, "cpuacct");
 
-	if (mount < 0)
+	return cell_has_accounting_v1() ? runtime_command_add(ret, texts, err) : 0;
+}
+
+/* Below the engine's group, whose limits are the engine's. Without a value the jailer takes the
+ * one that is named, which is there (kind_engine.c). */
+static int add_engine_group(const struct launch *l, struct runtime_command *ret, struct error *err)
+{
+	char path[sizeof(l->group) + INSTANCE_ID_BYTES + 1];
+	const char *const texts[] = { "--parent-cgroup", path, NULL };
+	int r;
+
+	snprintf(path, sizeof(path), "%s%s%s", l->group, cell_has_accounting_v1() ? "" : "/",
+		 cell_has_accounting_v1() ? "" : l->id);
+	r = runtime_command_add(ret, texts, err);
+	return r < 0 ? r : add_accounting(ret, err);
+}
+
+static const char *memory_limit(void)
+{
+	return one_hierarchy() ? "memory.max" : "memory.limit_in_bytes";
+}
+
+static long long memory_most(const struct launch *l, int64_t mem_mib)
+{
+	return (long long)(mem_mib + l->runtime->overhead_mib) << 20;
+}
+
+int cell_limit_memory(const struct launch *l, int64_t mem_mib, struct error *err)
+{
+	int group = l->config->cgroup[0] ? pin_open_group(l->config, "memory", l->id) : -1, r;
+	char text[32];
+
+	if (group < 0)
 		return 0;
-	fd_close(mount);
-	return runtime_command_add(ret, texts, err);
+	snprintf(text, sizeof(text), "%lld", memory_most(l, mem_mib));
+	r = tree_write(group, memory_limit(), text);
+	fd_close(group);
+	return r < 0 ? error_set(err, r, "mem_mib", NULL, "Cannot limit the memory of %s: %s",
+				 l->id, strerror(-r))
+		     : 0;
 }
 
 static int add_groups(const struct launch *l, struct runtime_command *ret, struct error *err)
 {
 	char memory[64], tasks[32];
-	const char *file = one_hierarchy() ? "memory.max" : "memory.limit_in_bytes";
 	const char *const texts[] = {
 		"--parent-cgroup", l->config->cgroup, "--cgroup", memory, "--cgroup", tasks, NULL
 	};
 	int r;
 
-	snprintf(memory, sizeof(memory), "%s=%lld", file,
-		 (long long)(l->mem_mib + l->runtime->overhead_mib) << 20);
-	snprintf(tasks, sizeof(tasks), "pids.max=%d", TASKS_MAX);
+	snprintf(memory, sizeof(memory), "%s=%lld", memory_limit(), memory_most(l, l->mem_mib));
+	snprintf(tasks, sizeof(tasks), "pids.max=%lld", TASKS_MAX + (long long)l->vcpus);
 	r = runtime_command_add(ret, texts, err);
 	return r < 0 || one_hierarchy() ? r : add_accounting(ret, err);
 }
@@ -291,11 +354,12 @@ int cell_command(const struct launch *l, struct runtime_command *ret, struct err
 	r = runtime_command_add(ret, jail, err);
 	if (r == 0 && l->netns[0])
 		r = runtime_command_add(ret, netns, err);
-	if (r == 0 && l->config->cgroup[0])
-		r = add_groups(l, ret, err);
-	if (r == 0 && l->config->cgroup[0])
-		r = add_place(l, ret, err);
-	return r;
+	if (r < 0 || !l->config->cgroup[0])
+		return r;
+	if (l->group[0])
+		return add_engine_group(l, ret, err);
+	r = add_groups(l, ret, err);
+	return r < 0 ? r : add_place(l, ret, err);
 }
 
 /* --- its socket --- */
@@ -342,6 +406,18 @@ int cell_survey(const struct runtime *runtime, const struct config *c, survey_fn
 	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot look at the processes") : 0;
 }
 
+/* What serves its VMM ends before its folder goes. */
+static int end_companions(int jails, const char *id, struct error *err)
+{
+	int jail = openat(jails, id, OPEN_FOLDER), r;
+
+	if (jail < 0)
+		return error_errno(err, NULL, NULL, "Cannot open the folder of %s", id);
+	r = companions_end(jail, err);
+	fd_close(jail);
+	return r;
+}
+
 static bool is_ours(struct wispd *d, const char *id)
 {
 	struct instance i;
@@ -366,7 +442,8 @@ int cell_sweep(const struct runtime *runtime, struct wispd *d, struct error *err
 		if (entry->d_name[0] == '.' || is_ours(d, entry->d_name))
 			continue;
 		survey_jails(jails, end_process, entry->d_name);
-		if (clean_up(runtime, &d->config, entry->d_name, err) < 0)
+		if (end_companions(dirfd(dir), entry->d_name, err) < 0 ||
+		    clean_up(runtime, &d->config, entry->d_name, err) < 0)
 			log_warn("%s", err->text);
 		else
 			removed++;

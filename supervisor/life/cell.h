@@ -15,6 +15,9 @@
 
 int cell_prepare(const struct launch *l, struct error *err);
 int cell_remove(const struct launch *l, struct error *err);
+/* The folder above the one that the VMM sees: root's. A descriptor, or its path. */
+int cell_open_jail(const struct launch *l, struct error *err);
+int cell_path(const struct launch *l, char path[PATH_MAX], struct error *err);
 int cell_open_folder(const struct launch *l, struct error *err);
 int cell_open_log(const struct launch *l, struct error *err);
 int cell_open_console(const struct launch *l, struct error *err);
@@ -24,8 +27,15 @@ int cell_survey(const struct runtime *runtime, const struct config *c, survey_fn
 		struct error *err);
 int cell_sweep(const struct runtime *runtime, struct wispd *d, struct error *err);
 
+/* Whether processor time is counted by control groups of version 1. */
+bool cell_has_accounting_v1(void);
+
 /* The jailer, and its options up to those of the runtime's own. */
 int cell_command(const struct launch *l, struct runtime_command *ret, struct error *err);
+
+/* What its control group may have: so much for the guest, and what its VMM needs. 0, too, where
+ * it has none. */
+int cell_limit_memory(const struct launch *l, int64_t mem_mib, struct error *err);
 
 /* A socket in /run that the VMM's user made, by a descriptor (O_PATH) that cannot come to
  * mean another one. -ENOENT: not yet. */

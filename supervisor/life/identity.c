@@ -97,7 +97,7 @@ static void say_interfaces(const struct launch *l, struct words *w)
 		say(w, "%s", texts[i]);
 }
 
-static int connect_to(const struct launch *l, int limit_ms, struct error *err)
+int identity_connect(const struct launch *l, int limit_ms, struct error *err)
 {
 	int way = l->runtime->open_way(l, RUNTIME_VSOCK, 0, err), fd;
 	char path[32];
@@ -123,7 +123,7 @@ int identity_tell(const struct launch *l, struct error *err)
 		say(w, "clock_ns=%" PRId64, ledger_wall_ns());
 		say(w, "hostname=%s", l->name);
 		say_interfaces(l, w);
-		r = fd = connect_to(l, limit_ms, err);
+		r = fd = identity_connect(l, limit_ms, err);
 	}
 	if (r >= 0)
 		r = caller_ask(fd, "identity", w->list, limit_ms, NULL, err);

@@ -19,6 +19,9 @@ enum {
 unsigned identity_addresses(const struct launch *l,
 			    char texts[IDENTITY_ADDRESSES_MAX][IDENTITY_TEXT_BYTES]);
 
+/* A connection to its agent; a descriptor, or a negative errno and *err. */
+int identity_connect(const struct launch *l, int limit_ms, struct error *err);
+
 /* Its name, a machine id and randomness of its own, the time, and its interfaces' addresses;
  * returns when the agent says that all of it is so, and waits at most agent_timeout_ms of the
  * configuration. It may be told again. 0 or a negative errno and *err. */

@@ -26,7 +26,8 @@ static int load(struct wispd *d, const struct instance *i, struct launch *l, str
 	int r = claims_load(d, i->id, l, err);
 
 	for (unsigned k = 0; k < l->ndevices; k++)
-		l->devices[k].node = assign_node(d->config.device_root, l->devices[k].address);
+		assign_locate(d->config.device_root, l->devices[k].address, &l->devices[k].group,
+			      &l->devices[k].node);
 	return r;
 }
 
@@ -61,9 +62,25 @@ static void prove(struct launch *l, struct launch_device *d, enum device_outcome
 	d->reset_us = clock_now_us() - before_us;
 }
 
+/* The limits may be others than when it was made; the kernel would only say ENOMEM. */
+static int check_memlock(const struct launch *l, struct error *err)
+{
+	uint64_t most = inventory_memlock_mib();
+	int64_t needed = preflight_memlock_mib(l->mem_mib);
+
+	if (!l->ndevices || (uint64_t)needed <= most)
+		return 0;
+	return error_set(err, -EPERM, "device", "run wispd as root, or raise its LimitMEMLOCK",
+			 "memlock: %lld MiB are to be locked, %llu may be", (long long)needed,
+			 (unsigned long long)most);
+}
+
 static int attach(struct launch *l, struct error *err)
 {
-	int r = bind_all(l, err);
+	int r = check_memlock(l, err);
+
+	if (r == 0)
+		r = bind_all(l, err);
 
 	for (unsigned i = 0; i < l->ndevices && r == 0; i++) {
 		struct launch_device *d = &l->devices[i];

@@ -20,6 +20,7 @@
 #include "supervisor/images/image_source.h"
 #include "supervisor/life/kind.h"
 #include "supervisor/life/kinds.h"
+#include "supervisor/life/root_disk.h"
 #include "supervisor/life/runtime.h"
 #include "supervisor/snapshot/files.h"
 #include "supervisor/wispd.h"
@@ -57,8 +58,10 @@ static int load(struct wispd *d, const struct instance *i, struct launch *l, str
 
 static int put_files(struct launch *l, int folder, struct error *err)
 {
-	int r = blob_link(l->config, l->kernel, folder, "kernel", err);
+	int r = 0;
 
+	if (l->kernel[0])
+		r = blob_link(l->config, l->kernel, folder, "kernel", err);
 	if (r == 0 && l->initrd[0])
 		r = blob_link(l->config, l->initrd, folder, "initrd", err);
 	if (r == 0 && !l->rootfs[0] && unlinkat(folder, "rootfs", 0) < 0 && errno != ENOENT)
@@ -83,28 +86,10 @@ static int prepare(struct launch *l, struct error *err)
 	return r;
 }
 
-/* What a VMM has put there instead of its disk is not opened. */
-static int open_disk(const struct launch *l, struct error *err)
-{
-	int folder = l->runtime->open_folder(l, err), fd;
-	struct stat st;
-
-	if (folder < 0)
-		return folder;
-	fd = openat(folder, "rootfs", O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		fd = error_errno(err, NULL, NULL, "Cannot open the disk of %s", l->id);
-	fd_close(folder);
-	if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == l->uid))
-		return fd;
-	fd_close(fd);
-	return error_set(err, -EPERM, NULL, NULL, "The disk of %s is not its own", l->id);
-}
-
 /* A disk that is not there any more has nothing to be overwritten. */
 static int remove_disk(struct launch *l, struct error *err)
 {
-	int fd = l->wipe ? open_disk(l, err) : -ENOENT, r;
+	int fd = l->wipe ? root_disk_open(l, err) : -ENOENT, r;
 
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;

@@ -11,6 +11,7 @@
 #include "supervisor/life/kind.h"
 #include "supervisor/life/kinds.h"
 #include "supervisor/network/lease.h"
+#include "supervisor/network/passt.h"
 #include "supervisor/network/wire.h"
 #include "supervisor/wispd.h"
 
@@ -42,6 +43,7 @@ static int load(struct wispd *d, const struct instance *i, struct launch *l, str
 	if (count <= 0)
 		return count;
 	network_tag(&d->truth, l->tag);
+	l->firewall = d->firewall;
 	for (int n = 0; n < count && l->nnets < LAUNCH_NETS_MAX; n++) {
 		struct launch_net *net = &l->nets[l->nnets];
 
@@ -52,13 +54,27 @@ static int load(struct wispd *d, const struct instance *i, struct launch *l, str
 	return 0;
 }
 
+static int attach_one(const struct launch *l, const struct launch_net *n, struct error *err)
+{
+	int r = wire_attach(l->firewall, l->tag, &n->lease, l->uid, l->vcpus > 1, err);
+
+	return r == 0 && n->lease.network.mode == NETWORK_PASST ? passt_begin(l, n, err) : r;
+}
+
 static int attach(struct launch *l, struct error *err)
 {
 	int r = 0;
 
 	for (unsigned i = 0; i < l->nnets && r == 0; i++)
-		r = wire_attach(l->config, l->tag, &l->nets[i].lease, l->uid, l->vcpus > 1, err);
+		r = attach_one(l, &l->nets[i], err);
 	return r;
+}
+
+static int detach_one(const struct launch *l, const struct launch_net *n, struct error *err)
+{
+	int r = n->lease.network.mode == NETWORK_PASST ? passt_end(l, n, err) : 0;
+
+	return r < 0 ? r : wire_detach(l->firewall, l->tag, &n->lease, err);
 }
 
 static int detach(struct launch *l, struct error *err)
@@ -67,7 +83,7 @@ static int detach(struct launch *l, struct error *err)
 	int first = 0;
 
 	for (unsigned i = 0; i < l->nnets; i++) {
-		int r = wire_detach(l->config, l->tag, &l->nets[i].lease, first ? &later : err);
+		int r = detach_one(l, &l->nets[i], first ? &later : err);
 
 		first = first ? first : r;
 	}

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "supervisor/books/size.h"
 #include "supervisor/life/kind.h"
 #include "supervisor/life/kinds.h"
 #include "supervisor/pool/golden.h"
@@ -26,6 +27,7 @@ static int release(struct wispd *d, const struct instance *i, struct error *err)
 static int load(struct wispd *d, const struct instance *i, struct launch *l, struct error *err)
 {
 	struct snapshot s;
+	int64_t memory_mib = 0;
 	int r = snapshot_of_use(&d->truth, i->id, &s, err);
 
 	if (r > 0) {
@@ -37,7 +39,8 @@ static int load(struct wispd *d, const struct instance *i, struct launch *l, str
 	if (r > 0) {
 		memcpy(l->save.snapshot, s.id, sizeof(l->save.snapshot));
 		l->save.resume = s.resume;
-		l->save.disk_most_mib = s.most_mib - s.mem_mib;
+		r = size_memory_room(&d->truth, i, &memory_mib, err);
+		l->save.disk_most_mib = s.most_mib - memory_mib;
 	}
 	return r < 0 ? r : 0;
 }

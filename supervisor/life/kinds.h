@@ -5,11 +5,15 @@
 struct kind;
 
 extern const struct kind kind_user;	/* the user that the VMM runs as */
+extern const struct kind kind_engine;	/* the control group of a process of its engine's */
 extern const struct kind kind_image;	/* kernel, initrd and root disk, from an image */
+extern const struct kind kind_board;	/* its firmware, and what disks hang on */
 extern const struct kind kind_snapshot; /* the one it begins with, the one made of it */
 extern const struct kind kind_volume;	/* disks that outlive it */
 extern const struct kind kind_network;	/* interfaces, in its tenant's networks */
+extern const struct kind kind_share;	/* folders of the host */
 extern const struct kind kind_device;	/* PCI functions of the host */
 extern const struct kind kind_place;	/* processors, and the node of its memory */
+extern const struct kind kind_size;	/* what it has got beyond shape and image */
 
 #endif

@@ -14,17 +14,22 @@
 #include "supervisor/books/instance.h"
 #include "supervisor/config.h"
 #include "supervisor/device/preflight.h"
+#include "supervisor/life/adopted.h"
+#include "supervisor/life/board.h"
 #include "supervisor/network/lease.h"
+#include "supervisor/share/share.h"
 #include "supervisor/volume/erasure.h"
 
 enum {
 	LAUNCH_DRIVES_MAX = 8,
 	LAUNCH_NETS_MAX = 8,
 	LAUNCH_FILE_BYTES = 64,
-	LAUNCH_IP_BYTES = 192, /* of the parameter that tells an address */
-	LAUNCH_CMDLINE_BYTES = 2 * CMDLINE_BYTES + LAUNCH_IP_BYTES,
+	LAUNCH_IP_BYTES = 192,	/* of the parameter that tells an address */
+	LAUNCH_WORD_BYTES = 64, /* of another parameter in front */
+	LAUNCH_CMDLINE_BYTES = 2 * CMDLINE_BYTES + LAUNCH_IP_BYTES + 2 * LAUNCH_WORD_BYTES,
 };
 
+struct firewall;
 struct runtime;
 
 /* A disk. file: its name in the VMM's folder, where attach() has put it. */
@@ -38,6 +43,14 @@ struct launch_drive {
 struct launch_net {
 	char id[LAUNCH_FILE_BYTES];
 	struct lease lease;
+};
+
+/* A folder of the host. It is below, a path, in allowed: "" if it is not allowed any more. */
+struct launch_share {
+	char tag[SHARE_TAG_BYTES];
+	char allowed[CONFIG_FOLDER_BYTES], below[CONFIG_FOLDER_BYTES];
+	uid_t user; /* whose doing it is on the host, what the guest does there */
+	bool read_only;
 };
 
 enum {
@@ -88,6 +101,17 @@ struct launch_save {
 	int64_t size_mib;		      /* what came of it: that the files take */
 };
 
+enum { LAUNCH_WORDS_BYTES = 160 };
+
+/* The resize that is under way (books/size.h), and what came of it. */
+struct launch_resize {
+	int64_t mem_from_mib, mem_mib;	/* 0: not of memory */
+	int64_t disk_mib;		/* 0: not of the disk */
+	int64_t timeout_ms;		/* that the guest may take */
+	int64_t now_mib;		/* memory that it has */
+	char words[LAUNCH_WORDS_BYTES]; /* about its file system; "": nobody grew it */
+};
+
 /* Where it runs (host/place.h), as the kernel writes it. */
 struct launch_place {
 	char cpus[TOPOLOGY_LIST_BYTES]; /* its cores, or where it floats; "": nobody knows */
@@ -98,6 +122,9 @@ struct launch_place {
 	int vcpu[PLACE_VCPUS_MAX];
 };
 
+/* Of UEFI, in the VMM's folder. */
+#define LAUNCH_VARIABLES "firmware.vars"
+
 struct launch {
 	const struct config *config;
 	const struct runtime *runtime;
@@ -105,8 +132,13 @@ struct launch {
 	struct launch_load load;
 	struct launch_save save;
 	uid_t uid; /* and gid: of the VMM alone; 0: none was leased */
+	struct launch_resize resize;
 	int64_t vcpus, mem_mib;
+	int64_t mem_max_mib;  /* that it can have while it runs; 0: it is as it is */
+	int64_t mem_room_mib; /* that a file of its memory may take */
+	int64_t disk_mib;     /* its root disk was grown to; 0: it was not */
 	char cmdline[LAUNCH_CMDLINE_BYTES];
+	struct board board;						       /* settled */
 	char kernel[DIGEST_BYTES], initrd[DIGEST_BYTES], rootfs[DIGEST_BYTES]; /* "": none */
 	bool rootfs_read_only;
 	bool wipe;  /* its disk is overwritten before it is removed */
@@ -115,14 +147,17 @@ struct launch {
 	bool agent;   /* the guest has an agent, and is ready when that answers */
 	bool hotplug; /* drives can come and go while it runs */
 	bool blank;   /* its VMM is to wait for a machine of this shape (pool/pool.h) */
-	unsigned ndrives, nnets, ndevices;
+	unsigned ndrives, nnets, ndevices, nshares;
 	struct launch_place place;
 	struct launch_drive drives[LAUNCH_DRIVES_MAX];
 	struct launch_net nets[LAUNCH_NETS_MAX];
 	struct launch_device devices[LAUNCH_DEVICES_MAX];
-	char tag[NETWORK_TAG_BYTES]; /* network.h */
-	char netns[PATH_MAX];	     /* "": the host's */
-	int pidfd; /* of the process that stands for the VMM, while it boots; -1 */
+	struct launch_share shares[SHARES_MAX];
+	char group[ADOPTED_GROUP_BYTES]; /* of an engine's process (adopted.h); "": none */
+	char tag[NETWORK_TAG_BYTES];	 /* network.h */
+	struct firewall *firewall;
+	char netns[PATH_MAX]; /* "": the host's */
+	int pidfd;	      /* of the process that stands for the VMM, while it boots; -1 */
 };
 
 #endif

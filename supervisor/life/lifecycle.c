@@ -24,6 +24,7 @@
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/store.h"
 #include "supervisor/images/image_probe.h"
+#include "supervisor/life/adopted.h"
 #include "supervisor/life/console.h"
 #include "supervisor/life/guest.h"
 #include "supervisor/life/kind.h"
@@ -82,6 +83,18 @@ static int write_snapshots(struct machine *m, const struct instance *i, enum sta
 	return r < 0 ? r : 0;
 }
 
+/* A resize has come to its end, or nobody knows. */
+static int write_resize(struct machine *m, struct instance *i, enum state to, struct error *err)
+{
+	struct resize_outcome *o = to == STATE_RUNNING ? &m->resized : NULL;
+
+	if (i->state != STATE_RESIZING)
+		return 0;
+	m->resized.result = m->result;
+	m->resized.cause = m->err.text;
+	return size_end(&m->l->d->truth, i, o, actor, err);
+}
+
 static int write_move(struct machine *m, struct instance *i, enum state to, const struct move *move,
 		      struct error *err)
 {
@@ -92,6 +105,8 @@ static int write_move(struct machine *m, struct instance *i, enum state to, cons
 		r = write_meters(m, i, to, err);
 	if (r == 0)
 		r = write_snapshots(m, i, to, move->cause, err);
+	if (r == 0)
+		r = write_resize(m, i, to, err);
 	if (r == 0)
 		r = instance_move(&d->truth, i, to, move, err);
 	if (r == 0 && to != STATE_DELETED)
@@ -123,7 +138,7 @@ static void go(struct machine *m, struct instance *i, enum state to, const struc
 	m->retry_ns = 0;
 	if (!states[to].alive)
 		m->over = false;
-	if (to != STATE_RUNNING && to != STATE_SAVING)
+	if (to != STATE_RUNNING && to != STATE_SAVING && to != STATE_RESIZING)
 		machine_forget_guest(m);
 	machine_look(m);
 	if (saved.id[0])
@@ -157,6 +172,8 @@ static void settle(struct machine *m, struct instance *i, enum state to)
 	}
 	if (m->why[0])
 		snprintf(cause, sizeof(cause), "%s", m->why);
+	else if (m->exit_kind && adopted(i))
+		snprintf(cause, sizeof(cause), "the VMM ended; %s knows how", i->owner_engine);
 	else if (m->exit_kind && strcmp(m->exit_kind, "unknown") == 0)
 		snprintf(cause, sizeof(cause), "the VMM ended while wispd was away");
 	else
@@ -275,24 +292,31 @@ static void step_running(struct machine *m, struct instance *i)
 	machine_hear(m, i);
 }
 
-static void step_pausing(struct machine *m, struct instance *i)
+/* A task that decides where it goes. */
+static void step_through(struct machine *m, struct instance *i, enum task task, enum state well,
+			 enum state badly)
 {
 	if (m->over)
 		settle(m, i, end_of(m));
-	else if (machine_has_done(m, i, TASK_PAUSE) && m->result == 0)
-		go_because(m, i, STATE_PAUSED, NULL, NULL);
-	else if (m->task == TASK_PAUSE)
-		go_because(m, i, STATE_RUNNING, m->err.text, "vmm_refused");
+	else if (machine_has_done(m, i, task) && m->result == 0)
+		go_because(m, i, well, NULL, NULL);
+	else if (m->task == task)
+		go_because(m, i, badly, m->err.text, "vmm_refused");
+}
+
+static void step_pausing(struct machine *m, struct instance *i)
+{
+	step_through(m, i, TASK_PAUSE, STATE_PAUSED, STATE_RUNNING);
 }
 
 static void step_resuming(struct machine *m, struct instance *i)
 {
-	if (m->over)
-		settle(m, i, end_of(m));
-	else if (machine_has_done(m, i, TASK_RESUME) && m->result == 0)
-		go_because(m, i, STATE_RUNNING, NULL, NULL);
-	else if (m->task == TASK_RESUME)
-		go_because(m, i, STATE_PAUSED, m->err.text, "vmm_refused");
+	step_through(m, i, TASK_RESUME, STATE_RUNNING, STATE_PAUSED);
+}
+
+static void step_resizing(struct machine *m, struct instance *i)
+{
+	step_through(m, i, TASK_RESIZE, STATE_RUNNING, STATE_RUNNING);
 }
 
 /* The snapshot says whether it ran. */
@@ -383,6 +407,7 @@ static void (*const steps[STATES_COUNT])(struct machine *m, struct instance *i) 
 	[STATE_STOPPED] = step_ended,	  [STATE_FAILED] = step_ended,
 	[STATE_DELETING] = step_deleting, [STATE_DELETED] = step_deleted,
 	[STATE_QUEUED] = step_queued,	  [STATE_SAVING] = step_saving,
+	[STATE_RESIZING] = step_resizing,
 };
 
 static bool has_expired(struct machine *m, const struct instance *i)

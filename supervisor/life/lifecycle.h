@@ -44,6 +44,10 @@ int lifecycle_adopt(struct lifecycle *l, const char *id, const struct process *p
 /* Whether it has a VMM that lives, as far as is known. */
 bool lifecycle_lives(const struct lifecycle *l, const char *id);
 
+/* Its machine cannot go on, for what became of the host: that is written down with all that there
+ * is to be known, and its VMM is ended. One that does not live is left alone. */
+void lifecycle_break(struct lifecycle *l, const char *id, const char *why);
+
 /* How the agent in its guest is (guest.h), null when there is none to be heard; the caller's. */
 json_t *lifecycle_describe_agent(struct lifecycle *l, const char *id);
 

@@ -11,6 +11,7 @@
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/machine.h"
 #include "supervisor/life/pin.h"
+#include "supervisor/life/resize.h"
 #include "supervisor/life/runtime.h"
 #include "supervisor/life/workers.h"
 #include "supervisor/metering/meter.h"
@@ -204,6 +205,7 @@ static int (*const tasks[TASKS_COUNT])(struct launch *l, struct error *err) = {
 	[TASK_PREPARE] = do_prepare,  [TASK_ATTACH] = do_attach, [TASK_BOOT] = do_boot,
 	[TASK_PAUSE] = do_pause,      [TASK_RESUME] = do_resume, [TASK_POWER_OFF] = do_power_off,
 	[TASK_DETACH] = kinds_detach, [TASK_REMOVE] = do_remove, [TASK_SAVE] = do_save,
+	[TASK_RESIZE] = resize_run,
 };
 
 static bool takes_down(enum task task)
@@ -235,6 +237,8 @@ static void job_done(struct work *work)
 	m->result = job->result;
 	m->err = job->err;
 	m->saved_mib = job->launch.save.size_mib;
+	m->resized = (struct resize_outcome){ .mem_mib = job->launch.resize.now_mib };
+	memcpy(m->resized.words, job->launch.resize.words, sizeof(m->resized.words));
 	/* What is done again finds less than the first time. */
 	if (!m->sampled) {
 		m->sample = job->sample;

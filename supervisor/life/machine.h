@@ -12,6 +12,7 @@
 #include <systemd/sd-event.h>
 
 #include "supervisor/books/instance.h"
+#include "supervisor/books/size.h"
 #include "supervisor/life/process.h"
 #include "supervisor/metering/sample.h"
 #include "vmm/base/error.h"
@@ -30,6 +31,7 @@ enum task {
 	TASK_PAUSE,
 	TASK_RESUME,
 	TASK_SAVE,
+	TASK_RESIZE,
 	TASK_POWER_OFF,
 	TASK_DETACH,
 	TASK_REMOVE,
@@ -59,7 +61,8 @@ struct machine {
 	int result;	/* of that */
 	struct error err;
 
-	int64_t saved_mib; /* what a save took */
+	int64_t saved_mib;	       /* what a save took */
+	struct resize_outcome resized; /* what a resize came to; cause: in err */
 
 	struct monitor *monitor; /* of a VMM that tells of itself; NULL */
 	struct guest *guest;	 /* while it is to answer; NULL */

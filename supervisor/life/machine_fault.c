@@ -73,6 +73,15 @@ static void on_news(void *ctx, const struct monitor_news *n)
 	machine_wake_at(m, ledger_boot_ns());
 }
 
+void lifecycle_break(struct lifecycle *l, const char *id, const char *why)
+{
+	const struct monitor_news news = { .event = "HOST", .data = "{}", .fatal = why };
+	struct machine *m = machine_find(l, id);
+
+	if (m && m->alive)
+		on_news(m, &news);
+}
+
 void machine_hear(struct machine *m, const struct instance *i)
 {
 	struct launch *l = m->monitor || !m->alive ? NULL : calloc(1, sizeof(*l));

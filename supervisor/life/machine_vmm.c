@@ -9,6 +9,7 @@
 
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/store.h"
+#include "supervisor/life/adopted.h"
 #include "supervisor/life/guest.h"
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/machine.h"
@@ -71,9 +72,13 @@ int machine_watch(struct machine *m, const struct process *p)
 	return 0;
 }
 
+/* One of its engine's is there already. */
 static int make_process(struct machine *m, const struct instance *i, struct process *ret,
 			struct error *err)
 {
+	if (adopted(i))
+		return adopted_take(&m->l->d->truth, i, ret, err);
+
 	struct launch *launch = calloc(1, sizeof(*launch));
 	int r = -ENOMEM;
 

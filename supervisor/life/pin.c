@@ -140,27 +140,16 @@ static void bind_thread(void *ctx, pid_t thread, const char *name)
 	b->bound++;
 }
 
-/* Siblings, and the core that is for them; with neither, all of it. */
-static void find_rest(const struct launch_place *p, cpu_set_t *ret)
-{
-	cpu_set_t all;
-
-	(void)topology_parse(p->cpus, &all);
-	*ret = all;
-	for (unsigned k = 0; k < p->nvcpus; k++)
-		CPU_CLR(p->vcpu[k], ret);
-	if (CPU_COUNT(ret) == 0)
-		*ret = all;
-}
-
 int pin_threads(const struct launch *l, const char *pattern, struct error *err)
 {
 	struct binding b = { .place = &l->place, .pattern = pattern };
+	cpu_set_t all;
 	int r;
 
 	if (!l->place.nvcpus)
 		return 0;
-	find_rest(&l->place, &b.rest);
+	(void)topology_parse(l->place.cpus, &all);
+	place_rest(&all, l->place.vcpu, l->place.nvcpus, &b.rest);
 	r = pin_each_thread(l->config, l->id, bind_thread, &b, err);
 	if (r == 0 && b.fault)
 		r = error_set(err, b.fault, NULL, NULL, "Cannot bind the threads of %s: %s", l->id,

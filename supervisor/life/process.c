@@ -28,7 +28,7 @@ static int open_pidfd(pid_t pid)
 }
 
 /* The command's name, in parentheses, may have anything in it: from the last ")". */
-static int read_start(pid_t pid, int64_t *ret)
+int process_start_of(pid_t pid, int64_t *ret)
 {
 	char path[32], text[1024];
 	ssize_t n;
@@ -117,7 +117,7 @@ int process_spawn(const char *const argv[], int log_fd, struct process *ret, str
 		return error_errno(err, NULL, NULL, "Cannot make a process");
 	}
 	p.pidfd = open_pidfd(p.pid);
-	if (p.pidfd < 0 || read_start(p.pid, &p.start) < 0) {
+	if (p.pidfd < 0 || process_start_of(p.pid, &p.start) < 0) {
 		process_cancel(&p);
 		return error_errno(err, NULL, NULL, "Cannot watch a process");
 	}
@@ -148,7 +148,7 @@ int process_adopt(pid_t pid, int64_t start, struct process *ret)
 	if (p.pidfd < 0)
 		return -ESRCH;
 	/* The descriptor is of whoever has the number now; its start tells who that is. */
-	if (read_start(pid, &p.start) < 0 || p.start != start || poll(&ended, 1, 0) != 0) {
+	if (process_start_of(pid, &p.start) < 0 || p.start != start || poll(&ended, 1, 0) != 0) {
 		fd_close(p.pidfd);
 		return -ESRCH;
 	}

@@ -30,6 +30,9 @@ void process_cancel(struct process *p);
 /* One that was begun in an earlier life: -ESRCH, it has ended. */
 int process_adopt(pid_t pid, int64_t start, struct process *ret);
 
+/* When that one of now was begun. -ESRCH. */
+int process_start_of(pid_t pid, int64_t *ret);
+
 /* It has ended. "exit" or "signal" and the number, of a child of ours; else "unknown". */
 const char *process_reap(struct process *p, int *code);
 

@@ -391,8 +391,9 @@ static int add_drained(struct queue *q, json_t *ids, struct error *err)
 	struct rows rows;
 	int r = store_select(q->d->truth.store, &rows, err,
 			     "SELECT id FROM drained JOIN instance ON id = instance"
-			     " WHERE state = ? ORDER BY created_wall_ns, id",
-			     "i", (int64_t)STATE_STOPPED);
+			     " WHERE state = ? AND owner_engine = ?"
+			     " ORDER BY created_wall_ns, id",
+			     "is", (int64_t)STATE_STOPPED, INSTANCE_OWN_ENGINE);
 
 	if (r < 0)
 		return r;

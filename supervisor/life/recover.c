@@ -10,7 +10,8 @@
  *   3. Things without a row are removed, by each runtime and each kind.
  *   4. Every instance is looked at: steps that were cut off are done again.
  *
- * An operation that no instance's state can end (an import) has failed.
+ * An operation that no instance's state can end (an import) has failed. What an older wispd
+ * gave without a meter is metered from now on (metering/holdings.h).
  */
 #include <string.h>
 
@@ -22,6 +23,7 @@
 #include "supervisor/life/process.h"
 #include "supervisor/life/recover.h"
 #include "supervisor/life/runtime.h"
+#include "supervisor/metering/holdings.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/log.h"
 
@@ -136,6 +138,10 @@ static int write_down(struct findings *f)
 		r = note_boot(t, f->err);
 	if (r == 0)
 		r = f->operations = operation_fail_orphans(t, f->err);
+	if (r >= 0)
+		r = holdings_tell(t, f->err);
+	if (r > 0)
+		log_info("%d things that had no meter before are on their tenants' bills now", r);
 	if (r >= 0)
 		r = tell(f);
 	if (r == 0)

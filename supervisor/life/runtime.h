@@ -43,6 +43,7 @@ struct runtime {
 	size_t program;		 /* offset of its path in struct config */
 	int64_t overhead_mib;	 /* that the VMM may need beside the guest's memory */
 	bool devices;		 /* a guest can have functions of the host's */
+	bool boards;		 /* its machines have firmware, other disks, many processors */
 	const char *vcpu_thread; /* how the VMM names those of the guest's processors (pin.h) */
 	bool tells;		 /* it has RUNTIME_EVENTS */
 	/* RUNTIME_VSOCK is so many sockets, each for one connection at a time; 0: one for all. */
@@ -90,6 +91,10 @@ struct runtime {
 			    struct error *err);
 	int (*refresh_drive)(const struct launch *l, const struct launch_drive *d,
 			     struct error *err);
+
+	/* Memory of one that runs and was started with l->mem_max_mib (wisp_memory.h); NULL: it
+	 * cannot change. */
+	int (*set_memory)(const struct launch *l, struct launch_resize *q, struct error *err);
 
 	/* Which processes live in jails of its own (survey.h). NULL: it cannot tell. */
 	int (*survey)(const struct runtime *runtime, const struct config *c, survey_fn fn,

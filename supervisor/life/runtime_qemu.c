@@ -1,6 +1,7 @@
 /* runtime_qemu.c - a machine with a real PCI device, or one that is not micro: QEMU with KVM.
  *
- * The machine is q35 with nothing on it but what is asked for. QEMU lives in the same cell as
+ * The machine is q35 with nothing on it but what is asked for: disks of virtio's, SATA or NVMe;
+ * a kernel that QEMU starts, or firmware and what the first disk has (board.h). QEMU lives in the same cell as
  * a microVM's VMM does (cell.h): a user, namespaces, a root and a control group of its own,
  * no capability; there it also has the host's /usr, read-only, and its own seccomp filter.
  *
@@ -37,6 +38,7 @@
 #include "supervisor/life/guest.h"
 #include "supervisor/life/qmp.h"
 #include "supervisor/life/runtimes.h"
+#include "supervisor/network/passt.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
@@ -171,17 +173,44 @@ static int add_machine(const struct launch *l, struct runtime_command *c, struct
 		   "chardev:console");
 }
 
+/* SeaBIOS is what a q35 has by itself. */
+static int add_firmware(const struct launch *l, struct runtime_command *c, struct error *err)
+{
+	static const char code[] = "driver=raw,node-name=firmware,read-only=on,file.driver=file,"
+				   "file.filename=" BOARD_UEFI_CODE;
+	static const char variables[] = "driver=raw,node-name=variables,file.driver=file,"
+					"file.filename=/" LAUNCH_VARIABLES;
+
+	if (l->board.firmware != BOARD_UEFI)
+		return 0;
+	return ADD(c, err, "-blockdev", code, "-blockdev", variables, "-machine",
+		   "pflash0=firmware,pflash1=variables");
+}
+
+/* What disks hang on, and what Linux calls the first. */
+static const struct {
+	const char *device, *first;
+	bool writable; /* it has no disk that is read-only */
+} buses[] = {
+	[BOARD_VIRTIO] = { "virtio-blk-pci", "/dev/vda", false },
+	[BOARD_SATA] = { "ide-hd", "/dev/sda", true },
+	[BOARD_NVME] = { "nvme", "/dev/nvme0n1", true },
+};
+
 /* The disk that is the root is the first. What is said here stands before what the image
  * says, which may be another root, and ends with a command. */
 static int add_kernel(const struct launch *l, struct runtime_command *c, struct error *err)
 {
-	char cmdline[sizeof(l->cmdline) + 64], ports[32] = "";
-	const char *root = "";
+	char root[48] = "", ports[32] = "";
+	char cmdline[sizeof(root) + sizeof(ports) + sizeof(l->cmdline)];
 	int r;
 
+	if (!l->kernel[0])
+		return 0;
 	for (unsigned i = 0; i < l->ndrives; i++)
 		if (l->drives[i].root)
-			root = l->drives[i].read_only ? "root=/dev/vda ro " : "root=/dev/vda rw ";
+			snprintf(root, sizeof(root), "root=%s %s ", buses[l->board.disks].first,
+				 l->drives[i].read_only ? "ro" : "rw");
 	if (l->agent)
 		snprintf(ports, sizeof(ports), "wisp.ports=%d ", LANES);
 	snprintf(cmdline, sizeof(cmdline), "%s%s%s", root, ports, l->cmdline);
@@ -222,16 +251,66 @@ static int add_ports(const struct launch *l, struct runtime_command *c, struct e
 	return r;
 }
 
-static int add_drive(const struct launch_drive *d, struct runtime_command *c, struct error *err)
+static int check_drive(const struct launch *l, const struct launch_drive *d, unsigned unit,
+		       struct error *err)
 {
-	char back[TEXT_BYTES], front[TEXT_BYTES];
+	const char *name = board_disks_names[l->board.disks];
+
+	if (d->read_only && buses[l->board.disks].writable)
+		return error_set(err, -ENOTSUP, "disk_bus", "use virtio, or a disk to write to",
+				 "A disk of %s cannot be read-only", name);
+	if (l->board.disks == BOARD_SATA && unit >= BOARD_SATA_PORTS)
+		return error_set(err, -E2BIG, "disk_bus", "use virtio, or fewer volumes",
+				 "It has %d ports of %s", BOARD_SATA_PORTS, name);
+	return 0;
+}
+
+/* unit: how many there are before. Firmware boots from the root, and from nothing else. */
+static int add_drive(const struct launch *l, const struct launch_drive *d, unsigned unit,
+		     struct runtime_command *c, struct error *err)
+{
+	char back[TEXT_BYTES], front[TEXT_BYTES], bus[32] = "";
+	int r = check_drive(l, d, unit, err);
+
+	if (r < 0)
+		return r;
+	if (l->board.disks == BOARD_SATA)
+		snprintf(bus, sizeof(bus), ",bus=ide.%u", unit);
+	else if (l->board.disks == BOARD_NVME)
+		snprintf(bus, sizeof(bus), ",serial=wisp-%u", unit);
 
 	snprintf(back, sizeof(back),
 		 "driver=raw,node-name=drive-%s,read-only=%s,file.driver=file,"
 		 "file.filename=/%s",
 		 d->id, d->read_only ? "on" : "off", d->file);
-	snprintf(front, sizeof(front), "virtio-blk-pci,drive=drive-%s", d->id);
+	snprintf(front, sizeof(front), "%s,drive=drive-%s%s%s", buses[l->board.disks].device, d->id,
+		 bus, d->root ? ",bootindex=0" : "");
 	return ADD(c, err, "-blockdev", back, "-device", front);
+}
+
+static int add_passt(const struct launch_net *n, struct runtime_command *c, struct error *err)
+{
+	char back[TEXT_BYTES], front[TEXT_BYTES], socket[LAUNCH_FILE_BYTES];
+
+	passt_socket(n, socket);
+	snprintf(back, sizeof(back), "stream,id=net-%s,server=off,addr.type=unix,addr.path=%s",
+		 n->id, socket);
+	snprintf(front, sizeof(front), "virtio-net-pci,netdev=net-%s,mac=%s,romfile=", n->id,
+		 n->lease.mac);
+	return ADD(c, err, "-netdev", back, "-device", front);
+}
+
+/* The root is the first. */
+static int add_drives(const struct launch *l, struct runtime_command *c, struct error *err)
+{
+	unsigned units = 0;
+	int r = 0;
+
+	for (unsigned pass = 0; pass < 2; pass++)
+		for (unsigned i = 0; i < l->ndrives && r == 0; i++)
+			if (l->drives[i].root == (pass == 0))
+				r = add_drive(l, &l->drives[i], units++, c, err);
+	return r;
 }
 
 /* A tap for more than one vCPU has several queues (network/wire.h). */
@@ -241,6 +320,8 @@ static int add_net(const struct launch *l, const struct launch_net *n, struct ru
 	bool several = l->vcpus > 1;
 	char back[TEXT_BYTES], front[TEXT_BYTES];
 
+	if (n->lease.network.mode == NETWORK_PASST)
+		return add_passt(n, c, err);
 	snprintf(back, sizeof(back), "tap,id=net-%s,ifname=%s,script=no,downscript=no%s", n->id,
 		 n->lease.link, several ? ",queues=2" : "");
 	snprintf(front, sizeof(front), "virtio-net-pci,netdev=net-%s,mac=%s,romfile=%s", n->id,
@@ -267,15 +348,13 @@ static int command(const struct launch *l, struct runtime_command *ret, struct e
 	if (r == 0)
 		r = add_memory(l, ret, err);
 	if (r == 0)
+		r = add_firmware(l, ret, err);
+	if (r == 0)
 		r = add_kernel(l, ret, err);
 	if (r == 0)
 		r = add_ports(l, ret, err);
-	for (unsigned i = 0; i < l->ndrives && r == 0; i++)
-		if (l->drives[i].root)
-			r = add_drive(&l->drives[i], ret, err);
-	for (unsigned i = 0; i < l->ndrives && r == 0; i++)
-		if (!l->drives[i].root)
-			r = add_drive(&l->drives[i], ret, err);
+	if (r == 0)
+		r = add_drives(l, ret, err);
 	for (unsigned i = 0; i < l->nnets && r == 0; i++)
 		r = add_net(l, &l->nets[i], ret, err);
 	for (unsigned i = 0; i < l->ndevices && r == 0; i++)
@@ -411,6 +490,7 @@ const struct runtime runtime_qemu = {
 	.overhead_mib = 512,
 	.vcpu_thread = "CPU #/KVM",
 	.devices = true,
+	.boards = true,
 	.tells = true,
 	.lanes = LANES,
 	.open_way = open_way,

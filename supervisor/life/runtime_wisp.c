@@ -14,6 +14,9 @@
 #include "supervisor/life/cell.h"
 #include "supervisor/life/identity.h"
 #include "supervisor/life/runtimes.h"
+#include "supervisor/life/wisp_memory.h"
+#include "supervisor/network/passt.h"
+#include "supervisor/share/serve.h"
 #include "supervisor/snapshot/files.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
@@ -24,7 +27,9 @@ enum {
 	FILES_TIMEOUT_MS = 600000, /* to write or to load memory */
 	SOCKET_POLL_MS = 1,
 	UNPLUG_POLL_MS = 20,
-	GUEST_CID = 3, /* the first that is a guest's */
+	GUEST_CID = 3,	     /* the first that is a guest's */
+	SLOT_MIB = 128,	     /* of memory that can be plugged */
+	STATISTICS_S = 3600, /* only with them it tells what the balloon holds */
 };
 
 #define SOCKET	  "api.sock"
@@ -193,9 +198,14 @@ static void limit(json_t *net, const char *name, int64_t bytes_per_s)
 
 static json_t *describe_net(const struct launch_net *n)
 {
-	json_t *net = json_pack("{s:s, s:s, s:s}", "iface_id", n->id, "host_dev_name",
-				n->lease.link, "guest_mac", n->lease.mac);
+	bool passt = n->lease.network.mode == NETWORK_PASST;
+	char socket[LAUNCH_FILE_BYTES];
+	json_t *net;
 
+	passt_socket(n, socket);
+	net = json_pack("{s:s, s:s, s:s}", "iface_id", n->id,
+			passt ? "passt_socket" : "host_dev_name", passt ? socket : n->lease.link,
+			"guest_mac", n->lease.mac);
 	limit(net, "rx_rate_limiter", n->lease.rx_bytes_per_s);
 	limit(net, "tx_rate_limiter", n->lease.tx_bytes_per_s);
 	return net;
@@ -211,6 +221,21 @@ static int put_nets(const struct launch *l, struct link *link, struct error *err
 
 		snprintf(path, sizeof(path), "/network-interfaces/%s", n->id);
 		r = put(link, "PUT", path, describe_net(n), err);
+	}
+	return r;
+}
+
+static int put_shares(const struct launch *l, struct link *link, struct error *err)
+{
+	int r = 0;
+
+	for (unsigned n = 0; n < l->nshares && r == 0; n++) {
+		char path[SHARE_TAG_BYTES + 32], socket[LAUNCH_FILE_BYTES];
+
+		share_socket(n, socket);
+		snprintf(path, sizeof(path), "/shared-directories/%s", l->shares[n].tag);
+		r = put(link, "PUT", path,
+			json_pack("{s:s, s:s}", "tag", l->shares[n].tag, "socket", socket), err);
 	}
 	return r;
 }
@@ -258,6 +283,26 @@ static int put_ways(const struct launch *l, struct link *link, struct error *err
 	return put(link, "PUT", "/console", json_pack("{s:s}", "uds_path", console), err);
 }
 
+/* What is plugged is in whole slots; what it can have is less, and wispd's to keep to. */
+static int put_memory(const struct launch *l, struct link *link, struct error *err)
+{
+	int64_t more_mib = l->mem_max_mib - l->mem_mib;
+	int r;
+
+	if (!l->mem_max_mib)
+		return 0;
+	r = put(link, "PUT", "/balloon",
+		json_pack("{s:i, s:b, s:i}", "amount_mib", 0, "deflate_on_oom", false,
+			  "stats_polling_interval_s", STATISTICS_S),
+		err);
+	/* What serves shares learns of memory once. */
+	if (r < 0 || more_mib <= 0 || l->nshares)
+		return r;
+	more_mib = (more_mib + SLOT_MIB - 1) / SLOT_MIB * SLOT_MIB;
+	return put(link, "PUT", "/hotplug/memory",
+		   json_pack("{s:I}", "total_size_mib", (json_int_t)more_mib), err);
+}
+
 static int configure(const struct launch *l, struct link *link, struct error *err)
 {
 	int r = put_machine(l, link, err);
@@ -267,9 +312,13 @@ static int configure(const struct launch *l, struct link *link, struct error *er
 	if (r == 0)
 		r = put_nets(l, link, err);
 	if (r == 0)
+		r = put_shares(l, link, err);
+	if (r == 0)
 		r = put_console(l, link, err);
 	if (r == 0)
 		r = put_ways(l, link, err);
+	if (r == 0)
+		r = put_memory(l, link, err);
 	if (r == 0)
 		r = put(link, "PUT", "/actions", json_pack("{s:s}", "action_type", "InstanceStart"),
 			err);
@@ -282,10 +331,13 @@ static json_t *describe_load(const struct launch *l)
 {
 	json_t *nets = json_array();
 
+	/* What is reached by a socket has the same one everywhere. */
 	for (unsigned i = 0; i < l->nnets; i++)
-		json_array_append_new(nets, json_pack("{s:s, s:s, s:s}", "iface_id", l->nets[i].id,
-						      "host_dev_name", l->nets[i].lease.link,
-						      "guest_mac", l->nets[i].lease.mac));
+		if (l->nets[i].lease.network.mode != NETWORK_PASST)
+			json_array_append_new(nets, json_pack("{s:s, s:s, s:s}", "iface_id",
+							      l->nets[i].id, "host_dev_name",
+							      l->nets[i].lease.link, "guest_mac",
+							      l->nets[i].lease.mac));
 	return json_pack("{s:s, s:{s:s, s:s}, s:b, s:o}", "snapshot_path", "/" SNAPSHOT_LOAD_STATE,
 			 "mem_backend", "backend_type", "File", "backend_path",
 			 "/" SNAPSHOT_LOAD_MEMORY, "resume_vm", true, "network_overrides", nets);
@@ -470,6 +522,18 @@ static int unplug_drive(const struct launch *l, const struct launch_drive *d, st
 	return r;
 }
 
+static int set_memory(const struct launch *l, struct launch_resize *q, struct error *err)
+{
+	struct link link = { .fd = -1 };
+	int r = link_open(l, &link, err);
+
+	if (r < 0)
+		return r;
+	r = wisp_memory_set(link.client, q, err);
+	link_close(&link);
+	return r;
+}
+
 const struct runtime runtime_wisp = {
 	.name = "wisp",
 	.program = offsetof(struct config, wisp),
@@ -493,6 +557,7 @@ const struct runtime runtime_wisp = {
 	.plug_drive = plug_drive,
 	.unplug_drive = unplug_drive,
 	.refresh_drive = refresh_drive,
+	.set_memory = set_memory,
 	.survey = cell_survey,
 	.sweep = cell_sweep,
 };

@@ -13,6 +13,7 @@
 #include <sys/vfs.h>
 
 #include "supervisor/books/seats.h"
+#include "supervisor/device/steer.h"
 #include "supervisor/device/tree.h"
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/pin.h"
@@ -215,9 +216,11 @@ static json_t *describe_devices(const struct launch *l)
 			tree_text(dir, "local_cpulist", cpus, sizeof(cpus));
 			node = tree_number(dir, "numa_node", -1);
 		}
-		json_array_append_new(all,
-				      json_pack("{s:s, s:I, s:s}", "address", l->devices[i].address,
-						"node", node, "cpus", cpus));
+		json_array_append_new(
+			all,
+			json_pack("{s:s, s:I, s:s, s:o}", "address", l->devices[i].address, "node",
+				  node, "cpus", cpus, "interrupts",
+				  steer_describe(l->config->device_root, l->devices[i].address)));
 		fd_close(dir);
 	}
 	fd_close(root);

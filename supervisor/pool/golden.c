@@ -138,6 +138,8 @@ static int write_instance(struct wispd *d, const struct pool *p, const struct po
 	if (r == 0)
 		r = kinds_reserve(d, i, err);
 	if (r == 0)
+		r = lease_prepare(&d->truth, i->id, p->tenant, p->networks, err);
+	if (r == 0)
 		r = store_run(d->truth.store, err, "INSERT INTO golden VALUES (?, ?, '', ?, ?, ?)",
 			      "issis", p->n, i->id, plan->image, plan->shape_version, WISP_VERSION);
 	return r < 0 ? r : 0;
@@ -148,7 +150,7 @@ static int begin(struct wispd *d, const struct pool *p, const struct pool_plan *
 {
 	struct instance i = {
 		.tenant = GOLDEN_TENANT,
-		.owner_engine = "wispd",
+		.owner_engine = INSTANCE_OWN_ENGINE,
 		.runtime = "wisp",
 		.shape_version = plan->shape_version,
 		.vcpus = plan->vcpus,

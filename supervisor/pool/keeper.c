@@ -220,7 +220,7 @@ static struct stock *neediest(const struct keeper *k)
 	return ret;
 }
 
-static int write_blank(struct keeper *k, struct blank *b, struct error *err)
+static int write_blank(struct keeper *k, const struct pool *p, struct blank *b, struct error *err)
 {
 	struct truth *t = &k->d->truth;
 	struct instance i;
@@ -233,6 +233,8 @@ static int write_blank(struct keeper *k, struct blank *b, struct error *err)
 		r = quota_hold(t, b->id, "", RESOURCE_MEMORY_MIB, BLANK_MIB, err);
 	if (r == 0)
 		r = kinds_reserve(k->d, &i, err);
+	if (r == 0)
+		r = lease_prepare(t, b->id, p->tenant, p->networks, err);
 	if (r == 0)
 		r = wispd_commit(k->d, err);
 	if (r < 0)
@@ -247,7 +249,7 @@ static void make_one(struct keeper *k, struct stock *s)
 	struct kept *b = NULL;
 
 	memcpy(row.cmdline, s->pool.cmdline, sizeof(row.cmdline));
-	if (write_blank(k, &row, &err) == 0)
+	if (write_blank(k, &s->pool, &row, &err) == 0)
 		b = kept_make(k, &row);
 	if (!b) {
 		keeper_fail(k, s->pool.n, &err);

@@ -1,12 +1,13 @@
 /* kept.c - a blank is made in steps, each of which a crash may cut off:
  *
  *   row        with user and memory, by keeper.c, before there is anything
- *   prepare    folder and files, as for an instance; a worker
+ *   prepare    folder and files, as for an instance, and its interfaces: a tap that is guarded
+ *              and connected, but that nobody sends on; a worker
  *   spawn      the jailer, behind its gate until its pid is in the row
  *   await      until the VMM answers; a worker
  *
  * A blank that is to leave, whose VMM has ended, or which a step failed of, is killed; then its
- * folder and groups are removed, and then its row with what it held. What is found after a
+ * interfaces, folder and groups are removed, and then its row with what it held. What is found after a
  * crash is either alive, and awaited again, or leaves.
  */
 #include <errno.h>
@@ -22,13 +23,13 @@
 #include "supervisor/books/quota.h"
 #include "supervisor/books/store.h"
 #include "supervisor/life/kind.h"
+#include "supervisor/life/kinds.h"
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/runtime.h"
 #include "supervisor/life/workers.h"
 #include "supervisor/metering/sample.h"
 #include "supervisor/pool/keeper.h"
 #include "supervisor/pool/kept.h"
-#include "supervisor/snapshot/files.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/fd.h"
 #include "vmm/base/log.h"
@@ -174,7 +175,7 @@ static int do_prepare(struct launch *l, struct error *err)
 
 	if (r == 0)
 		r = kinds_prepare(l, err);
-	return r < 0 || !l->load.snapshot[0] ? r : snapshot_files_lend(l, err);
+	return r < 0 ? r : kinds_attach(l, err);
 }
 
 static int do_await(struct launch *l, struct error *err)
@@ -184,7 +185,9 @@ static int do_await(struct launch *l, struct error *err)
 
 static int do_remove(struct launch *l, struct error *err)
 {
-	return l->runtime->remove(l, err);
+	int r = kind_network.detach(l, err);
+
+	return r < 0 ? r : l->runtime->remove(l, err);
 }
 
 static int (*const tasks[JOBS_COUNT])(struct launch *l, struct error *err) = {
@@ -268,21 +271,25 @@ static void job_done(struct work *work)
 	free(job);
 }
 
-/* The image of one that leaves may be gone: its id is enough to remove it. */
+/* The image of one that leaves may be gone: its id and leases are enough to remove it. */
+static int load_leaving(struct kept *b, struct launch *ret, struct error *err)
+{
+	struct instance i;
+
+	blank_instance(&b->row, &i);
+	*ret = (struct launch){ .config = &b->k->d->config, .runtime = runtime_find("wisp") };
+	memcpy(ret->id, b->row.id, sizeof(b->row.id));
+	return kind_network.load(b->k->d, &i, ret, err);
+}
+
 static int begin(struct kept *b, enum job_task task, struct error *err)
 {
 	struct job *job = calloc(1, sizeof(*job));
-	int r = 0;
+	int r;
 
 	if (!job)
 		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
-	if (task == JOB_REMOVE) {
-		job->launch = (struct launch){ .config = &b->k->d->config,
-					       .runtime = runtime_find("wisp") };
-		memcpy(job->launch.id, b->row.id, sizeof(b->row.id));
-	} else {
-		r = load(b, &job->launch, err);
-	}
+	r = task == JOB_REMOVE ? load_leaving(b, &job->launch, err) : load(b, &job->launch, err);
 	if (r < 0) {
 		free(job);
 		return r;

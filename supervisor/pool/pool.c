@@ -8,10 +8,11 @@
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/store.h"
 #include "supervisor/images/image.h"
+#include "supervisor/life/board.h"
 #include "supervisor/metering/meter.h"
 #include "supervisor/pool/pool.h"
 
-#define COLUMNS "n, tenant, name, image, shape, cmdline, least, most, keep_s, leaving"
+#define COLUMNS "n, tenant, name, image, shape, cmdline, least, most, keep_s, leaving, networks"
 
 /* --- reading --- */
 
@@ -29,6 +30,7 @@ static void read_row(const struct rows *r, struct pool *p)
 	rows_text(r, 3, p->image, sizeof(p->image));
 	rows_text(r, 4, p->shape, sizeof(p->shape));
 	rows_text(r, 5, p->cmdline, sizeof(p->cmdline));
+	rows_text(r, 10, p->networks, sizeof(p->networks));
 }
 
 int pool_find(struct truth *t, const char *tenant, const char *name, struct pool *ret,
@@ -53,17 +55,17 @@ int pool_find(struct truth *t, const char *tenant, const char *name, struct pool
 	return r < 0 ? r : 0;
 }
 
-int pool_match(struct truth *t, const struct instance *i, const char *name, struct pool *ret,
-	       struct error *err)
+int pool_match(struct truth *t, const struct instance *i, const char *networks, const char *name,
+	       struct pool *ret, struct error *err)
 {
 	struct rows rows;
 	int r = store_select(t->store, &rows, err,
 			     "SELECT " COLUMNS " FROM pool WHERE NOT leaving"
 			     " AND tenant IN (?1, '') AND ?2 IN (name, '') AND shape = ?3"
-			     " AND cmdline = ?4 AND (image = ?5 OR image ="
+			     " AND cmdline = ?4 AND networks = ?6 AND (image = ?5 OR image ="
 			     "  (SELECT name FROM image WHERE digest = ?5))"
 			     " ORDER BY tenant DESC, n LIMIT 1",
-			     "sssss", i->tenant, name, i->shape, i->cmdline, i->image);
+			     "ssssss", i->tenant, name, i->shape, i->cmdline, i->image, networks);
 
 	if (r < 0)
 		return r;
@@ -130,15 +132,32 @@ int pool_plan(struct truth *t, const struct pool *p, struct pool_plan *ret, stru
 		return error_set(err, -ENOENT, "image", "wispctl image ls lists what there is",
 				 "Image %s is not published", p->image);
 	memcpy(ret->image, image.digest, sizeof(ret->image));
-	return plan_shape(t, p, ret, err);
+	r = plan_shape(t, p, ret, err);
+	if (r < 0 || (image.kernel[0] && ret->vcpus <= BOARD_MICROVM_VCPUS))
+		return r;
+	return error_set(err, -ENOTSUP, "image", "leave it to runtime qemu, without a pool",
+			 "What waits in a pool is a microVM: it wants a kernel, and at most %d"
+			 " processors",
+			 BOARD_MICROVM_VCPUS);
+}
+
+static json_t *describe_networks(const struct pool *p)
+{
+	json_t *list = json_array();
+	const char *rest = p->networks;
+	char name[NAME_BYTES];
+
+	while (lease_next_network(&rest, name))
+		json_array_append_new(list, json_string(name));
+	return list;
 }
 
 json_t *pool_describe(const struct pool *p)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "name", p->name, "tenant",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I}", "name", p->name, "tenant",
 			 p->tenant, "image", p->image, "shape", p->shape, "cmdline", p->cmdline,
-			 "min", (json_int_t)p->least, "max", (json_int_t)p->most, "keep_s",
-			 (json_int_t)p->keep_s);
+			 "networks", describe_networks(p), "min", (json_int_t)p->least, "max",
+			 (json_int_t)p->most, "keep_s", (json_int_t)p->keep_s);
 }
 
 /* --- writing --- */
@@ -164,10 +183,10 @@ static int note(struct truth *t, const char *type, const struct pool *p, int64_t
 int pool_create(struct truth *t, struct pool *p, const char *actor, struct error *err)
 {
 	int r = store_run(t->store, err,
-			  "INSERT INTO pool (tenant, name, image, shape, cmdline, least, most,"
-			  " keep_s, leaving) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
-			  "sssssiii", p->tenant, p->name, p->image, p->shape, p->cmdline, p->least,
-			  p->most, p->keep_s);
+			  "INSERT INTO pool (tenant, name, image, shape, cmdline, networks, least,"
+			  " most, keep_s, leaving) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+			  "ssssssiii", p->tenant, p->name, p->image, p->shape, p->cmdline,
+			  p->networks, p->least, p->most, p->keep_s);
 
 	if (r == -EEXIST)
 		return error_set(err, -EEXIST, "name", "choose another, or remove that one",

@@ -2,8 +2,8 @@
  *
  * A pool says of which image and shape so many VMMs are to be kept ready, for one tenant or
  * (tenant "") for all. A blank is an instance that has no name yet: it has the id, the user,
- * the folder with the files, and the process that an instance will have whose it becomes. So
- * a take (take.h) changes rows only, and whatever is found by an id is found before and after.
+ * the folder with the files, the interfaces with their addresses, and the process that an
+ * instance will have whose it becomes. So a take (take.h) changes rows only, and whatever is found by an id is found before and after.
  *
  * Like all rows, a blank's is there before the thing is, and goes after the thing has gone.
  *
@@ -29,9 +29,10 @@ struct pool {
 	char image[DIGEST_BYTES]; /* as it was said: a name may come to mean another one */
 	char shape[NAME_BYTES];
 	char cmdline[CMDLINE_BYTES];
-	int64_t least, most; /* how many */
-	int64_t keep_s;	     /* how long the demand of a moment is provided for (demand.h) */
-	bool leaving;	     /* removed; its row is there until its blanks have gone */
+	char networks[LEASE_NETWORKS_BYTES]; /* an interface in each (lease.h); "": none */
+	int64_t least, most;		     /* how many */
+	int64_t keep_s; /* how long the demand of a moment is provided for (demand.h) */
+	bool leaving;	/* removed; its row is there until its blanks have gone */
 };
 
 /* What its blanks are made of at present. */
@@ -63,9 +64,10 @@ int pool_forget(struct truth *t, int64_t n, struct error *err);
 /* One that a tenant can use, his own before the host's; NULL: of any. */
 int pool_find(struct truth *t, const char *tenant, const char *name, struct pool *ret,
 	      struct error *err);
-/* One of which a tenant can take such an instance: 1, or 0. name: this pool, "": any. */
-int pool_match(struct truth *t, const struct instance *i, const char *name, struct pool *ret,
-	       struct error *err);
+/* One of which a tenant can take such an instance, in these networks: 1, or 0. name: this pool,
+ * "": any. */
+int pool_match(struct truth *t, const struct instance *i, const char *networks, const char *name,
+	       struct pool *ret, struct error *err);
 
 /* Calls fn for each, leaving ones too, that a tenant can use (NULL: all), until it returns a
  * negative number, which is returned. fn may change nothing in the store. */

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "supervisor/books/ledger.h"
 #include "supervisor/books/quota.h"
 #include "supervisor/books/store.h"
 #include "supervisor/life/queue.h"
@@ -24,12 +23,14 @@ static int refuse(struct wispd *d, const struct instance *i, const char *name, b
 	if (r < 0)
 		return r;
 	if (!plain)
-		return error_set(err, -EINVAL, "pool", "leave the pool out",
-				 "What comes of a pool is started, and has no interfaces, volumes "
-				 "or devices of its own");
+		return error_set(
+			err, -EINVAL, "pool", "leave the pool out",
+			"What comes of a pool is started, has no volumes or devices of its "
+			"own, and interfaces as their networks give them");
 	return error_set(err, -EINVAL, "pool", "wispctl pool inspect shows what it is made of",
-			 "Pool %s is of image %s, shape %s and another command line", pool.name,
-			 pool.image, pool.shape);
+			 "Pool %s is of image %s, shape %s, and another command line or other "
+			 "networks",
+			 pool.name, pool.image, pool.shape);
 }
 
 /* Who would have to wait for room takes nothing: he is queued, and starts as others do. */
@@ -50,15 +51,18 @@ static int release_blank(struct truth *t, const struct blank *b, struct error *e
 	return r < 0 ? r : quota_hold(t, b->id, "", RESOURCE_MEMORY_MIB, 0, err);
 }
 
-int take_choose(struct wispd *d, struct instance *i, const char *name, bool plain, struct take *ret,
+int take_choose(struct wispd *d, struct instance *i, const struct take_wish *wish, struct take *ret,
 		struct error *err)
 {
-	int r = plain ? pool_match(&d->truth, i, name, &ret->pool, err) : 0;
+	char networks[LEASE_NETWORKS_BYTES];
+	bool plain =
+		wish->plain && lease_list_networks(wish->interfaces, wish->ninterfaces, networks);
+	int r = plain ? pool_match(&d->truth, i, networks, wish->pool, &ret->pool, err) : 0;
 
 	if (r < 0)
 		return r;
 	if (r == 0)
-		return name[0] ? refuse(d, i, name, plain, err) : 0;
+		return wish->pool[0] ? refuse(d, i, wish->pool, plain, err) : 0;
 	ret->asked = true;
 	if (!keeper_choose(d->keeper, &ret->pool, i, &ret->blank))
 		ret->why = "no blank was ready";
@@ -73,25 +77,6 @@ int take_choose(struct wispd *d, struct instance *i, const char *name, bool plai
 }
 
 /* --- binding --- */
-
-static int tell(struct truth *t, const struct instance *i, const struct take *take,
-		const char *actor, struct error *err)
-{
-	json_t *body = take_describe(take);
-	struct ledger_event e = {
-		.type = take->found ? "instance.taken" : "instance.not_taken",
-		.tenant = i->tenant,
-		.instance = i->id,
-		.incarnation = i->incarnation,
-		.actor = actor,
-		.body = body,
-	};
-	int r = body ? ledger_append(t->ledger, &e, NULL, err)
-		     : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
-
-	json_decref(body);
-	return r;
-}
 
 static int begin(struct truth *t, struct instance *i, const struct take *take, const char *actor,
 		 struct error *err)
@@ -122,7 +107,9 @@ int take_bind(struct wispd *d, struct instance *i, const struct take *take, cons
 	if (r == 0 && take->found)
 		r = begin(&d->truth, i, take, actor, err);
 	if (r == 0)
-		r = tell(&d->truth, i, take, actor, err);
+		r = instance_tell(&d->truth, i,
+				  take->found ? "instance.taken" : "instance.not_taken", actor,
+				  take_describe(take), NULL, err);
 	if (r == 0)
 		keeper_note(d->keeper, &take->pool, take->found);
 	return r;

@@ -24,10 +24,17 @@ struct take {
 	const char *why;    /* none was found, static */
 };
 
-/* (T) For an instance that is planned, but not made: with a blank it has its id from now on.
- * name: of the pool, "": any that fits. plain: it has nothing that a blank has not. -EINVAL: it
- * is none of that pool's. */
-int take_choose(struct wispd *d, struct instance *i, const char *name, bool plain, struct take *ret,
+/* What the instance is to have. */
+struct take_wish {
+	const char *pool; /* of this one; "": of any that fits */
+	bool plain;	  /* it has nothing that a blank cannot have */
+	const struct lease_request *interfaces;
+	unsigned ninterfaces;
+};
+
+/* (T) For an instance that is planned, but not made: with a blank it has its id from now on, and
+ * its leases. -EINVAL: it is none of that pool's. */
+int take_choose(struct wispd *d, struct instance *i, const struct take_wish *wish, struct take *ret,
 		struct error *err);
 
 /* (T) Once the instance is made and has what it is to have: its process is the blank's, and it

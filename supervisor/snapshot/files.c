@@ -182,8 +182,8 @@ int snapshot_files_take(const struct launch *l, int64_t *size_mib, struct error 
 	folder = open_snapshot(l->config, l->save.snapshot, err);
 	r = folder < 0 ? folder : take_file(l, run, folder, SNAPSHOT_STATE, STATE_BYTES_MAX, err);
 	if (r == 0)
-		r = take_file(l, run, folder, SNAPSHOT_MEMORY, (l->mem_mib << 20) + LABEL_BYTES,
-			      err);
+		r = take_file(l, run, folder, SNAPSHOT_MEMORY,
+			      (l->mem_room_mib << 20) + LABEL_BYTES, err);
 	if (r == 0 && has_disk(l))
 		r = copy_disk(l, folder, err);
 	if (r == 0 && fsync(folder) < 0)

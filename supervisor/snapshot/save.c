@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "supervisor/books/size.h"
 #include "supervisor/books/store.h"
 #include "supervisor/images/image.h"
 #include "supervisor/life/runtime.h"
 #include "supervisor/network/lease.h"
+#include "supervisor/share/share.h"
 #include "supervisor/snapshot/save.h"
 #include "supervisor/volume/disk.h"
 #include "supervisor/volume/volume.h"
@@ -16,6 +18,7 @@ int snapshot_check_saveable(struct wispd *d, const struct instance *i, struct er
 {
 	const struct runtime *runtime = runtime_find(i->runtime);
 	struct volume volumes[VOLUMES_MAX];
+	struct share shares[SHARES_MAX];
 	int count;
 
 	if (!runtime || !runtime->save)
@@ -24,7 +27,13 @@ int snapshot_check_saveable(struct wispd *d, const struct instance *i, struct er
 			"%s is run by %s: a device of the host's has state that nobody can "
 			"save",
 			i->name, i->runtime);
-	count = volume_load(&d->truth, i->id, volumes, err);
+	count = share_load(&d->truth, i->id, shares, err);
+	if (count > 0)
+		return error_set(err, -EBUSY, "shares", "run it without, and copy what it needs",
+				 "%s has %s, whose open files nobody could open again", i->name,
+				 shares[0].path);
+	if (count == 0)
+		count = volume_load(&d->truth, i->id, volumes, err);
 	if (count <= 0)
 		return count;
 	return error_set(err, -EBUSY, "volumes", "detach it first, or copy it by itself",
@@ -69,15 +78,22 @@ static int note_room(struct wispd *d, const struct instance *i, struct snapshot 
 		     struct error *err)
 {
 	struct image image;
-	int64_t hotplug = 0;
+	int64_t hotplug = 0, memory_mib = 0, disk_mib;
 	int r = image_find(&d->truth, i->image, &image, err);
 
 	if (r == 0)
 		r = store_number(d->truth.store, &hotplug, err,
 				 "SELECT count(*) FROM hotplug WHERE instance = ?", "s", i->id);
+	if (r == 0)
+		r = size_memory_room(&d->truth, i, &memory_mib, err);
+	if (r == 0)
+		r = size_disk(&d->truth, i->id, &s->disk_mib, err);
+	if (r < 0)
+		return r;
 	s->hotplug = hotplug != 0;
-	s->most_mib = i->mem_mib + (int64_t)(image.bytes >> 20) + 1;
-	return r < 0 ? r : disk_check_room(&d->config, s->most_mib, err);
+	disk_mib = (int64_t)(image.bytes >> 20) + 1;
+	s->most_mib = memory_mib + (s->disk_mib > disk_mib ? s->disk_mib : disk_mib);
+	return disk_check_room(&d->config, s->most_mib, err);
 }
 
 int snapshot_begin(struct wispd *d, struct instance *i, struct snapshot *s, const char *actor,

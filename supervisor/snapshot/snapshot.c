@@ -15,7 +15,7 @@
 #define COLUMNS                                                                    \
 	"id, tenant, name, labels, state, resume, passing, most_mib, size_mib, "   \
 	"created_wall_ns, instance, image, shape, cmdline, shape_version, vcpus, " \
-	"mem_mib, hotplug, interfaces"
+	"mem_mib, hotplug, interfaces, disk_mib"
 
 static const char *const state_names[] = {
 	[SNAPSHOT_MAKING] = "making",
@@ -38,6 +38,7 @@ static void read_row(const struct rows *r, struct snapshot *s)
 		.vcpus = rows_int(r, 15),
 		.mem_mib = rows_int(r, 16),
 		.hotplug = rows_int(r, 17) != 0,
+		.disk_mib = rows_int(r, 19),
 	};
 	rows_text(r, 0, s->id, sizeof(s->id));
 	rows_text(r, 1, s->tenant, sizeof(s->tenant));
@@ -165,11 +166,12 @@ int snapshot_add(struct truth *t, struct snapshot *s, struct error *err)
 	s->created_wall_ns = ledger_wall_ns();
 	r = store_run(t->store, err,
 		      "INSERT INTO snapshot (" COLUMNS
-		      ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-		      "ssssiiiiiissssiiiis", s->id, s->tenant, s->name, s->labels,
+		      ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+		      "ssssiiiiiissssiiiisi", s->id, s->tenant, s->name, s->labels,
 		      (int64_t)s->state, (int64_t)s->resume, (int64_t)s->passing, s->most_mib,
 		      s->size_mib, s->created_wall_ns, s->instance, s->image, s->shape, s->cmdline,
-		      s->shape_version, s->vcpus, s->mem_mib, (int64_t)s->hotplug, s->interfaces);
+		      s->shape_version, s->vcpus, s->mem_mib, (int64_t)s->hotplug, s->interfaces,
+		      s->disk_mib);
 	if (r == -EEXIST)
 		return error_set(err, -EEXIST, "name", "choose another, or remove that one",
 				 "There is a snapshot %s already", s->name);

@@ -52,6 +52,7 @@ struct snapshot {
 	char instance[INSTANCE_ID_BYTES];
 	char image[DIGEST_BYTES], shape[NAME_BYTES], cmdline[CMDLINE_BYTES];
 	int64_t shape_version, vcpus, mem_mib;
+	int64_t disk_mib; /* its root disk was grown to; 0: it was not */
 	bool hotplug;
 	/* A list of requests for leases (lease.h) in JSON: the same networks, limits, rules. */
 	char interfaces[SNAPSHOT_INTERFACES_BYTES];
