@@ -111,6 +111,7 @@ static void add_stream(struct args *a, const char *name, int fd)
  * devices that it translates for, and those before what takes the first free slot. */
 static void add_passable(struct args *a, const struct options *o)
 {
+	const unsigned half = o->smp > 1 ? o->smp / 2 : 1;
 	static const char disk[] =
 		"nvme,serial=wisp,subsys=subsystem,bus=rp,sriov_max_vfs=2,sriov_vq_flexible=4,"
 		"sriov_vi_flexible=2,max_ioqpairs=6,msix_qsize=5";
@@ -137,7 +138,8 @@ static void add_passable(struct args *a, const struct options *o)
 	for (unsigned i = 0; i < 2; i++) {
 		add(a, "-object", "memory-backend-ram,id=node%u,size=%uM", i, o->mem_mib / 2);
 		if (i < o->smp)
-			add(a, "-numa", "node,memdev=node%u,cpus=%u", i, i);
+			add(a, "-numa", "node,memdev=node%u,cpus=%u-%u", i, i * half,
+			    i ? o->smp - 1 : half - 1);
 		else
 			add(a, "-numa", "node,memdev=node%u", i);
 	}

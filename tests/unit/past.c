@@ -10,10 +10,11 @@
 
 #include "supervisor/billing/invoice.h"
 #include "supervisor/billing/period.h"
+#include "supervisor/billing/rollup.h"
 #include "supervisor/billing/usage.h"
+#include "supervisor/books/hex.h"
+#include "supervisor/books/record.h"
 #include "tests/unit/past.h"
-
-#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
 
 /* One name for the host, so that a text of then is one of now. Nothing here is to survive a
  * power cut, so no disk is waited for. */
@@ -54,20 +55,36 @@ int past_close(void **state)
 void past_event(struct past *b, const char *type, const char *tenant, const char *instance,
 		const char *body)
 {
-	static const uint8_t no_hash[LEDGER_HASH_BYTES];
 	const bool within = store_in_transaction(b->books.truth.store);
-	char head[128], boot[16];
+	char head[128], hex[LEDGER_HEX_BYTES], boot[16];
+	uint8_t id[LEDGER_HASH_BYTES];
 	struct error err;
-	int64_t id = ++b->seq;
+	const struct record r = {
+		.seq = ++b->seq,
+		.subject_n = b->seq,
+		.boot_id = boot,
+		.boot_ns = b->boot_ns,
+		.wall_ns = b->wall_ns,
+		.type = type,
+		.tenant = tenant,
+		.instance = instance,
+		.incarnation = b->incarnation,
+		.actor = "test",
+		.body = body,
+	};
 
 	snprintf(boot, sizeof(boot), "boot-%u", b->boot);
-	snprintf(head, sizeof(head), "%lld " ZEROS, (long long)id);
+	record_id(&r, ledger_host_id(b->books.truth.ledger), id);
+	record_hash(&r, b->hash, b->hash);
+	hex_encode(b->hash, sizeof(b->hash), hex);
+	snprintf(head, sizeof(head), "%lld %s", (long long)r.seq, hex);
 	if (!within)
 		assert_int_equal(store_begin(b->books.truth.store, &err), 0);
 	if (store_run(b->books.truth.store, &err,
-		      "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 'test', ?, ?)",
-		      "ibisiissssb", id, &id, sizeof(id), id, boot, b->boot_ns, b->wall_ns, type,
-		      tenant, instance, body, no_hash, sizeof(no_hash)) < 0)
+		      "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'test', ?, ?)",
+		      "ibisiisssisb", r.seq, id, sizeof(id), r.subject_n, boot, r.boot_ns,
+		      r.wall_ns, type, tenant, instance, r.incarnation, body, b->hash,
+		      sizeof(b->hash)) < 0)
 		fail_msg("%s", err.text);
 	assert_true(store_run(b->books.truth.store, &err,
 			      "INSERT INTO meta VALUES ('ledger_head', ?)"
@@ -111,6 +128,36 @@ void past_has_plan(struct past *b, const char *json, const char *name)
 	past_event(b, "plan.published", "", "", json);
 	snprintf(body, sizeof(body), "{\"plan\": \"%s\", \"version\": 1}", name);
 	past_event(b, "tenant.plan", "acme", "", body);
+}
+
+void past_go_on(struct past *b)
+{
+	char hex[LEDGER_HEX_BYTES];
+	struct error err;
+
+	assert_int_equal(ledger_head(b->books.truth.ledger, &b->seq, hex, &err), 0);
+	assert_int_equal(hex_decode(hex, b->hash, sizeof(b->hash)), 0);
+}
+
+int64_t past_roll_up(struct past *b, int64_t before_wall_ns)
+{
+	char archive[PATH_MAX];
+	const struct rollup_wish wish = { archive, before_wall_ns, INT64_MAX };
+	struct truth *t = &b->books.truth;
+	int64_t next_seq = 0, removed = 0, all = 0;
+	struct error err;
+	int r;
+
+	snprintf(archive, sizeof(archive), "%s", scratch_path(b->books.dir, "archive"));
+	do {
+		assert_int_equal(store_begin(t->store, &err), 0);
+		r = rollup_step(t, &wish, &next_seq, &removed, &err);
+		if (r < 0 || store_commit(t->store, &err) < 0)
+			fail_msg("%s", err.text);
+		all += removed;
+	} while (r > 0);
+	past_go_on(b);
+	return all;
 }
 
 /* --- reading what came of it --- */

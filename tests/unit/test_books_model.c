@@ -22,6 +22,7 @@
 #include "supervisor/billing/period.h"
 #include "supervisor/billing/usage.h"
 #include "supervisor/books/instance.h"
+#include "supervisor/books/proof.h"
 #include "supervisor/books/quota.h"
 #include "tests/unit/books.h"
 
@@ -151,7 +152,7 @@ static void count(struct thing *t, int64_t until_ns)
 	int64_t ns = until_ns > t->since_ns ? until_ns - t->since_ns : 0;
 	bool memory = s == STATE_PAUSED || s == STATE_RESUMING || s == STATE_SAVING;
 	bool all = s == STATE_STARTING || s == STATE_RUNNING || s == STATE_PAUSING ||
-		   s == STATE_STOPPING;
+		   s == STATE_STOPPING || s == STATE_RESIZING;
 
 	t->vcpu_ns += all ? ns : 0;
 	t->memory_ns += all || memory ? ns : 0;
@@ -359,10 +360,10 @@ static void check_holds(struct model *m)
 
 static void check_chain(struct model *m)
 {
-	struct ledger_report report;
+	struct proof_report report;
 	struct error err;
 
-	assert_int_equal(ledger_verify(m->books.truth.ledger, 0, NULL, &report, &err), 0);
+	assert_int_equal(proof_walk(m->books.truth.ledger, NULL, &report, &err), 0);
 	assert_string_equal(report.fault, "");
 }
 

@@ -303,6 +303,11 @@ static const struct spoil {
 	  .path = "x",
 	  .text = "",
 	  .request = { .latency = true } },
+	{ .check = "interrupt_placement",
+	  .verdict = PREFLIGHT_PASS,
+	  .path = "x",
+	  .text = "",
+	  .request = { .latency = true, .node = 1 } },
 };
 
 static const struct preflight_check *find_check(const char *code)
@@ -347,6 +352,11 @@ static void test_healthy(void **state)
 	assert_string_equal(json_string_value(json_object_get(j, "chosen")), "qemu");
 	json_decref(j);
 	p.count = 0;
+	p.needs = "a microVM has no such thing";
+	j = preflight_explain(&p);
+	assert_string_equal(json_string_value(json_object_get(j, "chosen")), "qemu");
+	json_decref(j);
+	p.needs = NULL;
 	j = preflight_explain(&p);
 	assert_string_equal(json_string_value(json_object_get(j, "chosen")), "wisp");
 	json_decref(j);
@@ -551,6 +561,7 @@ static void expect_text(const char *root, const char *path, const char *wanted)
 static void test_steering(void **state)
 {
 	const char *root = ((struct scratch *)*state)->dir;
+	json_t *j;
 
 	fake_file(root, "proc/interrupts", INTERRUPTS);
 	fake_file(root, FAKE_FOLDER(FAKE_NIC) "/local_cpulist", "2-3\n");
@@ -558,11 +569,19 @@ static void test_steering(void **state)
 	fake_file(root, "proc/irq/45/smp_affinity_list", "0-3\n");
 	fake_file(root, "proc/irq/46/smp_affinity_list", "0-3\n");
 	fake_file(root, "proc/irq/47/smp_affinity_list", "2-3\n");
-	assert_int_equal(steer_interrupts(root, FAKE_NIC), 1);
+	assert_int_equal(steer_interrupts(root, FAKE_NIC, ""), 1);
 	expect_text(root, "proc/irq/25/smp_affinity_list", "0-3\n");
 	expect_text(root, "proc/irq/45/smp_affinity_list", "2-3\n");
 	expect_text(root, "proc/irq/46/smp_affinity_list", "0-3\n");
-	assert_int_equal(steer_interrupts(root, "0000:00:1f.0"), 0);
+	assert_int_equal(steer_interrupts(root, "0000:00:1f.0", ""), 0);
+	/* To the guest's own, where it has some. */
+	assert_int_equal(steer_interrupts(root, FAKE_NIC, "1,3"), 2);
+	expect_text(root, "proc/irq/47/smp_affinity_list", "1,3\n");
+	j = steer_describe(root, FAKE_NIC);
+	assert_int_equal(json_array_size(j), 2);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(j, 0), "cpus")),
+			    "1,3");
+	json_decref(j);
 }
 
 /* --- faults --- */
@@ -576,6 +595,9 @@ static const struct {
 	{ "3,1,1,-;vfio-pci 0001:01:00.1: AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x000e "
 	  "address=0xd0000000 flags=0x0000]\n SUBSYSTEM=pci\n",
 	  "0001:01:00.1" },
+	{ "5,900,77,-;vfio-pci 0000:00:04.0: Relaying device request to user (#0)\n SUBSYSTEM=pci\n",
+	  "0000:00:04.0" },
+	{ "12,900,77,-;vfio-pci 0000:00:04.0: Relaying device request to user (#0)\n", NULL },
 	{ "3,1,1,-;AMD-Vi: Event logged [IO_PAGE_FAULT device=0000:c1:1f.7 domain=0x0000 "
 	  "address=0x0 flags=0x0]\n",
 	  "0000:c1:1f.7" },

@@ -80,12 +80,12 @@ static void live(struct past *p, const json_t *past)
 
 /* --- its invoices --- */
 
-static char *invoice_of(struct past *p, const char *month)
+static char *invoice_of(struct past *p, const char *month, int64_t seq)
 {
 	struct error err;
 	char *text;
 
-	if (invoice_make(&p->books.truth, "acme", period_parse(month), 0, &text, &err) < 0)
+	if (invoice_make(&p->books.truth, "acme", period_parse(month), seq, &text, &err) < 0)
 		fail_msg("%s: %s", month, err.text);
 	return text;
 }
@@ -106,8 +106,14 @@ static char *read_invoice(const char *name, const char *month)
 
 static void check_month(struct past *p, const char *name, const char *month)
 {
-	char *made = invoice_of(p, month), *kept = read_invoice(name, month);
+	const int64_t seq = p->seq;
+	char *made = invoice_of(p, month, seq), *kept = read_invoice(name, month);
 
+	assert_string_equal(made, kept);
+	free(made);
+	/* What is rolled up is not missed. */
+	past_roll_up(p, INT64_MAX);
+	made = invoice_of(p, month, seq);
 	assert_string_equal(made, kept);
 	free(kept);
 	free(made);
@@ -140,7 +146,7 @@ static const char *folder;
 
 static void write_month(struct past *p, const char *name, const char *month)
 {
-	char path[PATH_BYTES], *text = invoice_of(p, month);
+	char path[PATH_BYTES], *text = invoice_of(p, month, 0);
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/%s-%s.json", folder, name, month);

@@ -11,6 +11,7 @@
 
 #include "supervisor/books/hex.h"
 #include "supervisor/books/ledger.h"
+#include "supervisor/books/proof.h"
 #include "tests/unit/scratch.h"
 
 enum { EVENTS = 5 };
@@ -73,19 +74,20 @@ static void tamper(struct scratch *dir, const char *sql)
 	sqlite3_close(db);
 }
 
-static struct ledger_report verify(struct book *b)
+static struct proof_report verify(struct book *b)
 {
-	struct ledger_report report;
+	struct proof_report report;
 	struct error err;
 
-	assert_int_equal(ledger_verify(b->ledger, 0, NULL, &report, &err), 0);
+	assert_int_equal(proof_walk(b->ledger, NULL, &report, &err), 0);
 	return report;
 }
 
 static void test_whole(void **state)
 {
-	struct ledger_report report;
+	struct proof_report report;
 	char hex[LEDGER_HEX_BYTES];
+	struct proof_wish wish = { .anchor_seq = EVENTS, .anchor_hex = hex };
 	struct error err;
 	struct book b;
 	int64_t seq;
@@ -101,12 +103,13 @@ static void test_whole(void **state)
 	/* It goes on where it was, and the old head is part of it. */
 	assert_int_equal(open_book(*state, &b, &err), 0);
 	write_event(&b, "", 9);
-	assert_int_equal(ledger_verify(b.ledger, seq, hex, &report, &err), 0);
+	assert_int_equal(proof_walk(b.ledger, &wish, &report, &err), 0);
 	assert_string_equal(report.fault, "");
 	hex[0] = hex[0] == '0' ? '1' : '0';
-	assert_int_equal(ledger_verify(b.ledger, seq, hex, &report, &err), 0);
+	assert_int_equal(proof_walk(b.ledger, &wish, &report, &err), 0);
 	assert_int_equal(report.bad_seq, EVENTS);
-	assert_int_equal(ledger_verify(b.ledger, seq, "no hash", &report, &err), -EINVAL);
+	wish.anchor_hex = "no hash";
+	assert_int_equal(proof_walk(b.ledger, &wish, &report, &err), -EINVAL);
 	close_book(&b);
 }
 
@@ -134,7 +137,7 @@ static void test_tampered(void **state)
 {
 	for (size_t i = 0; i < sizeof(tamperings) / sizeof(tamperings[0]); i++) {
 		void *dir = NULL;
-		struct ledger_report report;
+		struct proof_report report;
 		struct book b;
 
 		(void)state;
@@ -153,7 +156,7 @@ static void test_tampered(void **state)
 /* A cut-off end shows by the head, at the next start already. */
 static void test_truncated(void **state)
 {
-	struct ledger_report report;
+	struct proof_report report;
 	struct error err = { 0 };
 	struct book b;
 
@@ -172,7 +175,8 @@ static void test_truncated(void **state)
 static void test_anchor(void **state)
 {
 	char hex[LEDGER_HEX_BYTES], old[LEDGER_HEX_BYTES], sql[256];
-	struct ledger_report report;
+	const struct proof_wish wish = { .anchor_seq = 2, .anchor_hex = hex };
+	struct proof_report report;
 	struct error err;
 	struct book b;
 	int64_t seq;
@@ -189,7 +193,7 @@ static void test_anchor(void **state)
 	tamper(*state, sql);
 	report = verify(&b);
 	assert_string_equal(report.fault, "");
-	assert_int_equal(ledger_verify(b.ledger, 2, hex, &report, &err), 0);
+	assert_int_equal(proof_walk(b.ledger, &wish, &report, &err), 0);
 	assert_int_equal(report.bad_seq, 2);
 	close_book(&b);
 }

@@ -387,6 +387,80 @@ static void test_gaps(void **state)
 	assert_int_equal(gaps_now(p), 7);
 }
 
+/* --- links --- */
+
+/* A sample of up to two links, each {index, in, out}; index 0: it cannot be found. */
+static struct sample links_of(struct sample_link a, struct sample_link b)
+{
+	const struct sample_link both[] = { a, b };
+	struct sample s = sample_of(0, 1, 0, -1);
+
+	s.by_links = true;
+	for (unsigned n = 0; n < 2; n++) {
+		if (both[n].index)
+			s.link[s.nlinks++] = both[n];
+		else
+			s.counter[COUNTER_NET_IN].reading = s.counter[COUNTER_NET_OUT].reading =
+				READING_LOST;
+	}
+	return s;
+}
+
+static void expect_net(struct past *p, int64_t in, int64_t out, unsigned gaps)
+{
+	assert_int_equal(used_now(p, METER_NET_IN), in);
+	assert_int_equal(used_now(p, METER_NET_OUT), out);
+	assert_int_equal(gaps_now(p), gaps);
+}
+
+/* Each is counted for itself: one that begins anew, is deleted, or is another by the same
+ * name costs the other one nothing, and no byte is counted twice. */
+static void test_links(void **state)
+{
+	static const struct {
+		struct sample_link a, b;
+		int64_t in, out;
+		unsigned gaps; /* of both directions */
+	} cases[] = {
+		{ { 7, 100, 10 }, { 8, 1000, 0 }, 1100, 10, 0 },
+		{ { 7, 150, 20 }, { 8, 1000, 1 }, 1150, 21, 0 },
+		{ { 7, 5, 1 }, { 8, 1001, 1 }, 1156, 22, 2 }, /* began anew */
+		{ { 7, 6, 1 }, { 0, 0, 0 }, 1157, 22, 4 },    /* deleted */
+		{ { 7, 9, 1 }, { 0, 0, 0 }, 1160, 22, 4 },    /* told once */
+		{ { 7, 9, 1 }, { 9, 40, 30 }, 1200, 52, 6 },  /* made again */
+		{ { 7, 10, 2 }, { 9, 41, 30 }, 1202, 53, 6 },
+		{ { 7, 10, 2 }, { 10, 0, 0 }, 1202, 53, 8 }, /* another, between two looks */
+	};
+	struct past *p = *state;
+	struct instance i = live_instance(p);
+
+	for (size_t n = 0; n < sizeof(cases) / sizeof(cases[0]); n++) {
+		note(p, &i, links_of(cases[n].a, cases[n].b), true);
+		expect_net(p, cases[n].in, cases[n].out, cases[n].gaps);
+	}
+	/* Killed: three counters of disks have lost their end, links have not. */
+	finish(p, &i, links_of((struct sample_link){ 7, 20, 2 }, (struct sample_link){ 10, 0, 5 }),
+	       false);
+	expect_net(p, 1212, 58, 8 + 3);
+}
+
+/* A row of a time when the VMM's word was taken; and what the VMM says now is no meter. */
+static void test_links_after_lines(void **state)
+{
+	struct sample said = sample_of(0, 1, 0, -1);
+	struct past *p = *state;
+	struct instance i = live_instance(p);
+
+	said.counter[COUNTER_NET_IN].value = 90;
+	said.counter[COUNTER_NET_OUT].value = 12;
+	note(p, &i, said, true);
+	expect_net(p, 90, 12, 0);
+	said = links_of((struct sample_link){ 7, 100, 10 }, (struct sample_link){ 8, 0, 0 });
+	said.counter[COUNTER_SAID_IN].value = 1000000;
+	note(p, &i, said, true);
+	expect_net(p, 100, 12, 0);
+}
+
 /* Never seen: a gap from the beginning, and no zero. */
 static void test_never_known(void **state)
 {
@@ -548,6 +622,19 @@ static void test_sleep_is_not_billed(void **state)
 	assert_int_equal(past_used(p, "2025-03", METER_VCPU_TIME), 15 * 1000000 * 2);
 }
 
+/* Somebody goes into a guest that runs: that is no move, and it is billed on. */
+static void test_entering_is_no_move(void **state)
+{
+	struct past *p = *state;
+
+	past_moves(p, "vm-1", "running");
+	past_pass(p, 10 * S);
+	past_event(p, "instance.entered", "acme", "vm-1", "{\"to\": \"agent\", \"port\": 1024}");
+	past_pass(p, 5 * S);
+	past_moves(p, "vm-1", "stopped");
+	assert_int_equal(past_used(p, "2025-03", METER_VCPU_TIME), 15 * 1000000 * 2);
+}
+
 #define PAST_TEST(f) cmocka_unit_test_setup_teardown(f, past_open, past_close)
 
 int main(void)
@@ -561,12 +648,15 @@ int main(void)
 		PAST_TEST(test_a_life),
 		PAST_TEST(test_two_lives),
 		PAST_TEST(test_gaps),
+		PAST_TEST(test_links),
+		PAST_TEST(test_links_after_lines),
 		PAST_TEST(test_never_known),
 		PAST_TEST(test_hold),
 		PAST_TEST(test_follow),
 		PAST_TEST(test_let_go),
 		PAST_TEST(test_holding_takes_time),
 		PAST_TEST(test_sleep_is_not_billed),
+		PAST_TEST(test_entering_is_no_move),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -302,6 +302,42 @@ static void test_leases(void **state)
 	assert_int_equal(used, 5);
 }
 
+/* What was a blank keeps its addresses, which are held from then on. */
+static void test_prepared(void **state)
+{
+	struct truth *t = &((struct books *)*state)->truth;
+	struct instance i = { .tenant = "default", .owner_engine = "wispd", .labels = "{}" };
+	struct lease_request q[2] = { { .network = "net" }, { .network = "two" } };
+	struct lease before[LEASES_MAX], after[LEASES_MAX];
+	char networks[LEASE_NETWORKS_BYTES];
+	int64_t used, most;
+	struct error err;
+
+	assert_int_equal(add_network(t, "net", "10.1.0.0/29", ""), 0);
+	assert_int_equal(add_network(t, "two", "10.2.0.0/29", ""), 0);
+	assert_true(lease_list_networks(q, 2, networks));
+	assert_string_equal(networks, "net two");
+	assert_int_equal(store_begin(t->store, &err), 0);
+	assert_int_equal(instance_choose_id(i.id, &err), 0);
+	assert_int_equal(finish(t, lease_prepare(t, i.id, "default", networks, &err)), 0);
+	assert_int_equal(lease_load(t, i.id, before, &err), 2);
+	assert_true(lease_may_live(t, before[1].n));
+	assert_int_equal(quota_get(t, "default", RESOURCE_ADDRESSES, &used, &most, &err), 0);
+	assert_int_equal(used, 0);
+	assert_int_equal(store_begin(t->store, &err), 0);
+	assert_int_equal(instance_create(t, &i, "test", &err), 0);
+	assert_int_equal(finish(t, lease_take(t, &i, q, 2, &err)), 0);
+	assert_int_equal(lease_load(t, i.id, after, &err), 2);
+	assert_int_equal(after[1].n, before[1].n);
+	assert_int_equal(after[1].place, before[1].place);
+	assert_int_equal(quota_get(t, "default", RESOURCE_ADDRESSES, &used, &most, &err), 0);
+	assert_int_equal(used, 2);
+	/* It is made, and has no VMM yet. */
+	assert_false(lease_may_live(t, after[1].n));
+	q[1].rx_bytes_per_s = 1;
+	assert_false(lease_list_networks(q, 2, networks));
+}
+
 static void test_ports(void **state)
 {
 	struct truth *t = &((struct books *)*state)->truth;
@@ -358,6 +394,7 @@ static struct lease a_lease(enum network_mode mode)
 		.mac = "06:00:0a:01:00:02",
 		.egress = "10.1.0.0/24\nany tcp 443",
 		.nports = 2,
+		.user = 900000007,
 		.ports = { { IPPROTO_TCP, 8080, 80 }, { IPPROTO_UDP, 5353, 53 } },
 		.network = { .n = 1, .mode = mode, .nat = true },
 	};
@@ -372,6 +409,7 @@ static struct lease a_lease(enum network_mode mode)
 static void write_rules(FILE *out, const char *what)
 {
 	struct lease bridged = a_lease(NETWORK_BRIDGE), routed = a_lease(NETWORK_ROUTED);
+	struct lease passt = a_lease(NETWORK_PASST);
 	struct error err;
 
 	if (strcmp(what, "base") == 0) {
@@ -382,13 +420,15 @@ static void write_rules(FILE *out, const char *what)
 		rules_remove_all(TAG, out);
 	} else if (strcmp(what, "bridged") == 0) {
 		assert_int_equal(rules_remove_lease(TAG, &bridged, out, &err), 0);
+	} else if (strcmp(what, "passt") == 0) {
+		assert_int_equal(rules_remove_lease(TAG, &passt, out, &err), 0);
 	} else {
 		routed.egress[0] = '\0';
 		assert_int_equal(rules_remove_lease(TAG, &routed, out, &err), 0);
 	}
 }
 
-static const char *const texts[] = { "base", "network", "bridged", "routed", NULL };
+static const char *const texts[] = { "base", "network", "bridged", "routed", "passt", NULL };
 
 static void test_rules(void **state)
 {
@@ -432,6 +472,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(test_policies),
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test_setup_teardown(test_leases, open_books, close_books),
+		cmocka_unit_test_setup_teardown(test_prepared, open_books, close_books),
 		cmocka_unit_test_setup_teardown(test_ports, open_books, close_books),
 		cmocka_unit_test_setup_teardown(test_leaving, open_books, close_books),
 		cmocka_unit_test(test_rules),

@@ -125,7 +125,9 @@ static const char *vcpus_of(const struct place *p, char *buf, size_t size)
 static void check(const struct row *row)
 {
 	const struct topology *t = make_machine(row->isolated, row->offline);
-	const struct place_request q = { row->wish, row->vcpus, row->mem_mib };
+	const struct place_request q = { .wish = row->wish,
+					 .vcpus = row->vcpus,
+					 .mem_mib = row->mem_mib };
 	struct place_load load = { .memory_mib = { row->bound_mib },
 				   .huge_mib = { row->bound_mib } };
 	char list[TOPOLOGY_LIST_BYTES];
@@ -148,16 +150,56 @@ static void test_choice(void **state)
 		check(&rows[i]);
 }
 
+/* It is where its device is, fuller nodes or not; where that is full, elsewhere. */
+static void test_near(void **state)
+{
+	struct place_request q = { .wish = { .profile = PLACE_DEDICATED },
+				   .vcpus = 2,
+				   .mem_mib = 64 };
+	struct place_load load = { 0 };
+	struct place_decision d;
+
+	(void)state;
+	for (q.near = 0; q.near < NODES; q.near++) {
+		q.has_near = true;
+		place_decide(make_machine(NULL, NULL), &load, &q, &d);
+		assert_int_equal(d.place.node, q.near);
+		assert_non_null(strstr(d.because, "near its device"));
+	}
+	q.near = 1;
+	set(&load.taken, "8-15");
+	place_decide(make_machine(NULL, NULL), &load, &q, &d);
+	assert_int_equal(d.place.node, 0);
+	assert_non_null(strstr(d.because, "fullest"));
+}
+
+static void test_rest(void **state)
+{
+	static const int two[] = { 2, 6 }, all[] = { 2, 3 };
+	char list[TOPOLOGY_LIST_BYTES];
+	cpu_set_t cpus, rest;
+
+	(void)state;
+	assert_int_equal(topology_parse("2-3,6-7", &cpus), 0);
+	place_rest(&cpus, two, 2, &rest);
+	assert_string_equal(topology_list(&rest, list, sizeof(list)), "3,7");
+	assert_int_equal(topology_parse("2-3", &cpus), 0);
+	place_rest(&cpus, all, 2, &rest);
+	assert_string_equal(topology_list(&rest, list, sizeof(list)), "2-3");
+}
+
 static void test_record(void **state)
 {
-	const struct place_request q = { { PLACE_DEDICATED, true, 1, false }, 5, 64 };
+	const struct place_request q = { .wish = { PLACE_DEDICATED, true, 1, false },
+					 .vcpus = 5,
+					 .mem_mib = 64 };
 	const struct place_load load = { 0 };
 	struct place_decision d;
 	json_t *record, *options;
 
 	(void)state;
 	place_decide(make_machine(NULL, NULL), &load, &q, &d);
-	record = place_explain(&q, &d);
+	record = place_explain(&q.wish, &d);
 	options = json_object_get(record, "options");
 	assert_int_equal(json_array_size(options), NODES);
 	assert_string_equal(
@@ -507,6 +549,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_choice),
+		cmocka_unit_test(test_near),
+		cmocka_unit_test(test_rest),
 		cmocka_unit_test(test_record),
 		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_names),

@@ -13,6 +13,7 @@
 #include "supervisor/books/instance.h"
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/store.h"
+#include "supervisor/metering/engine_figures.h"
 #include "supervisor/metering/reconcile.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/wispd_stage.h"
@@ -126,7 +127,7 @@ static void test_ghost(void **state)
 	move(h, &i, STATE_STOPPED);
 	assert_int_equal(round_of(h, "ghost"), 0);
 	assert_int_equal(events(h, "finding.cleared"), 1);
-	list = reconcile_list(&h->d, &err);
+	list = reconcile_list(&h->d, NULL, &err);
 	assert_int_equal(json_array_size(list), 1);
 	json_decref(list);
 }
@@ -163,12 +164,147 @@ static void test_silence(void **state)
 	assert_int_equal(round_of(h, "not_sampled"), 0);
 }
 
+/* A guest in a network, whose tap there is not: it is in what is told of the instance. */
+static void test_no_link(void **state)
+{
+	struct stage *h = *state;
+	struct store *store = h->d.truth.store;
+	struct instance i = running(h);
+	json_t *list;
+	struct error err;
+
+	assert_int_equal(store_run(store, &err,
+				   "INSERT INTO network VALUES (1, 'default', 'net', 'routed',"
+				   " '10.0.0.0/24', '', 0, 0, '', 1)",
+				   ""),
+			 1);
+	assert_int_equal(store_run(store, &err,
+				   "INSERT INTO lease (n, instance, slot, network, place,"
+				   " rx_bytes_per_s, tx_bytes_per_s, egress)"
+				   " VALUES (1, ?, 0, 1, 2, 0, 0, '')",
+				   "s", i.id),
+			 1);
+	assert_int_equal(round_of(h, "no_link"), 0);
+	assert_int_equal(round_of(h, "no_link"), 1);
+	list = reconcile_list(&h->d, i.id, &err);
+	assert_int_equal(json_array_size(list), 2); /* a ghost, too */
+	json_decref(list);
+	list = reconcile_list(&h->d, "vm-another", &err);
+	assert_int_equal(json_array_size(list), 0);
+	json_decref(list);
+	assert_true(store_run(store, &err, "DELETE FROM lease", "") > 0);
+	assert_int_equal(round_of(h, "no_link"), 0);
+}
+
+/* A VMM cannot carry more than passes by its taps. */
+static void test_net_said(void **state)
+{
+	static const char row[] = "INSERT OR REPLACE INTO sample VALUES (?, 1, ?, 0,"
+				  " '{\"net_in\": [0, 5, 0, 1], \"net_out\": [0, 7, 0, 1],"
+				  " \"net_in_said\": [0, 0, 0, 1],"
+				  " \"net_out_said\": [0, 12, 0, 1]}')";
+	struct stage *h = *state;
+	struct instance i = running(h);
+	struct error err;
+
+	assert_true(store_run(h->d.truth.store, &err, row, "si", i.id, ledger_wall_ns()) > 0);
+	assert_int_equal(round_of(h, "net_said"), 0);
+	assert_true(store_run(h->d.truth.store, &err,
+			      "UPDATE sample SET counters = replace(counters, '12', '13')",
+			      "") > 0);
+	assert_int_equal(round_of(h, "net_said"), 1);
+}
+
+/* What differs between an engine's figures and ours; NULL: it is no instance of that engine. */
+static const char *judge(struct stage *h, const struct engine_figures *f)
+{
+	static char detail[ENGINE_DETAIL_BYTES];
+	struct instance i;
+	struct error err;
+	int r;
+
+	assert_int_equal(store_begin(h->d.truth.store, &err), 0);
+	r = engine_figures_judge(&h->d.truth, f, &i, detail, &err);
+	if (r < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(store_commit(h->d.truth.store, &err), 0);
+	return r ? detail : NULL;
+}
+
+/* A running instance that is an engine's, and was metered at two seconds. */
+static void give_to_engine(struct stage *h, const struct instance *i)
+{
+	struct error err;
+
+	assert_int_equal(store_run(h->d.truth.store, &err,
+				   "UPDATE instance SET owner_engine = 'slurm' WHERE id = ?", "s",
+				   i->id),
+			 1);
+	assert_int_equal(store_run(h->d.truth.store, &err,
+				   "INSERT INTO adopted (instance, ref) VALUES (?, '4711.0')", "s",
+				   i->id),
+			 1);
+	assert_int_equal(store_run(h->d.truth.store, &err,
+				   "INSERT INTO sample VALUES (?, 1, ?, 0,"
+				   " '{\"cpu_used\": [0, 2000000, 0, 1]}')",
+				   "si", i->id, ledger_wall_ns()),
+			 1);
+}
+
+/* It has two vCPUs and 64 MiB, and has lived for a moment. */
+static void test_engine(void **state)
+{
+	static const struct engine_figures good = { .engine = "slurm",
+						    .ref = "4711.0",
+						    .has_elapsed = true,
+						    .elapsed_ms = 2000,
+						    .has_cpu = true,
+						    .cpu_us = 2300000,
+						    .has_vcpus = true,
+						    .vcpus = 2,
+						    .has_mem = true,
+						    .mem_mib = 512 },
+					   bad = { .engine = "slurm",
+						   .ref = "4711.0",
+						   .has_elapsed = true,
+						   .elapsed_ms = 3600000,
+						   .has_cpu = true,
+						   .cpu_us = 9000000,
+						   .has_vcpus = true,
+						   .vcpus = 1 },
+					   strange = { .engine = "slurm", .ref = "4711" },
+					   other = { .engine = "podman", .ref = "4711.0" };
+	struct stage *h = *state;
+	struct instance i = running(h);
+	const char *detail;
+
+	give_to_engine(h, &i);
+	assert_null(judge(h, &strange));
+	assert_null(judge(h, &other));
+	assert_string_equal(judge(h, &good), "");
+	assert_int_equal(events(h, "finding.opened"), 0);
+	detail = judge(h, &bad);
+	assert_non_null(strstr(detail, "elapsed 3600000 ms"));
+	assert_non_null(strstr(detail, "cpu 9000000 us, metered 2000000"));
+	assert_non_null(strstr(detail, "1 processors, has 2"));
+	(void)judge(h, &bad);
+	assert_int_equal(events(h, "finding.opened"), 1);
+	/* The kernel does not clear what an engine has said. */
+	assert_int_equal(round_of(h, "engine"), 1);
+	assert_string_equal(judge(h, &good), "");
+	assert_int_equal(round_of(h, "engine"), 0);
+	assert_int_equal(events(h, "finding.cleared"), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_ghost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_too_much, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_silence, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_link, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_net_said, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_engine, set_up, tear_down),
 	};
 
 	if (geteuid() != 0) {

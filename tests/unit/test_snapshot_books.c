@@ -248,10 +248,10 @@ static void test_changes(void **state)
 	alice(s, "POST", "/instances/other/rollback", "{\"snapshot\": \"shot\"}", 400,
 	      "bad_request");
 	alice(s, "POST", "/instances/vm/resize", "{\"shape\": \"none\"}", 404, "not_found");
-	alice(s, "POST", "/instances/vm/resize", "{\"shape\": \"medium\"}", 200, "");
+	alice(s, "POST", "/instances/vm/resize", "{\"shape\": \"medium\"}", 202, "");
 	assert_int_equal(find(s, "vm").vcpus, 2);
 	alice(s, "POST", "/instances/vm/rollback", "{\"snapshot\": \"shot\"}", 400, "bad_request");
-	alice(s, "POST", "/instances/vm/resize", "{\"shape\": \"tiny\"}", 200, "");
+	alice(s, "POST", "/instances/vm/resize", "{\"shape\": \"tiny\"}", 202, "");
 	alice(s, "POST", "/instances/vm/rollback", "{\"snapshot\": \"shot\"}", 202, "");
 	assert_int_equal(find(s, "vm").state, STATE_CREATING);
 	write_down(s, "vm", STATE_STOPPED);

@@ -206,6 +206,30 @@ static void test_full(void **state)
 	store_close(s);
 }
 
+/* Another program writes, and takes its time: nothing is lost, it is said, and then it goes on. */
+static void test_locked(void **state)
+{
+	struct store *s = open_store(*state), *other = NULL;
+	struct error err = { 0 };
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(scratch_path(*state, "db"), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(store_begin(s, &err), -EAGAIN);
+	assert_non_null(strstr(err.hint, "another program"));
+	assert_false(store_in_transaction(s));
+	assert_int_equal(tenants(s), 1);
+	/* What it has as its own it can be asked for, also by one that begins now. */
+	assert_int_equal(store_open(scratch_path(*state, "db"), &other, &err), 0);
+	assert_int_equal(store_begin(other, &err), -EAGAIN);
+	store_close(other);
+	assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	assert_int_equal(store_begin(s, &err), 0);
+	assert_int_equal(store_commit(s, &err), 0);
+	store_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +241,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_migrates, scratch_make, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_damaged, scratch_make, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_full, scratch_make, scratch_remove),
+		cmocka_unit_test_setup_teardown(test_locked, scratch_make, scratch_remove),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

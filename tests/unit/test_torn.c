@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include "supervisor/books/ledger.h"
+#include "supervisor/books/proof.h"
 #include "supervisor/books/store.h"
 #include "tests/unit/books.h"
 
@@ -97,12 +98,12 @@ static void write_file(struct scratch *dir, const char *name, const char *text, 
 static int64_t find_events(struct scratch *dir, off_t place)
 {
 	struct truth t = { 0 };
-	struct ledger_report report;
+	struct proof_report report;
 	struct error err = { 0 };
 
 	if (store_open(scratch_path(dir, "torn"), &t.store, &err) < 0 ||
 	    ledger_open(t.store, &t.ledger, &err) < 0 ||
-	    ledger_verify(t.ledger, 0, NULL, &report, &err) < 0)
+	    proof_walk(t.ledger, NULL, &report, &err) < 0)
 		fail_msg("torn at %lld: %s", (long long)place, err.text);
 	if (report.bad_seq)
 		fail_msg("torn at %lld: %s", (long long)place, report.fault);

@@ -156,6 +156,66 @@ static void tells_where_it_is(void **state)
 	end(&p);
 }
 
+/* What a section of these bytes says of where the window was. */
+static int read_base(struct virtio_dev *dev, const void *bytes, size_t len, uint64_t *ret)
+{
+	struct state *saved, *s;
+	const void *sealed;
+	size_t sealed_len;
+	int r;
+
+	assert_int_equal(state_create(&saved), 0);
+	state_begin(saved, STATE_PMEM, 0);
+	state_bytes(saved, (void *)bytes, len);
+	state_end(saved);
+	sealed = state_seal(saved, &sealed_len);
+	assert_int_equal(state_parse(sealed, sealed_len, &s, NULL), 0);
+	state_begin(s, STATE_PMEM, 0);
+	*ret = dev->ops->saved_base(dev, s);
+	state_end(s);
+	r = state_error(s, NULL);
+	state_destroy(s);
+	state_destroy(saved);
+	return r;
+}
+
+/* Before it is placed. Of a file as long as this one; whether the base can be is for the
+ * machine to say. */
+static void tells_where_it_was(void **state)
+{
+	static const struct {
+		uint64_t base, bytes;
+		size_t len;
+		int expected;
+	} rows[] = {
+		{ DRIVER_WINDOW + 4 * MIB, FILE_BYTES, 16, 0 },
+		{ UINT64_MAX, FILE_BYTES, 16, 0 },
+		{ DRIVER_WINDOW, FILE_BYTES - 1, 16, -EBADMSG },
+		{ DRIVER_WINDOW, 4 * MIB, 16, -EBADMSG },
+		{ DRIVER_WINDOW, 0, 16, -EBADMSG },
+		{ DRIVER_WINDOW, FILE_BYTES, 15, -EBADMSG },
+		{ DRIVER_WINDOW, FILE_BYTES, 17, -EBADMSG },
+		{ DRIVER_WINDOW, FILE_BYTES, 0, -EBADMSG },
+	};
+	struct virtio_dev *dev;
+	struct pmem p;
+
+	(void)state;
+	make_file(&p, FILE_BYTES);
+	assert_int_equal(
+		virtio_pmem_create(&(struct virtio_pmem_options){ .path = p.path }, &dev, NULL), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const uint64_t fields[3] = { rows[i].base, rows[i].bytes };
+		uint64_t base;
+
+		assert_int_equal(read_base(dev, fields, rows[i].len, &base), rows[i].expected);
+		if (rows[i].expected == 0)
+			assert_int_equal(base, rows[i].base);
+	}
+	virtio_dev_destroy(dev);
+	drop_file(&p);
+}
+
 static void flush_syncs_the_file(void **state)
 {
 	struct vring_used_elem e;
@@ -419,6 +479,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tells_where_it_is),
+		cmocka_unit_test(tells_where_it_was),
 		cmocka_unit_test(flush_syncs_the_file),
 		cmocka_unit_test(flushes_are_shared),
 		cmocka_unit_test(failure_is_told),

@@ -59,6 +59,10 @@ static void test_refused(void **state)
 		{ "{\"principals\": [{\"role\": \"admin\"}]}", -EINVAL },
 		{ "{\"principals\": [{\"uid\": 1, \"gid\": 1, \"role\": \"admin\"}]}", -EINVAL },
 		{ "{\"principals\": [{\"uid\": 1}]}", -ENODATA },
+		{ "{\"shares\": [{\"path\": \"/srv\"}]}", -ENODATA },
+		{ "{\"shares\": [{\"path\": \"/srv\", \"user\": 0}]}", -ERANGE },
+		{ "{\"shares\": [{\"path\": \"srv\", \"user\": 1}]}", -EINVAL },
+		{ "{\"shares\": [{\"path\": \"/srv/..\", \"user\": 1}]}", -EINVAL },
 		{ "{\"principals\": [{\"uid\": 1, \"role\": \"king\"}]}", -EBADMSG },
 	};
 	static struct config c;

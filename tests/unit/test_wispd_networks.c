@@ -13,7 +13,10 @@
 
 #define NET(name, prefix) "{\"name\": \"" name "\", \"prefix4\": \"" prefix "\"}"
 #define MORE(more)	  "{\"name\": \"net\", \"prefix4\": \"10.1.0.0/16\", " more "}"
-#define ON(net, more)	  "{\"image\": \"image\", \"interfaces\": [{\"network\": \"" net "\"" more "}]}"
+#define BOTH(one, two)                                                                             \
+	"{\"image\": \"image\", \"interfaces\": [{\"network\": \"" one "\"}, {\"network\": \"" two \
+	"\"}]}"
+#define ON(net, more) "{\"image\": \"image\", \"interfaces\": [{\"network\": \"" net "\"" more "}]}"
 
 static const struct stage_row rows[] = {
 	{ &stage_alice, "POST", "/networks", NET("net", "10.1.0.0/24"), 403, "forbidden" },
@@ -49,6 +52,18 @@ static const struct stage_row rows[] = {
 	  "exists" },
 	{ &stage_admin, "POST", "/instances", ON("net", ", \"address\": \"10.1.0.2\""), 409,
 	  "exists" },
+	{ &stage_admin, "POST", "/networks",
+	  "{\"name\": \"own\", \"prefix4\": \"10.3.0.0/24\","
+	  " \"mode\": \"passt\"}",
+	  200, "" },
+	{ &stage_admin, "POST", "/instances", ON("own", ", \"publish\": [\"443:443\"]"), 400,
+	  "bad_request" },
+	{ &stage_admin, "POST", "/instances", ON("own", ", \"publish\": [\"1024:443\"]"), 202, "" },
+	{ &stage_admin, "POST", "/pools",
+	  "{\"name\": \"warm\", \"image\": \"image\", \"networks\": [\"own\"]}", 400,
+	  "bad_request" },
+	{ &stage_admin, "POST", "/instances", BOTH("own", "own"), 400, "bad_request" },
+	{ &stage_admin, "POST", "/instances", BOTH("own", "net"), 202, "" },
 	{ &stage_admin, "DELETE", "/networks/net", NULL, 409, "in_use" },
 	{ &stage_alice, "DELETE", "/networks/net", NULL, 403, "forbidden" },
 	{ &stage_admin, "DELETE", "/networks/none", NULL, 404, "not_found" },

@@ -15,7 +15,10 @@
 #include "tests/unit/scratch.h"
 #include "tests/unit/wispd_stage.h"
 
-#define POOL "{\"name\": \"warm\", \"image\": \"image\", "
+#define POOL	   "{\"name\": \"warm\", \"image\": \"image\", "
+#define WIRED	   "{\"name\": \"wired\", \"image\": \"image\", "
+#define FROM_WIRED "{\"image\": \"image\", \"pool\": \"wired\", \"start\": true"
+#define NETWORK	   "{\"name\": \"lan\", \"prefix4\": \"10.1.0.0/24\"}"
 
 static const struct stage_row rows[] = {
 	{ &stage_watcher, "POST", "/pools", POOL "\"min\": 1}", 403, "forbidden" },
@@ -68,6 +71,39 @@ static void test_routes(void **state)
 	stage_ask_rows(*state, rows, sizeof(rows) / sizeof(rows[0]));
 }
 
+/* In networks of one's own; while there is a pool for it none goes. */
+static const struct stage_row wired_rows[] = {
+	{ &stage_alice, "POST", "/pools", WIRED "\"networks\": [\"none\"]}", 404, "not_found" },
+	{ &stage_bob, "POST", "/pools", WIRED "\"networks\": [\"lan\"]}", 404, "not_found" },
+	{ &stage_admin, "POST", "/pools", WIRED "\"host\": true, \"networks\": [\"lan\"]}", 400,
+	  "bad_request" },
+	{ &stage_alice, "POST", "/pools", WIRED "\"networks\": [\"lan\"]}", 201, "" },
+	{ &stage_alice, "POST", "/instances", FROM_WIRED "}", 400, "bad_request" },
+	{ &stage_alice, "POST", "/instances",
+	  FROM_WIRED ", \"interfaces\": [{\"network\": \"lan\", \"address\": \"10.1.0.9\"}]}", 400,
+	  "bad_request" },
+	{ &stage_alice, "POST", "/instances",
+	  FROM_WIRED ", \"interfaces\": [{\"network\": \"lan\"}, {\"network\": \"lan\"}]}", 400,
+	  "bad_request" },
+	{ &stage_alice, "POST", "/instances",
+	  FROM_WIRED ", \"interfaces\": [{\"network\": \"lan lan\"}]}", 400, "bad_request" },
+	{ &stage_alice, "POST", "/instances",
+	  FROM_WIRED ", \"interfaces\": [{\"network\": \"lan\"}]}", 202, "" },
+};
+
+static void test_networks(void **state)
+{
+	struct stage *s = *state;
+
+	assert_int_equal(
+		stage_ask_with(s, &stage_admin, "POST", "/networks", NETWORK, NULL, "tenant=a"),
+		200);
+	stage_ask_rows(s, wired_rows, sizeof(wired_rows) / sizeof(wired_rows[0]));
+	assert_int_equal(
+		stage_ask_with(s, &stage_admin, "DELETE", "/networks/lan", NULL, NULL, "tenant=a"),
+		409);
+}
+
 /* A tenant's own comes before the host's; another's is never his. */
 static void test_whose(void **state)
 {
@@ -78,17 +114,17 @@ static void test_whose(void **state)
 	struct error err;
 
 	stage_ask(s, &stage_bob, "POST", "/pools", POOL "\"min\": 1}");
-	assert_int_equal(pool_match(t, &i, "", &pool, &err), 0);
+	assert_int_equal(pool_match(t, &i, "", "", &pool, &err), 0);
 	stage_ask(s, &stage_admin, "POST", "/pools", POOL "\"host\": true}");
-	assert_int_equal(pool_match(t, &i, "", &pool, &err), 1);
+	assert_int_equal(pool_match(t, &i, "", "", &pool, &err), 1);
 	assert_string_equal(pool.tenant, "");
 	stage_ask(s, &stage_alice, "POST", "/pools", POOL "\"min\": 1}");
-	assert_int_equal(pool_match(t, &i, "", &pool, &err), 1);
+	assert_int_equal(pool_match(t, &i, "", "", &pool, &err), 1);
 	assert_string_equal(pool.tenant, "a");
-	assert_int_equal(pool_match(t, &i, "warm", &pool, &err), 1);
-	assert_int_equal(pool_match(t, &i, "cold", &pool, &err), 0);
+	assert_int_equal(pool_match(t, &i, "", "warm", &pool, &err), 1);
+	assert_int_equal(pool_match(t, &i, "", "cold", &pool, &err), 0);
 	strcpy(i.cmdline, "quiet");
-	assert_int_equal(pool_match(t, &i, "", &pool, &err), 0);
+	assert_int_equal(pool_match(t, &i, "", "", &pool, &err), 0);
 }
 
 static int64_t held(struct stage *s, const char *tenant)
@@ -123,7 +159,7 @@ static void test_meter(void **state)
 
 static void add_image(struct stage *s)
 {
-	struct image image = { .name = "box", .digest = "b", .agent = true };
+	struct image image = { .name = "box", .digest = "b", .kernel = "k", .agent = true };
 	struct error err;
 	bool there;
 
@@ -252,7 +288,8 @@ static void test_golden_fails(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { test(test_routes), test(test_whose), test(test_meter),
+	const struct CMUnitTest tests[] = { test(test_routes), test(test_networks),
+					    test(test_whose),  test(test_meter),
 					    test(test_golden), test(test_golden_fails) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

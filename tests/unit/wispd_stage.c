@@ -98,7 +98,7 @@ const char *stage_said(struct stage *s, const char *member)
 /* An image without files: nothing here starts it. */
 static int add_image(struct stage *s)
 {
-	struct image image = { .name = "image", .digest = "d" };
+	struct image image = { .name = "image", .digest = "d", .kernel = "k" };
 	bool there;
 	struct error err;
 	int r = store_begin(s->d.truth.store, &err);
