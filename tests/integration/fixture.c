@@ -126,6 +126,31 @@ const char *fixture_path(const char *name)
 	return path;
 }
 
+char *fixture_read(const char *name, size_t *len)
+{
+	int fd = open(fixture_path(name), O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	char *bytes;
+
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	*len = (size_t)st.st_size;
+	bytes = malloc(*len + 1);
+	assert_non_null(bytes);
+	assert_int_equal(read(fd, bytes, *len), (ssize_t)*len);
+	close(fd);
+	return bytes;
+}
+
+void fixture_write(const char *name, const void *bytes, size_t len)
+{
+	int fd = open(fixture_path(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, bytes, len), (ssize_t)len);
+	close(fd);
+}
+
 const char *fixture_disk(const char *name, const char *text, long long bytes)
 {
 	const char *path = fixture_path(name);

@@ -3,6 +3,7 @@
 #define TESTS_INTEGRATION_FIXTURE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* A program of build/bin, or a tiny guest of build/guests: the build that this
  * test program belongs to. Static storage, valid until the sixteenth next call. */
@@ -26,6 +27,10 @@ const char *fixture_path(const char *name);
 
 /* Writes a file in it; returns its path. */
 const char *fixture_file(const char *name, const char *text);
+
+/* All of a file in it, and its length; from malloc. The second makes one of these bytes. */
+char *fixture_read(const char *name, size_t *len);
+void fixture_write(const char *name, const void *bytes, size_t len);
 
 /* A file of this many bytes, sparse, that starts with text. */
 const char *fixture_disk(const char *name, const char *text, long long bytes);

@@ -12,7 +12,7 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/saved.h"
 
-enum { MAX_OPTIONS = 8 };
+enum { SKIPPED = 77, MAX_OPTIONS = 8 };
 
 struct machine saved_start_with(const char *socket, const char *const *options)
 {
@@ -97,6 +97,36 @@ void saved_load(const struct machine *m, const char *state, const char *memory, 
 	saved_call(m, "PUT", "/snapshot/load", saved_load_body(state, memory, more));
 }
 
+struct session *saved_pager(const char *memory)
+{
+	const char *const argv[] = { fixture_program("wisp-pager"), fixture_path("p.sock"),
+				     fixture_path(memory), NULL };
+	struct session *s;
+
+	unlink(fixture_path("p.sock"));
+	s = session_start(argv);
+	api_wait(fixture_path("p.sock"), SAVED_LIMIT_S);
+	return s;
+}
+
+void saved_pager_end(struct session *s)
+{
+	session_kill(s, SIGTERM);
+	assert_int_equal(session_wait(s, SAVED_LIMIT_S), 0);
+	session_end(s);
+}
+
+const char *saved_served_body(const char *state, const char *more)
+{
+	static char body[1024];
+
+	snprintf(body, sizeof(body),
+		 "{\"snapshot_path\": \"%s\", \"mem_backend\": {\"backend_type\": \"Uffd\","
+		 " \"backend_path\": \"%s\"}%s}",
+		 fixture_path(state), fixture_path("p.sock"), more);
+	return body;
+}
+
 void saved_kill(struct machine *m)
 {
 	session_kill(m->wisp, SIGKILL);
@@ -132,4 +162,18 @@ void saved_quit(struct machine *m)
 	session_send(m->wisp, "q");
 	assert_int_equal(session_wait(m->wisp, SAVED_LIMIT_S), 0);
 	session_end(m->wisp);
+}
+
+int saved_run(int argc, char *argv[], const struct CMUnitTest *tests, size_t ntests,
+	      const struct CMUnitTest *boots, size_t nboots)
+{
+	if (argc > 1) {
+		cmocka_set_test_filter(argv[1]);
+		return _cmocka_run_group_tests("boots", boots, nboots, NULL, NULL);
+	}
+	if (!fixture_has_kvm()) {
+		print_message("no /dev/kvm here\n");
+		return SKIPPED;
+	}
+	return _cmocka_run_group_tests("tests", tests, ntests, NULL, NULL);
 }

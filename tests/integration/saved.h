@@ -10,6 +10,8 @@
 
 enum { SAVED_LIMIT_S = 240 };
 
+struct CMUnitTest;
+
 struct machine {
 	struct session *wisp;
 	char socket[108];
@@ -37,6 +39,12 @@ const char *saved_create_body(const char *state, const char *memory, const char 
 const char *saved_load_body(const char *state, const char *memory, const char *more);
 void saved_load(const struct machine *m, const char *state, const char *memory, const char *more);
 
+/* wisp-pager, which brings the memory of this file; one at a time. The body of a load whose
+ * memory it brings, valid until the next call. */
+struct session *saved_pager(const char *memory);
+void saved_pager_end(struct session *s);
+const char *saved_served_body(const char *state, const char *more);
+
 void saved_kill(struct machine *m);
 
 /* The tiny guest serial-echo, with two processors and 64 MiB; extra: more members of the
@@ -44,5 +52,13 @@ void saved_kill(struct machine *m);
 const char *saved_tiny_config(const char *extra);
 void saved_say(const struct machine *m, const char *text);
 void saved_quit(struct machine *m);
+
+/* main() of such a program: with the name of one of boots, which want a Linux and so the test
+ * host, that one; else tests, which this machine's KVM is enough for. Skipped without one. */
+#define saved_main(argc, argv, tests, boots)                                            \
+	saved_run((argc), (argv), (tests), sizeof(tests) / sizeof((tests)[0]), (boots), \
+		  sizeof(boots) / sizeof((boots)[0]))
+int saved_run(int argc, char *argv[], const struct CMUnitTest *tests, size_t ntests,
+	      const struct CMUnitTest *boots, size_t nboots);
 
 #endif

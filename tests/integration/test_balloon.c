@@ -28,17 +28,20 @@ enum {
 	SKIPPED = 77,
 	RETRY_US = 50000,
 	SCRIPT_BYTES = 4096,
-	FILE_MIB = 110, /* what the guest writes and removes */
-	BALLOON_MIB = 180,
-	LEAST_MIB = 60, /* of that, what wisp must lose at least */
+	/* Little of everything: each page of it costs, where memory is emulated. */
+	RAM_MIB = 160,
+	ROOMY_MIB = 256, /* where what is free must lie together */
+	FILE_MIB = 64,	 /* what the guest writes and removes */
+	BALLOON_MIB = 100,
+	LEAST_MIB = 20, /* of that, what wisp must lose at least */
 };
 
 /* The guest's script: helpers, and memory that is in use. Lines are 64 bytes long,
  * so that the file ends with a whole one. */
-#define SCRIPT                                                                        \
-	"free() { sed -n 's/MemFree: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo; }\n"      \
-	"fill() { yes $1 | dd of=/f bs=1M count=110 iflag=fullblock 2>/dev/null; }\n" \
-	"one=$(printf %063d 1) two=$(printf %063d 2)\n"                               \
+#define SCRIPT                                                                       \
+	"free() { sed -n 's/MemFree: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo; }\n"     \
+	"fill() { yes $1 | dd of=/f bs=1M count=64 iflag=fullblock 2>/dev/null; }\n" \
+	"one=$(printf %063d 1) two=$(printf %063d 2)\n"                              \
 	"fill $one\n"
 
 /* Fills it with something else, which must be all that is there. */
@@ -50,8 +53,8 @@ struct guest {
 };
 
 /* The guest reads its script from its disk: a kernel takes few words for init. */
-static struct guest boot(const char *kernel, const char *initrd, const char *script,
-			 const char *balloon)
+static struct guest boot_with(unsigned mem_mib, const char *kernel, const char *initrd,
+			      const char *script, const char *balloon)
 {
 	struct fixture_config c = {
 		.kernel = fixture_need_image(kernel),
@@ -61,7 +64,7 @@ static struct guest boot(const char *kernel, const char *initrd, const char *scr
 		.disk = fixture_disk("script", script, SCRIPT_BYTES),
 		.disk_not_root = true,
 		.disk_read_only = true,
-		.mem_mib = 256,
+		.mem_mib = mem_mib,
 		.extra = balloon,
 	};
 	struct guest g = { .socket = fixture_path("balloon.sock") };
@@ -78,6 +81,12 @@ static struct guest boot(const char *kernel, const char *initrd, const char *scr
 
 	g.wisp = session_start(argv);
 	return g;
+}
+
+static struct guest boot(const char *kernel, const char *initrd, const char *script,
+			 const char *balloon)
+{
+	return boot_with(RAM_MIB, kernel, initrd, script, balloon);
 }
 
 static void expect_end(struct guest *g)
@@ -161,9 +170,9 @@ static void test_inflate_deflate(void **state)
 {
 	struct guest g = boot("vmlinux-minimal", "initramfs.cpio",
 			      SCRIPT "rm /f; echo armed\n"
-				     "while [ $(free) -gt 70000 ]; do sleep 0.1; done\n"
+				     "while [ $(free) -gt 50000 ]; do sleep 0.1; done\n"
 				     "echo inflated\n"
-				     "while [ $(free) -lt 200000 ]; do sleep 0.1; done\n"
+				     "while [ $(free) -lt 110000 ]; do sleep 0.1; done\n"
 				     "echo deflated\n" USE_AGAIN,
 			      ", \"balloon\": {\"amount_mib\": 0, \"deflate_on_oom\": true, "
 			      "\"stats_polling_interval_s\": 1}");
@@ -174,15 +183,15 @@ static void test_inflate_deflate(void **state)
 	(void)state;
 	session_expect(g.wisp, "armed", LIMIT_S);
 	events = api_listen(g.socket);
-	wait_for_statistic(&g, "total_memory", 200 * mib, 256 * mib);
-	wait_for_statistic(&g, "free_memory", 180 * mib, 256 * mib);
+	wait_for_statistic(&g, "total_memory", 120 * mib, RAM_MIB * mib);
+	wait_for_statistic(&g, "free_memory", 100 * mib, RAM_MIB * mib);
 	full_mib = resident_mib(&g);
 	assert_true(full_mib > FILE_MIB);
 	set_target(&g, BALLOON_MIB);
 	session_expect(g.wisp, "inflated", LIMIT_S);
-	api_await_event(events, "balloon", "\"actual_mib\":180,", LIMIT_S);
+	api_await_event(events, "balloon", "\"actual_mib\":100,", LIMIT_S);
 	wait_for_statistic(&g, "actual_mib", BALLOON_MIB, BALLOON_MIB);
-	wait_for_statistic(&g, "free_memory", 0, 70 * mib);
+	wait_for_statistic(&g, "free_memory", 0, 50 * mib);
 	wait_for_resident(&g, full_mib - LEAST_MIB);
 	set_target(&g, 0);
 	session_expect(g.wisp, "deflated", LIMIT_S);
@@ -204,10 +213,10 @@ static void report_free_pages(const char *kernel, const char *initrd, const char
 		 ", \"balloon\": {\"amount_mib\": 0, \"deflate_on_oom\": false, "
 		 "\"free_page_reporting\": true%s}",
 		 options);
-	g = boot(kernel, initrd,
-		 SCRIPT "echo filled; read word </dev/console; rm /f\n"
-			"read word </dev/console\n" USE_AGAIN,
-		 balloon);
+	g = boot_with(ROOMY_MIB, kernel, initrd,
+		      SCRIPT "echo filled; read word </dev/console; rm /f\n"
+			     "read word </dev/console\n" USE_AGAIN,
+		      balloon);
 	session_expect(g.wisp, "filled", LIMIT_S);
 	full_mib = resident_mib(&g);
 	session_send(g.wisp, "remove\n");
@@ -277,7 +286,7 @@ static void test_deflate_on_oom(void **state)
 {
 	struct guest g = boot("vmlinux-minimal", "initramfs.cpio",
 			      SCRIPT "rm /f; echo armed\n"
-				     "while [ $(free) -gt 70000 ]; do sleep 0.1; done\n"
+				     "while [ $(free) -gt 50000 ]; do sleep 0.1; done\n"
 				     "echo inflated\n" USE_AGAIN,
 			      ", \"balloon\": {\"amount_mib\": 0, \"deflate_on_oom\": true, "
 			      "\"stats_polling_interval_s\": 1}");
@@ -334,28 +343,28 @@ static void go_on_from_files(struct guest *g)
 	g->socket = fixture_path("balloon.sock");
 }
 
-/* Four times the guest's memory comes and goes: the guest uses more than it had, and what
+/* More than the guest's memory comes and goes, of four times as much that it may have: the guest uses more than it had, and what
  * it gave back is the host's again. Between, the guest may be saved, and goes on with all of it. */
 static void plug_and_unplug(const char *kernel, const char *initrd, bool saved)
 {
-	enum { PLUGGED_MIB = 512, MORE_MIB = 768 };
+	enum { PLUGGED_MIB = 256, MORE_MIB = 384, FILLED_MIB = 200 };
 	struct guest g = boot(kernel, initrd,
 			      "total() { sed -n 's/MemTotal: *\\([0-9]*\\) kB/\\1/p' "
 			      "/proc/meminfo; }\n"
 			      "echo online_movable >/sys/devices/system/memory/auto_online_blocks\n"
 			      "before=$(total); echo armed\n"
-			      "while [ $(total) -lt $((before + 500000)) ]; do sleep 0.1; done\n"
-			      "mkdir /m; mount -t tmpfs -o size=1g tmp /m\n"
+			      "while [ $(total) -lt $((before + 250000)) ]; do sleep 0.1; done\n"
+			      "mkdir /m; mount -t tmpfs -o size=300m tmp /m\n"
 			      "one=$(printf %063d 1)\n"
-			      "yes $one | dd of=/m/f bs=1M count=400 iflag=fullblock 2>/dev/null\n"
-			      "seq 1000000 4000000 >/m/s; md5sum /m/s >/m/sum\n"
+			      "yes $one | dd of=/m/f bs=1M count=200 iflag=fullblock 2>/dev/null\n"
+			      "seq 1000000 1300000 >/m/s; md5sum /m/s >/m/sum\n"
 			      "[ \"$(uniq /m/f)\" = $one ] && echo filled\n"
 			      "read word </dev/console\n"
 			      "[ \"$(uniq /m/f)\" = $one ] && md5sum -c /m/sum && echo went-on\n"
 			      "read word </dev/console; umount /m\n"
 			      "while [ $(total) -gt $before ]; do sleep 0.1; done\n"
 			      "echo shrunk; read word </dev/console; exit\n",
-			      ", \"memory-hotplug\": {\"total_size_mib\": 1024}");
+			      ", \"memory-hotplug\": {\"total_size_mib\": 640}");
 	long full_mib;
 	int events;
 
@@ -363,11 +372,11 @@ static void plug_and_unplug(const char *kernel, const char *initrd, bool saved)
 	events = api_listen(g.socket);
 	hotplug_mib(&g, PLUGGED_MIB);
 	session_expect(g.wisp, "filled", LIMIT_S);
-	api_await_event(events, "memory", "{\"requested_size_mib\":512,\"plugged_size_mib\":512,",
+	api_await_event(events, "memory", "{\"requested_size_mib\":256,\"plugged_size_mib\":256,",
 			LIMIT_S);
 	wait_for_plugged(&g, PLUGGED_MIB);
 	full_mib = resident_mib(&g);
-	assert_true(full_mib > 400);
+	assert_true(full_mib > FILLED_MIB);
 	close(events);
 	if (saved)
 		go_on_from_files(&g);
@@ -383,7 +392,7 @@ static void plug_and_unplug(const char *kernel, const char *initrd, bool saved)
 	api_await_event(events, "memory", "\"plugged_size_mib\":0,", LIMIT_S);
 	close(events);
 	wait_for_plugged(&g, 0);
-	wait_for_resident(&g, full_mib - 300);
+	wait_for_resident(&g, full_mib - FILLED_MIB / 2);
 	session_send(g.wisp, "end\n");
 	expect_end(&g);
 }

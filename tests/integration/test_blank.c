@@ -20,7 +20,7 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/saved.h"
 
-enum { SKIPPED = 77, GENERATIONS = 4, MIB = 1024 * 1024 };
+enum { GENERATIONS = 4, MIB = 1024 * 1024 };
 
 #define RESUME	   ", \"resume_vm\": true"
 #define ANEW	   "the blank machine does not fit"
@@ -163,29 +163,18 @@ static void test_huge_pages(void **state)
 /* Memory that another process brings comes into what is ready, too. */
 static void test_served(void **state)
 {
-	const char *const argv[] = { fixture_program("wisp-pager"), fixture_path("p.sock"),
-				     fixture_path("memory"), NULL };
 	struct session *pager;
 	struct machine m;
-	char body[512];
 
 	(void)state;
 	make_snapshot(NULL, NULL);
-	pager = session_start(argv);
-	api_wait(fixture_path("p.sock"), SAVED_LIMIT_S);
+	pager = saved_pager("memory");
 	m = start_blank();
-	snprintf(body, sizeof(body),
-		 "{\"snapshot_path\": \"%s\", \"mem_backend\": {\"backend_type\": \"Uffd\","
-		 " \"backend_path\": \"%s\"}" RESUME "}",
-		 fixture_path("state"), fixture_path("p.sock"));
-	saved_call(&m, "PUT", "/snapshot/load", body);
+	saved_call(&m, "PUT", "/snapshot/load", saved_served_body("state", RESUME));
 	saved_say(&m, "two");
 	expect_anew(&m, false);
 	saved_quit(&m);
-	session_kill(pager, SIGTERM);
-	assert_int_equal(session_wait(pager, SAVED_LIMIT_S), 0);
-	session_end(pager);
-	unlink(fixture_path("p.sock"));
+	saved_pager_end(pager);
 }
 
 /* Whoever boots a guest in one gets it. */
@@ -407,13 +396,5 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(test_landlock),
 	};
 
-	if (argc > 1) {
-		cmocka_set_test_filter(argv[1]);
-		return cmocka_run_group_tests(boots, NULL, NULL);
-	}
-	if (!fixture_has_kvm()) {
-		print_message("no /dev/kvm here\n");
-		return SKIPPED;
-	}
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return saved_main(argc, argv, tests, boots);
 }

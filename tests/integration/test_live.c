@@ -21,7 +21,6 @@
 #include "tests/integration/storing.h"
 
 enum {
-	SKIPPED = 77,
 	SCRIPT_BYTES = 8192,
 	MIB = 1024 * 1024,
 	DIRTY_MIB = 16,
@@ -341,13 +340,5 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(test_fork_linux),
 	};
 
-	if (argc > 1) {
-		cmocka_set_test_filter(argv[1]);
-		return cmocka_run_group_tests(boots, NULL, NULL);
-	}
-	if (!fixture_has_kvm()) {
-		print_message("no /dev/kvm here\n");
-		return SKIPPED;
-	}
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return saved_main(argc, argv, tests, boots);
 }

@@ -26,42 +26,11 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/saved.h"
 
-enum { SKIPPED = 77, SCRIPT_BYTES = 8192, PAGE = 4096 };
-
-/* A pager that serves the named memory file at p.sock. */
-static struct session *start_pager(const char *memory)
-{
-	const char *const argv[] = { fixture_program("wisp-pager"), fixture_path("p.sock"),
-				     fixture_path(memory), NULL };
-	struct session *s;
-
-	unlink(fixture_path("p.sock"));
-	s = session_start(argv);
-	api_wait(fixture_path("p.sock"), SAVED_LIMIT_S);
-	return s;
-}
-
-static void end_pager(struct session *s)
-{
-	session_kill(s, SIGTERM);
-	assert_int_equal(session_wait(s, SAVED_LIMIT_S), 0);
-	session_end(s);
-}
-
-static const char *uffd_body(const char *state, const char *more)
-{
-	static char body[1024];
-
-	snprintf(body, sizeof(body),
-		 "{\"snapshot_path\": \"%s\", \"mem_backend\": {\"backend_type\": \"Uffd\","
-		 " \"backend_path\": \"%s\"}%s}",
-		 fixture_path(state), fixture_path("p.sock"), more);
-	return body;
-}
+enum { SCRIPT_BYTES = 8192, PAGE = 4096 };
 
 static void load_served(const struct machine *m, const char *more)
 {
-	saved_call(m, "PUT", "/snapshot/load", uffd_body("state", more));
+	saved_call(m, "PUT", "/snapshot/load", saved_served_body("state", more));
 }
 
 /* state and memory of a tiny guest that was asked something. */
@@ -84,7 +53,7 @@ static void test_served(void **state)
 
 	(void)state;
 	make_snapshot();
-	pager = start_pager("memory");
+	pager = saved_pager("memory");
 	n = saved_start("other.sock", NULL, NULL);
 	load_served(&n, ", \"resume_vm\": true");
 	m = saved_start("tiny.sock", NULL, NULL);
@@ -96,7 +65,7 @@ static void test_served(void **state)
 	saved_create(&m, "state-diff", "memory-full", "Diff");
 	saved_kill(&m);
 	saved_quit(&n);
-	end_pager(pager);
+	saved_pager_end(pager);
 	m = saved_start("tiny.sock", NULL, NULL);
 	saved_load(&m, "state-diff", "memory-full", ", \"resume_vm\": true");
 	saved_say(&m, "three");
@@ -112,7 +81,7 @@ static void test_dead(void **state)
 
 	(void)state;
 	make_snapshot();
-	pager = start_pager("memory");
+	pager = saved_pager("memory");
 	m = saved_start("tiny.sock", NULL, NULL);
 	load_served(&m, ", \"resume_vm\": true");
 	saved_say(&m, "two");
@@ -155,7 +124,7 @@ static void test_stuck(void **state)
 	fd = listen_only();
 	m = saved_start("tiny.sock", NULL, NULL);
 	client = api_send(m.socket, "PUT", "/snapshot/load",
-			  uffd_body("state", ", \"resume_vm\": true"));
+			  saved_served_body("state", ", \"resume_vm\": true"));
 	session_expect(m.wisp, "takes no page fault", SAVED_LIMIT_S);
 	assert_int_equal(session_wait(m.wisp, SAVED_LIMIT_S), 1);
 	close(client);
@@ -273,7 +242,7 @@ static void test_absent(void **state)
 	make_snapshot();
 	unlink(fixture_path("p.sock"));
 	m = saved_start("tiny.sock", NULL, NULL);
-	api_call(m.socket, "PUT", "/snapshot/load", uffd_body("state", ""), &reply);
+	api_call(m.socket, "PUT", "/snapshot/load", saved_served_body("state", ""), &reply);
 	assert_int_equal(reply.status, 400);
 	assert_non_null(strstr(reply.body, "p.sock cannot be reached"));
 	saved_load(&m, "state", "memory", ", \"resume_vm\": true");
@@ -343,7 +312,7 @@ static void work(const char *machine_extra, const char *more)
 	saved_pause(&m);
 	saved_create(&m, "state", "memory", "Full");
 	saved_kill(&m);
-	pager = start_pager("memory");
+	pager = saved_pager("memory");
 	m = saved_start("linux.sock", NULL, NULL);
 	load_served(&m, more);
 	session_expect(m.wisp, "round 4.", SAVED_LIMIT_S);
@@ -354,7 +323,7 @@ static void work(const char *machine_extra, const char *more)
 	saved_pause(&m);
 	saved_create(&m, "state2", "memory2", "Full");
 	saved_kill(&m);
-	end_pager(pager);
+	saved_pager_end(pager);
 	m = saved_start("linux.sock", NULL, NULL);
 	saved_load(&m, "state2", "memory2", ", \"resume_vm\": true");
 	see_through(&m);
@@ -388,13 +357,5 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(test_huge),
 	};
 
-	if (argc > 1) {
-		cmocka_set_test_filter(argv[1]);
-		return cmocka_run_group_tests(boots, NULL, NULL);
-	}
-	if (!fixture_has_kvm()) {
-		print_message("no /dev/kvm here\n");
-		return SKIPPED;
-	}
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return saved_main(argc, argv, tests, boots);
 }

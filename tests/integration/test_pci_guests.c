@@ -7,11 +7,13 @@
  *   test_pci_guests [CASE]    only the named case
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,7 +22,7 @@
 
 #include "tests/integration/api_client.h"
 #include "tests/integration/fixture.h"
-#include "tests/integration/session.h"
+#include "tests/integration/saved.h"
 #include "vmm/base/clock.h"
 
 enum {
@@ -32,6 +34,7 @@ enum {
 	SECOND = 7, /* how often the second disk comes and goes */
 };
 
+#define RESUME	", \"resume_vm\": true"
 #define SERVED	"{\"iface_id\": \"eth0\", \"host_dev_name\": \"wtap0\"}"
 #define CONSOLE "console=ttyS0 reboot=k panic=-1 quiet "
 
@@ -141,9 +144,19 @@ static void test_kernel_6_12(void **state)
 	find_devices("vmlinuz-6.12", "initrd-6.12");
 }
 
-/* A distribution on its root disk, which both processors write to and verify. */
+static long long allocated_bytes(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return (long long)st.st_blocks * 512;
+}
+
+/* A distribution on its root disk, which both processors write to and verify, and trim. */
 static void test_debian(void **state)
 {
+	enum { WRITTEN = 2 * 4 * 1024 * 1024 };
+
 	const char *disk = fixture_path("debian.ext4");
 	struct fixture_config c = {
 		.kernel = fixture_need_image("vmlinuz-cloud"),
@@ -155,6 +168,7 @@ static void test_debian(void **state)
 		.disk_async = true,
 	};
 	char command[1024];
+	long long before;
 	struct guest g;
 
 	(void)state;
@@ -171,6 +185,12 @@ static void test_debian(void **state)
 			     "--rw=randrw --ioengine=psync --fsync=64 --verify=crc32c "
 			     "--do_verify=1 --verify_fatal=1 --minimal >/tmp/fio; echo fio-$?\n");
 	session_expect(g.wisp, "fio-0", LIMIT_S);
+	session_send(g.wisp, "sync; echo synced-$?\n");
+	session_expect(g.wisp, "synced-0", LIMIT_S);
+	before = allocated_bytes(disk);
+	session_send(g.wisp, "rm /root/check*; sync; fstrim /; echo trim-$?\n");
+	session_expect(g.wisp, "trim-0", LIMIT_S);
+	assert_true(allocated_bytes(disk) < before - WRITTEN / 4);
 	session_send(g.wisp, "poweroff\n");
 	expect_end(&g);
 }
@@ -341,6 +361,47 @@ static void test_hotplug_service(void **state)
 	expect_end(&g);
 }
 
+static const char *const plain[] = { NULL };
+static const char *const blank[] = {
+	"--blank", "--blank-vcpus", "2", "--blank-mem-mib", "256", NULL
+};
+
+/* In place of m, which was saved: another process, and the guest in it reads the file. */
+static void go_on(struct machine *m, const char *const *options, const char *body)
+{
+	saved_kill(m);
+	*m = saved_start_with("pci.sock", options);
+	saved_call(m, "PUT", "/snapshot/load", body);
+	session_send(m->wisp, "compare\n");
+	session_expect(m->wisp, "the same", LIMIT_S);
+}
+
+/* Memory that came while the guest ran, behind some that has gone, and behind blocks that
+ * the configuration has last: in each way to be saved and to be loaded it is where the guest
+ * has mapped it. Returns who brings the last one's memory. */
+static struct session *save_and_go_on(struct guest *g)
+{
+	struct machine m = { .wisp = g->wisp };
+	struct session *pager;
+	struct api_reply reply;
+
+	snprintf(m.socket, sizeof(m.socket), "%s", g->socket);
+	saved_pause(&m);
+	saved_create(&m, "state", "memory", "Full");
+	go_on(&m, plain, saved_load_body("state", "memory", RESUME));
+	saved_pause(&m);
+	saved_create(&m, "state", "memory", "Diff");
+	go_on(&m, blank, saved_load_body("state", "memory", RESUME));
+	saved_pause(&m);
+	api_call(m.socket, "PUT", "/snapshot/create",
+		 saved_create_body("state", "memory", ", \"live\": true"), &reply);
+	assert_int_equal(reply.status, 200);
+	pager = saved_pager("memory");
+	go_on(&m, plain, saved_served_body("state", RESUME));
+	g->wisp = m.wisp;
+	return pager;
+}
+
 /* The same of a file as memory: what was stored through its mapping is there when it
  * comes again. */
 static void test_hotplug_pmem(void **state)
@@ -357,8 +418,11 @@ static void test_hotplug_pmem(void **state)
 				     "gone; echo first-gone; there\n"
 				     "mount -t ext4 -o dax=always /dev/pmem* /mnt\n"
 				     "seq 100000 | cmp - /mnt/numbers && echo read-back\n"
+				     "while read -r word && [ $word = compare ]; do\n"
+				     "seq 100000 | cmp - /mnt/numbers && echo the same; done\n"
 				     "umount /mnt; exit\n",
-			    "");
+			    ", \"memory-hotplug\": {\"total_size_mib\": 128}");
+	struct session *pager;
 
 	(void)state;
 	session_expect(g.wisp, "armed", LIMIT_S);
@@ -371,7 +435,10 @@ static void test_hotplug_pmem(void **state)
 	assert_int_equal(call(&g, "DELETE", "/pmem/first", NULL), 400);
 	assert_int_equal(plug_pmem(&g, "again", file), 204);
 	session_expect(g.wisp, "read-back", LIMIT_S);
+	pager = save_and_go_on(&g);
+	session_send(g.wisp, "end\n");
 	expect_end(&g);
+	saved_pager_end(pager);
 }
 
 int main(int argc, char **argv)

@@ -229,28 +229,20 @@ static void test_live(void **state)
 static void test_handler(void **state)
 {
 	struct machine m = start();
-	const char *const argv[] = { fixture_program("wisp-pager"), fixture_path("p.sock"),
-				     fixture_path("memory"), NULL };
 	struct session *pager;
-	char body[1024];
 
 	(void)state;
 	save_and_kill(&m, "Full");
-	pager = session_start(argv);
-	api_wait(fixture_path("p.sock"), SAVED_LIMIT_S);
+	pager = saved_pager("memory");
 	m = saved_start("plug.sock", NULL, NULL);
-	snprintf(body, sizeof(body),
-		 "{\"snapshot_path\": \"%s\", \"resume_vm\": true, \"mem_backend\":"
-		 " {\"backend_type\": \"Uffd\", \"backend_path\": \"%s\"}}",
-		 fixture_path("state"), fixture_path("p.sock"));
-	saved_call(&m, "PUT", "/snapshot/load", body);
+	saved_call(&m, "PUT", "/snapshot/load", saved_served_body("state", RESUME));
 	ask(&m, "c");
 	ask(&m, "ub");
 	ask(&m, "pb");
 	ask(&m, "pc");
 	ask(&m, "c");
 	save_and_kill(&m, "Full");
-	session_end(pager);
+	saved_pager_end(pager);
 	m = load("state", "memory", RESUME);
 	saved_quit(&m);
 }

@@ -1,14 +1,18 @@
 /* test_pools.c - warm pools: kept, taken from, resized, survived, removed.
  *
- * Tiny guests on KVM. Every wait is for a pool or an instance to say that it is there.
+ * Tiny guests on KVM. Every wait is for a pool or an instance to say that it is there. Pools
+ * with networks are tried in the test host (test_networks), whose kernel has all that they need.
  */
+#include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,10 +21,13 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/wispd_host.h"
 
-enum { SKIPPED = 77, LIMIT_MS = 60000, POLL_MS = 5, CRASH_STEP = 4, FEWEST = 10 };
+enum { SKIPPED = 77, LIMIT_MS = 60000, POLL_MS = 5, CRASH_STEP = 4, WIRED_STEP = 37, FEWEST = 10 };
 
-#define POOL		    "{\"name\": \"warm\", \"image\": \"hlt-loop\", \"shape\": \"test\", "
-#define VM		    "{\"image\": \"hlt-loop\", \"shape\": \"test\", \"start\": true}"
+#define POOL "{\"name\": \"warm\", \"image\": \"hlt-loop\", \"shape\": \"test\", "
+#define VM   "{\"image\": \"hlt-loop\", \"shape\": \"test\", \"start\": true}"
+#define WIRED                                                              \
+	"{\"image\": \"hlt-loop\", \"shape\": \"test\", \"start\": true, " \
+	"\"interfaces\": [{\"network\": \"lan\"}, {\"network\": \"far\"}]}"
 #define ctl(h, output, ...) wispd_host_ctl(h, output, (const char *const[]){ __VA_ARGS__, NULL })
 
 static struct wispd_host *make_host(void)
@@ -69,13 +76,13 @@ static void await_no_jail(struct wispd_host *h)
 }
 
 /* Makes one and waits until it runs: whether it was taken from the pool. */
-static bool run_one(struct wispd_host *h, char id[32])
+static bool run(struct wispd_host *h, const char *vm, char id[32])
 {
 	json_t *j = NULL;
 	char path[96];
 	bool taken;
 
-	assert_int_equal(wispd_host_call(h, "POST", "/instances", VM, &j), 202);
+	assert_int_equal(wispd_host_call(h, "POST", "/instances", vm, &j), 202);
 	taken = json_is_true(json_object_get(json_object_get(j, "pool"), "taken"));
 	snprintf(id, 32, "%s",
 		 json_string_value(json_object_get(json_object_get(j, "instance"), "id")));
@@ -86,6 +93,11 @@ static bool run_one(struct wispd_host *h, char id[32])
 	assert_string_equal(json_string_value(json_object_get(j, "state")), "done");
 	json_decref(j);
 	return taken;
+}
+
+static bool run_one(struct wispd_host *h, char id[32])
+{
+	return run(h, VM, id);
 }
 
 static void check_healthy(struct wispd_host *h)
@@ -275,11 +287,23 @@ static void remove_all(struct wispd_host *h, const json_t *instances)
 	}
 }
 
-/* One life; false: wispd died on the way. */
-static bool crash_once(struct wispd_host *h, long n)
+/* How many taps there are. */
+static unsigned count_taps(void)
+{
+	struct if_nameindex *all = if_nameindex();
+	unsigned n = 0;
+
+	for (struct if_nameindex *i = all; i->if_index; i++)
+		n += strncmp(i->if_name, "wt", 2) == 0;
+	if_freenameindex(all);
+	return n;
+}
+
+/* One life; false: wispd died on the way. taps: of each instance and blank. */
+static bool crash_once(struct wispd_host *h, const char *vm, unsigned taps, long n)
 {
 	bool survived = wispd_host_start(h, n) &&
-			strcmp(wispd_host_do(h, "POST", "/instances", VM), "done") == 0;
+			strcmp(wispd_host_do(h, "POST", "/instances", vm), "done") == 0;
 	json_t *instances;
 
 	wispd_host_stop(h, SIGKILL);
@@ -287,10 +311,12 @@ static bool crash_once(struct wispd_host *h, long n)
 	instances = at_rest(h, n);
 	await_ready(h, 1, 1 + (unsigned)json_array_size(instances));
 	assert_int_equal(wispd_host_jailers(h, NULL), 1 + count_running(instances));
+	assert_int_equal(count_taps(), taps * (1 + count_running(instances)));
 	check_healthy(h);
 	remove_all(h, instances);
 	json_decref(instances);
 	await_ready(h, 1, 1);
+	assert_int_equal(count_taps(), taps);
 	wispd_host_stop(h, SIGKILL);
 	return survived;
 }
@@ -306,14 +332,99 @@ static void test_crashes(void **state)
 	assert_int_equal(wispd_host_call(h, "POST", "/pools", POOL "\"min\": 1}", NULL), 201);
 	await_ready(h, 1, 1);
 	wispd_host_stop(h, SIGKILL);
-	while (!crash_once(h, n))
+	while (!crash_once(h, VM, 0, n))
 		n += CRASH_STEP;
 	assert_true(n > FEWEST);
 	wispd_host_end(h);
 }
 
+/* --- networks --- */
+
+/* What a command prints. Static storage. */
+static const char *output_of(const char *command)
+{
+	static char output[65536];
+	FILE *f = popen(command, "re");
+	size_t n = f ? fread(output, 1, sizeof(output) - 1, f) : 0;
+
+	output[n] = '\0';
+	if (!f || pclose(f) != 0)
+		fail_msg("failed: %s", command);
+	return output;
+}
+
+static struct wispd_host *make_networked(void)
+{
+	struct wispd_host *h;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		fail_msg("no network namespace");
+	h = make_host();
+	assert_int_equal(ctl(h, NULL, "net", "create", "lan", "--prefix4", "10.64.0.0/24"), 0);
+	assert_int_equal(ctl(h, NULL, "net", "create", "far", "--prefix4", "10.65.0.0/24",
+			     "--prefix6", "fd65::/64", "--mode", "routed"),
+			 0);
+	assert_int_equal(ctl(h, NULL, "pool", "create", "warm", "hlt-loop", "--shape", "test",
+			     "--net", "lan,far"),
+			 0);
+	await_ready(h, 1, 1);
+	return h;
+}
+
+/* What a blank waits with is what its instance has, and guarded from the first moment on. */
+static void check_wires(struct wispd_host *h)
+{
+	const char *output;
+	char id[32];
+
+	assert_int_equal(count_taps(), 2);
+	expect_in(output_of("nft list ruleset"), "06:00:0a:40:00:02 . 10.64.0.2");
+	expect_in(output_of("ip route"), "10.65.0.2 dev wt");
+	expect_in(output_of("bridge link"), "master wb");
+	assert_int_equal(ctl(h, NULL, "net", "rm", "lan"), 1);
+	assert_true(run(h, WIRED, id));
+	assert_int_equal(ctl(h, &output, "inspect", id), 0);
+	expect_in(output, "\"address4\": \"10.64.0.2\"");
+	expect_in(output, "\"address6\": \"fd65::2\"");
+	await_ready(h, 1, 2);
+	assert_int_equal(count_taps(), 4);
+	/* It has its addresses for life. */
+	assert_int_equal(ctl(h, NULL, "reboot", "--timeout", "0", id), 0);
+	assert_int_equal(ctl(h, &output, "inspect", id), 0);
+	expect_in(output, "\"address4\": \"10.64.0.2\"");
+	assert_int_equal(ctl(h, NULL, "rm", id), 0);
+	await_ready(h, 1, 1);
+	assert_int_equal(count_taps(), 2);
+	assert_false(run_one(h, id));
+	assert_int_equal(ctl(h, NULL, "rm", id), 0);
+	await_ready(h, 1, 1);
+	check_healthy(h);
+}
+
+static void test_networks(void **state)
+{
+	struct wispd_host *h = make_networked();
+	long n = 1;
+
+	(void)state;
+	check_wires(h);
+	wispd_host_stop(h, SIGKILL);
+	while (!crash_once(h, WIRED, 2, n))
+		n += WIRED_STEP;
+	assert_true(n > FEWEST);
+	assert_true(wispd_host_start(h, 0));
+	assert_int_equal(ctl(h, NULL, "pool", "rm", "warm"), 0);
+	await_no_jail(h);
+	assert_int_equal(count_taps(), 0);
+	assert_int_equal(ctl(h, NULL, "net", "rm", "lan"), 0);
+	assert_int_equal(ctl(h, NULL, "net", "rm", "far"), 0);
+	assert_string_equal(output_of("nft list ruleset"), "");
+	wispd_host_end(h);
+}
+
 int main(int argc, char *argv[])
 {
+	const struct CMUnitTest networks[] = { cmocka_unit_test(test_networks) };
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_take),
 		cmocka_unit_test(test_sizes),
@@ -323,6 +434,12 @@ int main(int argc, char *argv[])
 
 	if (!fixture_has_kvm() || geteuid() != 0) {
 		fprintf(stderr, "test_pools needs /dev/kvm and root\n");
+		return SKIPPED;
+	}
+	if (argc > 1 && strcmp(argv[1], "test_networks") == 0) {
+		if (getenv("WISP_TESTHOST"))
+			return cmocka_run_group_tests(networks, NULL, NULL);
+		fprintf(stderr, "test_networks needs the test host\n");
 		return SKIPPED;
 	}
 	if (argc > 1)

@@ -413,31 +413,6 @@ static void test_out_of_memory(void **state)
 
 /* --- states made to hurt --- */
 
-static uint8_t *read_state(size_t *len)
-{
-	int fd = open(fixture_path("state"), O_RDONLY | O_CLOEXEC);
-	struct stat st;
-	uint8_t *bytes;
-
-	assert_true(fd >= 0);
-	assert_int_equal(fstat(fd, &st), 0);
-	*len = (size_t)st.st_size;
-	bytes = malloc(*len);
-	assert_non_null(bytes);
-	assert_int_equal(read(fd, bytes, *len), (ssize_t)*len);
-	close(fd);
-	return bytes;
-}
-
-static void write_state(const uint8_t *bytes, size_t len)
-{
-	int fd = open(fixture_path("bad"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, bytes, len), (ssize_t)len);
-	close(fd);
-}
-
 /* Makes the checksums fit, so that what lies behind them is reached. */
 static void mend(uint8_t *bytes, size_t len)
 {
@@ -489,7 +464,7 @@ static void test_hostile_states(void **state)
 	saved_pause(&m);
 	saved_create(&m, "state", "memory", "Full");
 	saved_kill(&m);
-	bytes = read_state(&len);
+	bytes = (uint8_t *)fixture_read("state", &len);
 	step = getenv("WISP_EVERY_BYTE") ? 1 : len / HOSTILE_LOADS;
 	m = saved_start("tiny.sock", NULL, NULL);
 	for (size_t i = 0; i < len; i += step) {
@@ -499,7 +474,7 @@ static void test_hostile_states(void **state)
 		memcpy(bad, bytes, len);
 		bad[i] ^= (uint8_t)(1 << i % 8);
 		mend(bad, len);
-		write_state(bad, len);
+		fixture_write("bad", bad, len);
 		free(bad);
 		try_state(&m, &loaded);
 		tried++;

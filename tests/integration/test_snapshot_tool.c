@@ -18,7 +18,7 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/saved.h"
 
-enum { SKIPPED = 77, MIB = 1024 * 1024, DIFFERENT = 3, OUTPUT_BYTES = 65536, MAX_ARGS = 8 };
+enum { MIB = 1024 * 1024, DIFFERENT = 3, OUTPUT_BYTES = 65536, MAX_ARGS = 8 };
 
 static char output[OUTPUT_BYTES]; /* of the tool's last run */
 
@@ -170,31 +170,6 @@ static void test_edit(void **state)
 
 /* --- packed up --- */
 
-static char *read_file(const char *name, size_t *len)
-{
-	int fd = open(path(name), O_RDONLY | O_CLOEXEC);
-	struct stat st;
-	char *bytes;
-
-	assert_true(fd >= 0);
-	assert_int_equal(fstat(fd, &st), 0);
-	*len = (size_t)st.st_size;
-	bytes = malloc(*len + 1);
-	assert_non_null(bytes);
-	assert_int_equal(read(fd, bytes, *len), (ssize_t)*len);
-	close(fd);
-	return bytes;
-}
-
-static void write_file(const char *name, const char *bytes, size_t len)
-{
-	int fd = open(path(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, bytes, len), (ssize_t)len);
-	close(fd);
-}
-
 static long blocks_of(const char *name)
 {
 	struct stat st;
@@ -282,23 +257,23 @@ static void test_damaged(void **state)
 	saved_kill(&m);
 	assert_int_equal(TOOL("export", path("state"), path("memory"), path("packed")), 0);
 	assert_int_equal(TOOL("import", path("packed"), path("old"), path("older")), 0);
-	bytes = read_file("packed", &len);
+	bytes = fixture_read("packed", &len);
 	for (size_t i = 0; i < len; i += 1 + len / 50) {
 		bytes[i] ^= 0x11;
-		write_file("bad", bytes, len);
+		fixture_write("bad", bytes, len);
 		expect_refused("bad");
 		bytes[i] ^= 0x11;
-		write_file("bad", bytes, i);
+		fixture_write("bad", bytes, i);
 		expect_refused("bad");
 	}
 	free(bytes);
 	snprintf(command, sizeof(command), "zstd -q -d -c < %s > %s", path("packed"),
 		 path("plain"));
 	assert_int_equal(system(command), 0);
-	bytes = read_file("plain", &len);
+	bytes = fixture_read("plain", &len);
 	for (size_t i = 0; i < len; i += 1 + len / 50) {
 		bytes[i] ^= 0x11;
-		write_file("plain", bytes, len);
+		fixture_write("plain", bytes, len);
 		snprintf(command, sizeof(command), "zstd -q -f %s -o %s", path("plain"),
 			 path("bad"));
 		assert_int_equal(system(command), 0);
@@ -380,13 +355,5 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(test_golden),
 	};
 
-	if (argc > 1) {
-		cmocka_set_test_filter(argv[1]);
-		return cmocka_run_group_tests(boots, NULL, NULL);
-	}
-	if (!fixture_has_kvm()) {
-		print_message("no /dev/kvm here\n");
-		return SKIPPED;
-	}
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return saved_main(argc, argv, tests, boots);
 }

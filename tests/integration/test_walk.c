@@ -162,13 +162,18 @@ static const struct step save[] = {
 	YES("PATCH", "/vm", "{\"state\": \"Resumed\"}"),
 };
 
+/* With memory where the guest has it: behind the pmem device that is gone. */
 static const struct step load[] = {
 	YES("PUT", "/snapshot/load", "{\"snapshot_path\": \"state\", \"mem_backend\": {\"backend_type\": "
 	  "\"File\", \"backend_path\": \"memory\"}, \"resume_vm\": true}"),
 	GET("/", "\"Running\""),
 	YES("PUT", "/snapshot/working-set", "{\"working_set_path\": \"pages\"}"),
-	YES("PUT", "/actions", "{\"action_type\": \"PowerButton\"}"),
+	GET("/hotplug/memory", "\"plugged_size_mib\":128"),
+	YES("PATCH", "/hotplug/memory", "{\"requested_size_mib\": 0}"),
 };
+
+static const struct step power_off =
+	YES("PUT", "/actions", "{\"action_type\": \"PowerButton\"}");
 /* clang-format on */
 
 struct walk {
@@ -300,14 +305,16 @@ static void test_walk(void **state)
 	strcpy(w->done[w->ndone++], "GET /events");
 	session_expect(w->wisp, "found", LIMIT_S);
 	wait_for("/hotplug/memory", "\"plugged_size_mib\":128", true);
-	take_all(w, save, COUNT(save));
 	take_all(w, goodbye, COUNT(goodbye));
 	wait_for("/vm/config", "\"drive_id\":\"late\"", false);
 	wait_for("/vm/config", "\"iface_id\"", false);
 	wait_for("/vm/config", "\"pmem\":[]", true);
+	take_all(w, save, COUNT(save));
 	end_wisp(w);
 	start_wisp(w);
 	take_all(w, load, COUNT(load));
+	wait_for("/hotplug/memory", "\"plugged_size_mib\":0", true);
+	take(w, &power_off);
 	end_wisp(w);
 	check_complete(w);
 	free(w);

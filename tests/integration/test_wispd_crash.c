@@ -1,8 +1,9 @@
 /* test_wispd_crash.c - wispd is killed before everything that it does, one after the other.
  *
  * One life of an instance is the scenario: made, started, paused, resumed, stopped, started
- * again, deleted; that of a volume which it has: made, copied, grown, erased; and that of a
- * snapshot of another: made, restored, gone back to, removed. For each N wispd is killed before
+ * again, deleted; that of a volume which it has: made, copied, grown, erased; that of another
+ * whose disk is grown, and whose guest does not take memory; and that of a snapshot of
+ * it: made, restored, gone back to, removed. For each N wispd is killed before
  * the N-th thing that it does (crash_at.c),
  * wherever in the scenario that is; another one is started, and when it has come to rest:
  *
@@ -12,6 +13,7 @@
  *   - every volume is ready, and there is a file for each and for nothing else; so it is with
  *     snapshots and their folders;
  *   - what is held is what the instances and volumes that there are need, not more, not less;
+ *   - what a budget has seen spent is what an invoice of the whole ledger comes to;
  *   - everything can be deleted, and then nothing is left.
  *
  * WISPD_CRASH_STEP=1 tries every N; by default it is each twenty-third.
@@ -25,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -39,18 +42,35 @@ enum {
 	N_MAX = 5000,
 	STEP = 23,
 	FIRST_MOVES = 2,
-	FEWEST = 100
+	FEWEST = 100,
+	DISK_MIB = 1
 };
 
 #define SHAPE "{\"vcpus\": 1, \"mem_mib\": 32}"
 #define VM                                                                                   \
 	"{\"image\": \"hlt-loop\", \"name\": \"vm\", \"shape\": \"test\", \"start\": true, " \
 	"\"volumes\": [\"data\"]}"
-#define TWIN "{\"image\": \"hlt-loop\", \"name\": \"twin\", \"shape\": \"test\", \"start\": true}"
+#define PRICE(meter)                             \
+	"{\"meter\": \"" meter "\", \"per\": 1," \
+	" \"tiers\": [{\"from\": 0, \"price_nano\": 7}]}"
+#define TWIN	"{\"image\": \"disk\", \"name\": \"twin\", \"shape\": \"elastic\", \"start\": true}"
+#define ELASTIC "{\"vcpus\": 1, \"mem_mib\": 32, \"mem_max_mib\": 64}"
+
+/* A tiny guest with a disk of 1 MiB. */
+static void add_image_with_disk(struct wispd_host *h)
+{
+	char body[800];
+
+	snprintf(body, sizeof(body), "{\"name\": \"disk\", \"kernel\": \"%s\", \"rootfs\": \"%s\"}",
+		 fixture_guest("hlt-loop"), fixture_disk("disk", "disk", DISK_MIB << 20));
+	assert_string_equal(wispd_host_do(h, "POST", "/images", body), "done");
+}
 
 /* Whether it came to its end: wispd did not die on the way. */
 static bool play(struct wispd_host *h)
 {
+	/* Its guest has no driver for it: undone, whenever. */
+	static const char untaken[] = "{\"mem_mib\": 48}";
 	static const struct {
 		const char *verb, *path, *body;
 	} steps[] = {
@@ -62,6 +82,8 @@ static bool play(struct wispd_host *h)
 		{ "POST", "/instances/vm/stop", "{\"timeout_ms\": 0}" },
 		{ "POST", "/instances/vm/start", NULL },
 		{ "POST", "/instances", TWIN },
+		{ "POST", "/instances/twin/resize", "{\"disk_mib\": 3}" },
+		{ "POST", "/instances/twin/resize", untaken },
 		{ "POST", "/instances/twin/snapshot", "{\"name\": \"shot\"}" },
 		{ "POST", "/snapshots/shot/restore", "{\"name\": \"again\"}" },
 		{ "POST", "/instances/twin/stop", "{\"timeout_ms\": 0}" },
@@ -78,10 +100,13 @@ static bool play(struct wispd_host *h)
 		{ "DELETE", "/volumes/data", NULL },
 	};
 
-	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
-		if (strcmp(wispd_host_do(h, steps[i].verb, steps[i].path, steps[i].body), "done") !=
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		const char *wanted = steps[i].body == untaken ? "failed" : "done";
+
+		if (strcmp(wispd_host_do(h, steps[i].verb, steps[i].path, steps[i].body), wanted) !=
 		    0)
 			return false;
+	}
 	return true;
 }
 
@@ -213,10 +238,35 @@ static void check_files(struct wispd_host *h, const json_t *things, const char *
 			 json_array_size(things));
 }
 
-/* As much held as they have. */
-static void check_disk(struct wispd_host *h, const json_t *volumes, const json_t *snapshots, long n)
+/* What the root disks were grown by. */
+static json_int_t grown_mib(struct wispd_host *h, const json_t *instances)
 {
-	json_int_t size_mib = 0;
+	json_int_t grown = 0;
+	json_t *i;
+	size_t at;
+
+	json_array_foreach(instances, at, i)
+	{
+		json_t *j = NULL;
+		json_int_t size_mib;
+		char path[96];
+
+		snprintf(path, sizeof(path), "/instances/%s",
+			 json_string_value(json_object_get(i, "id")));
+		assert_int_equal(wispd_host_call(h, "GET", path, NULL, &j), 200);
+		size_mib =
+			json_integer_value(json_object_get(json_object_get(j, "size"), "disk_mib"));
+		grown += size_mib ? size_mib - DISK_MIB : 0;
+		json_decref(j);
+	}
+	return grown;
+}
+
+/* As much held as they have. */
+static void check_disk(struct wispd_host *h, const json_t *instances, const json_t *volumes,
+		       const json_t *snapshots, long n)
+{
+	json_int_t size_mib = grown_mib(h, instances);
 	json_t *v;
 	size_t at;
 
@@ -264,6 +314,56 @@ static void delete_all(struct wispd_host *h, const json_t *instances, long n)
 	assert_int_equal(held(h, "instances"), 0);
 }
 
+/* A plan of states, counters and holdings, and a budget that is far away. */
+static void set_prices(struct wispd_host *h)
+{
+	assert_int_equal(
+		wispd_host_call(
+			h, "POST", "/plans",
+			"{\"name\": \"p\", \"version\": 1, \"currency\": \"EUR\","
+			" \"rounding_ms\": 100, \"minimum_ms\": 0, \"bill_boot\": true,"
+			" \"prices\": [" PRICE("starts") ", " PRICE("vcpu_time") ", " PRICE(
+				"memory_time") ", " PRICE("disk_read") ", " PRICE("volume_space") "]}",
+			NULL),
+		201);
+	assert_int_equal(wispd_host_call(h, "PUT", "/tenants/default/plan",
+					 "{\"plan\": \"p\", \"version\": 1}", NULL),
+			 200);
+	assert_int_equal(wispd_host_call(h, "PUT", "/tenants/default/budget",
+					 "{\"limit_nano\": 1000000000000000000}", NULL),
+			 200);
+}
+
+static int64_t number_of(struct wispd_host *h, const char *path, const char *member)
+{
+	json_t *j = NULL;
+	int64_t value;
+
+	assert_int_equal(wispd_host_call(h, "GET", path, NULL, &j), 200);
+	assert_true(json_is_integer(json_object_get(j, member)));
+	value = json_integer_value(json_object_get(j, member));
+	json_decref(j);
+	return value;
+}
+
+/* What was followed, by the wispd that died and this one, is what is rated anew: that. */
+static int64_t check_money(struct wispd_host *h, long n)
+{
+	const time_t now = time(NULL);
+	struct tm tm;
+	char path[64];
+	int64_t spent, rated;
+
+	assert_non_null(gmtime_r(&now, &tm));
+	strftime(path, sizeof(path), "/invoices/%Y-%m", &tm);
+	rated = number_of(h, path, "total_nano");
+	spent = number_of(h, "/tenants/default/budget", "spent_nano");
+	if (spent != rated)
+		fail_msg("N = %ld: %lld spent, and %lld to be paid", n, (long long)spent,
+			 (long long)rated);
+	return rated;
+}
+
 /* Whether wispd was still alive at the end of the scenario. */
 static bool crash_once(struct wispd_host *h, long n)
 {
@@ -278,13 +378,14 @@ static bool crash_once(struct wispd_host *h, long n)
 	check_health(h, n);
 	volumes = things_at_rest(h, "volumes", n);
 	snapshots = things_at_rest(h, "snapshots", n);
-	check_disk(h, volumes, snapshots, n);
+	check_disk(h, instances, volumes, snapshots, n);
 	delete_all(h, instances, n);
 	delete_things(h, "volumes", volumes, n);
 	delete_things(h, "snapshots", snapshots, n);
 	assert_int_equal(held(h, "disk_mib"), 0);
 	assert_int_equal(wispd_host_files(h, "state/volumes"), 0);
 	assert_int_equal(wispd_host_files(h, "state/snapshots"), 0);
+	assert_true(check_money(h, n) > 0 || !survived);
 	json_decref(snapshots);
 	json_decref(volumes);
 	json_decref(instances);
@@ -308,7 +409,10 @@ static void test_every_instant(void **state)
 	(void)state;
 	assert_true(wispd_host_start(h, 0));
 	wispd_host_add_image(h, "hlt-loop");
+	add_image_with_disk(h);
 	assert_int_equal(wispd_host_call(h, "PUT", "/shapes/test", SHAPE, NULL), 200);
+	set_prices(h);
+	assert_int_equal(wispd_host_call(h, "PUT", "/shapes/elastic", ELASTIC, NULL), 200);
 	wispd_host_stop(h, SIGTERM);
 	while (n < N_MAX && !crash_once(h, n)) {
 		n += step();

@@ -456,16 +456,18 @@ static void await_pool(int64_t ready)
 		 wispd_host_log(h));
 }
 
-/* Its name, and randomness; in a blank's guest, or one that the snapshot was restored to. */
+/* Its name, and randomness; in a blank's guest, or one that the snapshot was restored to. It is
+ * heard: whoever has another's address is not. */
 static void run_in_pool(const char *name, bool warm, char random[64])
 {
-	static const char command[] = "hostname; od -An -N16 -tx1 /dev/urandom";
+	static const char command[] =
+		"hostname; ping -c 1 -W 30 10.67.0.1 >/dev/null && od -An -N16 -tx1 /dev/urandom";
 	char said[96];
 	const char *output;
 	size_t len = strlen(name);
 
-	output = expect(0, "run", "--rm", "--shape", "tiny", "--pool", "warm", "--name", name,
-			"box", "--", "sh", "-c", command);
+	output = expect(0, "run", "--rm", "--shape", "tiny", "--pool", "warm", "--net", "pooled",
+			"--name", name, "box", "--", "sh", "-c", command);
 	if (strncmp(output, name, len) != 0 || output[len] != '\n')
 		fail_msg("%s says that it is %s", name, output);
 	snprintf(random, 64, "%s", output + len + 1);
@@ -491,14 +493,16 @@ static void spoil_snapshot(void)
 	closedir(dir);
 }
 
-/* One boots, all go on from there, and each is somebody else. */
+/* One boots, all go on from there, and each is somebody else, somewhere else. */
 static void test_pool(void **state)
 {
 	unsigned jails = wispd_host_jails(h);
 	char random[3][64];
 
 	(void)state;
-	expect(0, "pool", "create", "warm", "box", "--shape", "tiny", "--min", "2");
+	expect(0, "net", "create", "pooled", "--prefix4", "10.67.0.0/24");
+	expect(0, "pool", "create", "warm", "box", "--shape", "tiny", "--min", "2", "--net",
+	       "pooled");
 	await_pool(2);
 	assert_int_equal(wispd_host_jails(h), jails + 2);
 	assert_int_equal(wispd_host_files(h, "state/snapshots"), 1);
@@ -513,8 +517,8 @@ static void test_pool(void **state)
 	expect(0, "pool", "resize", "warm", "--min", "1", "--max", "1");
 	await_pool(1);
 	spoil_snapshot();
-	expect(7, "run", "--rm", "--shape", "tiny", "--pool", "warm", "box", "--", "sh", "-c",
-	       "exit 7");
+	expect(7, "run", "--rm", "--shape", "tiny", "--pool", "warm", "--net", "pooled", "box",
+	       "--", "sh", "-c", "exit 7");
 	expect_in(expect(0, "events", "--tail", "40"), "instance.taken");
 	expect(0, "pool", "rm", "warm");
 	for (int waited = 0; wispd_host_files(h, "state/snapshots"); waited += POLL_MS) {
@@ -525,6 +529,7 @@ static void test_pool(void **state)
 		assert_true(waited < LIMIT_S * 1000);
 		poll(NULL, 0, POLL_MS);
 	}
+	expect(0, "net", "rm", "pooled");
 	expect(0, "doctor");
 }
 

@@ -5,9 +5,6 @@
  * tried from within it; the host gets through to it, as it may. Runs as root in the test
  * host, in a network namespace of its own.
  */
-#include <arpa/inet.h>
-#include <poll.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,108 +12,19 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "tests/integration/fixture.h"
+#include "tests/integration/guest_net.h"
 #include "tests/integration/wispd_host.h"
 
-enum { SKIPPED = 77, LIMIT_MS = 200000, RETRY_MS = 50, SHELL_PORT = 7, REPLY_BYTES = 8192 };
+enum { SKIPPED = 77 };
 
-#define WORLD "198.51.100.2"
-#define HOST  "198.51.100.1"
 #define RED1  "10.61.0.2"
 #define RED2  "10.61.0.3"
 #define BLUE1 "10.62.0.2"
 #define BLUE2 "10.62.0.3"
-
-/* One that is to be answered may take its time. */
-#define PING "ping -c 1 -W 30 "
-#define TRY  "ping -c 1 -W 1 "
-#define SEEN "1 packets received"
-#define LOST "0 packets received"
-
-static int run(const char *line)
-{
-	return system(line);
-}
-
-__attribute__((format(printf, 1, 2))) static void command(const char *fmt, ...)
-{
-	char line[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	if (run(line) != 0)
-		fail_msg("failed: %s", line);
-}
-
-__attribute__((format(printf, 2, 3))) static void ctl(struct wispd_host *h, const char *fmt, ...)
-{
-	char words[800];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(words, sizeof(words), fmt, ap);
-	va_end(ap);
-	command("%s --socket %s %s >/dev/null", fixture_program("wispctl"), wispd_host_socket(h),
-		words);
-}
-
-/* --- guests --- */
-
-/* A connection to a port; below 0: refused, or not answered in time. */
-static int dial(const char *address, int port)
-{
-	const struct timeval limit = { .tv_sec = 30 };
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	inet_pton(AF_INET, address, &to.sin_addr);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-/* What the shell there says to a line. Static storage. */
-static const char *ask_at(const char *address, int port, const char *line)
-{
-	static char reply[REPLY_BYTES];
-	int fd = -1;
-	size_t have = 0;
-	ssize_t n;
-
-	for (int waited = 0; fd < 0 && waited < LIMIT_MS; waited += RETRY_MS) {
-		fd = dial(address, port);
-		if (fd < 0)
-			poll(NULL, 0, RETRY_MS);
-	}
-	if (fd < 0)
-		fail_msg("%s:%d does not answer", address, port);
-	dprintf(fd, "{ %s; } 2>&1; exit\n", line);
-	while (have < sizeof(reply) - 1 &&
-	       (n = recv(fd, reply + have, sizeof(reply) - 1 - have, 0)) > 0)
-		have += (size_t)n;
-	reply[have] = '\0';
-	close(fd);
-	return reply;
-}
-
-static void expect(const char *guest, const char *line, const char *words)
-{
-	const char *reply = ask_at(guest, SHELL_PORT, line);
-
-	if (!strstr(reply, words))
-		fail_msg("%s: %s: no \"%s\" in:\n%s", guest, line, words, reply);
-}
 
 static void await_guests(void)
 {
@@ -126,47 +34,9 @@ static void await_guests(void)
 		expect(all[i], "hostname", i < 2 ? "red" : "blue");
 }
 
-static void start_guest(struct wispd_host *h, const char *tenant, const char *name, const char *net,
-			const char *more)
-{
-	ctl(h,
-	    "--tenant %s run mini --name %s --shape tiny --net %s %s"
-	    " --cmdline '-- nc -ll -p %d -e /bin/sh'",
-	    tenant, name, net, more, SHELL_PORT);
-}
-
-/* --- the host --- */
-
-static void make_world(void)
-{
-	command("ip link set lo up; ip netns add world;"
-		" ip link add outside type veth peer name inside netns world;"
-		" ip address add " HOST "/24 dev outside; ip link set outside up;"
-		" ip -n world address add " WORLD "/24 dev inside; ip -n world link set inside up");
-	/* It knows no way to the guests: they are seen by the host's address or not at all. */
-	for (int port = 80; port < 82; port++)
-		command("ip netns exec world busybox nc -ll -p %d -e echo port-%d </dev/null "
-			">/dev/null 2>&1 &",
-			port, port);
-}
-
-/* Links, addresses and routes; and rules. */
-static void note_host(const char *file)
-{
-	command("{ ip -o link | cut -d: -f2; ip -o address | awk '{print $2, $4}'; ip route;"
-		" ip -6 route; nft list ruleset; } >%s",
-		fixture_path(file));
-}
-
 static void make_tenants(struct wispd_host *h)
 {
-	char body[512];
-
-	snprintf(body, sizeof(body),
-		 "{\"name\": \"mini\", \"kernel\": \"%s\", \"initrd\": \"%s\","
-		 " \"cmdline\": \"console=ttyS0 reboot=k panic=-1 quiet\"}",
-		 fixture_image("vmlinux-minimal"), fixture_image("initramfs.cpio"));
-	assert_string_equal(wispd_host_do(h, "POST", "/images", body), "done");
+	guest_net_add_image(h);
 	ctl(h, "tenant set red; true");
 	ctl(h, "tenant set red --addresses 2");
 	ctl(h, "tenant set blue");
@@ -284,10 +154,8 @@ static void test_two_tenants(void **state)
 	struct wispd_host *h = wispd_host_make("");
 
 	(void)state;
-	if (unshare(CLONE_NEWNET) < 0)
-		fail_msg("no network namespace");
-	make_world();
-	note_host("before");
+	guest_net_make_world();
+	guest_net_note_host("before");
 	assert_true(wispd_host_start(h, 0));
 	make_tenants(h);
 	await_guests();
@@ -306,7 +174,7 @@ static void test_two_tenants(void **state)
 	check_across();
 	check_lists();
 	remove_all(h);
-	note_host("after");
+	guest_net_note_host("after");
 	command("diff %s %s", fixture_path("before"), fixture_path("after"));
 	wispd_host_end(h);
 }

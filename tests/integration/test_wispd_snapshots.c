@@ -21,7 +21,7 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/wispd_host.h"
 
-enum { SKIPPED = 77, LIMIT_MS = 200000, POLL_MS = 20, FORKS = 3 };
+enum { SKIPPED = 77, LIMIT_MS = 200000, POLL_MS = 20, FORKS = 3, DISK_MIB = 24 };
 
 #define SHAPE	   "{\"vcpus\": 1, \"mem_mib\": 32}"
 #define PRINCIPALS ", \"disk_reserve_mib\": 0, \"agent_timeout_ms\": 240000"
@@ -295,8 +295,47 @@ static void change(struct wispd_host *h)
 	ctl(h, "start", "other");
 	expect(ctl(h, EXEC("other", "test -e /root/disk || echo fresh; hostname")),
 	       "fresh\nother\n");
+	/* Its new disk is as large as the old one was, and it knows. */
+	ctl(h, EXEC("other", "[ $(stat -f -c %b /) -gt 30000 ]"));
 	expect_in(ctl(h, "inspect", "other"), "\"c\": \"d\"");
 	ctl(h, "rename", "other", "vm");
+}
+
+static json_int_t size_of(struct wispd_host *h, const char *path, const char *member)
+{
+	json_t *j = NULL;
+	json_int_t mib;
+
+	assert_int_equal(wispd_host_call(h, "GET", path, NULL, &j), 200);
+	mib = json_integer_value(json_object_get(j, member));
+	json_decref(j);
+	return mib;
+}
+
+static const char fewer[] =
+	"[ $(sed -n 's/MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo) -lt 96000 ] && echo fewer";
+static const char larger[] =
+	"[ $(stat -f -c %b /) -gt 30000 ] && dd if=/dev/zero of=/root/big bs=1M count=26 2>/dev/null"
+	" && rm /root/big && echo larger";
+
+/* Memory goes and comes back, the disk grows under the file system. More than its RAM this
+ * kernel cannot use: it has no driver for it. */
+static void resize(struct wispd_host *h)
+{
+	ctl(h, "resize", "--memory", "96", "vm");
+	assert_int_equal(size_of(h, "/instances/vm", "mem_mib"), 96);
+	assert_int_equal(held(h, "memory_mib"), 96);
+	assert_int_not_equal(
+		wispd_host_ctl(h, NULL,
+			       (const char *const[]){ "resize", "--memory", "160", "vm", NULL }),
+		0);
+	assert_int_equal(held(h, "memory_mib"), 96);
+	expect(ctl(h, EXEC("vm", fewer)), "fewer\n");
+	ctl(h, "resize", "--memory", "128", "vm");
+	assert_int_equal(held(h, "memory_mib"), 128);
+	ctl(h, "resize", "--disk", "40", "vm");
+	assert_int_equal(held(h, "disk_mib"), 40 - DISK_MIB);
+	expect(ctl(h, EXEC("vm", larger)), "larger\n");
 }
 
 static void test_linux(void **state)
@@ -309,11 +348,14 @@ static void test_linux(void **state)
 	h = make_host();
 	add_image(h);
 	ctl(h, "net", "create", "net", "--prefix4", "10.63.0.0/24");
-	ctl(h, "run", "--detach", "--name", "vm", "--shape", "tiny", "--net", "net", "box");
+	ctl(h, "shape", "set", "elastic", "1", "128", "192");
+	ctl(h, "run", "--detach", "--name", "vm", "--shape", "elastic", "--net", "net", "box");
+	resize(h);
 	write_words(h, "vm", "first");
 	expect(ctl(h, "snapshot", "create", "--name", "shot", "vm"), "shot\n");
 	write_words(h, "vm", "second");
 	expect(ctl(h, "restore", "--name", "again", "shot"), "again\n");
+	ctl(h, "resize", "--memory", "120", "again");
 	check_words(h, "again", "first");
 	check_words(h, "vm", "second");
 	check_address(h, "again", "10.63.0.3");
