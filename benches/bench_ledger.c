@@ -19,6 +19,7 @@
 #include "supervisor/billing/usage.h"
 #include "supervisor/books/backup.h"
 #include "supervisor/books/ledger.h"
+#include "supervisor/books/proof.h"
 #include "supervisor/books/store.h"
 #include "vmm/base/clock.h"
 
@@ -111,8 +112,8 @@ static int time_batches(struct bench *b, struct books *books, struct error *err)
 static int time_proof(struct bench *b, struct books *books, struct error *err)
 {
 	uint64_t start_us = clock_now_us();
-	struct ledger_report report;
-	int r = ledger_verify(books->ledger, 0, NULL, &report, err);
+	struct proof_report report;
+	int r = proof_walk(books->ledger, NULL, &report, err);
 
 	if (r == 0 && report.bad_seq)
 		r = error_set(err, -EUCLEAN, NULL, NULL, "%s", report.fault);

@@ -1,7 +1,7 @@
 /* bench_supervisor.c - what wispd costs: a run from a pool, a list, its memory, what is left.
  *
- * A wispd of its own, with folders in $TMPDIR, as root. The guest is a loop that halts: what
- * is measured is the supervisor and the VMM, not a kernel.
+ * A wispd of its own, with folders in $TMPDIR and a network namespace, as root. The guest is a
+ * loop that halts: what is measured is the supervisor and the VMM, not a kernel.
  *
  *   run_us             POST /instances until the operation is done: a VMM of the pool runs it
  *   answer_us          the part of it until the request is answered, and all is written down
@@ -11,9 +11,15 @@
  *   list_1000_us       GET /instances with a thousand
  *   rss_1000_kib       resident memory of wispd then
  *   cycles_per_s       instances made, started, ended and removed a second
+ *   cpu_metered_us     processor time that those are billed for
+ *   cpu_group_us       what the kernel says of them: of the group above theirs
  *   left_...           what more there was of anything after all cycles than before
+ *   wired_...          the same, each with an interface in a network; where there can be none
+ *                      (a kernel without connection tracking on bridges), there is no such row
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +28,7 @@
 #include "benches/bench.h"
 #include "benches/host_wispd.h"
 #include "vmm/base/clock.h"
+#include "vmm/base/fd.h"
 
 enum {
 	RUNS = 100,
@@ -34,19 +41,48 @@ enum {
 
 /* In MiB, as text: where the guest is loaded, it needs as many. */
 #define MEMORY "64"
-#define VM     "{\"image\": \"idle\", \"shape\": \"bench\", \"start\": true}"
+#define VM     "{\"image\": \"idle\", \"shape\": \"bench\", \"start\": true"
+
+/* A pool, and what is taken from it. */
+struct leg {
+	const char *prefix; /* of its metrics */
+	const char *pool;   /* as it is asked for */
+	const char *vm;
+};
+
+static const struct leg plain = {
+	.prefix = "",
+	.pool = "",
+	.vm = VM "}",
+};
+
+static const struct leg wired = {
+	.prefix = "wired_",
+	.pool = ", \"networks\": [\"bench\"]",
+	.vm = VM ", \"interfaces\": [{\"network\": \"bench\"}]}",
+};
 
 struct supervised {
 	struct host_wispd h;
+	int netns; /* that was left */
 	char kernel[PATH_MAX];
 	char ids[LISTED][32];
 };
 
-static int add(struct bench *b, const char *metric, int64_t value, struct error *err)
+static int add_to(struct bench *b, const char *prefix, const char *metric, int64_t value,
+		  struct error *err)
 {
-	return report_add(&b->report, "wisp", metric, value) < 0
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s%s", prefix, metric);
+	return report_add(&b->report, "wisp", name, value) < 0
 		       ? error_set(err, -ENOMEM, NULL, NULL, "out of memory")
 		       : 0;
+}
+
+static int add(struct bench *b, const char *metric, int64_t value, struct error *err)
+{
+	return add_to(b, "", metric, value, err);
 }
 
 /* --- instances --- */
@@ -71,6 +107,15 @@ static int begin_removal(struct supervised *s, const char *id, json_t **answer, 
 	return host_wispd_call(&s->h, "DELETE", path, NULL, answer, err);
 }
 
+/* Its links and rules are in nobody's way. */
+static int leave_network(struct supervised *s, struct error *err)
+{
+	s->netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (s->netns >= 0 && unshare(CLONE_NEWNET) == 0)
+		return 0;
+	return error_errno(err, NULL, "start it as root", "cannot make a network namespace");
+}
+
 static int set_up(struct bench *b, struct supervised *s, struct error *err)
 {
 	char body[PATH_MAX + 64];
@@ -80,6 +125,9 @@ static int set_up(struct bench *b, struct supervised *s, struct error *err)
 	if (r < 0)
 		return error_set(err, r, NULL, "build or install the whole of wisp",
 				 "there is no %s", s->kernel);
+	r = leave_network(s, err);
+	if (r < 0)
+		return r;
 	r = host_wispd_start(b->dir, &s->h, err);
 	if (r == 0)
 		r = host_wispd_call(&s->h, "PUT", "/shapes/bench",
@@ -149,14 +197,14 @@ static int measure_thousand(struct bench *b, struct supervised *s, struct error 
 
 /* --- from a pool --- */
 
-static int make_pool(struct supervised *s, struct error *err)
+static int make_pool(struct supervised *s, const struct leg *leg, struct error *err)
 {
 	char body[160];
 	int r;
 
 	snprintf(body, sizeof(body),
-		 "{\"name\": \"warm\", \"image\": \"idle\", \"shape\": \"bench\", \"min\": %d}",
-		 POOL);
+		 "{\"name\": \"warm\", \"image\": \"idle\", \"shape\": \"bench\", \"min\": %d%s}",
+		 POOL, leg->pool);
 	r = host_wispd_call(&s->h, "POST", "/pools", body, NULL, err);
 	return r < 0 ? r : host_wispd_await_number(&s->h, "/pools/warm", "ready", POOL, POOL, err);
 }
@@ -173,14 +221,15 @@ static int await_quiet(struct supervised *s, const char *id, struct error *err)
 	return r < 0 ? r : host_wispd_await_number(&s->h, "/pools/warm", "ready", POOL, POOL, err);
 }
 
-static int time_run(struct bench *b, struct supervised *s, int64_t vmm_us, struct error *err)
+static int time_run(struct bench *b, struct supervised *s, const struct leg *leg, int64_t vmm_us,
+		    struct error *err)
 {
 	uint64_t start_us = clock_now_us();
 	json_t *answer = NULL;
 	int64_t answer_us, run_us;
 	char id[32] = "";
 	bool taken;
-	int r = make(s, VM, id, &answer, err);
+	int r = make(s, leg->vm, id, &answer, err);
 
 	answer_us = (int64_t)(clock_now_us() - start_us);
 	taken = json_is_true(json_object_get(json_object_get(answer, "pool"), "taken"));
@@ -191,11 +240,11 @@ static int time_run(struct bench *b, struct supervised *s, int64_t vmm_us, struc
 	if (r == 0 && !taken)
 		r = error_set(err, -ECANCELED, NULL, NULL, "the pool had none");
 	if (r == 0)
-		r = add(b, "run_us", run_us, err);
+		r = add_to(b, leg->prefix, "run_us", run_us, err);
 	if (r == 0)
-		r = add(b, "answer_us", answer_us, err);
+		r = add_to(b, leg->prefix, "answer_us", answer_us, err);
 	if (r == 0)
-		r = add(b, "own_us", run_us - vmm_us, err);
+		r = add_to(b, leg->prefix, "own_us", run_us - vmm_us, err);
 	return r < 0 ? r : await_quiet(s, id, err);
 }
 
@@ -292,22 +341,31 @@ static int64_t median_of(const struct bench *b, const char *metric)
 	return median;
 }
 
-static int measure_runs(struct bench *b, struct supervised *s, struct error *err)
+static int measure_vmm(struct bench *b, struct supervised *s, struct error *err)
 {
 	unsigned runs = (unsigned)option_or(b->options->runs, RUNS);
 	int r = 0;
 
 	for (unsigned i = 0; i < runs && r == 0; i++)
 		r = time_vmm(b, s, err);
+	return r;
+}
+
+static int measure_runs(struct bench *b, struct supervised *s, const struct leg *leg,
+			struct error *err)
+{
+	unsigned runs = (unsigned)option_or(b->options->runs, RUNS);
+	int r = 0;
+
 	for (unsigned i = 0; i < runs && r == 0; i++)
-		r = time_run(b, s, median_of(b, "vmm_us"), err);
+		r = time_run(b, s, leg, median_of(b, "vmm_us"), err);
 	return r;
 }
 
 /* --- again and again --- */
 
 /* IN_FLIGHT of them at a time: the oldest goes when the next comes. */
-static int cycle(struct supervised *s, unsigned count, struct error *err)
+static int cycle(struct supervised *s, const struct leg *leg, unsigned count, struct error *err)
 {
 	json_t *answers[IN_FLIGHT] = { 0 };
 	int r = 0;
@@ -322,14 +380,14 @@ static int cycle(struct supervised *s, unsigned count, struct error *err)
 		json_decref(answers[at]);
 		answers[at] = NULL;
 		if (r == 0 && i < count)
-			r = make(s, VM, s->ids[at], &answers[at], err);
+			r = make(s, leg->vm, s->ids[at], &answers[at], err);
 	}
 	for (unsigned i = 0; i < IN_FLIGHT; i++)
 		json_decref(answers[i]);
 	return r < 0 ? r : host_wispd_await_number(&s->h, "/instances", "instances", 0, 0, err);
 }
 
-static int add_leavings(struct bench *b, const struct host_leavings *before,
+static int add_leavings(struct bench *b, const struct leg *leg, const struct host_leavings *before,
 			const struct host_leavings *after, struct error *err)
 {
 	const struct {
@@ -340,33 +398,114 @@ static int add_leavings(struct bench *b, const struct host_leavings *before,
 		{ "left_mounts", after->mounts - before->mounts },
 		{ "left_cgroups", after->cgroups - before->cgroups },
 		{ "left_links", after->links - before->links },
+		{ "left_rules", after->rules - before->rules },
 		{ "left_descriptors", after->descriptors - before->descriptors },
 	};
 	int r = 0;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && r == 0; i++)
-		r = add(b, rows[i].metric, rows[i].more < 0 ? 0 : rows[i].more, err);
+		r = add_to(b, leg->prefix, rows[i].metric, rows[i].more < 0 ? 0 : rows[i].more,
+			   err);
 	return r;
 }
 
-static int measure_cycles(struct bench *b, struct supervised *s, struct error *err)
+/* --- what they are billed for --- */
+
+struct cpu {
+	int64_t metered_us, group_us;
+};
+
+static int read_cpu(struct supervised *s, struct cpu *ret, struct error *err)
+{
+	json_t *answer = NULL, *row;
+	int r = host_wispd_call(&s->h, "GET", "/usage", NULL, &answer, err);
+	const char *meter;
+	size_t n;
+
+	*ret = (struct cpu){ .group_us = host_wispd_cpu_us(&s->h) };
+	json_array_foreach(json_object_get(answer, "usage"), n, row)
+	{
+		meter = json_string_value(json_object_get(row, "meter"));
+		if (meter && strcmp(meter, "cpu_used") == 0)
+			ret->metered_us += json_integer_value(json_object_get(row, "quantity"));
+	}
+	json_decref(answer);
+	return r;
+}
+
+static int add_cpu(struct bench *b, struct supervised *s, const struct leg *leg,
+		   const struct cpu *before, struct error *err)
+{
+	struct cpu after;
+	int r = read_cpu(s, &after, err);
+
+	if (r < 0 || before->group_us < 0)
+		return r;
+	r = add_to(b, leg->prefix, "cpu_metered_us", after.metered_us - before->metered_us, err);
+	return r < 0 ? r
+		     : add_to(b, leg->prefix, "cpu_group_us", after.group_us - before->group_us,
+			      err);
+}
+
+static int measure_cycles(struct bench *b, struct supervised *s, const struct leg *leg,
+			  struct error *err)
 {
 	unsigned count = (unsigned)option_or(b->options->runs, RUNS) * CYCLES;
 	struct host_leavings before, after;
+	struct cpu cpu;
 	uint64_t start_us;
 	int64_t us;
-	int r;
+	int r = read_cpu(s, &cpu, err);
 
 	host_wispd_count(&s->h, &before);
 	start_us = clock_now_us();
-	r = cycle(s, count, err);
+	if (r == 0)
+		r = cycle(s, leg, count, err);
 	us = (int64_t)(clock_now_us() - start_us);
 	if (r == 0)
-		r = add(b, "cycles_per_s", count * INT64_C(1000000) / us, err);
+		r = add_to(b, leg->prefix, "cycles_per_s", count * INT64_C(1000000) / us, err);
+	/* Before the pool gives up VMMs that nobody had. */
+	if (r == 0)
+		r = add_cpu(b, s, leg, &cpu, err);
 	if (r == 0)
 		r = host_wispd_await_number(&s->h, "/pools/warm", "ready", POOL, POOL, err);
 	host_wispd_count(&s->h, &after);
-	return r < 0 ? r : add_leavings(b, &before, &after, err);
+	return r < 0 ? r : add_leavings(b, leg, &before, &after, err);
+}
+
+static int measure_leg(struct bench *b, struct supervised *s, const struct leg *leg,
+		       struct error *err)
+{
+	int r = make_pool(s, leg, err);
+
+	if (r == 0)
+		r = measure_runs(b, s, leg, err);
+	if (r == 0)
+		r = measure_cycles(b, s, leg, err);
+	if (r == 0)
+		r = host_wispd_call(&s->h, "DELETE", "/pools/warm", NULL, NULL, err);
+	return r < 0 ? r : host_wispd_await_no_jail(&s->h, err);
+}
+
+/* Whether one can be made there: not every kernel has all that rules need. */
+static bool has_network(struct supervised *s)
+{
+	static const char network[] = "{\"name\": \"bench\", \"prefix4\": \"10.0.0.0/16\"}";
+	json_t *answer = NULL;
+	struct error err;
+	char id[32] = "";
+	int r = host_wispd_call(&s->h, "POST", "/networks", network, NULL, &err);
+
+	if (r == 0)
+		r = make(s, wired.vm, id, &answer, &err);
+	if (r == 0)
+		r = host_wispd_await(&s->h, answer, &err);
+	json_decref(answer);
+	if (r < 0)
+		fprintf(stderr, "supervisor: nothing is measured with networks: %s\n", err.text);
+	(void)begin_removal(s, id, NULL, &err);
+	(void)host_wispd_await_no_jail(&s->h, &err);
+	return r == 0;
 }
 
 /* --- all --- */
@@ -394,18 +533,22 @@ static int supervisor_run(struct bench *b, struct error *err)
 
 	if (!s)
 		return error_set(err, r, NULL, NULL, "out of memory");
+	s->netns = -1;
 	r = set_up(b, s, err);
 	if (r == 0)
 		r = measure_thousand(b, s, err);
 	if (r == 0)
-		r = make_pool(s, err);
+		r = measure_vmm(b, s, err);
 	if (r == 0)
-		r = measure_runs(b, s, err);
-	if (r == 0)
-		r = measure_cycles(b, s, err);
+		r = measure_leg(b, s, &plain, err);
+	if (r == 0 && has_network(s))
+		r = measure_leg(b, s, &wired, err);
 	if (s->h.client)
 		end_all(s);
 	host_wispd_end(&s->h);
+	if (s->netns >= 0 && setns(s->netns, CLONE_NEWNET) < 0 && r == 0)
+		r = error_errno(err, NULL, NULL, "cannot go back to the network");
+	fd_close(s->netns);
 	free(s);
 	return r;
 }

@@ -1,6 +1,7 @@
 /* host_wispd.c - starting wispd, asking it, and looking at the host behind its back. */
 #include <dirent.h>
 #include <errno.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,11 +16,35 @@
 
 enum { LIMIT_MS = 120000, POLL_MS = 1, CALL_TIMEOUT_MS = 60000 };
 
-#define GROUP "wisp-bench-supervisor"
+/* --- its control group --- */
+
+/* Calls fn with its folder in each hierarchy that is mounted. */
+static void each_group(const struct host_wispd *h, void (*fn)(const char *group, int64_t *ret),
+		       int64_t *ret)
+{
+	FILE *f = fopen("/proc/self/mounts", "re");
+	char line[PATH_MAX * 2], at[PATH_MAX], type[64], path[PATH_MAX + 80];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%*s %4095s %63s", at, type) != 2 ||
+		    strncmp(type, "cgroup", strlen("cgroup")) != 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", at, h->group);
+		fn(path, ret);
+	}
+	if (f)
+		fclose(f);
+}
+
+static void remove_group(const char *group, int64_t *unused)
+{
+	(void)unused;
+	rmdir(group);
+}
 
 /* --- its life --- */
 
-static int write_config(const char *dir, const char *path, struct error *err)
+static int write_config(const char *dir, const char *path, const char *group, struct error *err)
 {
 	FILE *f = fopen(path, "we");
 	int r;
@@ -28,9 +53,8 @@ static int write_config(const char *dir, const char *path, struct error *err)
 		return error_errno(err, NULL, NULL, "cannot write %s", path);
 	fprintf(f,
 		"{\"state_dir\": \"%s/state\", \"jail_dir\": \"%s/jails\", \"socket\": \"%s/sock\","
-		" \"cgroup\": \"" GROUP
-		"\", \"instances_max\": 4096, \"vcpus\": 4096, \"memory_mib\": 1048576, \"log_level\": \"warn\"}",
-		dir, dir, dir);
+		" \"cgroup\": \"%s\", \"instances_max\": 4096, \"vcpus\": 4096, \"memory_mib\": 1048576, \"log_level\": \"warn\"}",
+		dir, dir, dir, group);
 	r = fclose(f);
 	return r == 0 ? 0 : error_errno(err, NULL, NULL, "cannot write %s", path);
 }
@@ -76,7 +100,8 @@ int host_wispd_start(const char *dir, struct host_wispd *ret, struct error *err)
 	snprintf(config, sizeof(config), "%s/wispd.json", dir);
 	snprintf(socket, sizeof(socket), "%s/sock", dir);
 	snprintf(ret->jails, sizeof(ret->jails), "%s/jails/wisp", dir);
-	r = write_config(dir, config, err);
+	snprintf(ret->group, sizeof(ret->group), "wisp-bench-supervisor-%d", (int)getpid());
+	r = write_config(dir, config, ret->group, err);
 	if (r == 0)
 		r = spawn(config, ret, err);
 	if (r < 0)
@@ -95,6 +120,8 @@ void host_wispd_end(struct host_wispd *h)
 	if (h->process.pid > 0 && kill(h->process.pid, SIGTERM) == 0)
 		poll(&ended, 1, LIMIT_MS);
 	spawn_end(&h->process);
+	if (h->group[0])
+		each_group(h, remove_group, NULL);
 }
 
 /* --- requests --- */
@@ -195,22 +222,57 @@ static int64_t count_folders(const char *path)
 	return stat(path, &st) == 0 && st.st_nlink > 2 ? (int64_t)st.st_nlink - 2 : 0;
 }
 
-/* Of lines, and of the groups of jails in all hierarchies that are mounted. */
-static void count_mounts(struct host_leavings *ret)
+static int64_t count_mounts(void)
 {
 	FILE *f = fopen("/proc/self/mounts", "re");
-	char line[PATH_MAX * 2], at[PATH_MAX], type[64], path[PATH_MAX + 64];
+	int64_t n = 0;
+	int c;
 
-	while (f && fgets(line, sizeof(line), f)) {
-		ret->mounts++;
-		if (sscanf(line, "%*s %4095s %63s", at, type) != 2 ||
-		    strncmp(type, "cgroup", strlen("cgroup")) != 0)
-			continue;
-		snprintf(path, sizeof(path), "%s/" GROUP, at);
-		ret->cgroups += count_folders(path);
-	}
+	while (f && (c = getc(f)) != EOF)
+		n += c == '\n';
 	if (f)
 		fclose(f);
+	return n;
+}
+
+static void add_folders(const char *group, int64_t *ret)
+{
+	*ret += count_folders(group);
+}
+
+/* Not in /sys, which shows those of the namespace that mounted it. */
+static int64_t count_links(void)
+{
+	struct if_nameindex *all = if_nameindex();
+	int64_t n = 0;
+
+	while (all && all[n].if_index)
+		n++;
+	if (all)
+		if_freenameindex(all);
+	return n;
+}
+
+/* Of this namespace; none where there is no nft. */
+static int64_t count_rules(void)
+{
+	struct spawn nft = SPAWN_NONE;
+	struct pollfd more = { .events = POLLIN };
+	int64_t n = 0;
+	struct error err;
+	ssize_t len = 1;
+	char part[4096];
+
+	if (spawn_shell_start("nft list ruleset", &nft, &err) < 0)
+		return 0;
+	more.fd = nft.out;
+	while (len > 0 && poll(&more, 1, LIMIT_MS) == 1) {
+		len = read(nft.out, part, sizeof(part));
+		for (ssize_t i = 0; i < len; i++)
+			n += part[i] == '\n';
+	}
+	spawn_end(&nft);
+	return n;
 }
 
 void host_wispd_count(const struct host_wispd *h, struct host_leavings *ret)
@@ -218,10 +280,66 @@ void host_wispd_count(const struct host_wispd *h, struct host_leavings *ret)
 	char path[64];
 
 	*ret = (struct host_leavings){ .jails = count_entries(h->jails),
-				       .links = count_entries("/sys/class/net") };
-	count_mounts(ret);
+				       .links = count_links(),
+				       .rules = count_rules(),
+				       .mounts = count_mounts() };
+	each_group(h, add_folders, &ret->cgroups);
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)h->process.pid);
 	ret->descriptors = count_entries(path);
+}
+
+/* Of a group and all below it, in either version; -1: there is no such file. */
+static int64_t group_cpu_us(const char *group)
+{
+	char path[PATH_MAX + 512], line[128];
+	int64_t us = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/cpuacct.usage", group);
+	f = fopen(path, "re");
+	if (f && fgets(line, sizeof(line), f))
+		us = strtoll(line, NULL, 10) / 1000;
+	if (f)
+		fclose(f);
+	snprintf(path, sizeof(path), "%s/cpu.stat", group);
+	f = us < 0 ? fopen(path, "re") : NULL;
+	while (f && us < 0 && fgets(line, sizeof(line), f))
+		if (strncmp(line, "usage_usec ", strlen("usage_usec ")) == 0)
+			us = strtoll(line + strlen("usage_usec "), NULL, 10);
+	if (f)
+		fclose(f);
+	return us;
+}
+
+static int64_t without_children(const char *group)
+{
+	int64_t us = group_cpu_us(group);
+	DIR *dir = us < 0 ? NULL : opendir(group);
+	struct dirent *entry;
+	char path[PATH_MAX + 320];
+
+	while (dir && (entry = readdir(dir)) != NULL) {
+		snprintf(path, sizeof(path), "%s/%s", group, entry->d_name);
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			us -= group_cpu_us(path);
+	}
+	if (dir)
+		closedir(dir);
+	return us;
+}
+
+static void find_cpu(const char *group, int64_t *ret)
+{
+	if (*ret < 0)
+		*ret = without_children(group);
+}
+
+int64_t host_wispd_cpu_us(const struct host_wispd *h)
+{
+	int64_t us = -1;
+
+	each_group(h, find_cpu, &us);
+	return us;
 }
 
 int64_t host_wispd_rss_kib(const struct host_wispd *h)

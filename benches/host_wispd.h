@@ -14,11 +14,14 @@ struct host_wispd {
 	struct spawn process;
 	struct wisp *client;
 	char jails[PATH_MAX + 32]; /* where its VMMs live, a folder each */
+	char group[64];		   /* the control group above theirs: this process's own */
 };
 
 /* What a life of an instance may leave. */
 struct host_leavings {
-	int64_t jails, mounts, cgroups, links, descriptors; /* the last: wispd's own */
+	int64_t jails, mounts, cgroups, links;
+	int64_t rules;	     /* lines that nft lists */
+	int64_t descriptors; /* wispd's own */
 };
 
 /* Starts one with its folders below dir, as root, and waits until it answers. */
@@ -40,6 +43,9 @@ int host_wispd_await_number(struct host_wispd *h, const char *path, const char *
 int host_wispd_await_no_jail(struct host_wispd *h, struct error *err);
 
 void host_wispd_count(const struct host_wispd *h, struct host_leavings *ret);
+/* Processor time of all VMMs that have come and gone, as the kernel has it: of the group above
+ * theirs, without those that are there now. -1: it cannot be told. */
+int64_t host_wispd_cpu_us(const struct host_wispd *h);
 /* Resident memory; -1: it cannot be told. */
 int64_t host_wispd_rss_kib(const struct host_wispd *h);
 
