@@ -7,7 +7,8 @@
  * due: the answer to ARP, then resets, then the connections in turn. So what a guest
  * makes us send is bounded by the buffers that it offers, and what it makes us keep by
  * the arrays here: one who asks, RESETS, ENDPOINT_CONNECTIONS. When all connections are
- * taken the one that was silent for longest goes, if it was for SILENCE_US; else the SYN is
+ * taken the one that was silent for longest goes: soon when it was answered and asks for nothing
+ * more, late when it is in the middle of something, since a guest may be slow. Else the SYN is
  * left out, which the guest repeats, and so is a reset that has no place.
  * Memory beyond that is one answer for each connection.
  *
@@ -29,7 +30,8 @@
 
 enum {
 	RESETS = 16,
-	SILENCE_US = 1000 * 1000,
+	SILENCE_IDLE_US = 1000 * 1000,
+	SILENCE_BUSY_US = 30 * 1000 * 1000,
 	US_PER_SEQ = 4, /* sequence numbers go on with time (RFC 9293, 3.4.1) */
 };
 
@@ -152,21 +154,28 @@ static struct connection *find(struct endpoint *e, const struct peer *peer)
 	return NULL;
 }
 
-/* A free place, or that of the one that was silent for longest; NULL: all are in use. */
+/* For how long it was silent beyond what it may be; negative: it may go on. */
+static int64_t overdue_us(const struct connection *c, uint64_t now_us)
+{
+	return (int64_t)(now_us - c->heard_us) -
+	       (tcp_is_idle(&c->tcp) ? SILENCE_IDLE_US : SILENCE_BUSY_US);
+}
+
+/* A free place, or that of the one that is overdue for longest; NULL: all are in use. */
 static struct connection *make_place(struct endpoint *e, uint64_t now_us)
 {
-	struct connection *oldest = &e->conn[0];
+	struct connection *last = &e->conn[0];
 
 	for (unsigned i = 0; i < ENDPOINT_CONNECTIONS; i++) {
 		if (e->conn[i].peer.port == 0)
 			return &e->conn[i];
-		if (e->conn[i].heard_us < oldest->heard_us)
-			oldest = &e->conn[i];
+		if (overdue_us(&e->conn[i], now_us) > overdue_us(last, now_us))
+			last = &e->conn[i];
 	}
-	if (now_us - oldest->heard_us < SILENCE_US)
+	if (overdue_us(last, now_us) < 0)
 		return NULL;
-	drop(e, oldest);
-	return oldest;
+	drop(e, last);
+	return last;
 }
 
 static void open_connection(struct endpoint *e, const struct peer *peer, const struct segment *s,

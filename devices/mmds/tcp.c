@@ -204,6 +204,13 @@ bool tcp_is_done(const struct tcp *c)
 	return c->closing && c->acked == send_end(c) && c->peer_finished && !c->ack_due;
 }
 
+bool tcp_is_idle(const struct tcp *c)
+{
+	bool answered = c->reply_seq != c->sent_first + 1;
+
+	return answered && c->acked == send_end(c) && c->request_len == 0;
+}
+
 /* How much of sequence space may go now, and is there. */
 static uint32_t sendable(const struct tcp *c)
 {

@@ -72,6 +72,9 @@ void tcp_reply(struct tcp *c, char *text, size_t len, bool close, uint64_t now_u
 /* Both sides have finished, and know it of each other. */
 bool tcp_is_done(const struct tcp *c);
 
+/* It was answered, all of that is acknowledged, and no more is asked for yet. */
+bool tcp_is_idle(const struct tcp *c);
+
 /* When it has something to send: 0 is now, UINT64_MAX never. */
 uint64_t tcp_due_us(const struct tcp *c);
 

@@ -502,7 +502,7 @@ static struct session *boot_with_service(struct fixture_config *c, const char *s
 	struct session *s = boot_debian(c, socket);
 
 	in_guest(s, "ip route add 169.254.169.254 dev eth0; S=" SERVICE "; "
-		    "get() { curl -sS --max-time 20 \"$@\"; }; "
+		    "get() { curl -sS --max-time 200 \"$@\"; }; "
 		    "code() { get -o /dev/null -w '%{http_code}' \"$@\"; }");
 	put_metadata(socket);
 	return s;

@@ -490,6 +490,17 @@ static void test_cut_short(void **state)
 	expect_answer(p, &side);
 }
 
+static const struct segment one_more = { .source = PORT + ENDPOINT_CONNECTIONS,
+					 .flags = SEGMENT_SYN };
+
+static void connect_all(struct mmds_peer *p, struct peer_side side[ENDPOINT_CONNECTIONS])
+{
+	for (uint16_t i = 0; i < ENDPOINT_CONNECTIONS; i++) {
+		p->now_us++;
+		peer_connect(p, (uint16_t)(PORT + i), &side[i]);
+	}
+}
+
 /* One more than there is room for waits, until the one that was silent for longest was so
  * for a second. */
 static void test_connections(void **state)
@@ -497,16 +508,16 @@ static void test_connections(void **state)
 	struct mmds_peer *p = *state;
 	struct peer_side side[ENDPOINT_CONNECTIONS + 1];
 
-	const struct segment syn = { .source = PORT + ENDPOINT_CONNECTIONS, .flags = SEGMENT_SYN };
-
-	for (uint16_t i = 0; i < ENDPOINT_CONNECTIONS; i++) {
+	connect_all(p, side);
+	for (unsigned i = 0; i < ENDPOINT_CONNECTIONS; i++) {
+		say(p, &side[i], GET_A);
+		expect_answer(p, &side[i]);
 		p->now_us++;
-		peer_connect(p, (uint16_t)(PORT + i), &side[i]);
 	}
 	p->now_us += 999900;
 	say(p, &side[0], GET_A);
 	expect_answer(p, &side[0]);
-	peer_send(p, &syn);
+	peer_send(p, &one_more);
 	expect_none(p);
 	assert_int_equal(counters(p)->connections_destroyed, 0);
 	p->now_us += 100;
@@ -518,6 +529,26 @@ static void test_connections(void **state)
 	expect_answer(p, &side[0]);
 	say(p, &side[ENDPOINT_CONNECTIONS], GET_A);
 	expect_answer(p, &side[ENDPOINT_CONNECTIONS]);
+}
+
+/* Those that were not answered yet may be slow, for half a minute. */
+static void test_slow_connections(void **state)
+{
+	struct mmds_peer *p = *state;
+	struct peer_side side[ENDPOINT_CONNECTIONS + 1];
+
+	connect_all(p, side);
+	p->now_us += 29999 * 1000;
+	peer_send(p, &one_more);
+	expect_none(p);
+	assert_int_equal(counters(p)->connections_destroyed, 0);
+	p->now_us += 1000;
+	peer_connect(p, PORT + ENDPOINT_CONNECTIONS, &side[ENDPOINT_CONNECTIONS]);
+	assert_int_equal(counters(p)->connections_destroyed, 1);
+	say(p, &side[0], GET_A);
+	expect_bare(p, SEGMENT_RST, side[0].ack, 0);
+	say(p, &side[1], GET_A);
+	expect_answer(p, &side[1]);
 }
 
 /* A flood of what is refused makes us keep no more than a few refusals. */
@@ -700,6 +731,7 @@ int main(void)
 		SERVED(test_cut_short),
 		SERVED(test_oversize),
 		SERVED(test_connections),
+		SERVED(test_slow_connections),
 		SERVED(test_flood),
 		SERVED(test_forget),
 		SERVED(test_arp),
