@@ -29,7 +29,7 @@
 #include "tests/integration/session.h"
 #include "vmm/seccomp/roles.h"
 
-enum { LIMIT_S = 600, SKIPPED = 77, NOTES_MAX = 4096, MASKS_MAX = 2 };
+enum { ROUNDS = 3, LIMIT_S = 600, SKIPPED = 77, NOTES_MAX = 4096, MASKS_MAX = 2 };
 
 /* A program and one of its tests; NULL: all. */
 struct recorded {
@@ -325,15 +325,15 @@ static bool is_judged(const struct role *role, const struct syscall_list *list)
 	return list->rules != base_syscalls || role->role == THREAD_MAIN;
 }
 
-static void test_entries(void **state)
+static unsigned check_all(const struct run *run)
 {
 	unsigned bad = 0;
 
 	for (size_t n = 0; n < sizeof(roles) / sizeof(roles[0]); n++)
 		for (unsigned i = 0; i < ROLE_LISTS; i++)
 			if (is_judged(&roles[n], &roles[n].lists[i]))
-				bad += check_list(*state, roles[n].role, &roles[n].lists[i]);
-	assert_int_equal(bad, 0);
+				bad += check_list(run, roles[n].role, &roles[n].lists[i]);
+	return bad;
 }
 
 /* A row that names no entry. */
@@ -365,26 +365,38 @@ static void run_recorded(const struct recorded *r)
 	session_end(s);
 }
 
-static int record(void **state)
+static void record(struct run *run)
 {
-	struct run *run = *state;
 	const struct recorded *list = run->with_linux ? linux_guests : tiny;
 	size_t count = run->with_linux ? sizeof(linux_guests) / sizeof(linux_guests[0])
 				       : sizeof(tiny) / sizeof(tiny[0]);
 
-	assert_int_equal(mkdir(fixture_path("notes"), 0755), 0);
-	setenv("WISP_SECCOMP_LOG", fixture_path("notes"), 1);
 	for (size_t i = 0; i < count; i++)
 		run_recorded(&list[i]);
 	read_folder(&run->all, fixture_path("notes"));
-	return 0;
+}
+
+/* What a run makes depends on who is faster, too: an entry is without use when it had none in
+ * several. */
+static void test_entries(void **state)
+{
+	struct run *run = *state;
+	unsigned bad = 1;
+
+	assert_int_equal(mkdir(fixture_path("notes"), 0755), 0);
+	setenv("WISP_SECCOMP_LOG", fixture_path("notes"), 1);
+	for (unsigned n = 0; n < ROUNDS && bad > 0; n++) {
+		record(run);
+		bad = check_all(run);
+	}
+	assert_int_equal(bad, 0);
 }
 
 int main(int argc, char *argv[])
 {
 	static struct run run;
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_prestate_setup_teardown(test_entries, record, NULL, &run),
+		cmocka_unit_test_prestate(test_entries, &run),
 		cmocka_unit_test(test_rows),
 	};
 
