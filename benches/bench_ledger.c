@@ -5,6 +5,8 @@
  *
  *   commit_us            one event in a transaction of its own, as a move of an instance is
  *   batch_events_per_s   events a second, a thousand in a transaction
+ *   batch_cpu_ns         processor time of one of them, and
+ *   batch_written_bytes  what is written for it: those are the same on a machine that others use
  *   verify_events_per_s  events a second of the walk over the whole chain
  *   backup_ms            a checked copy of all that
  *   replay_events_per_s  events a second of what usage and invoices are made of
@@ -14,6 +16,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "benches/bench.h"
 #include "supervisor/billing/usage.h"
@@ -95,18 +98,45 @@ static int64_t per_second(int64_t count, uint64_t start_us)
 	return count * 1000000 / (int64_t)(clock_now_us() - start_us + 1);
 }
 
+static int64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* To files, by this process. */
+static int64_t written_bytes(void)
+{
+	FILE *f = fopen("/proc/self/io", "re");
+	long long bytes = 0;
+
+	if (f && fscanf(f, "rchar: %*s wchar: %lld", &bytes) != 1)
+		bytes = 0;
+	if (f)
+		fclose(f);
+	return bytes;
+}
+
 static int time_batches(struct bench *b, struct books *books, struct error *err)
 {
 	const char *wanted = getenv("WISP_LEDGER_EVENTS");
 	const int64_t batches = (wanted ? strtoll(wanted, NULL, 10) : EVENTS) / BATCH;
+	const int64_t events = batches * BATCH, bytes = written_bytes(), ns = cpu_ns();
 	uint64_t start_us = clock_now_us();
 	int r = 0;
 
 	for (int64_t i = 0; i < batches && r == 0; i++)
 		r = write_events(books, BATCH, err);
+	if (r == 0)
+		r = report_add(&b->report, "wisp", "batch_events_per_s",
+			       per_second(events, start_us));
+	if (r == 0)
+		r = report_add(&b->report, "wisp", "batch_cpu_ns", (cpu_ns() - ns) / events);
 	return r < 0 ? r
-		     : report_add(&b->report, "wisp", "batch_events_per_s",
-				  per_second(BATCH * batches, start_us));
+		     : report_add(&b->report, "wisp", "batch_written_bytes",
+				  (written_bytes() - bytes) / events);
 }
 
 static int time_proof(struct bench *b, struct books *books, struct error *err)
