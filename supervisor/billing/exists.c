@@ -6,6 +6,7 @@
 #include "supervisor/billing/exists.h"
 #include "supervisor/billing/period.h"
 #include "supervisor/billing/usage.h"
+#include "supervisor/books/ledger.h"
 #include "supervisor/books/states.h"
 #include "supervisor/books/store.h"
 
@@ -17,10 +18,11 @@ enum { ID, NAME, SHAPE, VCPUS, MEM_MIB, IMAGE, STATE, CREATED, LAUNCHED, DELETED
 
 static const char select_those[] =
 	"SELECT * FROM (SELECT id, name, shape, vcpus, mem_mib, image, state, created_wall_ns,"
-	" (SELECT min(wall_ns) FROM event WHERE instance = i.id AND type = 'instance.running'),"
-	" (SELECT wall_ns FROM event WHERE seq = i.changed_seq AND i.state = 11) AS deleted"
-	" FROM instance i WHERE tenant = ?1 AND created_wall_ns < ?3)"
-	" WHERE ifnull(deleted, ?3) >= ?2 ORDER BY created_wall_ns, id";
+	" (" LEDGER_PARTS("i.id", "0") "SELECT min(wall_ns) FROM " LEDGER_EVENTS_OF(
+		"i.id") " WHERE type = 'instance.running'),"
+			" (SELECT wall_ns FROM event WHERE seq = i.changed_seq AND i.state = 11) AS deleted"
+			" FROM instance i WHERE tenant = ?1 AND created_wall_ns < ?3)"
+			" WHERE ifnull(deleted, ?3) >= ?2 ORDER BY created_wall_ns, id";
 
 /* --- what was used --- */
 

@@ -74,10 +74,18 @@ static int counted(struct range *g, const struct rows *event, struct error *err)
 	struct rows next;
 	int superseded = 0;
 	int r = store_select(g->t->store, &next, err,
-			     "SELECT seq, boot_id, wall_ns, type, instance, incarnation, subject_n,"
-			     " body FROM event WHERE instance = ? AND subject_n > ?"
+			     /* To the first part (LEDGER_PARTS) that has one. */
+			     "WITH RECURSIVE part (n, last) AS (SELECT ?3 >> 13,"
+			     " min(?4, last_seq) >> 13 FROM subject WHERE instance = ?1 UNION ALL"
+			     " SELECT n + 1, last FROM part WHERE n < last AND NOT EXISTS"
+			     " (SELECT 1 FROM event WHERE seq >> 13 = n AND instance = ?1"
+			     " AND subject_n > ?2))"
+			     " SELECT seq, boot_id, wall_ns, type, instance, incarnation,"
+			     " subject_n, body FROM event WHERE seq >> 13 ="
+			     " (SELECT max(n) FROM part) AND instance = ?1 AND subject_n > ?2"
 			     " ORDER BY subject_n LIMIT 1",
-			     "si", rows_string(event, INSTANCE), rows_int(event, SUBJECT_N));
+			     "siii", rows_string(event, INSTANCE), rows_int(event, SUBJECT_N),
+			     rows_int(event, SEQ), g->end_seq);
 
 	if (r < 0)
 		return r;

@@ -268,6 +268,36 @@ static int find_head(struct ledger *l, int64_t *seq, uint8_t hash[LEDGER_HASH_BY
 	return 0;
 }
 
+/* One event more of its instance. */
+static int count_subject(struct ledger *l, struct record *r, struct error *err)
+{
+	struct rows rows;
+	int64_t row = 0, last_n = 0;
+	int result =
+		store_select(l->store, &rows, err,
+			     "SELECT n, last_n FROM subject WHERE instance = ?", "s", r->instance);
+
+	if (result < 0)
+		return result;
+	result = rows_next(&rows, err);
+	if (result > 0) {
+		row = rows_int(&rows, 0);
+		last_n = rows_int(&rows, 1);
+	}
+	rows_end(&rows);
+	if (result < 0)
+		return result;
+	r->subject_n = last_n + 1;
+	if (row)
+		return store_run(l->store, err,
+				 "UPDATE subject SET last_seq = ?, last_n = ? WHERE n = ?", "iii",
+				 r->seq, r->subject_n, row);
+	return store_run(l->store, err,
+			 "INSERT INTO subject (instance, first_seq, last_seq, last_n)"
+			 " VALUES (?1, ?2, ?2, 1)",
+			 "si", r->instance, r->seq);
+}
+
 static int append(struct ledger *l, struct record *r, struct error *err)
 {
 	uint8_t previous[LEDGER_HASH_BYTES], hash[LEDGER_HASH_BYTES], id[LEDGER_HASH_BYTES];
@@ -275,10 +305,7 @@ static int append(struct ledger *l, struct record *r, struct error *err)
 
 	r->seq++;
 	if (result == 0)
-		result = store_number(l->store, &r->subject_n, err,
-				      "SELECT ifnull(max(subject_n), 0) + 1 FROM event"
-				      " WHERE instance = ?",
-				      "s", r->instance);
+		result = count_subject(l, r, err);
 	if (result < 0)
 		return result;
 	record_id(r, l->host_id, id);

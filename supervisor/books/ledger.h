@@ -26,6 +26,16 @@ enum { LEDGER_HASH_BYTES = 32, LEDGER_HEX_BYTES = 65, LEDGER_ID_BYTES = 40 };
  * wants is answered by an index of their own (store_schema.c), not by a walk over all. */
 #define LEDGER_LANDMARKS "type IN ('period.closed', 'plan.published', 'tenant.plan')"
 
+/* The index of instances' events has parts of 8192 events each (store_schema.c). Of one instance
+ * after an event (both texts of SQL):
+ * LEDGER_PARTS(id, after) "SELECT ... FROM " LEDGER_EVENTS_OF(id). They may come in any order. */
+#define LEDGER_PARTS(id, after)                                                     \
+	"WITH RECURSIVE part (n, last) AS (SELECT max(first_seq, " after ") >> 13," \
+	" last_seq >> 13 FROM subject WHERE instance = " id                         \
+	" UNION ALL SELECT n + 1, last FROM part WHERE n < last) "
+#define LEDGER_EVENTS_OF(id) \
+	"part CROSS JOIN event ON event.seq >> 13 = part.n AND event.instance = " id
+
 struct ledger;
 
 /* The ledger in a database; notes this boot of the host if it is new. -EUCLEAN: its last

@@ -309,10 +309,24 @@ static const char sizes[] =
 static const char claim_nodes[] =
 	"ALTER TABLE device_claim ADD COLUMN node INTEGER NOT NULL DEFAULT -1;";
 
+/* The index of instances' events in parts of 8192 events: a batch whose events are each another
+ * instance's touched as many pages of one that was over all. Which parts have an instance's, and
+ * how many there were, stands beside; rows in the order of birth, so that those which live are
+ * close to each other. */
+static const char ledger_parts[] =
+	"CREATE TABLE subject (n INTEGER PRIMARY KEY, instance TEXT NOT NULL UNIQUE,"
+	"  first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, last_n INTEGER NOT NULL) STRICT;"
+	"INSERT INTO subject (instance, first_seq, last_seq, last_n)"
+	"  SELECT instance, min(seq), max(seq), max(subject_n) FROM event GROUP BY instance"
+	"  ORDER BY min(seq);"
+	"DROP INDEX event_subject;"
+	"CREATE UNIQUE INDEX event_subject ON event (seq >> 13, instance, subject_n);";
+
 const char *const store_migrations[] = {
-	ledger,	   tenants,	  instances, requests, metering, waiting,   findings,
-	networks,  agents,	  volumes,   imports,  devices,	 inventory, pools,
-	snapshots, functions,	  goldens,   wipes,    budgets,	 places,    narrow_ledger,
-	engines,   pooled_leases, shares,    boards,   rollups,	 sizes,	    claim_nodes
+	ledger,	   tenants,  instances,	    requests,	 metering,	waiting,
+	findings,  networks, agents,	    volumes,	 imports,	devices,
+	inventory, pools,    snapshots,	    functions,	 goldens,	wipes,
+	budgets,   places,   narrow_ledger, engines,	 pooled_leases, shares,
+	boards,	   rollups,  sizes,	    claim_nodes, ledger_parts,	plain_landmarks
 };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

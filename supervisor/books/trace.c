@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "supervisor/books/ledger.h"
 #include "supervisor/books/store.h"
 #include "supervisor/books/trace.h"
 
@@ -64,11 +65,12 @@ json_t *trace_describe(struct truth *t, const struct instance *i, struct error *
 	json_t *list = json_array();
 	struct moment last = { 0 };
 	struct rows rows;
-	int r = store_select(t->store, &rows, err,
-			     "SELECT type, boot_id, boot_ns, wall_ns, incarnation FROM event"
-			     " WHERE instance = ? AND type LIKE 'instance.%'"
-			     " AND type <> 'instance.updated' ORDER BY subject_n",
-			     "s", i->id);
+	int r = store_select(
+		t->store, &rows, err,
+		LEDGER_PARTS("?1", "0") "SELECT type, boot_id, boot_ns, wall_ns, incarnation FROM " LEDGER_EVENTS_OF(
+			"?1") " WHERE type LIKE 'instance.%'"
+			      " AND type <> 'instance.updated' ORDER BY subject_n",
+		"s", i->id);
 
 	if (r >= 0) {
 		while ((r = rows_next(&rows, err)) > 0) {

@@ -87,7 +87,8 @@ static json_t *event_of(const struct rows *r)
 
 #define EVENTS                                                                               \
 	"SELECT seq, boot_id, boot_ns, wall_ns, type, tenant, instance, incarnation, actor," \
-	" body FROM event WHERE seq > ?1 AND ifnull(?2, tenant) = tenant"
+	" body FROM "
+#define ASKED_FOR " WHERE seq > ?1 AND ifnull(?2, tenant) = tenant ORDER BY seq LIMIT ?3"
 
 /* Of one instance, or of all. */
 static int select_events(struct api_call *call, int64_t after, int64_t limit, struct rows *rows)
@@ -97,9 +98,10 @@ static int select_events(struct api_call *call, int64_t after, int64_t limit, st
 
 	if (instance)
 		return store_select(store, rows, &call->err,
-				    EVENTS " AND instance = ?4 ORDER BY seq LIMIT ?3", "isis",
-				    after, call->tenant, limit, instance);
-	return store_select(store, rows, &call->err, EVENTS " ORDER BY seq LIMIT ?3", "isi", after,
+				    LEDGER_PARTS("?4", "?1") EVENTS LEDGER_EVENTS_OF("?4")
+					    ASKED_FOR,
+				    "isis", after, call->tenant, limit, instance);
+	return store_select(store, rows, &call->err, EVENTS "event" ASKED_FOR, "isi", after,
 			    call->tenant, limit);
 }
 

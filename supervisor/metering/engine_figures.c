@@ -70,13 +70,16 @@ static int read_account(struct truth *t, const struct instance *i, struct accoun
 				 "ss", i->id, ledger_boot_id(t->ledger));
 	/* Sums since each one's beginning: the last that was told, or sampled. */
 	if (r == 0)
-		r = store_number(t->store, &ret->cpu_us, err,
-				 "SELECT ifnull(sum(most), 0) FROM (SELECT max(us) AS most FROM"
-				 " (SELECT incarnation, body ->> '$.cpu_used' AS us FROM event"
-				 "   WHERE instance = ?1 AND type = 'meter.counted'"
-				 "  UNION ALL SELECT incarnation, counters ->> '$.cpu_used[1]'"
-				 "   FROM sample WHERE instance = ?1) GROUP BY incarnation)",
-				 "s", i->id);
+		r = store_number(
+			t->store, &ret->cpu_us, err,
+			LEDGER_PARTS(
+				"?1",
+				"0") "SELECT ifnull(sum(most), 0) FROM (SELECT max(us) AS most FROM"
+				     " (SELECT incarnation, body ->> '$.cpu_used' AS us FROM " LEDGER_EVENTS_OF(
+					     "?1") " WHERE type = 'meter.counted'"
+						   "  UNION ALL SELECT incarnation, counters ->> '$.cpu_used[1]'"
+						   "   FROM sample WHERE instance = ?1) GROUP BY incarnation)",
+			"s", i->id);
 	ret->lived_ms = lived_ns / NS_PER_MS;
 	ret->whole = torn == 0;
 	return r;

@@ -87,6 +87,11 @@ void past_event(struct past *b, const char *type, const char *tenant, const char
 		      sizeof(b->hash)) < 0)
 		fail_msg("%s", err.text);
 	assert_true(store_run(b->books.truth.store, &err,
+			      "INSERT INTO subject (instance, first_seq, last_seq, last_n)"
+			      " VALUES (?1, ?2, ?2, ?2) ON CONFLICT (instance) DO UPDATE"
+			      " SET last_seq = excluded.last_seq, last_n = excluded.last_n",
+			      "si", instance, r.seq) >= 0);
+	assert_true(store_run(b->books.truth.store, &err,
 			      "INSERT INTO meta VALUES ('ledger_head', ?)"
 			      " ON CONFLICT DO UPDATE SET value = excluded.value",
 			      "s", head) >= 0);

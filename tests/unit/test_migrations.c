@@ -171,6 +171,7 @@ static void check_kept(struct books *b, int version)
 	} kept[] = {
 		{ 1, "SELECT count(*) FROM event", EVENTS },
 		{ 1, "SELECT count(*) FROM meta WHERE key = 'kept'", 1 },
+		{ 1, "SELECT last_n FROM subject WHERE instance = 'vm-1'", EVENTS },
 		{ 2, "SELECT count(*) FROM tenant", 2 },
 		{ 3, "SELECT count(*) FROM instance JOIN image ON image = digest", 1 },
 		{ 3, "SELECT count(*) FROM incarnation JOIN uid_lease USING (instance)", 1 },
