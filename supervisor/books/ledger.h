@@ -24,7 +24,8 @@ enum { LEDGER_HASH_BYTES = 32, LEDGER_HEX_BYTES = 65, LEDGER_ID_BYTES = 40 };
 
 /* Rare events that a tenant's bills depend on. A query that says this beside the type that it
  * wants is answered by an index of their own (store_schema.c), not by a walk over all. */
-#define LEDGER_LANDMARKS "type IN ('period.closed', 'plan.published', 'tenant.plan')"
+#define LEDGER_LANDMARKS \
+	"(type = 'period.closed' OR type = 'plan.published' OR type = 'tenant.plan')"
 
 /* The index of instances' events has parts of 8192 events each (store_schema.c). Of one instance
  * after an event (both texts of SQL):

@@ -322,6 +322,12 @@ static const char ledger_parts[] =
 	"DROP INDEX event_subject;"
 	"CREATE UNIQUE INDEX event_subject ON event (seq >> 13, instance, subject_n);";
 
+/* The same index. For a list of three SQLite makes a table, at each event that is written. */
+static const char plain_landmarks[] =
+	"DROP INDEX event_landmark;"
+	"CREATE INDEX event_landmark ON event (seq) WHERE type = 'period.closed'"
+	"  OR type = 'plan.published' OR type = 'tenant.plan';";
+
 const char *const store_migrations[] = {
 	ledger,	   tenants,  instances,	    requests,	 metering,	waiting,
 	findings,  networks, agents,	    volumes,	 imports,	devices,
