@@ -17,8 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "benches/bench.h"
+#include "benches/host_wispd.h"
 #include "supervisor/billing/usage.h"
 #include "supervisor/books/backup.h"
 #include "supervisor/books/ledger.h"
@@ -106,24 +108,11 @@ static int64_t cpu_ns(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* To files, by this process. */
-static int64_t written_bytes(void)
-{
-	FILE *f = fopen("/proc/self/io", "re");
-	long long bytes = 0;
-
-	if (f && fscanf(f, "rchar: %*s wchar: %lld", &bytes) != 1)
-		bytes = 0;
-	if (f)
-		fclose(f);
-	return bytes;
-}
-
 static int time_batches(struct bench *b, struct books *books, struct error *err)
 {
 	const char *wanted = getenv("WISP_LEDGER_EVENTS");
 	const int64_t batches = (wanted ? strtoll(wanted, NULL, 10) : EVENTS) / BATCH;
-	const int64_t events = batches * BATCH, bytes = written_bytes(), ns = cpu_ns();
+	const int64_t events = batches * BATCH, bytes = host_written_bytes(getpid()), ns = cpu_ns();
 	uint64_t start_us = clock_now_us();
 	int r = 0;
 
@@ -136,7 +125,7 @@ static int time_batches(struct bench *b, struct books *books, struct error *err)
 		r = report_add(&b->report, "wisp", "batch_cpu_ns", (cpu_ns() - ns) / events);
 	return r < 0 ? r
 		     : report_add(&b->report, "wisp", "batch_written_bytes",
-				  (written_bytes() - bytes) / events);
+				  (host_written_bytes(getpid()) - bytes) / events);
 }
 
 static int time_proof(struct bench *b, struct books *books, struct error *err)

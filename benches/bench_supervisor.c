@@ -8,9 +8,14 @@
  *   vmm_us             what the VMM needs for its part: the same calls to one that waits, by
  *                      the benchmark itself
  *   own_us             run_us less the median of those: wispd's own share, and its client's
+ *   run_cpu_us         processor time of wispd from the request until then: what a machine that
+ *                      others use, too, cannot spoil as easily
  *   list_1000_us       GET /instances with a thousand
  *   rss_1000_kib       resident memory of wispd then
  *   cycles_per_s       instances made, started, ended and removed a second
+ *   cycle_cpu_us       wispd's processor time for one of these,
+ *   cycle_children_us  that of all programs which it has run for it, with the VMM, and
+ *   cycle_written_bytes what wispd has written to files for it
  *   cpu_metered_us     processor time that those are billed for
  *   cpu_group_us       what the kernel says of them: of the group above theirs
  *   left_...           what more there was of anything after all cycles than before
@@ -224,6 +229,7 @@ static int await_quiet(struct supervised *s, const char *id, struct error *err)
 static int time_run(struct bench *b, struct supervised *s, const struct leg *leg, int64_t vmm_us,
 		    struct error *err)
 {
+	int64_t cpu_us = host_wispd_own_cpu_us(&s->h);
 	uint64_t start_us = clock_now_us();
 	json_t *answer = NULL;
 	int64_t answer_us, run_us;
@@ -236,6 +242,7 @@ static int time_run(struct bench *b, struct supervised *s, const struct leg *leg
 	if (r == 0)
 		r = host_wispd_await(&s->h, answer, err);
 	run_us = (int64_t)(clock_now_us() - start_us);
+	cpu_us = host_wispd_own_cpu_us(&s->h) - cpu_us;
 	json_decref(answer);
 	if (r == 0 && !taken)
 		r = error_set(err, -ECANCELED, NULL, NULL, "the pool had none");
@@ -245,6 +252,8 @@ static int time_run(struct bench *b, struct supervised *s, const struct leg *leg
 		r = add_to(b, leg->prefix, "answer_us", answer_us, err);
 	if (r == 0)
 		r = add_to(b, leg->prefix, "own_us", run_us - vmm_us, err);
+	if (r == 0)
+		r = add_to(b, leg->prefix, "run_cpu_us", cpu_us, err);
 	return r < 0 ? r : await_quiet(s, id, err);
 }
 
@@ -447,23 +456,43 @@ static int add_cpu(struct bench *b, struct supervised *s, const struct leg *leg,
 			      err);
 }
 
+static int add_use(struct bench *b, const struct leg *leg, unsigned count,
+		   const struct host_use *before, const struct host_use *after, struct error *err)
+{
+	int r = add_to(b, leg->prefix, "cycle_cpu_us", (after->cpu_us - before->cpu_us) / count,
+		       err);
+
+	if (r == 0)
+		r = add_to(b, leg->prefix, "cycle_children_us",
+			   (after->children_us - before->children_us) / count, err);
+	return r < 0 ? r
+		     : add_to(b, leg->prefix, "cycle_written_bytes",
+			      (after->written_bytes - before->written_bytes) / count, err);
+}
+
 static int measure_cycles(struct bench *b, struct supervised *s, const struct leg *leg,
 			  struct error *err)
 {
-	unsigned count = (unsigned)option_or(b->options->runs, RUNS) * CYCLES;
+	const unsigned runs = (unsigned)option_or(b->options->runs, RUNS);
+	const unsigned count = (runs ? runs : 1) * CYCLES;
 	struct host_leavings before, after;
+	struct host_use used, use;
 	struct cpu cpu;
 	uint64_t start_us;
 	int64_t us;
 	int r = read_cpu(s, &cpu, err);
 
 	host_wispd_count(&s->h, &before);
+	host_wispd_use(&s->h, &used);
 	start_us = clock_now_us();
 	if (r == 0)
 		r = cycle(s, leg, count, err);
 	us = (int64_t)(clock_now_us() - start_us);
+	host_wispd_use(&s->h, &use);
 	if (r == 0)
 		r = add_to(b, leg->prefix, "cycles_per_s", count * INT64_C(1000000) / us, err);
+	if (r == 0)
+		r = add_use(b, leg, count, &used, &use, err);
 	/* Before the pool gives up VMMs that nobody had. */
 	if (r == 0)
 		r = add_cpu(b, s, leg, &cpu, err);

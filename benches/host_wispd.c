@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "benches/host_wispd.h"
 #include "benches/vmm.h"
 #include "vmm/base/clock.h"
 
+enum { STAT_CUTIME_FIELD = 16, STAT_CSTIME_FIELD };
 enum { LIMIT_MS = 120000, POLL_MS = 1, CALL_TIMEOUT_MS = 60000 };
 
 /* --- its control group --- */
@@ -356,4 +358,60 @@ int64_t host_wispd_rss_kib(const struct host_wispd *h)
 	if (f)
 		fclose(f);
 	return kib;
+}
+
+/* --- what it uses --- */
+
+int64_t host_wispd_own_cpu_us(const struct host_wispd *h)
+{
+	struct timespec t = { 0 };
+	clockid_t clock;
+
+	if (clock_getcpuclockid(h->process.pid, &clock) == 0)
+		clock_gettime(clock, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* From the last ")" on, since the name before it may have anything in it. */
+static void read_children(const struct host_wispd *h, struct host_use *ret)
+{
+	const int64_t tick_us = 1000000 / sysconf(_SC_CLK_TCK);
+	char path[64], line[1024] = "", *at, *rest = NULL;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)h->process.pid);
+	f = fopen(path, "re");
+	at = f && fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+	if (f)
+		fclose(f);
+	at = at ? strtok_r(at, " ", &rest) : NULL;
+	for (unsigned field = 2; at && field <= STAT_CSTIME_FIELD; field++) {
+		if (field >= STAT_CUTIME_FIELD)
+			ret->children_us += strtoll(at, NULL, 10) * tick_us;
+		at = strtok_r(NULL, " ", &rest);
+	}
+}
+
+int64_t host_written_bytes(pid_t pid)
+{
+	static const char name[] = "wchar: ";
+	char path[64], line[128];
+	int64_t bytes = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/io", (int)pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (strncmp(line, name, strlen(name)) == 0)
+			bytes = strtoll(line + strlen(name), NULL, 10);
+	if (f)
+		fclose(f);
+	return bytes;
+}
+
+void host_wispd_use(const struct host_wispd *h, struct host_use *ret)
+{
+	*ret = (struct host_use){ .cpu_us = host_wispd_own_cpu_us(h) };
+	read_children(h, ret);
+	ret->written_bytes = host_written_bytes(h->process.pid);
 }

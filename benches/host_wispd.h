@@ -24,6 +24,13 @@ struct host_leavings {
 	int64_t descriptors; /* wispd's own */
 };
 
+/* What it has used until now. */
+struct host_use {
+	int64_t cpu_us;	       /* processor time, its own */
+	int64_t children_us;   /* of the programs that it has seen the end of, with their VMMs */
+	int64_t written_bytes; /* to files */
+};
+
 /* Starts one with its folders below dir, as root, and waits until it answers. */
 int host_wispd_start(const char *dir, struct host_wispd *ret, struct error *err);
 /* Ends it; its VMMs are to be gone before. */
@@ -46,6 +53,11 @@ void host_wispd_count(const struct host_wispd *h, struct host_leavings *ret);
 /* Processor time of all VMMs that have come and gone, as the kernel has it: of the group above
  * theirs, without those that are there now. -1: it cannot be told. */
 int64_t host_wispd_cpu_us(const struct host_wispd *h);
+/* Processor time of wispd itself. */
+int64_t host_wispd_own_cpu_us(const struct host_wispd *h);
+/* What a process has written to files. */
+int64_t host_written_bytes(pid_t pid);
+void host_wispd_use(const struct host_wispd *h, struct host_use *ret);
 /* Resident memory; -1: it cannot be told. */
 int64_t host_wispd_rss_kib(const struct host_wispd *h);
 
