@@ -55,8 +55,9 @@
 
 enum {
 	EXIT_BAD_ARGUMENTS = 153, /* as wisp's */
-	OWN_ARGUMENTS = 9,	  /* the VMM's name, and its options that are ours to give */
-	PROC_ARGUMENTS = 2,	  /* one more of these */
+	EXIT_NOT_BEGUN = 127,
+	OWN_ARGUMENTS = 9,  /* the VMM's name, and its options that are ours to give */
+	PROC_ARGUMENTS = 2, /* one more of these */
 	OPTION_BYTES = 24,
 };
 
@@ -406,6 +407,17 @@ static int run(const struct jail_options *o, uint64_t start_us, struct error *er
 	return start_vmm(&j, err);
 }
 
+/* Whoever has started this writes it down first. If he dies before, nothing was begun. */
+static bool pass_gate(const struct jail_options *o)
+{
+	char byte;
+	bool open = !o->gate_fd || read(o->gate_fd, &byte, 1) == 1;
+
+	if (o->gate_fd)
+		fd_close(o->gate_fd);
+	return open;
+}
+
 static int complain(const struct error *err, int status)
 {
 	char line[sizeof(err->text) + sizeof(err->hint) + 8];
@@ -417,12 +429,15 @@ static int complain(const struct error *err, int status)
 
 int main(int argc, char *argv[])
 {
-	uint64_t start_us = clock_now_us();
 	struct jail_options o;
+	uint64_t start_us;
 	struct error err = { 0 };
 
 	if (jail_options_parse(argc, argv, &o, &err) < 0)
 		return complain(&err, EXIT_BAD_ARGUMENTS);
+	if (!pass_gate(&o))
+		return EXIT_NOT_BEGUN;
+	start_us = clock_now_us();
 	if (privileges_drop_inherited(&o, &err) < 0)
 		return complain(&err, EXIT_FAILURE);
 	if (o.help) {

@@ -212,6 +212,16 @@ static int take_pass(const char *value, struct jail_options *o, struct error *er
 	return 0;
 }
 
+static int take_gate(const char *value, struct jail_options *o, struct error *err)
+{
+	uint64_t n;
+
+	if (!parse_number(value, INT_MAX - 1, &n) || n <= STDERR_FILENO)
+		return refuse("gate-fd", value, "the number of an open descriptor, 3 or more", err);
+	o->gate_fd = (int)n;
+	return 0;
+}
+
 #define FLAG(member) .flag = offsetof(struct jail_options, member)
 
 /* clang-format off */
@@ -241,6 +251,8 @@ static const struct option_def defs[] = {
 	  .help = "The VMM is wisp, and learns of its pages: for snapshots without zeros, and working sets." },
 	{ "pass-fd", "N", take_pass, .repeats = true,
 	  .help = "Leave this descriptor open for the VMM, which knows it as fd:N." },
+	{ "gate-fd", "N", take_gate,
+	  .help = "Begin when a byte comes by this descriptor; end without a trace when it closes." },
 	{ "cgroup", "FILE=VALUE", take_cgroup, .repeats = true,
 	  .help = "Write VALUE to a file of the jail's control group." },
 	{ "cgroup-version", "1|2", take_cgroup_version,

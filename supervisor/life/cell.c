@@ -332,7 +332,7 @@ static int add_place(const struct launch *l, struct runtime_command *ret, struct
 
 int cell_command(const struct launch *l, struct runtime_command *ret, struct error *err)
 {
-	char uid[16];
+	char uid[16], gate[16];
 	const char *const jail[] = {
 		l->config->wisp_jailer,
 		"--id",
@@ -348,10 +348,14 @@ int cell_command(const struct launch *l, struct runtime_command *ret, struct err
 		NULL,
 	};
 	const char *const netns[] = { "--netns", l->netns, NULL };
+	const char *const wait[] = { "--gate-fd", gate, NULL };
 	int r;
 
 	snprintf(uid, sizeof(uid), "%u", (unsigned)l->uid);
+	snprintf(gate, sizeof(gate), "%d", PROCESS_GATE_FD);
 	r = runtime_command_add(ret, jail, err);
+	if (r == 0 && ret->gated)
+		r = runtime_command_add(ret, wait, err);
 	if (r == 0 && l->netns[0])
 		r = runtime_command_add(ret, netns, err);
 	if (r < 0 || !l->config->cgroup[0])

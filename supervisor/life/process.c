@@ -1,12 +1,9 @@
-/* process.c - a gate before exec, pidfds after it.
- *
- * Between fork and exec there are only calls that are safe in a child of a process with
- * threads.
- */
+/* process.c - programs that wait at a gate, pidfds, and programs that are run to their end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +17,7 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
-enum { GATE_FD = 3, STAT_START_FIELD = 22, LINE_BYTES = 400, EXIT_NOT_STARTED = 127 };
+enum { STAT_START_FIELD = 22, LINE_BYTES = 400 };
 
 static int open_pidfd(pid_t pid)
 {
@@ -53,38 +50,65 @@ int process_start_of(pid_t pid, int64_t *ret)
 	return 0;
 }
 
-/* In the child: never returns. */
-static void be_program(const char *const argv[], int in, int out, int gate)
+/* gate: -1 for none. 0 or an errno. */
+static int direct(posix_spawn_file_actions_t *files, int in, int out, int gate)
 {
-	sigset_t none;
-	char byte;
+	const struct {
+		int from, to;
+	} copies[] = { { in, STDIN_FILENO },
+		       { out, STDOUT_FILENO },
+		       { out, STDERR_FILENO },
+		       { gate, PROCESS_GATE_FD } };
+	int r = 0;
 
-	sigemptyset(&none);
-	if (setsid() < 0 || dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
-	    dup2(out, STDERR_FILENO) < 0)
-		_exit(EXIT_NOT_STARTED);
-	/* While it waits it keeps nothing of ours open: not a gate, not a socket. */
-	if (gate >= 0 && (dup2(gate, GATE_FD) < 0 || close_range(GATE_FD + 1, ~0U, 0) < 0 ||
-			  read(GATE_FD, &byte, 1) != 1 || close(GATE_FD) < 0))
-		_exit(EXIT_NOT_STARTED);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	execv(argv[0], (char *const *)argv);
-	_exit(EXIT_NOT_STARTED);
+	for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]) && r == 0; i++)
+		if (copies[i].from >= 0)
+			r = posix_spawn_file_actions_adddup2(files, copies[i].from, copies[i].to);
+	/* Nothing of ours stays open while it waits: not a gate, not a socket. */
+	if (r == 0 && gate >= 0)
+		r = posix_spawn_file_actions_addclosefrom_np(files, PROCESS_GATE_FD + 1);
+	return r;
 }
 
-/* in: closed here. */
-static pid_t make_child(const char *const argv[], int in, int out, int gate[2])
+/* A session of its own, and no signal blocked. */
+static int set_apart(posix_spawnattr_t *how)
 {
-	pid_t pid = in < 0 ? -1 : fork();
+	sigset_t none;
+	int r = posix_spawnattr_setflags(how, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
 
-	if (pid == 0) {
-		/* Ours would keep the gate open when we die. */
-		if (gate[1] >= 0)
-			close(gate[1]);
-		be_program(argv, in, out, gate[0]);
-	}
+	sigemptyset(&none);
+	return r ? r : posix_spawnattr_setsigmask(how, &none);
+}
+
+/* Not fork(): that would copy what maps our memory, and have us copy each page that we write to
+ * until the child executes its program. in: closed here. -1 and errno. */
+static pid_t make_child(const char *const argv[], int in, int out, int gate)
+{
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t how;
+	pid_t pid = -1;
+	int r;
+
+	if (in < 0)
+		return -1;
+	posix_spawn_file_actions_init(&files);
+	posix_spawnattr_init(&how);
+	r = direct(&files, in, out, gate);
+	if (r == 0)
+		r = set_apart(&how);
+	if (r == 0)
+		r = posix_spawn(&pid, argv[0], &files, &how, (char *const *)argv, environ);
+	posix_spawnattr_destroy(&how);
+	posix_spawn_file_actions_destroy(&files);
 	fd_close(in);
-	return pid;
+	errno = r;
+	return r ? -1 : pid;
+}
+
+static void cannot_execute(const char *program, struct error *err)
+{
+	error_set(err, -EIO, NULL, "is it installed?", "Cannot execute %s: %s", program,
+		  strerror(errno));
 }
 
 static int open_nothing(void)
@@ -110,11 +134,13 @@ int process_spawn(const char *const argv[], int log_fd, struct process *ret, str
 	if (pipe2(gate, O_CLOEXEC) < 0)
 		return error_errno(err, NULL, NULL, "Cannot make a pipe");
 	p.gate = gate[1];
-	p.pid = make_child(argv, open_nothing(), log_fd, gate);
+	p.pid = make_child(argv, open_nothing(), log_fd, gate[0]);
+	if (p.pid < 0)
+		cannot_execute(argv[0], err);
 	fd_close(gate[0]);
 	if (p.pid < 0) {
 		fd_close(gate[1]);
-		return error_errno(err, NULL, NULL, "Cannot make a process");
+		return err->code;
 	}
 	p.pidfd = open_pidfd(p.pid);
 	if (p.pidfd < 0 || process_start_of(p.pid, &p.start) < 0) {
@@ -230,18 +256,20 @@ static const char *last_line(char *text)
 static int run_to_end(const char *const argv[], int in, unsigned timeout_ms, struct error *err)
 {
 	char text[LINE_BYTES] = "";
-	int output[2], no_gate[2] = { -1, -1 }, status = 0, r;
+	int output[2], status = 0, r;
 	pid_t pid;
 
 	if (pipe2(output, O_CLOEXEC) < 0) {
 		fd_close(in);
 		return error_errno(err, NULL, NULL, "Cannot make a pipe");
 	}
-	pid = make_child(argv, in, output[1], no_gate);
+	pid = make_child(argv, in, output[1], -1);
+	if (pid < 0)
+		cannot_execute(argv[0], err);
 	fd_close(output[1]);
 	if (pid < 0) {
 		fd_close(output[0]);
-		return error_errno(err, NULL, NULL, "Cannot make a process");
+		return err->code;
 	}
 	r = read_output(output[0], timeout_ms, text);
 	fd_close(output[0]);
@@ -253,8 +281,6 @@ static int run_to_end(const char *const argv[], int in, unsigned timeout_ms, str
 				 timeout_ms);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NOT_STARTED && !text[0])
-		return error_set(err, -EIO, NULL, "is it installed?", "Cannot execute %s", argv[0]);
 	return error_set(err, -EIO, NULL, NULL, "%s", last_line(text));
 }
 

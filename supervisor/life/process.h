@@ -1,6 +1,6 @@
 /* process.h - processes that outlive this one: begun only when that is written down.
  *
- * process_spawn() makes a process that waits; it executes its program when process_go() is
+ * process_spawn() makes a process that waits at a gate; it begins when process_go() is
  * called, and ends without a trace if this process dies before. So what runs is known.
  * Loop thread, but where noted.
  */
@@ -20,8 +20,11 @@ struct process {
 	int gate;      /* -1: it was let go */
 };
 
-/* argv[0] is a path. Its input is /dev/null, its output and errors go to log_fd; it has a
- * session of its own, and no other descriptor of ours. */
+enum { PROCESS_GATE_FD = 3 };
+
+/* argv[0] is the path of a program that waits for a byte from PROCESS_GATE_FD before it does
+ * anything, and ends when there will be none (wisp-jailer --gate-fd). Its input is /dev/null, its
+ * output and errors go to log_fd; it has a session of its own, and no other descriptor of ours. */
 int process_spawn(const char *const argv[], int log_fd, struct process *ret, struct error *err);
 void process_go(struct process *p);
 /* Ends one that was not let go, and forgets it. */

@@ -44,6 +44,8 @@ int runtime_spawn(const struct launch *l, struct process *ret, struct error *err
 	struct runtime_command *command = calloc(1, sizeof(*command));
 	int log_fd = -1, r;
 
+	if (command)
+		command->gated = true;
 	r = command ? l->runtime->command(l, command, err)
 		    : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	if (r == 0)

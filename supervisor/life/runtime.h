@@ -36,6 +36,7 @@ struct runtime_command {
 	char texts[RUNTIME_ARGS_BYTES];
 	unsigned count;
 	size_t used;
+	bool gated; /* it waits at the gate of process_spawn() */
 };
 
 struct runtime {

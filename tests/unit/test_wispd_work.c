@@ -79,7 +79,10 @@ static void test_workers(void **state)
 
 /* --- processes --- */
 
-static const char *const touch[] = { "/bin/sh", "-c", "echo here; exit 3", NULL };
+/* It waits as wisp-jailer does. */
+static const char *const touch[] = { "/bin/sh", "-c",
+				     "[ $(head -c 1 <&3 | wc -c) = 1 ] && echo here; exit 3",
+				     NULL };
 
 static int open_output(struct scratch *dir)
 {
