@@ -42,7 +42,8 @@ static void set(struct sample *s, enum counter c, int64_t value)
 
 /* --- control groups --- */
 
-/* Files that say the same; the first that is there is taken. */
+/* Files of which several say the same: the first that is there is taken. Those of a mount are side
+ * by side, for looking for it is dear: the kernel prints all mounts. */
 static const struct {
 	enum counter counter;
 	unsigned version;
@@ -51,12 +52,21 @@ static const struct {
 	int64_t divisor;
 } sources[] = {
 	{ COUNTER_CPU_USED, 2, NULL, "cpu.stat", "usage_usec ", 1 },
-	{ COUNTER_CPU_USED, 1, "cpuacct", "cpuacct.usage", NULL, 1000 },
 	{ COUNTER_MEMORY_PEAK, 2, NULL, "memory.peak", NULL, 1 },
-	{ COUNTER_MEMORY_PEAK, 1, "memory", "memory.max_usage_in_bytes", NULL, 1 },
 	{ COUNTER_MEMORY_NOW, 2, NULL, "memory.current", NULL, 1 },
+	{ COUNTER_MEMORY_PEAK, 1, "memory", "memory.max_usage_in_bytes", NULL, 1 },
 	{ COUNTER_MEMORY_NOW, 1, "memory", "memory.usage_in_bytes", NULL, 1 },
+	{ COUNTER_CPU_USED, 1, "cpuacct", "cpuacct.usage", NULL, 1000 },
 };
+
+enum { SOURCES = sizeof(sources) / sizeof(sources[0]) };
+
+static bool same_mount(size_t a, size_t b)
+{
+	return sources[a].version == sources[b].version &&
+	       (sources[a].version == 2 ||
+		strcmp(sources[a].controller, sources[b].controller) == 0);
+}
 
 static bool read_number(int folder, const char *path, const char *field, int64_t *ret)
 {
@@ -82,21 +92,28 @@ static bool read_number(int folder, const char *path, const char *field, int64_t
 
 void sample_read_groups(const char *mounts, const char *parent, const char *id, struct sample *ret)
 {
-	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+	size_t of = SOURCES; /* whose mount is open */
+	int mount = -1;
+
+	for (size_t i = 0; i < SOURCES; i++) {
 		const enum counter c = sources[i].counter;
 		char path[GROUP_BYTES + FILE_BYTES / 16];
 		int64_t value;
-		int mount;
 
 		if (ret->counter[c].reading == READING_DONE)
 			continue;
 		ret->counter[c].reading = READING_LOST;
-		mount = cgroup_open_mount(mounts, sources[i].version, sources[i].controller);
+		if (of == SOURCES || !same_mount(of, i)) {
+			fd_close(mount);
+			mount = cgroup_open_mount(mounts, sources[i].version,
+						  sources[i].controller);
+			of = i;
+		}
 		snprintf(path, sizeof(path), "%.127s/%.63s/%s", parent, id, sources[i].file);
 		if (mount >= 0 && read_number(mount, path, sources[i].field, &value))
 			set(ret, c, value / sources[i].divisor);
-		fd_close(mount);
 	}
+	fd_close(mount);
 }
 
 /* Memory is counted above, as far as it is (kind_engine.c). */
