@@ -119,8 +119,16 @@ static int put(struct link *link, const char *verb, const char *path, json_t *bo
 	return r;
 }
 
-/* Until its socket answers, its process ends, or time is up. */
-static int wait_for_socket(const struct launch *l, struct link *ret, struct error *err)
+static bool reply_begun(struct wisp_reply *reply)
+{
+	bool begun = !strstr(reply->body, "\"Not started\"");
+
+	wisp_reply_clear(reply);
+	return begun;
+}
+
+/* Until its socket answers, its process ends, or time is up. *begun: its guest has. */
+static int wait_for_socket(const struct launch *l, struct link *ret, bool *begun, struct error *err)
 {
 	uint64_t deadline_us = clock_now_us() + l->config->start_timeout_ms * 1000;
 	struct pollfd process = { .fd = l->pidfd, .events = POLLIN };
@@ -129,10 +137,15 @@ static int wait_for_socket(const struct launch *l, struct link *ret, struct erro
 		int r = link_open(l, ret, err);
 
 		if (r == 0) {
-			r = wisp_call(ret->client, "GET", "/version", NULL, NULL);
-			if (r == 0)
+			struct wisp_reply reply = { 0 };
+
+			r = wisp_call(ret->client, "GET", "/", NULL, &reply);
+			if (r == 0) {
+				*begun = reply_begun(&reply);
 				return 0;
+			}
 			error_set(err, r, NULL, NULL, "%s", wisp_error(ret->client));
+			wisp_reply_clear(&reply);
 			link_close(ret);
 		}
 		if (r != -ENOENT && r != -ECONNREFUSED)
@@ -148,23 +161,12 @@ static int wait_for_socket(const struct launch *l, struct link *ret, struct erro
 static int await(const struct launch *l, struct error *err)
 {
 	struct link link = { .fd = -1 };
-	int r = wait_for_socket(l, &link, err);
+	bool begun;
+	int r = wait_for_socket(l, &link, &begun, err);
 
 	if (r == 0)
 		link_close(&link);
 	return r;
-}
-
-static bool has_begun(struct link *link)
-{
-	struct wisp_reply reply = { 0 };
-	bool begun;
-
-	if (wisp_call(link->client, "GET", "/", NULL, &reply) < 0)
-		return false;
-	begun = !strstr(reply.body, "\"Not started\"");
-	wisp_reply_clear(&reply);
-	return begun;
 }
 
 static int put_drive(struct link *link, const struct launch_drive *d, struct error *err)
@@ -394,14 +396,14 @@ static int begin(const struct launch *l, struct link *link, bool *loaded, struct
 
 static int boot(const struct launch *l, struct error *err)
 {
-	bool loaded = l->load.snapshot[0];
+	bool loaded = l->load.snapshot[0], begun = false;
 	struct link link = { .fd = -1 };
-	int r = wait_for_socket(l, &link, err);
+	int r = wait_for_socket(l, &link, &begun, err);
 
 	if (r < 0)
 		return r;
 	/* Begun by a wispd that did not live to see it. */
-	if (!has_begun(&link))
+	if (!begun)
 		r = begin(l, &link, &loaded, err);
 	link_close(&link);
 	return r < 0 || !loaded ? r : settle_in(l, err);
