@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "jailer/cgroup.h"
+#include "jailer/cleanup.h"
 #include "jailer/folder.h"
 #include "supervisor/device/tree.h"
 #include "supervisor/life/cell.h"
@@ -72,17 +73,16 @@ static int open_jails(const struct runtime *runtime, const struct config *c, str
 	return fd;
 }
 
+/* The way there was root's alone when it was made, so nobody else has changed it since. */
 int cell_open_jail(const struct launch *l, struct error *err)
 {
-	int jails = open_jails(l->runtime, l->config, err), fd;
+	char path[PATH_MAX];
+	int r = cell_path(l, path, err), fd;
 
-	if (jails < 0)
-		return jails;
-	fd = openat(jails, l->id, OPEN_FOLDER);
-	if (fd < 0)
-		fd = error_errno(err, NULL, NULL, "Cannot open the folder of %s", l->id);
-	fd_close(jails);
-	return fd;
+	if (r < 0)
+		return r;
+	fd = open(path, OPEN_FOLDER);
+	return fd >= 0 ? fd : error_errno(err, NULL, NULL, "Cannot open the folder of %s", l->id);
 }
 
 int cell_path(const struct launch *l, char path[PATH_MAX], struct error *err)
@@ -125,21 +125,15 @@ int cell_prepare(const struct launch *l, struct error *err)
 static int clean_up(const struct runtime *runtime, const struct config *c, const char *id,
 		    struct error *err)
 {
-	const char *const argv[] = {
-		c->wisp_jailer,
-		"--cleanup",
-		"--id",
-		id,
-		"--exec-file",
-		program_of(runtime, c),
-		"--chroot-base-dir",
-		c->jail_dir,
-		c->cgroup[0] ? "--parent-cgroup" : NULL,
-		c->cgroup,
-		NULL,
+	const struct jail_options jail = {
+		.id = id,
+		.exec_file = program_of(runtime, c),
+		.base = c->jail_dir,
+		.parent_cgroup = c->cgroup[0] ? c->cgroup : NULL,
+		.cleanup = true,
 	};
 
-	return process_run(argv, CLEANUP_TIMEOUT_MS, err);
+	return cleanup_jail(&jail, err);
 }
 
 int cell_remove(const struct launch *l, struct error *err)
