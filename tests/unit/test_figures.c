@@ -100,6 +100,28 @@ static void test_podman(void **state)
 	}
 }
 
+/* As podman 4.3.1 printed it of a container that ran, with "stats --no-stream --format json". */
+static void test_podman_sample(void **state)
+{
+	json_t *list = figures_parse("podman", "[\n {\n"
+					       "  \"id\": \"2d8f1c9d8d9a\",\n"
+					       "  \"name\": \"box\",\n"
+					       "  \"cpu_time\": \"481.561603ms\",\n"
+					       "  \"cpu_percent\": \"22.14%\",\n"
+					       "  \"avg_cpu\": \"22.14%\",\n"
+					       "  \"mem_usage\": \"536.6kB / 25.28GB\",\n"
+					       "  \"mem_percent\": \"0.00%\",\n"
+					       "  \"net_io\": \"0B / 0B\",\n"
+					       "  \"block_io\": \"0B / 0B\",\n"
+					       "  \"pids\": \"1\"\n }\n]\n");
+
+	(void)state;
+	assert_int_equal(json_array_size(list), 1);
+	assert_string_equal(ref(list, 0), "2d8f1c9d8d9a");
+	assert_int_equal(figure(list, 0, "cpu_us"), 481562);
+	json_decref(list);
+}
+
 static void test_nonsense(void **state)
 {
 	static const char *const cases[] = { "", "\n", "hello", "a|b\n1|2\n", "{\"id\": 1}" };
@@ -123,9 +145,8 @@ static void test_nonsense(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sacct),
-		cmocka_unit_test(test_columns),
-		cmocka_unit_test(test_podman),
+		cmocka_unit_test(test_sacct),	 cmocka_unit_test(test_columns),
+		cmocka_unit_test(test_podman),	 cmocka_unit_test(test_podman_sample),
 		cmocka_unit_test(test_nonsense),
 	};
 
