@@ -466,6 +466,21 @@ void store_rollback(struct store *s)
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
+bool store_begin_reading(struct store *s)
+{
+	struct error err;
+
+	return !store_in_transaction(s) && store_run(s, &err, "BEGIN", "") >= 0;
+}
+
+void store_end_reading(struct store *s, bool begun)
+{
+	struct error err;
+
+	if (begun)
+		(void)store_commit(s, &err);
+}
+
 uint64_t store_transaction(const struct store *s)
 {
 	return s->begun;

@@ -44,6 +44,12 @@ bool store_in_transaction(const struct store *s);
 /* The number of the transaction that was begun last: another one, another number. */
 uint64_t store_transaction(const struct store *s);
 
+/* Around statements that only read: they see one moment, and what is locked of the file is locked
+ * once, not for each. Within a transaction they see that, and this does nothing: the result, for
+ * the end, is false. */
+bool store_begin_reading(struct store *s);
+void store_end_reading(struct store *s, bool begun);
+
 /* Runs a statement that gives no rows; the number of rows it changed. */
 int store_run(struct store *s, struct error *err, const char *sql, const char *types, ...);
 

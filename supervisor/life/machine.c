@@ -120,6 +120,9 @@ void machine_try_again(struct machine *m, const struct error *err)
 
 int lifecycle_load(struct wispd *d, const struct instance *i, struct launch *ret, struct error *err)
 {
+	bool reading;
+	int r;
+
 	*ret = (struct launch){
 		.config = &d->config,
 		.runtime = runtime_find(i->runtime),
@@ -132,7 +135,10 @@ int lifecycle_load(struct wispd *d, const struct instance *i, struct launch *ret
 	if (!ret->runtime)
 		return error_set(err, -ENOTSUP, "runtime", "start the wispd that made it",
 				 "There is no runtime %s", i->runtime);
-	return kinds_load(d, i, ret, err);
+	reading = store_begin_reading(d->truth.store);
+	r = kinds_load(d, i, ret, err);
+	store_end_reading(d->truth.store, reading);
+	return r;
 }
 
 static int do_prepare(struct launch *l, struct error *err)
