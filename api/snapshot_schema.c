@@ -40,6 +40,7 @@ static const struct body_field create_fields[] = {
 	  .names = type_names },
 	/* wisp's own. */
 	{ .name = "live", .type = BODY_BOOL, PLACE(snapshot_create_config, live) },
+	{ .name = "resume_vm", .type = BODY_BOOL, PLACE(snapshot_create_config, resume_vm) },
 };
 
 static int check_create(void *config, struct error *err)
@@ -49,6 +50,9 @@ static int check_create(void *config, struct error *err)
 	if (c->live && c->snapshot_type != SNAPSHOT_FULL)
 		return error_set(err, -EINVAL, "live", "leave out snapshot_type",
 				 "A live snapshot is a Full one");
+	if (c->resume_vm && !c->live)
+		return error_set(err, -EINVAL, "resume_vm", "PATCH /vm when it has been saved",
+				 "Only a live create can resume the guest");
 	return 0;
 }
 

@@ -214,6 +214,7 @@ struct snapshot_create_config {
 	char mem_file_path[PATH_MAX];
 	uint32_t snapshot_type; /* enum snapshot_type */
 	bool live;		/* wisp's own: the guest runs on while memory is written */
+	bool resume_vm;		/* wisp's own, with live: one that is paused goes on, too */
 };
 
 enum { HUGE_PAGES_AS_SAVED = HUGE_PAGES_2M + 1 };

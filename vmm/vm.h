@@ -120,8 +120,9 @@ int vm_save(struct vm *vm, const struct snapshot_create_config *c, const char *m
 	    struct error *err);
 
 /* The same of a machine that runs, or is paused and may be resumed meanwhile: it stops for
- * a moment, and its memory is written while it goes on. Full only. 0: it has begun, and
- * sink hears once how it ended, on the main thread, the machine's end at the latest. */
+ * a moment, and its memory is written while it goes on; one that is paused is resumed after
+ * that moment, if c->resume_vm says so. Full only. 0: it has begun, and sink hears once how
+ * it ended, on the main thread, the machine's end at the latest. */
 struct live_result {
 	uint64_t pause_us; /* that the guest stood still */
 	uint64_t total_us;

@@ -7,7 +7,7 @@
  *
  * What the guest writes to its disks after that moment is not undone. So a machine that runs
  * must have none that it can write to; whoever pauses it first can copy them before asking,
- * and resume it as soon as memory is protected, or at leisure.
+ * and have it resumed as soon as memory is protected, or resume it at leisure.
  *
  * Steps are taken when the thread that writes says that it got on: on the main thread, as
  * all else here.
@@ -33,6 +33,7 @@ struct live_snapshot {
 	struct loop_source *source;
 	struct live_result result;
 	uint64_t start_us;
+	bool resume; /* one that is paused goes on when memory is caught */
 };
 
 static void live_destroy(struct live_snapshot *l)
@@ -139,6 +140,8 @@ static int take(struct live_snapshot *l, struct error *err)
 	r = freeze(l, err);
 	if (running)
 		machine_resume(vm->machine);
+	else if (r == 0 && l->resume)
+		r = vm_resume(vm, err);
 	l->result.pause_us = running ? clock_now_us() - start_us : 0;
 	if (r == 0)
 		r = vm_write_state(&l->state_file, l->state, err);
@@ -239,6 +242,7 @@ int vm_save_live(struct vm *vm, const struct snapshot_create_config *c, const ch
 	l->vm = vm;
 	l->sink = *sink;
 	l->start_us = clock_now_us();
+	l->resume = c->resume_vm;
 	l->state_file.fd = l->memory_file.fd = -1;
 	l->manifest = strdup(manifest);
 	r = begin(l, c, err);

@@ -90,6 +90,31 @@ static void test_paused(void **state)
 	saved_quit(&m);
 }
 
+/* One that was paused for its disks' sake goes on with the moment, if it is to. */
+static void test_resumed(void **state)
+{
+	struct machine m = storing_start(DIRTY_MIB, NULL);
+	struct api_reply reply;
+
+	(void)state;
+	saved_pause(&m);
+	api_call(m.socket, "PUT", "/snapshot/create",
+		 saved_create_body("state", "memory", ", \"resume_vm\": true"), &reply);
+	assert_int_equal(reply.status, 400);
+	assert_non_null(strstr(reply.body, "Only a live create"));
+	api_call(m.socket, "PUT", "/snapshot/create",
+		 saved_create_body("state", "memory", ", \"live\": true, \"resume_vm\": true"),
+		 &reply);
+	assert_int_equal(reply.status, 200);
+	storing_expect(&m);
+	storing_check("memory", DIRTY_MIB);
+	saved_kill(&m);
+	m = saved_start("storing.sock", NULL, NULL);
+	saved_load(&m, "state", "memory", ", \"resume_vm\": true");
+	storing_expect(&m);
+	saved_quit(&m);
+}
+
 /* What cannot be saved so says why, and goes on; a failure leaves what was there. */
 static void test_refused(void **state)
 {
@@ -331,9 +356,10 @@ static void test_fork_linux(void **state)
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_moment),	cmocka_unit_test(test_paused),
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_ended),
-		cmocka_unit_test(test_fork),	cmocka_unit_test(test_fork_refused),
+		cmocka_unit_test(test_moment),	     cmocka_unit_test(test_paused),
+		cmocka_unit_test(test_resumed),	     cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_ended),	     cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_fork_refused),
 	};
 	const struct CMUnitTest boots[] = {
 		cmocka_unit_test(test_linux),
