@@ -65,6 +65,7 @@ struct config {
 	uint64_t vcpu_overcommit_percent, memory_overcommit_percent, memory_reserve_mib;
 	/* Of queue.h: 0 starts a second: as many as come. */
 	uint64_t queue_max, starts_per_s, queue_age_ms, queue_starve_ms;
+	bool live_snapshots;	    /* VMMs get what it takes to be saved while they run */
 	uint64_t disk_reserve_mib;  /* of state_dir's file system: not for volumes */
 	uint64_t vcpus, memory_mib; /* what the host has to give; 0: as it is */
 	char host_labels[PATH_MAX]; /* an operator's words about this host; "": none */

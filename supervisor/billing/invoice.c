@@ -268,7 +268,7 @@ static int check_confirmed(struct truth *t, const char *tenant, int period, stru
 	int64_t waiting;
 	int r = store_number(
 		t->store, &waiting, err,
-		"SELECT count(*) FROM instance WHERE tenant = ?1 AND state IN (2,3,4,5,6,7,13,14)"
+		"SELECT count(*) FROM instance WHERE tenant = ?1 AND state IN (2,3,4,5,6,7,13,14,15)"
 		" AND ifnull((SELECT max(wall_ns) FROM event WHERE type ="
 		" 'meter.confirmed'), 0) < ?2",
 		"si", tenant, period_start_ns(period + 1));

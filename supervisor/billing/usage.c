@@ -21,6 +21,7 @@ static const enum billed billed_in[STATES_COUNT] = {
 	[STATE_PAUSING] = BILLED_ALL,	  [STATE_PAUSED] = BILLED_MEMORY,
 	[STATE_RESUMING] = BILLED_MEMORY, [STATE_STOPPING] = BILLED_ALL,
 	[STATE_SAVING] = BILLED_MEMORY,	  [STATE_RESIZING] = BILLED_ALL,
+	[STATE_SAVING_LIVE] = BILLED_ALL,
 };
 
 /* Of a tenant without a plan: exact to the millisecond, and free. */

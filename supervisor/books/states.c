@@ -25,6 +25,9 @@ const struct state_info states[STATES_COUNT] = {
 			     HOLD_ALL, true, false },
 	[STATE_RESIZING] = { "resizing", "the guest runs, and is given memory or disk, or gives memory back",
 			     HOLD_ALL, true, false },
+	[STATE_SAVING_LIVE] = { "saving_live",
+				"a snapshot is being made, and the guest runs on; it stands still for a moment",
+				HOLD_ALL, true, false },
 };
 
 const struct state_move state_moves[] = {
@@ -73,6 +76,11 @@ const struct state_move state_moves[] = {
 	{ STATE_SAVING,   STATE_STOPPED,  "guest ended",     false },
 	{ STATE_SAVING,   STATE_FAILED,   "VMM died",        false },
 	{ STATE_SAVING,   STATE_DELETING, "delete",          true },
+	{ STATE_RUNNING,  STATE_SAVING_LIVE, "live snapshot", true },
+	{ STATE_SAVING_LIVE, STATE_RUNNING, "saved",         false },
+	{ STATE_SAVING_LIVE, STATE_STOPPED, "guest ended",   false },
+	{ STATE_SAVING_LIVE, STATE_FAILED, "VMM died",       false },
+	{ STATE_SAVING_LIVE, STATE_DELETING, "delete",       true },
 	{ STATE_RUNNING,  STATE_RESIZING, "resize",          true },
 	{ STATE_RESIZING, STATE_RUNNING,  "resized",         false },
 	{ STATE_RESIZING, STATE_STOPPED,  "guest ended",     false },
@@ -101,6 +109,11 @@ bool state_may_move(enum state from, enum state to)
 		if (state_moves[i].from == from && state_moves[i].to == to)
 			return true;
 	return false;
+}
+
+bool state_is_saving(enum state state)
+{
+	return state == STATE_SAVING || state == STATE_SAVING_LIVE;
 }
 
 const struct state_move *state_find_move(enum state from, const char *verb)

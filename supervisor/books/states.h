@@ -27,6 +27,7 @@ enum state {
 	STATE_QUEUED,
 	STATE_SAVING,
 	STATE_RESIZING,
+	STATE_SAVING_LIVE,
 	STATES_COUNT,
 };
 
@@ -57,6 +58,9 @@ extern const struct state_move state_moves[];
 extern const size_t state_moves_count;
 
 bool state_may_move(enum state from, enum state to);
+
+/* A snapshot is being made of it. */
+bool state_is_saving(enum state state);
 
 /* The states in which a verb of the API is allowed, as "created, stopped or failed". */
 const char *state_names_for(const char *verb, char *buf, size_t size);

@@ -7,11 +7,12 @@
 
 /* --- snapshots --- */
 
-enum { SAVE_NAME, SAVE_LABEL };
+enum { SAVE_NAME, SAVE_LABEL, SAVE_LIVE };
 
 static const struct cli_option save_options[] = {
 	[SAVE_NAME] = { "name", "NAME", "by default its id" },
 	[SAVE_LABEL] = { "label", "KEY=VALUE...", "may be repeated" },
+	[SAVE_LIVE] = { "live", NULL, "it runs on while its memory is written" },
 	{ 0 },
 };
 
@@ -35,6 +36,7 @@ static int create(struct cli *cli, const struct cli_arguments *a)
 
 	cli_add_text(body, "name", a->option[SAVE_NAME]);
 	json_object_set_new(body, "labels", cli_labels(a, SAVE_LABEL));
+	json_object_set_new(body, "live", json_boolean(a->option[SAVE_LIVE] != NULL));
 	snprintf(path, sizeof(path), "/instances/%s/snapshot", a->operand[0]);
 	status = cli_call(cli, "POST", path, body, &reply);
 	if (status == 0)
@@ -90,6 +92,7 @@ enum {
 	COPY_PRIORITY,
 	COPY_OPTIONS,
 	FORK_COUNT = COPY_OPTIONS,
+	FORK_LIVE,
 	FORK_OPTIONS,
 };
 
@@ -108,6 +111,7 @@ static const struct cli_option restore_options[] = { COPY_ROWS, [COPY_OPTIONS] =
 static const struct cli_option fork_options[] = {
 	COPY_ROWS,
 	[FORK_COUNT] = { "count,n", "N", "how many; by default one" },
+	[FORK_LIVE] = { "live", NULL, "the original runs on while its memory is written" },
 	[FORK_OPTIONS] = { 0 },
 };
 
@@ -171,6 +175,7 @@ static int fork_command(struct cli *cli, const struct cli_arguments *a)
 	int status;
 
 	add_number(body, "count", a->option[FORK_COUNT], 1);
+	json_object_set_new(body, "live", json_boolean(a->option[FORK_LIVE] != NULL));
 	snprintf(path, sizeof(path), "/instances/%s/fork", a->operand[0]);
 	status = cli_call(cli, "POST", path, body, &reply);
 	if (status == 0)

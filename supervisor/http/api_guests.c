@@ -15,7 +15,8 @@
 
 static int check(struct api_call *call, const struct instance *i)
 {
-	if (i->state != STATE_RUNNING && i->state != STATE_RESIZING)
+	if (i->state != STATE_RUNNING && i->state != STATE_RESIZING &&
+	    i->state != STATE_SAVING_LIVE)
 		return error_set(&call->err, -EPERM, "state", "start or resume it",
 				 "%s is %s; its guest can be reached when it is running", i->name,
 				 states[i->state].name);

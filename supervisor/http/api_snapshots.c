@@ -23,6 +23,7 @@ enum { TTL_S_MAX = 315360000, WAIT_MS_MAX = 604800000, NUMBER_BYTES = 4 /* of a 
 struct save_body {
 	uint64_t generation;
 	char name[NAME_BYTES], labels[LABELS_BYTES];
+	bool live;
 };
 
 static const struct save_body save_default = { .labels = "{}" };
@@ -38,6 +39,7 @@ static const struct body_field save_fields[] = {
 	{ .name = "generation", .type = BODY_U64, PLACE(save_body, generation), .max = INT64_MAX },
 	{ .name = "name", .type = BODY_STRING, PLACE(save_body, name), .min = 1 },
 	{ .name = "labels", .type = BODY_MAP, PLACE(save_body, labels) },
+	{ .name = "live", .type = BODY_BOOL, PLACE(save_body, live) },
 };
 
 static const struct body_table save_table = {
@@ -54,6 +56,7 @@ struct copy_body {
 	bool remove;
 	uint64_t ttl_s, priority, wait_ms;
 	uint64_t generation, count; /* of a fork */
+	bool live;		    /* likewise */
 };
 
 static const struct copy_body copy_default = { .labels = "{}", .count = 1 };
@@ -99,6 +102,7 @@ static const struct body_field fork_fields[] = {
 	  PLACE(copy_body, count),
 	  .min = 1,
 	  .max = SNAPSHOT_FORKS_MAX },
+	{ .name = "live", .type = BODY_BOOL, PLACE(copy_body, live) },
 };
 
 static const struct body_table fork_table = {
@@ -162,12 +166,14 @@ static int get(struct api_call *call)
 /* --- saving --- */
 
 /* Its end is the snapshot's. */
-static int begin_save(struct api_call *call, struct instance *i, struct snapshot *s)
+static int begin_save(struct api_call *call, struct instance *i, struct snapshot *s, bool live)
 {
-	if (!state_find_move(i->state, "snapshot"))
-		return api_refuse_move(call, i, "snapshot");
+	const char *verb = live ? "live snapshot" : "snapshot";
+
+	if (!state_find_move(i->state, verb))
+		return api_refuse_move(call, i, verb);
 	memcpy(call->kick, i->id, sizeof(i->id));
-	return snapshot_begin(call->d, i, s, call->caller->actor, &call->err);
+	return snapshot_begin(call->d, i, s, live, call->caller->actor, &call->err);
 }
 
 /* Of the path, with this generation. */
@@ -197,7 +203,7 @@ static int save(struct api_call *call)
 	memcpy(s.name, b->name, sizeof(s.name));
 	memcpy(s.labels, b->labels, sizeof(s.labels));
 	if (r == 0)
-		r = begin_save(call, &i, &s);
+		r = begin_save(call, &i, &s, b->live);
 	if (r == 0)
 		r = begin_operation(call, &s, "snapshot", SNAPSHOT_READY, id);
 	return r < 0 ? r
@@ -345,7 +351,7 @@ static int fork_verb(struct api_call *call)
 	int r = find_source(call, b->generation, &source);
 
 	if (r == 0)
-		r = begin_save(call, &source, &s);
+		r = begin_save(call, &source, &s, b->live);
 	if (r == 0)
 		r = make_copies(call, &s, operations, instances);
 	if (r == 0)
@@ -409,13 +415,14 @@ static const struct api_route routes[] = {
 	  .what = "Makes a new instance that goes on from there, with its own disk, addresses and name." },
 	{ "POST",   "/instances/{id}/snapshot",  ROLE_OPERATOR, true,  202, &save_table,    save,
 	  .what = "Saves one that runs or is paused: its memory, its processors and its disk. It stands "
-		  "still meanwhile." },
+		  "still meanwhile; with `live` one that runs does so only while its disk is copied." },
 	{ "POST",   "/instances/{id}/rollback",  ROLE_OPERATOR, true,  202, &rollback_table, rollback,
 	  .what = "Gives one that does not run the disk of a snapshot of it; its next start goes on from "
 		  "there." },
 	{ "POST",   "/instances/{id}/fork",      ROLE_OPERATOR, true,  202, &fork_table,    fork_verb,
 	  .what = "Makes `count` more instances of one that runs, which go on from where it is. With a "
-		  "`name` they are called NAME-1, NAME-2, ...; each has an operation to wait for." },
+		  "`name` they are called NAME-1, NAME-2, ...; each has an operation to wait for. `live`: as of "
+		  "a snapshot." },
 };
 /* clang-format on */
 

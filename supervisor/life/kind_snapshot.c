@@ -39,6 +39,7 @@ static int load(struct wispd *d, const struct instance *i, struct launch *l, str
 	if (r > 0) {
 		memcpy(l->save.snapshot, s.id, sizeof(l->save.snapshot));
 		l->save.resume = s.resume;
+		l->save.live = i->state == STATE_SAVING_LIVE;
 		r = size_memory_room(&d->truth, i, &memory_mib, err);
 		l->save.disk_most_mib = s.most_mib - memory_mib;
 	}

@@ -97,6 +97,7 @@ struct launch_load {
 struct launch_save {
 	char snapshot[LAUNCH_SNAPSHOT_BYTES]; /* "": none */
 	bool resume;			      /* the guest goes on afterwards */
+	bool live;			      /* and while its memory is written */
 	int64_t disk_most_mib;		      /* that the copy of its disk may have */
 	int64_t size_mib;		      /* what came of it: that the files take */
 };

@@ -72,9 +72,9 @@ static int write_snapshots(struct machine *m, const struct instance *i, enum sta
 	struct truth *t = &m->l->d->truth;
 	int r = 0;
 
-	if (i->state == STATE_SAVING && m->task == TASK_SAVE && m->result == 0)
+	if (state_is_saving(i->state) && m->task == TASK_SAVE && m->result == 0)
 		r = snapshot_made(t, i->id, m->saved_mib, actor, err);
-	else if (i->state == STATE_SAVING)
+	else if (state_is_saving(i->state))
 		r = snapshot_not_made(t, i->id, cause ? cause : "its VMM ended", actor, err);
 	/* Once it has run it is a machine of its own; one that was never made is none. */
 	if (r == 0 && ((i->state == STATE_STARTING && to == STATE_RUNNING) ||
@@ -127,7 +127,7 @@ static void go(struct machine *m, struct instance *i, enum state to, const struc
 	struct snapshot saved = { 0 };
 	struct error err;
 
-	if (from == STATE_SAVING)
+	if (state_is_saving(from))
 		(void)snapshot_of_saving(&m->l->d->truth, i->id, &saved, &err);
 	if (write_move(m, i, to, move, &err) < 0) {
 		machine_try_again(m, &err);
@@ -138,7 +138,7 @@ static void go(struct machine *m, struct instance *i, enum state to, const struc
 	m->retry_ns = 0;
 	if (!states[to].alive)
 		m->over = false;
-	if (to != STATE_RUNNING && to != STATE_SAVING && to != STATE_RESIZING)
+	if (to != STATE_RUNNING && !state_is_saving(to) && to != STATE_RESIZING)
 		machine_forget_guest(m);
 	machine_look(m);
 	if (saved.id[0])
@@ -407,7 +407,7 @@ static void (*const steps[STATES_COUNT])(struct machine *m, struct instance *i) 
 	[STATE_STOPPED] = step_ended,	  [STATE_FAILED] = step_ended,
 	[STATE_DELETING] = step_deleting, [STATE_DELETED] = step_deleted,
 	[STATE_QUEUED] = step_queued,	  [STATE_SAVING] = step_saving,
-	[STATE_RESIZING] = step_resizing,
+	[STATE_RESIZING] = step_resizing, [STATE_SAVING_LIVE] = step_saving,
 };
 
 static bool has_expired(struct machine *m, const struct instance *i)

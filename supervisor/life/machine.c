@@ -23,6 +23,8 @@
 /* The second is reached by doubling: what is busy now is often free in a moment. */
 static const int64_t RETRY_FIRST_NS = 20000000, RETRY_LAST_NS = 1280000000;
 
+enum { SAVE_ATTEMPTS = 3 };
+
 struct job {
 	struct work work;
 	struct machine *m;
@@ -172,20 +174,43 @@ static int do_resume(struct launch *l, struct error *err)
 	return l->runtime->resume(l, err);
 }
 
-/* Whatever came of it, the guest goes on if it is to. */
-static int do_save(struct launch *l, struct error *err)
+static bool has_own_disk(const struct launch *l)
+{
+	for (unsigned n = 0; n < l->ndrives; n++)
+		if (!l->drives[n].read_only)
+			return true;
+	return false;
+}
+
+/* Disks and memory are of one moment: while it stands still, disks are copied, and memory is
+ * written, or caught (save.live). Whatever came of it, the guest goes on if it is to. */
+static int save_once(struct launch *l, struct error *err)
 {
 	struct error later;
-	int r = l->runtime->pause(l, err);
+	int r = snapshot_files_await(l, err);
 
 	if (r == 0)
 		r = snapshot_files_begin(l, err);
+	if (r == 0 && (!l->save.live || has_own_disk(l)))
+		r = l->runtime->pause(l, err);
+	if (r == 0)
+		r = snapshot_files_copy_disk(l, err);
 	if (r == 0)
 		r = l->runtime->save(l, err);
 	if (r == 0)
 		r = snapshot_files_take(l, &l->save.size_mib, err);
 	if (l->save.resume && l->runtime->resume(l, r < 0 ? &later : err) < 0)
 		return r < 0 ? r : err->code;
+	return r;
+}
+
+/* -EBUSY: the VMM does now what an earlier wispd asked it for. */
+static int do_save(struct launch *l, struct error *err)
+{
+	int r = -EBUSY;
+
+	for (int attempt = 0; attempt < SAVE_ATTEMPTS && r == -EBUSY; attempt++)
+		r = save_once(l, err);
 	return r;
 }
 

@@ -80,8 +80,10 @@ struct runtime {
 	int (*pause)(const struct launch *l, struct error *err);
 	int (*resume)(const struct launch *l, struct error *err);
 	int (*power_off)(const struct launch *l, struct error *err); /* asks the guest */
-	/* Writes the state and the memory of one that stands still (snapshot/files.h). NULL:
-	 * what it runs cannot be saved, nor begin with a snapshot. */
+	/* Writes the state and the memory of one that stands still (snapshot/files.h); with
+	 * l->save.live of one that may run, and does from the moment on that is saved. -EBUSY: it
+	 * is still writing, as it was asked before. NULL: what it runs cannot be saved, nor begin
+	 * with a snapshot. */
 	int (*save)(const struct launch *l, struct error *err);
 
 	/* Drives of a running machine with l->hotplug; NULL: it has no such thing. The second

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/client/libwisp.h"
 #include "guest-images/agent/caller.h"
@@ -49,6 +50,19 @@ static int add_blank(const struct launch *l, struct runtime_command *ret, struct
 	return runtime_command_add(ret, texts, err);
 }
 
+/* What it takes to be saved while the guest runs: the usual devices and one more, and to see
+ * which of its pages were written. */
+static int add_live(const struct launch *l, struct runtime_command *ret, struct error *err)
+{
+	static const char *const texts[] = { "--device", "kvm",		"--device",   "net/tun",
+					     "--device", "null",	"--device",   "urandom",
+					     "--device", "userfaultfd", "--own-proc", NULL };
+
+	if (!l->config->live_snapshots || access("/dev/userfaultfd", F_OK) < 0)
+		return 0;
+	return runtime_command_add(ret, texts, err);
+}
+
 static int command(const struct launch *l, struct runtime_command *ret, struct error *err)
 {
 	static const char *const own[] = { "--",   "--api-sock",     SOCKET_IN, "--level",
@@ -56,6 +70,8 @@ static int command(const struct launch *l, struct runtime_command *ret, struct e
 	static const char *const pci[] = { "--enable-pci", NULL };
 	int r = cell_command(l, ret, err);
 
+	if (r == 0)
+		r = add_live(l, ret, err);
 	if (r == 0)
 		r = runtime_command_add(ret, own, err);
 	if (r == 0 && l->blank)
@@ -367,15 +383,19 @@ static int settle_in(const struct launch *l, struct error *err)
 static int save(const struct launch *l, struct error *err)
 {
 	struct link link = { .fd = -1 };
+	bool live = l->save.live;
 	int r = link_open(l, &link, err);
 
 	if (r < 0)
 		return r;
 	wisp_set_timeout(link.client, FILES_TIMEOUT_MS);
 	r = put(&link, "PUT", "/snapshot/create",
-		json_pack("{s:s, s:s}", "snapshot_path", RUN_IN SNAPSHOT_STATE, "mem_file_path",
-			  RUN_IN SNAPSHOT_MEMORY),
+		json_pack("{s:s, s:s, s:o*, s:o*}", "snapshot_path", RUN_IN SNAPSHOT_STATE,
+			  "mem_file_path", RUN_IN SNAPSHOT_MEMORY, "live",
+			  live ? json_true() : NULL, "resume_vm", live ? json_true() : NULL),
 		err);
+	if (r == -EPROTO && strstr(wisp_error(link.client), "live snapshot is being written"))
+		r = -EBUSY;
 	link_close(&link);
 	return r;
 }

@@ -17,12 +17,12 @@ enum { ID, TENANT, NAME, STATE, VCPUS, MEM_MIB, WALL_NS, SUMS };
 #define SUM(counter) \
 	"iif(s.counters ->> '$." counter "[3]' = 1, s.counters ->> '$." counter "[1]', NULL)"
 
-/* States that a VMM may live in: starting (2) to stopping (7). */
+/* States that a VMM may live in: starting (2) to stopping (7), saving (13, 15), resizing (14). */
 static const char select_all[] =
 	"SELECT i.id, i.tenant, i.name, i.state, i.vcpus, i.mem_mib, s.wall_ns,"
 	" " SUM("cpu_used") ", " SUM("memory_now") ", " SUM("memory_peak") ", " SUM("disk_read") ", " SUM(
 		"disk_written") ", " SUM("net_in") ", " SUM("net_out") " FROM instance i LEFT JOIN sample s ON s.instance = i.id AND s.incarnation ="
-								       " i.incarnation WHERE (i.state BETWEEN 2 AND 7 OR i.state IN (13, 14)) AND ifnull(?1, tenant) = tenant ORDER BY 1";
+								       " i.incarnation WHERE (i.state BETWEEN 2 AND 7 OR i.state IN (13, 14, 15)) AND ifnull(?1, tenant) = tenant ORDER BY 1";
 
 static json_t *describe(const struct rows *rows)
 {

@@ -117,12 +117,12 @@ static int note(struct heartbeat *h, const struct one *one, bool told, struct er
 	return meter_note(&h->d->truth, &i, &one->sample, told, err);
 }
 
-/* States that a VMM may live in: starting (2) to stopping (7), saving (13), resizing (14). */
+/* States that a VMM may live in: starting (2) to stopping (7), saving (13, 15), resizing (14). */
 static int count(struct wispd *d, int64_t *alive, int64_t *held, struct error *err)
 {
 	int r = store_number(
 		d->truth.store, alive, err,
-		"SELECT count(*) FROM instance WHERE state BETWEEN 2 AND 7 OR state IN (13,14)",
+		"SELECT count(*) FROM instance WHERE state BETWEEN 2 AND 7 OR state IN (13,14,15)",
 		"");
 
 	return r < 0 ? r : store_number(d->truth.store, held, err, "SELECT count(*) FROM held", "");

@@ -183,7 +183,7 @@ static int write_save(struct wispd *d, const struct pool *p, struct instance *i,
 	int r = store_begin(d->truth.store, err);
 
 	if (r == 0)
-		r = snapshot_begin(d, i, &s, actor, err);
+		r = snapshot_begin(d, i, &s, false, actor, err);
 	if (r == 0)
 		r = store_run(d->truth.store, err, "UPDATE golden SET snapshot = ? WHERE pool = ?",
 			      "si", s.id, p->n);

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include "supervisor/images/blob.h"
 #include "supervisor/life/runtime.h"
 #include "supervisor/snapshot/files.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
 enum {
@@ -21,9 +23,13 @@ enum {
 	STATE_BYTES_MAX = 16 << 20,
 	LABEL_BYTES = 4096, /* behind the memory */
 	BLOCK_BYTES = 512,  /* of st_blocks */
+	AWAIT_MS = 600000,
+	AWAIT_POLL_MS = 20,
 };
 
-#define ROOTFS "rootfs"
+#define ROOTFS	   "rootfs"
+#define STATE_NEW  SNAPSHOT_STATE ".new"
+#define MEMORY_NEW SNAPSHOT_MEMORY ".new"
 
 static int open_snapshots(const struct config *c, struct error *err)
 {
@@ -81,10 +87,38 @@ static int make_folder(const struct config *c, const char *id, struct error *err
 		     : 0;
 }
 
+/* What it writes has these names until it is whole. */
+static bool is_written(int run)
+{
+	struct stat st;
+
+	return fstatat(run, STATE_NEW, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
+	       fstatat(run, MEMORY_NEW, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int snapshot_files_await(const struct launch *l, struct error *err)
+{
+	uint64_t deadline_us = clock_now_us() + AWAIT_MS * UINT64_C(1000);
+	struct pollfd process = { .fd = l->pidfd, .events = POLLIN };
+	int run = open_run(l, err), r = 0;
+
+	if (run < 0)
+		return run;
+	while (r == 0 && is_written(run)) {
+		if (poll(&process, 1, AWAIT_POLL_MS) > 0)
+			r = error_set(err, -ECHILD, NULL, NULL, "The VMM ended");
+		else if (clock_now_us() > deadline_us)
+			r = error_set(err, -ETIMEDOUT, NULL, NULL,
+				      "The VMM of %s is still writing an earlier snapshot", l->id);
+	}
+	fd_close(run);
+	return r;
+}
+
 int snapshot_files_begin(const struct launch *l, struct error *err)
 {
-	static const char *const names[] = { SNAPSHOT_STATE, SNAPSHOT_MEMORY, SNAPSHOT_STATE ".new",
-					     SNAPSHOT_MEMORY ".new" };
+	static const char *const names[] = { SNAPSHOT_STATE, SNAPSHOT_MEMORY, STATE_NEW,
+					     MEMORY_NEW };
 	int r = make_folder(l->config, l->save.snapshot, err), run;
 
 	if (r < 0)
@@ -161,6 +195,18 @@ static int copy_disk(const struct launch *l, int folder, struct error *err)
 	return r;
 }
 
+int snapshot_files_copy_disk(const struct launch *l, struct error *err)
+{
+	int folder, r;
+
+	if (!has_disk(l))
+		return 0;
+	folder = open_snapshot(l->config, l->save.snapshot, err);
+	r = folder < 0 ? folder : copy_disk(l, folder, err);
+	fd_close(folder);
+	return r;
+}
+
 static int64_t space_mib(int folder)
 {
 	static const char *const names[] = { SNAPSHOT_STATE, SNAPSHOT_MEMORY, ROOTFS };
@@ -184,8 +230,6 @@ int snapshot_files_take(const struct launch *l, int64_t *size_mib, struct error 
 	if (r == 0)
 		r = take_file(l, run, folder, SNAPSHOT_MEMORY,
 			      (l->mem_room_mib << 20) + LABEL_BYTES, err);
-	if (r == 0 && has_disk(l))
-		r = copy_disk(l, folder, err);
 	if (r == 0 && fsync(folder) < 0)
 		r = error_errno(err, "snapshot", NULL, "Cannot write %s", l->save.snapshot);
 	if (r == 0)

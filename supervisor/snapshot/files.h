@@ -28,10 +28,15 @@
 #define SNAPSHOT_LOAD_STATE  "load.state"
 #define SNAPSHOT_LOAD_MEMORY "load.memory"
 
+/* Until the VMM does not write any more what an earlier wispd has asked it for. -ECHILD: it has
+ * ended; -ETIMEDOUT. */
+int snapshot_files_await(const struct launch *l, struct error *err);
 /* An empty folder; what an earlier attempt left is removed, there and with the VMM. */
 int snapshot_files_begin(const struct launch *l, struct error *err);
-/* The VMM stands still and has written: takes its files, and copies its disk. *size_mib: what
- * all of them take on the disk, rounded up. */
+/* The guest stands still: copies its disk, if it has one. */
+int snapshot_files_copy_disk(const struct launch *l, struct error *err);
+/* The VMM has written: takes its files. *size_mib: what all of them take on the disk, rounded
+ * up. */
 int snapshot_files_take(const struct launch *l, int64_t *size_mib, struct error *err);
 
 /* The root disk, into a VMM's folder, replacing what is there; its user's. */

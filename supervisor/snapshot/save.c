@@ -96,8 +96,22 @@ static int note_room(struct wispd *d, const struct instance *i, struct snapshot 
 	return disk_check_room(&d->config, s->most_mib, err);
 }
 
-int snapshot_begin(struct wispd *d, struct instance *i, struct snapshot *s, const char *actor,
-		   struct error *err)
+static int check_live(struct wispd *d, const struct instance *i, struct error *err)
+{
+	if (!d->config.live_snapshots)
+		return error_set(err, -ENOTSUP, "live",
+				 "leave it out, or have live_snapshots in wispd's configuration",
+				 "No guest of this host runs on while it is saved");
+	if (i->wish.huge_pages)
+		return error_set(err, -ENOTSUP, "live", "leave it out",
+				 "The memory of %s is of huge pages, and cannot be saved while it "
+				 "runs",
+				 i->name);
+	return 0;
+}
+
+int snapshot_begin(struct wispd *d, struct instance *i, struct snapshot *s, bool live,
+		   const char *actor, struct error *err)
 {
 	const struct move move = { .actor = actor };
 	int r;
@@ -111,12 +125,16 @@ int snapshot_begin(struct wispd *d, struct instance *i, struct snapshot *s, cons
 	s->vcpus = i->vcpus;
 	s->mem_mib = i->mem_mib;
 	s->resume = i->state == STATE_RUNNING;
-	r = snapshot_check_saveable(d, i, err);
+	r = live ? check_live(d, i, err) : 0;
+	if (r == 0)
+		r = snapshot_check_saveable(d, i, err);
 	if (r == 0)
 		r = note_interfaces(d, i, s, err);
 	if (r == 0)
 		r = note_room(d, i, s, err);
 	if (r == 0)
 		r = snapshot_add(&d->truth, s, err);
-	return r < 0 ? r : instance_move(&d->truth, i, STATE_SAVING, &move, err);
+	return r < 0 ? r
+		     : instance_move(&d->truth, i, live ? STATE_SAVING_LIVE : STATE_SAVING, &move,
+				     err);
 }

@@ -290,12 +290,13 @@ int snapshot_remove_unused(struct truth *t, struct error *err)
 	return store_run(t->store, err, "UPDATE snapshot SET state = 2 WHERE " UNUSED, "");
 }
 
-/* 13: saving (states.h). */
+/* 13 and 15: saving (states.h). */
 int snapshot_remove_cut_off(struct truth *t, struct error *err)
 {
 	return store_run(t->store, err,
 			 "UPDATE snapshot SET state = 2 WHERE state = 0 AND NOT EXISTS"
-			 " (SELECT 1 FROM instance WHERE id = snapshot.instance AND state = 13)",
+			 " (SELECT 1 FROM instance WHERE id = snapshot.instance"
+			 "  AND state IN (13, 15))",
 			 "");
 }
 

@@ -4,7 +4,8 @@
  * and its own disk, with all that another instance needs to go on from there. Its files
  * (files.h) are there as long as its row; the row says first what becomes of them:
  *
- *   making    its instance is "saving" (states.h); the end of that is the end of this
+ *   making    its instance is "saving" or "saving_live" (states.h); the end of that is the
+ *             end of this
  *   ready     whole; instances can be made of it
  *   removing  its files are being removed, then the row
  *

@@ -86,6 +86,8 @@ static bool play(struct wispd_host *h)
 		{ "POST", "/instances/twin/resize", untaken },
 		{ "POST", "/instances/twin/snapshot", "{\"name\": \"shot\"}" },
 		{ "POST", "/snapshots/shot/restore", "{\"name\": \"again\"}" },
+		{ "POST", "/instances/twin/snapshot", "{\"name\": \"live\", \"live\": true}" },
+		{ "DELETE", "/snapshots/live", NULL },
 		{ "POST", "/instances/twin/stop", "{\"timeout_ms\": 0}" },
 		{ "POST", "/instances/twin/rollback", "{\"snapshot\": \"shot\"}" },
 		{ "POST", "/instances/twin/start", NULL },

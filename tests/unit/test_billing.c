@@ -88,6 +88,26 @@ static void test_paused_costs_memory(void **state)
 	assert_int_equal(past_used(b, "2025-03", METER_MEMORY_TIME), 14001 * 512);
 }
 
+/* A save whose guest stands still costs memory, one whose guest runs on all. */
+static void test_saving(void **state)
+{
+	struct past *b = *state;
+
+	past_has_plan(b, per_ms, "faas");
+	past_moves(b, "vm-1", "running");
+	past_pass(b, S);
+	past_moves(b, "vm-1", "saving");
+	past_pass(b, 10 * S);
+	past_moves(b, "vm-1", "running");
+	past_pass(b, S);
+	past_moves(b, "vm-1", "saving_live");
+	past_pass(b, 10 * S);
+	past_moves(b, "vm-1", "running");
+	past_moves(b, "vm-1", "stopped");
+	assert_int_equal(past_used(b, "2025-03", METER_VCPU_TIME), 12000 * 1000 * 2);
+	assert_int_equal(past_used(b, "2025-03", METER_MEMORY_TIME), 22000 * 512);
+}
+
 static void test_unseen_is_a_gap(void **state)
 {
 	struct past *b = *state;
@@ -573,6 +593,7 @@ int main(void)
 		BOOKS(test_a_run),
 		BOOKS(test_minimum_for_each_start),
 		BOOKS(test_paused_costs_memory),
+		BOOKS(test_saving),
 		BOOKS(test_unseen_is_a_gap),
 		BOOKS(test_open_run),
 		BOOKS(test_clock_steps_do_not_matter),

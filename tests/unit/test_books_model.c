@@ -152,7 +152,7 @@ static void count(struct thing *t, int64_t until_ns)
 	int64_t ns = until_ns > t->since_ns ? until_ns - t->since_ns : 0;
 	bool memory = s == STATE_PAUSED || s == STATE_RESUMING || s == STATE_SAVING;
 	bool all = s == STATE_STARTING || s == STATE_RUNNING || s == STATE_PAUSING ||
-		   s == STATE_STOPPING || s == STATE_RESIZING;
+		   s == STATE_STOPPING || s == STATE_RESIZING || s == STATE_SAVING_LIVE;
 
 	t->vcpu_ns += all ? ns : 0;
 	t->memory_ns += all || memory ? ns : 0;

@@ -200,6 +200,27 @@ static void test_refused(void **state)
 	assert_int_equal(find(s, "c-1").state, STATE_CREATING);
 }
 
+/* Its guest runs on, so only one that runs can be saved so; and where wispd lets it. */
+static void test_live(void **state)
+{
+	struct stage *s = *state;
+
+	make(s, VM("vm", ", \"shape\": \"tiny\""), "vm", STATE_PAUSED);
+	alice(s, "POST", "/instances/vm/snapshot", "{\"live\": 1}", 400, "bad_request");
+	alice(s, "POST", "/instances/vm/snapshot", "{\"live\": true}", 409, "illegal_move");
+	write_down(s, "vm", STATE_RUNNING);
+	s->d.config.live_snapshots = false;
+	alice(s, "POST", "/instances/vm/snapshot", "{\"live\": true}", 400, "unsupported");
+	s->d.config.live_snapshots = true;
+	alice(s, "POST", "/instances/vm/snapshot", "{\"name\": \"shot\", \"live\": true}", 202, "");
+	assert_int_equal(find(s, "vm").state, STATE_SAVING_LIVE);
+	alice(s, "POST", "/instances/vm/pause", NULL, 409, "illegal_move");
+	settle(s, "vm", true);
+	alice(s, "POST", "/instances/vm/fork", "{\"name\": \"c\", \"live\": true}", 202, "");
+	assert_int_equal(find(s, "vm").state, STATE_SAVING_LIVE);
+	assert_int_equal(find(s, "c-1").state, STATE_CREATING);
+}
+
 static void test_keys(void **state)
 {
 	struct stage *s = *state;
@@ -271,6 +292,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_life, set_up, stage_tear_down),
 		cmocka_unit_test_setup_teardown(test_not_made, set_up, stage_tear_down),
 		cmocka_unit_test_setup_teardown(test_refused, set_up, stage_tear_down),
+		cmocka_unit_test_setup_teardown(test_live, set_up, stage_tear_down),
 		cmocka_unit_test_setup_teardown(test_keys, set_up, stage_tear_down),
 		cmocka_unit_test_setup_teardown(test_two_tenants, set_up, stage_tear_down),
 		cmocka_unit_test_setup_teardown(test_changes, set_up, stage_tear_down),
