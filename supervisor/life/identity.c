@@ -1,6 +1,7 @@
 /* identity.c - what a guest, and a clone, is told (guest-images/agent/protocol.h, identity). */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -11,9 +12,11 @@
 #include "supervisor/books/ledger.h"
 #include "supervisor/life/identity.h"
 #include "supervisor/life/runtime.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
 enum {
+	RECONNECT_MS = 20,
 	SEED_BYTES = 32,
 	MACHINE_ID_BYTES = 16,
 	OWN_MAX = 4, /* but for interfaces: clock, seed, machine id, name */
@@ -97,7 +100,7 @@ static void say_interfaces(const struct launch *l, struct words *w)
 		say(w, "%s", texts[i]);
 }
 
-int identity_connect(const struct launch *l, int limit_ms, struct error *err)
+static int connect_once(const struct launch *l, int limit_ms, struct error *err)
 {
 	int way = l->runtime->open_way(l, RUNTIME_VSOCK, 0, err), fd;
 	char path[32];
@@ -107,6 +110,20 @@ int identity_connect(const struct launch *l, int limit_ms, struct error *err)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", way);
 	fd = caller_connect(path, AGENT_PORT, limit_ms, err);
 	fd_close(way);
+	return fd;
+}
+
+/* The VMM resets a connection that the guest does not take within seconds; a guest that has
+ * just been loaded, on a busy host, may need more. */
+int identity_connect(const struct launch *l, int limit_ms, struct error *err)
+{
+	uint64_t deadline_us = clock_now_us() + (uint64_t)limit_ms * 1000;
+	int fd = connect_once(l, limit_ms, err);
+
+	while (fd == -ECONNRESET && clock_now_us() < deadline_us) {
+		poll(NULL, 0, RECONNECT_MS);
+		fd = connect_once(l, limit_ms, err);
+	}
 	return fd;
 }
 

@@ -19,7 +19,8 @@ enum {
 unsigned identity_addresses(const struct launch *l,
 			    char texts[IDENTITY_ADDRESSES_MAX][IDENTITY_TEXT_BYTES]);
 
-/* A connection to its agent; a descriptor, or a negative errno and *err. */
+/* A connection to its agent, which is tried for so long; a descriptor, or a negative errno and
+ * *err. */
 int identity_connect(const struct launch *l, int limit_ms, struct error *err);
 
 /* Its name, a machine id and randomness of its own, the time, and its interfaces' addresses;
