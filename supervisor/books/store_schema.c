@@ -328,11 +328,19 @@ static const char plain_landmarks[] =
 	"CREATE INDEX event_landmark ON event (seq) WHERE type = 'period.closed'"
 	"  OR type = 'plan.published' OR type = 'tenant.plan';";
 
+/* Volumes of instances that were saved (snapshot/volumes.h). */
+static const char saved_volumes[] =
+	"CREATE TABLE snapshot_volume (snapshot TEXT NOT NULL REFERENCES snapshot,"
+	"  slot INTEGER NOT NULL, volume TEXT NOT NULL, name TEXT NOT NULL,"
+	"  format INTEGER NOT NULL, size_mib INTEGER NOT NULL, read_only INTEGER NOT NULL,"
+	"  PRIMARY KEY (snapshot, slot)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX snapshot_volume_volume ON snapshot_volume (volume);";
+
 const char *const store_migrations[] = {
-	ledger,	   tenants,  instances,	    requests,	 metering,	waiting,
-	findings,  networks, agents,	    volumes,	 imports,	devices,
-	inventory, pools,    snapshots,	    functions,	 goldens,	wipes,
-	budgets,   places,   narrow_ledger, engines,	 pooled_leases, shares,
-	boards,	   rollups,  sizes,	    claim_nodes, ledger_parts,	plain_landmarks
+	ledger,	      tenants,	       instances,    requests, metering, waiting,   findings,
+	networks,     agents,	       volumes,	     imports,  devices,	 inventory, pools,
+	snapshots,    functions,       goldens,	     wipes,    budgets,	 places,    narrow_ledger,
+	engines,      pooled_leases,   shares,	     boards,   rollups,	 sizes,	    claim_nodes,
+	ledger_parts, plain_landmarks, saved_volumes
 };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

@@ -11,7 +11,7 @@
 #include "supervisor/life/queue.h"
 #include "supervisor/network/lease.h"
 #include "supervisor/snapshot/save.h"
-#include "supervisor/snapshot/snapshot.h"
+#include "supervisor/snapshot/volumes.h"
 #include "supervisor/snapshot/work.h"
 #include "supervisor/wispd.h"
 
@@ -159,8 +159,13 @@ static int get(struct api_call *call)
 {
 	struct snapshot s;
 	int r = snapshot_find(&call->d->truth, call->tenant, call->id, &s, &call->err);
+	json_t *j;
 
-	return r < 0 ? r : api_reply(call, snapshot_describe(&s));
+	if (r < 0)
+		return r;
+	j = snapshot_describe(&s);
+	json_object_set_new(j, "volumes", snapshot_volumes_describe(&call->d->truth, s.id));
+	return api_reply(call, j);
 }
 
 /* --- saving --- */
@@ -283,6 +288,8 @@ static int make_copy(struct api_call *call, const struct snapshot *s, const char
 		r = kinds_reserve(call->d, i, &call->err);
 	if (r == 0)
 		r = take_leases(call, s, i);
+	if (r == 0)
+		r = snapshot_volumes_give(call->d, s, i, call->caller->actor, &call->err);
 	if (r == 0 && s->hotplug)
 		r = api_let_plug(call, i);
 	if (r == 0 && s->disk_mib)
@@ -365,9 +372,26 @@ static int fork_verb(struct api_call *call)
 
 /* --- back --- */
 
+/* They outlive instances, and what is on them now may be wanted. */
+static int refuse_volumes(struct api_call *call, const struct instance *i, const struct snapshot *s)
+{
+	struct volume volumes[VOLUMES_MAX];
+	int count = snapshot_volumes_load(&call->d->truth, s->id, volumes, &call->err);
+
+	if (count == 0)
+		count = volume_load(&call->d->truth, i->id, volumes, &call->err);
+	if (count <= 0)
+		return count;
+	return error_set(&call->err, -EBUSY, "volumes", "restore it: a new instance, with copies",
+			 "%s would lose what was written to volume %s since", i->name,
+			 volumes[0].name);
+}
+
 /* The guest would find another machine than it was saved on. */
 static int check_same(struct api_call *call, const struct instance *i, const struct snapshot *s)
 {
+	int r;
+
 	if (strcmp(s->instance, i->id) != 0)
 		return error_set(&call->err, -EINVAL, "snapshot", "restore it: a new instance",
 				 "Snapshot %s is another instance's", s->name);
@@ -378,7 +402,8 @@ static int check_same(struct api_call *call, const struct instance *i, const str
 		return error_set(&call->err, -EINVAL, "snapshot",
 				 "restore it, or resize and rebuild the instance as it was",
 				 "%s has another image or shape than when it was saved", i->name);
-	return snapshot_check_saveable(call->d, i, &call->err);
+	r = snapshot_check_saveable(call->d, i, &call->err);
+	return r < 0 ? r : refuse_volumes(call, i, s);
 }
 
 static int rollback(struct api_call *call)
@@ -412,10 +437,12 @@ static const struct api_route routes[] = {
 	{ "DELETE", "/snapshots/{id}",           ROLE_OPERATOR, true,  202, NULL,           remove_snapshot,
 	  .what = "Removes one that no instance is just being made of." },
 	{ "POST",   "/snapshots/{id}/restore",   ROLE_OPERATOR, true,  202, &restore_table, restore,
-	  .what = "Makes a new instance that goes on from there, with its own disk, addresses and name." },
+	  .what = "Makes a new instance that goes on from there, with its own disk, addresses and name, and "
+		  "volumes of its own for those that it could write to." },
 	{ "POST",   "/instances/{id}/snapshot",  ROLE_OPERATOR, true,  202, &save_table,    save,
-	  .what = "Saves one that runs or is paused: its memory, its processors and its disk. It stands "
-		  "still meanwhile; with `live` one that runs does so only while its disk is copied." },
+	  .what = "Saves one that runs or is paused: its memory, its processors, its disk, and volumes that "
+		  "it can write to. It stands still meanwhile; with `live` one that runs does so only while "
+		  "disks are copied." },
 	{ "POST",   "/instances/{id}/rollback",  ROLE_OPERATOR, true,  202, &rollback_table, rollback,
 	  .what = "Gives one that does not run the disk of a snapshot of it; its next start goes on from "
 		  "there." },

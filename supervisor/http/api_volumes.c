@@ -7,6 +7,7 @@
 #include "supervisor/http/api.h"
 #include "supervisor/http/api_areas.h"
 #include "supervisor/life/runtime.h"
+#include "supervisor/snapshot/volumes.h"
 #include "supervisor/volume/work.h"
 #include "supervisor/wispd.h"
 
@@ -236,9 +237,24 @@ static int remove_volume(struct api_call *call)
 	if (w->volume.place != VOLUME_FREE)
 		return error_set(&call->err, -EBUSY, "volume", "detach it first",
 				 "Volume %s is an instance's", w->volume.name);
+	r = snapshot_volumes_check_unused(&call->d->truth, &w->volume, &call->err);
+	if (r < 0)
+		return r;
 	w->volume.state = b->erase ? VOLUME_ERASING : VOLUME_REMOVING;
 	r = volume_update(&call->d->truth, &w->volume, &call->err);
 	return r < 0 ? r : go(call, w, "remove");
+}
+
+/* A copy of it is as large as the books say. */
+static int refuse_saving(struct api_call *call, const struct volume *v)
+{
+	struct instance i;
+	int r = instance_load(&call->d->truth, v->instance, &i, &call->err);
+
+	if (r < 0 || !state_is_saving(i.state))
+		return r;
+	return error_set(&call->err, -EBUSY, "volume", "try again when it is made",
+			 "A snapshot of %s is being made, which has volume %s", i.name, v->name);
 }
 
 static int grow(struct api_call *call)
@@ -254,6 +270,8 @@ static int grow(struct api_call *call)
 		return error_set(&call->err, -EINVAL, "size_mib", "make a smaller one, and copy",
 				 "A volume does not become smaller");
 	if (w->volume.place != VOLUME_FREE)
+		r = refuse_saving(call, &w->volume);
+	if (r == 0 && w->volume.place != VOLUME_FREE)
 		r = volume_work_aim(w, &call->err);
 	if (r == 0)
 		r = disk_check_room(&call->d->config, size_mib - w->volume.size_mib, &call->err);

@@ -10,7 +10,7 @@
 #include "supervisor/life/kinds.h"
 #include "supervisor/pool/golden.h"
 #include "supervisor/snapshot/files.h"
-#include "supervisor/snapshot/snapshot.h"
+#include "supervisor/snapshot/volumes.h"
 #include "supervisor/snapshot/work.h"
 #include "supervisor/wispd.h"
 
@@ -24,10 +24,26 @@ static int release(struct wispd *d, const struct instance *i, struct error *err)
 					 err);
 }
 
+/* How large may be what its VMM has for a disk: what was reserved for all, but for the rest. */
+static int load_saving(struct wispd *d, const struct instance *i, const struct snapshot *s,
+		       struct launch *l, struct error *err)
+{
+	struct volume volumes[VOLUMES_MAX];
+	int64_t memory_mib = 0;
+	int r = size_memory_room(&d->truth, i, &memory_mib, err), count;
+
+	if (r < 0)
+		return r;
+	l->save.disk_most_mib = s->most_mib - memory_mib;
+	count = snapshot_volumes_load(&d->truth, s->id, volumes, err);
+	for (int n = 0; n < count; n++)
+		l->save.disk_most_mib -= volumes[n].read_only ? 0 : volumes[n].size_mib;
+	return count < 0 ? count : 0;
+}
+
 static int load(struct wispd *d, const struct instance *i, struct launch *l, struct error *err)
 {
 	struct snapshot s;
-	int64_t memory_mib = 0;
 	int r = snapshot_of_use(&d->truth, i->id, &s, err);
 
 	if (r > 0) {
@@ -40,8 +56,7 @@ static int load(struct wispd *d, const struct instance *i, struct launch *l, str
 		memcpy(l->save.snapshot, s.id, sizeof(l->save.snapshot));
 		l->save.resume = s.resume;
 		l->save.live = i->state == STATE_SAVING_LIVE;
-		r = size_memory_room(&d->truth, i, &memory_mib, err);
-		l->save.disk_most_mib = s.most_mib - memory_mib;
+		r = load_saving(d, i, &s, l, err);
 	}
 	return r < 0 ? r : 0;
 }

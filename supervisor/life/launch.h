@@ -36,7 +36,11 @@ struct runtime;
 struct launch_drive {
 	char id[LAUNCH_FILE_BYTES], file[LAUNCH_FILE_BYTES];
 	char volume[LAUNCH_FILE_BYTES]; /* whose file it is; "": the image's */
+	int64_t size_mib;		/* of that */
 	bool root, read_only, busy;
+	bool unmade; /* prepare() is to copy it out of load.snapshot */
+	bool made;   /* it did */
+	bool shared; /* and they have blocks in common */
 };
 
 /* An interface. Its tap has the name of the lease's link. */

@@ -194,7 +194,7 @@ static int save_once(struct launch *l, struct error *err)
 	if (r == 0 && (!l->save.live || has_own_disk(l)))
 		r = l->runtime->pause(l, err);
 	if (r == 0)
-		r = snapshot_files_copy_disk(l, err);
+		r = snapshot_files_copy_disks(l, err);
 	if (r == 0)
 		r = l->runtime->save(l, err);
 	if (r == 0)

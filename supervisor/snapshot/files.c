@@ -12,6 +12,7 @@
 #include "supervisor/images/blob.h"
 #include "supervisor/life/runtime.h"
 #include "supervisor/snapshot/files.h"
+#include "supervisor/volume/disk.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
@@ -195,27 +196,46 @@ static int copy_disk(const struct launch *l, int folder, struct error *err)
 	return r;
 }
 
-int snapshot_files_copy_disk(const struct launch *l, struct error *err)
+static bool is_volume_to_copy(const struct launch_drive *d)
 {
-	int folder, r;
+	return d->volume[0] && !d->read_only;
+}
 
-	if (!has_disk(l))
-		return 0;
-	folder = open_snapshot(l->config, l->save.snapshot, err);
-	r = folder < 0 ? folder : copy_disk(l, folder, err);
+int snapshot_files_copy_disks(const struct launch *l, struct error *err)
+{
+	int folder = open_snapshot(l->config, l->save.snapshot, err), r;
+
+	if (folder < 0)
+		return folder;
+	r = has_disk(l) ? copy_disk(l, folder, err) : 0;
+	for (unsigned i = 0; i < l->ndrives && r == 0; i++) {
+		const struct launch_drive *d = &l->drives[i];
+
+		if (is_volume_to_copy(d))
+			r = disk_copy_out(l->config, d->volume, d->size_mib, folder, d->file,
+					  FILE_MODE, err);
+	}
 	fd_close(folder);
 	return r;
 }
 
-static int64_t space_mib(int folder)
+static int64_t space_bytes(int folder, const char *name)
 {
-	static const char *const names[] = { SNAPSHOT_STATE, SNAPSHOT_MEMORY, ROOTFS };
-	int64_t bytes = 0;
 	struct stat st;
 
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (fstatat(folder, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
-			bytes += (int64_t)st.st_blocks * BLOCK_BYTES;
+	return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0
+		       ? 0
+		       : (int64_t)st.st_blocks * BLOCK_BYTES;
+}
+
+static int64_t space_mib(const struct launch *l, int folder)
+{
+	int64_t bytes = space_bytes(folder, SNAPSHOT_STATE) + space_bytes(folder, SNAPSHOT_MEMORY) +
+			space_bytes(folder, ROOTFS);
+
+	for (unsigned i = 0; i < l->ndrives; i++)
+		if (is_volume_to_copy(&l->drives[i]))
+			bytes += space_bytes(folder, l->drives[i].file);
 	return (bytes >> 20) + 1;
 }
 
@@ -233,7 +253,7 @@ int snapshot_files_take(const struct launch *l, int64_t *size_mib, struct error 
 	if (r == 0 && fsync(folder) < 0)
 		r = error_errno(err, "snapshot", NULL, "Cannot write %s", l->save.snapshot);
 	if (r == 0)
-		*size_mib = space_mib(folder);
+		*size_mib = space_mib(l, folder);
 	fd_close(folder);
 	fd_close(run);
 	return r;
@@ -253,6 +273,23 @@ int snapshot_files_give_disk(const struct launch *l, int folder, struct error *e
 		return error_errno(err, "snapshot", NULL, "Cannot open the disk of %s",
 				   l->load.snapshot);
 	r = blob_copy_to(from, folder, ROOTFS, l->uid, 0600, err);
+	fd_close(from);
+	return r;
+}
+
+int snapshot_files_give_volume(const struct launch *l, const struct launch_drive *d, bool *shared,
+			       struct error *err)
+{
+	int snapshot = open_snapshot(l->config, l->load.snapshot, err), from, r;
+
+	if (snapshot < 0)
+		return snapshot;
+	from = openat(snapshot, d->file, OPEN_FILE);
+	fd_close(snapshot);
+	if (from < 0)
+		return error_errno(err, "snapshot", NULL, "Cannot open %s of %s", d->file,
+				   l->load.snapshot);
+	r = disk_fill(l->config, d->volume, from, shared, err);
 	fd_close(from);
 	return r;
 }

@@ -1,8 +1,10 @@
-/* files.h - the files of a snapshot: state_dir/snapshots/ID/{state,memory,rootfs}, root's own.
+/* files.h - the files of a snapshot: state_dir/snapshots/ID/{state,memory,rootfs,volume0,...},
+ * root's own.
  *
  * state and memory are what a VMM wrote, taken out of its folder; rootfs is a copy of its
- * writable root disk of the same moment, and missing where it has none. They never change:
- * clones map the one memory file, and share what they do not write.
+ * writable root disk of the same moment, and missing where it has none; volumeN, of a volume
+ * that it may write to, by its slot. They never change: clones map the one memory file, and
+ * share what they do not write.
  *
  * Whoever has taken a VMM over decides what is in its folder. So no link is followed there,
  * what is taken is seen to be a file of that VMM's user with this one name and no larger
@@ -33,14 +35,17 @@
 int snapshot_files_await(const struct launch *l, struct error *err);
 /* An empty folder; what an earlier attempt left is removed, there and with the VMM. */
 int snapshot_files_begin(const struct launch *l, struct error *err);
-/* The guest stands still: copies its disk, if it has one. */
-int snapshot_files_copy_disk(const struct launch *l, struct error *err);
+/* The guest stands still: copies its disk and its volumes, as far as it has such. */
+int snapshot_files_copy_disks(const struct launch *l, struct error *err);
 /* The VMM has written: takes its files. *size_mib: what all of them take on the disk, rounded
  * up. */
 int snapshot_files_take(const struct launch *l, int64_t *size_mib, struct error *err);
 
 /* The root disk, into a VMM's folder, replacing what is there; its user's. */
 int snapshot_files_give_disk(const struct launch *l, int folder, struct error *err);
+/* The file of a volume, made of the snapshot's. *shared: by sharing blocks. */
+int snapshot_files_give_volume(const struct launch *l, const struct launch_drive *d, bool *shared,
+			       struct error *err);
 /* State and memory, into a VMM's folder (SNAPSHOT_LOAD_...), for as long as it takes to load
  * them; the second removes them there. Both bear that they are there, or are not. */
 int snapshot_files_lend(const struct launch *l, struct error *err);

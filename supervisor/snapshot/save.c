@@ -9,15 +9,14 @@
 #include "supervisor/network/lease.h"
 #include "supervisor/share/share.h"
 #include "supervisor/snapshot/save.h"
+#include "supervisor/snapshot/volumes.h"
 #include "supervisor/volume/disk.h"
-#include "supervisor/volume/volume.h"
 #include "supervisor/wispd.h"
 
 /* What a snapshot would not have is not left out in silence. */
 int snapshot_check_saveable(struct wispd *d, const struct instance *i, struct error *err)
 {
 	const struct runtime *runtime = runtime_find(i->runtime);
-	struct volume volumes[VOLUMES_MAX];
 	struct share shares[SHARES_MAX];
 	int count;
 
@@ -32,13 +31,7 @@ int snapshot_check_saveable(struct wispd *d, const struct instance *i, struct er
 		return error_set(err, -EBUSY, "shares", "run it without, and copy what it needs",
 				 "%s has %s, whose open files nobody could open again", i->name,
 				 shares[0].path);
-	if (count == 0)
-		count = volume_load(&d->truth, i->id, volumes, err);
-	if (count <= 0)
-		return count;
-	return error_set(err, -EBUSY, "volumes", "detach it first, or copy it by itself",
-			 "%s has volume %s, which outlives it and is not its own", i->name,
-			 volumes[0].name);
+	return count;
 }
 
 /* As a request for the like of it; NULL: memory is short. */
@@ -78,7 +71,7 @@ static int note_room(struct wispd *d, const struct instance *i, struct snapshot 
 		     struct error *err)
 {
 	struct image image;
-	int64_t hotplug = 0, memory_mib = 0, disk_mib;
+	int64_t hotplug = 0, memory_mib = 0, volumes_mib = 0, disk_mib;
 	int r = image_find(&d->truth, i->image, &image, err);
 
 	if (r == 0)
@@ -88,11 +81,13 @@ static int note_room(struct wispd *d, const struct instance *i, struct snapshot 
 		r = size_memory_room(&d->truth, i, &memory_mib, err);
 	if (r == 0)
 		r = size_disk(&d->truth, i->id, &s->disk_mib, err);
+	if (r == 0)
+		r = snapshot_volumes_room(&d->truth, i, &volumes_mib, err);
 	if (r < 0)
 		return r;
 	s->hotplug = hotplug != 0;
 	disk_mib = (int64_t)(image.bytes >> 20) + 1;
-	s->most_mib = memory_mib + (s->disk_mib > disk_mib ? s->disk_mib : disk_mib);
+	s->most_mib = memory_mib + volumes_mib + (s->disk_mib > disk_mib ? s->disk_mib : disk_mib);
 	return disk_check_room(&d->config, s->most_mib, err);
 }
 
@@ -134,6 +129,8 @@ int snapshot_begin(struct wispd *d, struct instance *i, struct snapshot *s, bool
 		r = note_room(d, i, s, err);
 	if (r == 0)
 		r = snapshot_add(&d->truth, s, err);
+	if (r == 0)
+		r = snapshot_volumes_note(&d->truth, s, err);
 	return r < 0 ? r
 		     : instance_move(&d->truth, i, live ? STATE_SAVING_LIVE : STATE_SAVING, &move,
 				     err);

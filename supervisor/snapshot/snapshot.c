@@ -10,7 +10,7 @@
 #include "supervisor/books/quota.h"
 #include "supervisor/books/store.h"
 #include "supervisor/metering/meter.h"
-#include "supervisor/snapshot/snapshot.h"
+#include "supervisor/snapshot/volumes.h"
 
 #define COLUMNS                                                                    \
 	"id, tenant, name, labels, state, resume, passing, most_mib, size_mib, "   \
@@ -263,6 +263,8 @@ int snapshot_forget(struct truth *t, const struct snapshot *s, const char *actor
 
 	if (r == 0 && uses)
 		return error_set(err, -EBUSY, "snapshot", NULL, "Snapshot %s has a use", s->name);
+	if (r == 0)
+		r = snapshot_volumes_forget(t, s->id, err);
 	if (r == 0)
 		r = store_run(t->store, err, "DELETE FROM snapshot WHERE id = ?", "s", s->id);
 	if (r >= 0)

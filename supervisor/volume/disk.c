@@ -87,17 +87,41 @@ static int copy(int from, int to, bool *shared, struct error *err)
 		     : 0;
 }
 
+int disk_fill(const struct config *c, const char *id, int from, bool *shared, struct error *err)
+{
+	int target = open_new(c, id, err), r;
+
+	r = target < 0 ? target : copy(from, target, shared, err);
+	fd_close(target);
+	return r;
+}
+
 int disk_copy(const struct config *c, const char *from, const char *id, bool *shared,
 	      struct error *err)
 {
-	int source = open_disk(c, from, O_RDONLY, err), target, r;
+	int source = open_disk(c, from, O_RDONLY, err), r;
 
 	if (source < 0)
 		return source;
-	target = open_new(c, id, err);
-	r = target < 0 ? target : copy(source, target, shared, err);
-	fd_close(target);
+	r = disk_fill(c, id, source, shared, err);
 	fd_close(source);
+	return r;
+}
+
+int disk_copy_out(const struct config *c, const char *id, int64_t size_mib, int folder,
+		  const char *name, mode_t mode, struct error *err)
+{
+	int fd = open_disk(c, id, O_RDONLY, err), r;
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0 || st.st_size > size_mib << 20)
+		r = error_set(err, -EPERM, "volume", "detach it, and look at its instance",
+			      "The file of %s is larger than it was made", id);
+	else
+		r = blob_copy_to(fd, folder, name, 0, mode, err);
+	fd_close(fd);
 	return r;
 }
 

@@ -21,6 +21,12 @@ int disk_make(const struct config *c, const char *id, int64_t size_mib, bool ext
 /* The same bytes, sharing blocks if the file system can; *shared: it could. */
 int disk_copy(const struct config *c, const char *from, const char *id, bool *shared,
 	      struct error *err);
+/* Out of a file that is open. */
+int disk_fill(const struct config *c, const char *id, int from, bool *shared, struct error *err);
+/* As name in a folder, whatever has that name there; of this mode. -EPERM: it is larger than a
+ * volume of that size, as a VMM alone can have made it. */
+int disk_copy_out(const struct config *c, const char *id, int64_t size_mib, int folder,
+		  const char *name, mode_t mode, struct error *err);
 /* To a file that is not there yet. */
 int disk_back_up(const struct config *c, const char *id, const char *path, struct error *err);
 int disk_grow(const struct config *c, const char *id, int64_t size_mib, struct error *err);

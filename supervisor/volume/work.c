@@ -18,6 +18,8 @@ void volume_drive(const struct volume *v, struct launch_drive *ret)
 	*ret = (struct launch_drive){
 		.read_only = v->read_only,
 		.busy = v->state != VOLUME_READY,
+		.unmade = v->state == VOLUME_MAKING,
+		.size_mib = v->size_mib,
 	};
 	snprintf(ret->id, sizeof(ret->id), "volume%lld", (long long)v->slot);
 	memcpy(ret->file, ret->id, sizeof(ret->file));
@@ -332,6 +334,9 @@ static int find_cut_off(void *ctx, const struct volume *v)
 	struct volume *more;
 
 	if (v->state == VOLUME_READY && (v->place == VOLUME_FREE || v->place == VOLUME_ATTACHED))
+		return 0;
+	/* It is made, or removed, with its instance. */
+	if (v->state == VOLUME_MAKING && v->place != VOLUME_FREE)
 		return 0;
 	more = realloc(f->cut_off, (f->count + 1) * sizeof(*more));
 	if (!more)

@@ -2,8 +2,9 @@
  *
  * One life of an instance is the scenario: made, started, paused, resumed, stopped, started
  * again, deleted; that of a volume which it has: made, copied, grown, erased; that of another
- * whose disk is grown, and whose guest does not take memory; and that of a snapshot of
- * it: made, restored, gone back to, removed. For each N wispd is killed before
+ * whose disk is grown, and whose guest does not take memory; and those of two snapshots: one
+ * made with a volume while the guest runs on, restored, and removed; one made, restored, gone
+ * back to, removed. For each N wispd is killed before
  * the N-th thing that it does (crash_at.c),
  * wherever in the scenario that is; another one is started, and when it has come to rest:
  *
@@ -81,13 +82,15 @@ static bool play(struct wispd_host *h)
 		{ "POST", "/instances/vm/reboot", "{\"timeout_ms\": 0}" },
 		{ "POST", "/instances/vm/stop", "{\"timeout_ms\": 0}" },
 		{ "POST", "/instances/vm/start", NULL },
+		{ "POST", "/instances/vm/snapshot", "{\"name\": \"live\", \"live\": true}" },
+		{ "POST", "/snapshots/live/restore", "{\"name\": \"third\"}" },
+		{ "DELETE", "/snapshots/live", NULL },
+		{ "DELETE", "/instances/third", NULL },
 		{ "POST", "/instances", TWIN },
 		{ "POST", "/instances/twin/resize", "{\"disk_mib\": 3}" },
 		{ "POST", "/instances/twin/resize", untaken },
 		{ "POST", "/instances/twin/snapshot", "{\"name\": \"shot\"}" },
 		{ "POST", "/snapshots/shot/restore", "{\"name\": \"again\"}" },
-		{ "POST", "/instances/twin/snapshot", "{\"name\": \"live\", \"live\": true}" },
-		{ "DELETE", "/snapshots/live", NULL },
 		{ "POST", "/instances/twin/stop", "{\"timeout_ms\": 0}" },
 		{ "POST", "/instances/twin/rollback", "{\"snapshot\": \"shot\"}" },
 		{ "POST", "/instances/twin/start", NULL },

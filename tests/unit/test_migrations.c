@@ -75,6 +75,7 @@ static const struct {
 	      " 'vm-1', 'd1', 'tiny', '', 1, 1, 128, 0, '[]')" },
 	{ 19, "INSERT INTO budget VALUES ('acme', 1000, 800, 3600000, 0, 0, 0)" },
 	{ 20, "INSERT INTO seat VALUES (3, 'vm-1', NULL, 0)" },
+	{ 31, "INSERT INTO snapshot_volume VALUES ('snap-1', 0, 'vol-1', 'data', 0, 64, 1)" },
 };
 
 /* What is on acme's bill then. */
@@ -185,6 +186,7 @@ static void check_kept(struct books *b, int version)
 		{ 14, "SELECT count(*) FROM pool", 2 },
 		{ 15, "SELECT count(*) FROM snapshot", 1 },
 		{ 19, "SELECT count(*) FROM budget", 1 },
+		{ 31, "SELECT count(*) FROM snapshot_volume", 1 },
 	};
 	char line[256];
 	struct error err;

@@ -14,7 +14,7 @@
 
 #include "supervisor/books/quota.h"
 #include "supervisor/books/store.h"
-#include "supervisor/snapshot/snapshot.h"
+#include "supervisor/snapshot/volumes.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/wispd_stage.h"
 
@@ -221,6 +221,63 @@ static void test_live(void **state)
 	assert_int_equal(find(s, "c-1").state, STATE_CREATING);
 }
 
+static void write_volume(struct stage *s, const char *name, int64_t volume_state)
+{
+	struct error err;
+
+	assert_int_equal(store_run(s->d.truth.store, &err,
+				   "UPDATE volume SET state = ? WHERE name = ?", "is", volume_state,
+				   name),
+			 1);
+}
+
+static void make_volume(struct stage *s, const char *name)
+{
+	char body[64];
+
+	snprintf(body, sizeof(body), "{\"name\": \"%s\", \"size_mib\": 8}", name);
+	alice(s, "POST", "/volumes", body, 202, "");
+	write_volume(s, name, VOLUME_READY);
+}
+
+/* What it can write to is copied, what it can read is one thing for all. */
+static void test_volumes(void **state)
+{
+	struct stage *s = *state;
+	char copy[NAME_BYTES + 32];
+
+	make_volume(s, "data");
+	make_volume(s, "base");
+	make(s, VM("vm", ", \"shape\": \"tiny\", \"volumes\": [\"data\", \"base:ro\"]"), "vm",
+	     STATE_RUNNING);
+	write_volume(s, "data", VOLUME_GROWING);
+	alice(s, "POST", "/instances/vm/snapshot", NULL, 409, "in_use");
+	write_volume(s, "data", VOLUME_READY);
+	alice(s, "POST", "/instances/vm/snapshot", "{\"name\": \"shot\"}", 202, "");
+	assert_int_equal(held(s, RESOURCE_DISK_MIB), 2 * 8 + 129 + 8);
+	alice(s, "POST", "/volumes/data/grow", "{\"size_mib\": 9}", 409, "in_use");
+	settle(s, "vm", true);
+	alice(s, "GET", "/snapshots/shot", NULL, 200, "");
+	assert_int_equal(json_array_size(json_object_get(s->reply, "volumes")), 2);
+	/* There is one of it. */
+	alice(s, "POST", "/instances/vm/fork", NULL, 409, "in_use");
+	alice(s, "POST", "/snapshots/shot/restore", "{\"name\": \"again\"}", 409, "in_use");
+	write_down(s, "vm", STATE_STOPPED);
+	alice(s, "POST", "/instances/vm/rollback", "{\"snapshot\": \"shot\"}", 409, "in_use");
+	alice(s, "POST", "/volumes/base/detach", NULL, 202, "");
+	alice(s, "DELETE", "/volumes/base", NULL, 409, "in_use");
+	alice(s, "POST", "/snapshots/shot/restore", "{\"name\": \"again\"}", 202, "");
+	snprintf(copy, sizeof(copy), "/volumes/data-%s", find(s, "again").id);
+	alice(s, "GET", copy, NULL, 200, "");
+	assert_string_equal(stage_said(s, "state"), "making");
+	assert_string_equal(stage_said(s, "instance"), find(s, "again").id);
+	alice(s, "DELETE", copy, NULL, 409, "in_use");
+	assert_int_equal(held(s, RESOURCE_DISK_MIB), 3 * 8 + 129 + 8);
+	alice(s, "GET", "/volumes/base", NULL, 200, "");
+	assert_string_equal(stage_said(s, "instance"), find(s, "again").id);
+	alice(s, "POST", "/snapshots/shot/restore", NULL, 409, "in_use");
+}
+
 static void test_keys(void **state)
 {
 	struct stage *s = *state;
@@ -293,6 +350,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_made, set_up, stage_tear_down),
 		cmocka_unit_test_setup_teardown(test_refused, set_up, stage_tear_down),
 		cmocka_unit_test_setup_teardown(test_live, set_up, stage_tear_down),
+		cmocka_unit_test_setup_teardown(test_volumes, set_up, stage_tear_down),
 		cmocka_unit_test_setup_teardown(test_keys, set_up, stage_tear_down),
 		cmocka_unit_test_setup_teardown(test_two_tenants, set_up, stage_tear_down),
 		cmocka_unit_test_setup_teardown(test_changes, set_up, stage_tear_down),
