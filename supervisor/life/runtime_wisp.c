@@ -164,7 +164,8 @@ static int wait_for_socket(const struct launch *l, struct link *ret, bool *begun
 			wisp_reply_clear(&reply);
 			link_close(ret);
 		}
-		if (r != -ENOENT && r != -ECONNREFUSED)
+		/* One that loads for a wispd that died is busy. */
+		if (r != -ENOENT && r != -ECONNREFUSED && r != -ETIMEDOUT)
 			return r;
 		if (poll(&process, 1, SOCKET_POLL_MS) > 0)
 			return error_set(err, -ECHILD, NULL, "wispctl logs --vmm shows why",
@@ -372,12 +373,12 @@ static int load(const struct launch *l, struct link *link, struct error *err)
 	return r;
 }
 
-/* It has mapped its memory, and asks for no file by name any more. */
+/* As long as the snapshot's files are there it is to be told who it is, whoever looks. */
 static int settle_in(const struct launch *l, struct error *err)
 {
-	int r = snapshot_files_take_back(l, err);
+	int r = l->agent ? identity_tell(l, err) : 0;
 
-	return r < 0 || !l->agent ? r : identity_tell(l, err);
+	return r < 0 ? r : snapshot_files_take_back(l, err);
 }
 
 static int save(const struct launch *l, struct error *err)
@@ -402,21 +403,24 @@ static int save(const struct launch *l, struct error *err)
 
 /* --- the life of a machine --- */
 
-/* A load that was refused has left the VMM as it was. *loaded: the guest goes on. */
+/* A load that was refused has left the VMM as it was. *loaded: the guest goes on. That it boots
+ * instead the files of the snapshot say, which are not there then. */
 static int begin(const struct launch *l, struct link *link, bool *loaded, struct error *err)
 {
 	int r = *loaded ? load(l, link, err) : configure(l, link, err);
 
-	if (r == 0 || !l->load.or_boot)
+	if (r == 0 || !*loaded || !l->load.or_boot)
 		return r;
 	log_warn("%s boots, for its pool's snapshot cannot be loaded: %s", l->id, err->text);
 	*loaded = false;
-	return configure(l, link, err);
+	r = snapshot_files_take_back(l, err);
+	return r < 0 ? r : configure(l, link, err);
 }
 
 static int boot(const struct launch *l, struct error *err)
 {
-	bool loaded = l->load.snapshot[0], begun = false;
+	bool loaded = l->load.snapshot[0] && (!l->load.or_boot || snapshot_files_are_lent(l));
+	bool begun = false;
 	struct link link = { .fd = -1 };
 	int r = wait_for_socket(l, &link, &begun, err);
 

@@ -321,6 +321,17 @@ int snapshot_files_lend(const struct launch *l, struct error *err)
 	return r;
 }
 
+bool snapshot_files_are_lent(const struct launch *l)
+{
+	struct error err;
+	int folder = l->runtime->open_folder(l, &err);
+	bool lent = folder >= 0 &&
+		    faccessat(folder, SNAPSHOT_LOAD_STATE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+
+	fd_close(folder);
+	return lent;
+}
+
 int snapshot_files_take_back(const struct launch *l, struct error *err)
 {
 	int folder = l->runtime->open_folder(l, err), r;

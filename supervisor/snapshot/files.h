@@ -50,6 +50,8 @@ int snapshot_files_give_volume(const struct launch *l, const struct launch_drive
  * them; the second removes them there. Both bear that they are there, or are not. */
 int snapshot_files_lend(const struct launch *l, struct error *err);
 int snapshot_files_take_back(const struct launch *l, struct error *err);
+/* Whether they are there: nobody has taken them back. */
+bool snapshot_files_are_lent(const struct launch *l);
 
 int snapshot_files_remove(const struct config *c, const char *id, struct error *err);
 

@@ -3,7 +3,6 @@
  * Tiny guests on KVM. Every wait is for a pool or an instance to say that it is there. Pools
  * with networks are tried in the test host (test_networks), whose kernel has all that they need.
  */
-#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -287,18 +286,6 @@ static void remove_all(struct wispd_host *h, const json_t *instances)
 	}
 }
 
-/* How many taps there are. */
-static unsigned count_taps(void)
-{
-	struct if_nameindex *all = if_nameindex();
-	unsigned n = 0;
-
-	for (struct if_nameindex *i = all; i->if_index; i++)
-		n += strncmp(i->if_name, "wt", 2) == 0;
-	if_freenameindex(all);
-	return n;
-}
-
 /* One life; false: wispd died on the way. taps: of each instance and blank. */
 static bool crash_once(struct wispd_host *h, const char *vm, unsigned taps, long n)
 {
@@ -311,12 +298,12 @@ static bool crash_once(struct wispd_host *h, const char *vm, unsigned taps, long
 	instances = at_rest(h, n);
 	await_ready(h, 1, 1 + (unsigned)json_array_size(instances));
 	assert_int_equal(wispd_host_jailers(h, NULL), 1 + count_running(instances));
-	assert_int_equal(count_taps(), taps * (1 + count_running(instances)));
+	assert_int_equal(wispd_host_taps(), taps * (1 + count_running(instances)));
 	check_healthy(h);
 	remove_all(h, instances);
 	json_decref(instances);
 	await_ready(h, 1, 1);
-	assert_int_equal(count_taps(), taps);
+	assert_int_equal(wispd_host_taps(), taps);
 	wispd_host_stop(h, SIGKILL);
 	return survived;
 }
@@ -377,7 +364,7 @@ static void check_wires(struct wispd_host *h)
 	const char *output;
 	char id[32];
 
-	assert_int_equal(count_taps(), 2);
+	assert_int_equal(wispd_host_taps(), 2);
 	expect_in(output_of("nft list ruleset"), "06:00:0a:40:00:02 . 10.64.0.2");
 	expect_in(output_of("ip route"), "10.65.0.2 dev wt");
 	expect_in(output_of("bridge link"), "master wb");
@@ -387,14 +374,14 @@ static void check_wires(struct wispd_host *h)
 	expect_in(output, "\"address4\": \"10.64.0.2\"");
 	expect_in(output, "\"address6\": \"fd65::2\"");
 	await_ready(h, 1, 2);
-	assert_int_equal(count_taps(), 4);
+	assert_int_equal(wispd_host_taps(), 4);
 	/* It has its addresses for life. */
 	assert_int_equal(ctl(h, NULL, "reboot", "--timeout", "0", id), 0);
 	assert_int_equal(ctl(h, &output, "inspect", id), 0);
 	expect_in(output, "\"address4\": \"10.64.0.2\"");
 	assert_int_equal(ctl(h, NULL, "rm", id), 0);
 	await_ready(h, 1, 1);
-	assert_int_equal(count_taps(), 2);
+	assert_int_equal(wispd_host_taps(), 2);
 	assert_false(run_one(h, id));
 	assert_int_equal(ctl(h, NULL, "rm", id), 0);
 	await_ready(h, 1, 1);
@@ -415,7 +402,7 @@ static void test_networks(void **state)
 	assert_true(wispd_host_start(h, 0));
 	assert_int_equal(ctl(h, NULL, "pool", "rm", "warm"), 0);
 	await_no_jail(h);
-	assert_int_equal(count_taps(), 0);
+	assert_int_equal(wispd_host_taps(), 0);
 	assert_int_equal(ctl(h, NULL, "net", "rm", "lan"), 0);
 	assert_int_equal(ctl(h, NULL, "net", "rm", "far"), 0);
 	assert_string_equal(output_of("nft list ruleset"), "");

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -184,7 +185,7 @@ int wispd_host_call(struct wispd_host *h, const char *verb, const char *path, co
 	return status;
 }
 
-static const char *await(struct wispd_host *h, const char *operation)
+const char *wispd_host_await(struct wispd_host *h, const char *operation)
 {
 	char path[PATH_BYTES];
 
@@ -212,7 +213,7 @@ const char *wispd_host_do(struct wispd_host *h, const char *verb, const char *pa
 	const char *outcome = "";
 
 	if (wispd_host_call(h, verb, path, body, &j) == 202)
-		outcome = await(h, json_string_value(json_object_get(j, "operation")));
+		outcome = wispd_host_await(h, json_string_value(json_object_get(j, "operation")));
 	json_decref(j);
 	return outcome;
 }
@@ -368,6 +369,17 @@ pid_t wispd_host_jailer(struct wispd_host *h, const char *which)
 	json_decref(j);
 	assert_true(pid > 0);
 	return pid;
+}
+
+unsigned wispd_host_taps(void)
+{
+	struct if_nameindex *all = if_nameindex();
+	unsigned n = 0;
+
+	for (struct if_nameindex *i = all; i && i->if_index; i++)
+		n += strncmp(i->if_name, "wt", 2) == 0;
+	if_freenameindex(all);
+	return n;
 }
 
 void wispd_host_end_jailers(const struct wispd_host *h)

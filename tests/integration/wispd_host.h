@@ -30,6 +30,9 @@ int wispd_host_call(struct wispd_host *h, const char *verb, const char *path, co
 const char *wispd_host_do(struct wispd_host *h, const char *verb, const char *path,
 			  const char *body);
 
+/* The end of one that was begun, by its id. */
+const char *wispd_host_await(struct wispd_host *h, const char *operation);
+
 /* wispctl with these words, up to NULL; its exit status. *output, which may be NULL: what it
  * said, in static storage. The second: as this user and group, and nobody hears it. */
 int wispd_host_ctl(struct wispd_host *h, const char **output, const char *const words[]);
@@ -44,6 +47,8 @@ void wispd_host_add_image(struct wispd_host *h, const char *guest);
 /* How many processes of jailers, and folders of jails, there are; of one instance, NULL: all. */
 unsigned wispd_host_jailers(struct wispd_host *h, const char *id);
 unsigned wispd_host_jails(struct wispd_host *h);
+/* How many taps there are in this namespace of networks. */
+unsigned wispd_host_taps(void);
 /* Kills all of the former, behind wispd's back. */
 void wispd_host_end_jailers(const struct wispd_host *h);
 /* How many files a folder of this host has. */
