@@ -36,14 +36,22 @@ static void set_key(struct cli *cli, bool writes)
 	wisp_set_header(cli->client, header);
 }
 
-/* The answer may have been lost, not the request: the key makes it one. */
-static int call_often(struct cli *cli, const char *verb, const char *path, const char *body,
-		      struct wisp_reply *reply)
+/* Nobody listens; who did may come back. */
+static bool is_away(int r)
+{
+	return r == -ENOENT || r == -ECONNREFUSED;
+}
+
+int cli_try(struct cli *cli, const char *verb, const char *path, const char *body,
+	    struct wisp_reply *reply)
 {
 	int r = -EIO;
 
-	for (unsigned i = 0; i < ATTEMPTS && (r == -EIO || r == -ETIMEDOUT); i++)
+	for (unsigned i = 0; i < ATTEMPTS && (r == -EIO || r == -ETIMEDOUT || is_away(r)); i++) {
+		if (is_away(r) && !cli_await_wispd(cli))
+			return r;
 		r = wisp_call(cli->client, verb, path, body, reply);
+	}
 	return r;
 }
 
@@ -63,7 +71,7 @@ static int complain(const struct cli *cli, const struct wisp_reply *reply, int r
 		fprintf(stderr, "wispctl: %s (%s)\n", wisp_error(cli->client), hint);
 	else
 		fprintf(stderr, "wispctl: %s\n", wisp_error(cli->client));
-	if (r == -ENOENT || r == -ECONNREFUSED)
+	if (is_away(r))
 		fputs("wispctl: is wispd running? systemctl status wispd; --socket PATH, if it "
 		      "listens elsewhere\n",
 		      stderr);
@@ -85,7 +93,7 @@ int cli_call(struct cli *cli, const char *verb, const char *path, json_t *body, 
 				     : "?tenant=",
 		 cli->tenant ? cli->tenant : "");
 	set_key(cli, strcmp(verb, "GET") != 0);
-	r = call_often(cli, verb, full, text, &reply);
+	r = cli_try(cli, verb, full, text, &reply);
 	free(text);
 	if (r < 0)
 		r = complain(cli, &reply, r);

@@ -27,6 +27,7 @@ struct cli {
 	const char *socket;
 	const char *tenant; /* NULL: not said */
 	bool quiet;	    /* say nothing about what fails */
+	bool no_wait;	    /* who does not listen yet will not */
 	bool json;	    /* print what came, rather than a table */
 };
 
@@ -70,6 +71,15 @@ extern const struct cli_area cli_guests, cli_snapshots, cli_changes;
 extern const struct cli_area cli_devices, cli_top, cli_runbooks;
 extern const struct cli_area cli_placement;
 extern const struct cli_area cli_engines, cli_pools;
+
+/* Whether somebody listens: one who is just beginning, or again, is waited for, but not twice in
+ * vain (reach.c). */
+bool cli_await_wispd(struct cli *cli);
+
+/* As wisp_call(), but wispd is waited for; and asked again, for the answer may have been lost, not
+ * the request: the key makes it one. */
+int cli_try(struct cli *cli, const char *verb, const char *path, const char *body,
+	    struct wisp_reply *reply);
 
 /* One request; body: stolen, NULL: none. An exit status: 0 and *ret, which is the caller's
  * (ret may be NULL), or why it failed has been said. What changes something carries a key

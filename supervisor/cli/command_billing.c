@@ -48,7 +48,7 @@ static int print_text(struct cli *cli, const char *path)
 		 : strchr(path, '?') ? "&tenant="
 				     : "?tenant=",
 		 cli->tenant ? cli->tenant : "");
-	r = wisp_call(cli->client, "GET", full, NULL, &reply);
+	r = cli_try(cli, "GET", full, NULL, &reply);
 	if (r < 0)
 		fprintf(stderr, "wispctl: %s\n", wisp_error(cli->client));
 	else

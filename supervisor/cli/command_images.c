@@ -105,7 +105,7 @@ static int print_log(struct cli *cli, const struct cli_arguments *a)
 	int r;
 
 	snprintf(path, sizeof(path), "/images/%s/log", a->operand[0]);
-	r = wisp_call(cli->client, "GET", path, NULL, &reply);
+	r = cli_try(cli, "GET", path, NULL, &reply);
 	if (r < 0)
 		fprintf(stderr, "wispctl: %s\n", wisp_error(cli->client));
 	else

@@ -46,7 +46,7 @@ static int anchor(struct cli *cli, const struct cli_arguments *a)
 static int metrics(struct cli *cli, const struct cli_arguments *a)
 {
 	struct wisp_reply reply = { 0 };
-	int r = wisp_call(cli->client, "GET", "/metrics", NULL, &reply);
+	int r = cli_try(cli, "GET", "/metrics", NULL, &reply);
 
 	(void)a;
 	if (r < 0)

@@ -16,10 +16,12 @@ static const struct cli_area *const areas[] = {
 };
 
 static const char usage_text[] =
-	"Usage: wispctl [--socket PATH] [--tenant NAME] [--json] COMMAND [OPTION]... [OPERAND]...\n\n"
+	"Usage: wispctl [--socket PATH] [--tenant NAME] [--json] [--no-wait] COMMAND [OPTION]..."
+	" [OPERAND]...\n\n"
 	"  --socket PATH   where wispd listens, by default $WISPD_SOCKET or " SOCKET "\n"
 	"  --tenant NAME   whose things are meant (for an admin)\n"
 	"  --json          print what wispd answers\n"
+	"  --no-wait       fail at once where wispd does not listen, rather than after 30 s\n"
 	"  completion      print what makes bash complete command lines\n"
 	"  --version       print the version, and exit\n"
 	"  --help          print this, or with a command its options, and exit\n";
@@ -245,6 +247,8 @@ int main(int argc, char **argv)
 	for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
 		if (strcmp(argv[at], "--json") == 0) {
 			cli.json = true;
+		} else if (strcmp(argv[at], "--no-wait") == 0) {
+			cli.no_wait = true;
 		} else if (strcmp(argv[at], "--socket") == 0 && at + 1 < argc) {
 			socket = argv[++at];
 		} else if (strcmp(argv[at], "--tenant") == 0 && at + 1 < argc) {

@@ -94,7 +94,7 @@ int cli_stream(struct cli *cli, const char *path, int *ret)
 {
 	static const struct timeval no_limit = { 0 };
 	char head[HEAD_BYTES] = "";
-	int fd = connect_to(cli->socket), status = 0;
+	int fd = cli_await_wispd(cli) ? connect_to(cli->socket) : -1, status = 0;
 
 	if (fd < 0 || !send_request(cli, fd, path) || !read_head(fd, head)) {
 		fprintf(stderr, "wispctl: cannot reach wispd at %s: %s\n", cli->socket,
