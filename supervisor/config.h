@@ -50,6 +50,7 @@ struct config {
 	char cgroup[128];	       /* their control groups' parent; "": none */
 	uint64_t stop_timeout_ms, start_timeout_ms;
 	uint64_t agent_timeout_ms, agent_interval_ms;
+	uint64_t client_grace_ms;     /* of life/attend.h */
 	uint64_t confirm_interval_ms; /* of heartbeat.h */
 	uint64_t count_interval_ms;   /* after which its counters are told in events */
 	uint64_t reconcile_interval_ms;

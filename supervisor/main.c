@@ -26,6 +26,7 @@
 #include "supervisor/host/watch.h"
 #include "supervisor/http/server.h"
 #include "supervisor/images/import.h"
+#include "supervisor/life/attend.h"
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/pin.h"
 #include "supervisor/life/queue.h"
@@ -227,6 +228,8 @@ static int build(struct wispd *d, struct error *err)
 	if (r == 0)
 		r = lifecycle_create(d, &d->lifecycle, err);
 	if (r == 0)
+		r = attendance_create(d, &d->attendance, err);
+	if (r == 0)
 		r = queue_create(d, &d->queue, err);
 	if (r == 0)
 		r = budgets_create(d, &d->budgets, err);
@@ -274,6 +277,7 @@ static void take_down(struct wispd *d)
 	firewall_destroy(d->firewall);
 	imports_destroy(d->imports);
 	keeper_destroy(d->keeper);
+	attendance_destroy(d->attendance);
 	lifecycle_destroy(d->lifecycle);
 	queue_destroy(d->queue);
 	budgets_destroy(d->budgets);

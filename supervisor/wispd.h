@@ -12,6 +12,7 @@
 #include "supervisor/config.h"
 #include "vmm/base/error.h"
 
+struct attendance;
 struct lifecycle;
 struct queue;
 struct firewall;
@@ -37,6 +38,7 @@ struct wispd {
 	struct sd_event *loop;
 	struct workers *workers;
 	struct lifecycle *lifecycle;
+	struct attendance *attendance;
 	struct queue *queue;
 	struct firewall *firewall;
 	struct keeper *keeper;

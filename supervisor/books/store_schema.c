@@ -336,11 +336,16 @@ static const char saved_volumes[] =
 	"  PRIMARY KEY (snapshot, slot)) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX snapshot_volume_volume ON snapshot_volume (volume);";
 
+/* Instances that last no longer than their clients (life/attend.h). */
+static const char attendances[] = "CREATE TABLE attended (instance TEXT PRIMARY KEY REFERENCES"
+				  "  instance) STRICT, WITHOUT ROWID;";
+
 const char *const store_migrations[] = {
-	ledger,	      tenants,	       instances,    requests, metering, waiting,   findings,
-	networks,     agents,	       volumes,	     imports,  devices,	 inventory, pools,
-	snapshots,    functions,       goldens,	     wipes,    budgets,	 places,    narrow_ledger,
-	engines,      pooled_leases,   shares,	     boards,   rollups,	 sizes,	    claim_nodes,
-	ledger_parts, plain_landmarks, saved_volumes
+	ledger,	       tenants,	   instances,	  requests,    metering,      waiting,
+	findings,      networks,   agents,	  volumes,     imports,	      devices,
+	inventory,     pools,	   snapshots,	  functions,   goldens,	      wipes,
+	budgets,       places,	   narrow_ledger, engines,     pooled_leases, shares,
+	boards,	       rollups,	   sizes,	  claim_nodes, ledger_parts,  plain_landmarks,
+	saved_volumes, attendances
 };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

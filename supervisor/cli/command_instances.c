@@ -7,6 +7,7 @@
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/guest.h"
 #include "supervisor/cli/run.h"
+#include "vmm/base/fd.h"
 
 enum { LOG_POLL_MS = 100, BUF_BYTES = 32, ID_BYTES = 64 };
 
@@ -235,7 +236,8 @@ static bool is_live(struct cli *cli, const char *which, int *status, int *exit_s
 	return *status == 0 && live;
 }
 
-static int follow(struct cli *cli, const char *which, bool vmm, int *exit_status)
+/* attended: a connection that is kept meanwhile (run.h); NULL: none. */
+static int follow(struct cli *cli, const char *which, bool vmm, int *attended, int *exit_status)
 {
 	json_int_t from = 0;
 	int status = 0;
@@ -246,6 +248,8 @@ static int follow(struct cli *cli, const char *which, bool vmm, int *exit_status
 		live = is_live(cli, which, &status, exit_status);
 		if (status == 0)
 			status = print_logs(cli, which, vmm, &from);
+		if (live && status == 0 && attended)
+			status = cli_attend(cli, which, attended);
 		if (live)
 			sleep_ms(LOG_POLL_MS);
 	}
@@ -267,35 +271,63 @@ static int logs(struct cli *cli, const struct cli_arguments *a)
 	int exit_status;
 
 	if (a->option[LOGS_FOLLOW])
-		return follow(cli, a->operand[0], vmm, &exit_status);
+		return follow(cli, a->operand[0], vmm, NULL, &exit_status);
 	return print_logs(cli, a->operand[0], vmm, &from);
 }
 
-/* Followed, --rm is done here: its last words are to be read first. */
+/* Removed at the end, whatever becomes of us. */
+static json_t *attended_body(const struct cli_arguments *a)
+{
+	json_t *body = create_body(a, true);
+
+	if (a->option[RUN_RM])
+		json_object_set_new(body, "attended", json_true());
+	return body;
+}
+
+static int remove_one(struct cli *cli, const char *id)
+{
+	char path[CLI_PATH_BYTES];
+	json_t *reply = NULL;
+	int status;
+
+	snprintf(path, sizeof(path), "/instances/%s", id);
+	status = cli_call(cli, "DELETE", path, NULL, &reply);
+	if (status == 0)
+		status = cli_wait(cli, reply);
+	json_decref(reply);
+	return status;
+}
+
+/* --rm is done here: its last words are to be read first. */
+static int run_followed(struct cli *cli, const struct cli_arguments *a)
+{
+	const bool remove = a->option[RUN_RM] != NULL;
+	json_t *body = attended_body(a);
+	int exit_status = 0, attended = -1, status;
+	char id[ID_BYTES];
+
+	json_object_set_new(body, "remove", json_false());
+	status = make(cli, body, true, id);
+	if (status == 0)
+		status = follow(cli, id, false, remove ? &attended : NULL, &exit_status);
+	if (status == 0 && remove)
+		status = remove_one(cli, id);
+	fd_close(attended);
+	return status ? status : exit_status;
+}
+
 static int run_alone(struct cli *cli, const struct cli_arguments *a)
 {
-	bool following = a->option[RUN_FOLLOW] != NULL, remove = a->option[RUN_RM] != NULL;
-	struct cli_arguments kept = *a;
-	int exit_status = 0, status;
-	char path[CLI_PATH_BYTES], id[ID_BYTES];
+	char id[ID_BYTES];
+	int status;
 
-	if (following)
-		kept.option[RUN_RM] = NULL;
-	status = make(cli, create_body(&kept, true), following, id);
-	if (status == 0 && !following)
+	if (a->option[RUN_FOLLOW])
+		return run_followed(cli, a);
+	status = make(cli, create_body(a, true), false, id);
+	if (status == 0)
 		puts(id);
-	if (status == 0 && following)
-		status = follow(cli, id, false, &exit_status);
-	if (status == 0 && following && remove) {
-		json_t *reply = NULL;
-
-		snprintf(path, sizeof(path), "/instances/%s", id);
-		status = cli_call(cli, "DELETE", path, NULL, &reply);
-		if (status == 0)
-			status = cli_wait(cli, reply);
-		json_decref(reply);
-	}
-	return status ? status : exit_status;
+	return status;
 }
 
 static int run_detached(struct cli *cli, const struct cli_arguments *a)
@@ -319,6 +351,11 @@ static bool wants_command(const struct cli_arguments *a)
 	return false;
 }
 
+static int run_command(struct cli *cli, const struct cli_arguments *a, const struct caller_exec *e)
+{
+	return cli_run(cli, attended_body(a), e, a->option[RUN_RM] != NULL);
+}
+
 /* With a command, of ours or the image's, or to be spoken to: that is what it is for. */
 static int run_attached(struct cli *cli, const struct cli_arguments *a)
 {
@@ -335,8 +372,7 @@ static int run_attached(struct cli *cli, const struct cli_arguments *a)
 		return a->operands > 1 ? CALLER_FAILED : status;
 	if (!e.arguments && wants_command(a))
 		e.arguments = shell;
-	status = e.arguments ? cli_run(cli, create_body(a, true), &e, a->option[RUN_RM] != NULL)
-			     : run_alone(cli, a);
+	status = e.arguments ? run_command(cli, a, &e) : run_alone(cli, a);
 	cli_plan_clear(&plan);
 	return status;
 }

@@ -4,6 +4,7 @@
  * they are looked for while it starts, passed on to the command while that runs
  * (caller_exec()), and nothing is left behind by them.
  */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,9 @@
 
 #include "supervisor/cli/guest.h"
 #include "supervisor/cli/run.h"
+#include "vmm/base/fd.h"
 
-enum { WAIT_MS = 300, STATUS_SIGNAL = 128 };
+enum { WAIT_MS = 300, STATUS_SIGNAL = 128, NOBODY = -1 };
 
 static void held_signals(sigset_t *set)
 {
@@ -35,13 +37,32 @@ static int interrupted(void)
 	return number > 0 ? number : 0;
 }
 
-static int await(struct cli *cli, const char *operation)
+/* --- attending --- */
+
+int cli_attend(struct cli *cli, const char *id, int *fd)
+{
+	struct pollfd ended = { .fd = *fd, .events = POLLIN };
+	char path[CLI_PATH_BYTES];
+
+	if (*fd >= 0 && poll(&ended, 1, 0) == 0)
+		return 0;
+	*fd = fd_close(*fd);
+	snprintf(path, sizeof(path), "/instances/%s/attend", id);
+	return cli_stream(cli, path, fd);
+}
+
+/* --- running --- */
+
+/* attended: a connection, or NOBODY. */
+static int await(struct cli *cli, const char *operation, const char *id, int *attended)
 {
 	bool active = true;
 	int status = 0, number;
 
 	while (active && status == 0) {
 		status = cli_look(cli, operation, WAIT_MS, &active);
+		if (status == 0 && *attended != NOBODY)
+			status = cli_attend(cli, id, attended);
 		number = interrupted();
 		if (number)
 			return STATUS_SIGNAL + number;
@@ -68,16 +89,20 @@ int cli_run(struct cli *cli, json_t *request, const struct caller_exec *e, bool 
 	json_t *reply = NULL;
 	sigset_t set, before;
 	const char *id;
-	int status;
+	int status, attended = NOBODY;
 
 	held_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, &before);
 	if (cli_call(cli, "POST", "/instances", request, &reply) == 0) {
 		id = json_string_value(json_object_get(json_object_get(reply, "instance"), "id"));
-		status = await(cli, json_string_value(json_object_get(reply, "operation")));
+		status = remove && cli_attend(cli, id, &attended) ? CALLER_FAILED : 0;
+		if (status == 0)
+			status = await(cli, json_string_value(json_object_get(reply, "operation")),
+				       id, &attended);
 		if (status == 0)
 			status = cli_exec(cli, id, e);
 		end(cli, id, remove);
+		fd_close(attended);
 	} else {
 		status = CALLER_FAILED;
 	}

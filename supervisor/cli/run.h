@@ -7,11 +7,15 @@
 #include "guest-images/agent/caller.h"
 #include "supervisor/cli/cli.h"
 
-/* Makes an instance by this request (stolen), runs the command in it as soon as its agent
+/* Makes an instance by this request (stolen; remove: it is attended), runs the command in it as soon as its agent
  * answers, and then stops it, or removes it: that also when a signal interrupts, which
  * before the command begins ends all, and later is the command's. The command's exit status, or as
  * caller_status() has it. */
 int cli_run(struct cli *cli, json_t *request, const struct caller_exec *e, bool remove);
+
+/* Attends an instance that was made so (life/attend.h), as long as *fd is open; *fd: -1, or what
+ * this made before: if that has ended, as it does with wispd, it is made anew. An exit status. */
+int cli_attend(struct cli *cli, const char *id, int *fd);
 
 /* What is to run in an instance of an image: the words, or what the image says, with its
  * variables, user and folder where none are given. The caller's until cli_plan_clear(). */

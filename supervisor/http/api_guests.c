@@ -7,11 +7,23 @@
 #include "guest-images/agent/protocol.h"
 #include "supervisor/http/api.h"
 #include "supervisor/http/api_areas.h"
+#include "supervisor/life/attend.h"
 #include "supervisor/life/guest.h"
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/relay.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/fd.h"
+
+static int check_stream(struct api_call *call, const struct instance *i)
+{
+	if (call->request->key)
+		return error_set(&call->err, -EINVAL, "Idempotency-Key", "leave it out",
+				 "A stream cannot be repeated");
+	if (!relays_have_room(call->d->relays, i->tenant))
+		return error_set(&call->err, -EAGAIN, NULL, "end some of them",
+				 "There are too many streams");
+	return 0;
+}
 
 static int check(struct api_call *call, const struct instance *i)
 {
@@ -20,13 +32,7 @@ static int check(struct api_call *call, const struct instance *i)
 		return error_set(&call->err, -EPERM, "state", "start or resume it",
 				 "%s is %s; its guest can be reached when it is running", i->name,
 				 states[i->state].name);
-	if (call->request->key)
-		return error_set(&call->err, -EINVAL, "Idempotency-Key", "leave it out",
-				 "A stream cannot be repeated");
-	if (!relays_have_room(call->d->relays, i->tenant))
-		return error_set(&call->err, -EAGAIN, NULL, "end some of them",
-				 "There are too many streams");
-	return 0;
+	return check_stream(call, i);
 }
 
 /* Before it begins: who went into which guest stays known. */
@@ -81,6 +87,23 @@ static int open_console(struct api_call *call)
 	return r;
 }
 
+static int attend(struct api_call *call)
+{
+	struct instance i;
+	int r = instance_find(&call->d->truth, call->tenant, call->id, &i, &call->err);
+
+	if (r == 0)
+		r = attend_check(call->d->attendance, &i, &call->err);
+	if (r == 0)
+		r = check_stream(call, &i);
+	if (r == 0)
+		r = call->stream_fd = attend_open(call->d->attendance, &i, &call->err);
+	if (r < 0)
+		return r;
+	snprintf(call->stream_tenant, sizeof(call->stream_tenant), "%s", i.tenant);
+	return 0;
+}
+
 /* clang-format off */
 static const struct api_route routes[] = {
 	{ "POST", "/instances/{id}/stream",  ROLE_OPERATOR, true, 101, NULL, open_port,
@@ -90,6 +113,9 @@ static const struct api_route routes[] = {
 	{ "POST", "/instances/{id}/console", ROLE_OPERATOR, true, 101, NULL, open_console,
 	  .what = "Becomes a stream to the guest's terminal hvc0, which a guest has whose command line says "
 		  "`console=hvc0`." },
+	{ "POST", "/instances/{id}/attend",  ROLE_OPERATOR, true, 101, NULL, attend,
+	  .what = "Attends an instance that was made with `attended`, as long as the connection is open: nothing is "
+		  "said on it. When it is closed, and no other attends the instance, that is deleted." },
 };
 /* clang-format on */
 

@@ -16,6 +16,7 @@
 #include "supervisor/http/api_placement.h"
 #include "supervisor/images/image.h"
 #include "supervisor/life/adopted.h"
+#include "supervisor/life/attend.h"
 #include "supervisor/life/board.h"
 #include "supervisor/life/console.h"
 #include "supervisor/life/kind.h"
@@ -39,7 +40,7 @@ static const int64_t NS_PER_MS = 1000000;
 struct create_body {
 	char name[NAME_BYTES], image[DIGEST_BYTES], shape[NAME_BYTES], runtime[NAME_BYTES];
 	char cmdline[CMDLINE_BYTES], labels[LABELS_BYTES];
-	bool start, remove;
+	bool start, remove, attended;
 	uint64_t ttl_s, priority, wait_ms;
 	bool hotplug;
 	uint32_t nvolumes, ninterfaces;
@@ -86,6 +87,7 @@ static const struct body_field create_fields[] = {
 	{ .name = "labels", .type = BODY_MAP, PLACE(create_body, labels) },
 	{ .name = "start", .type = BODY_BOOL, PLACE(create_body, start) },
 	{ .name = "remove", .type = BODY_BOOL, PLACE(create_body, remove) },
+	{ .name = "attended", .type = BODY_BOOL, PLACE(create_body, attended) },
 	{ .name = "ttl_s", .type = BODY_U64, PLACE(create_body, ttl_s), .max = 315360000 },
 	{ .name = "priority",
 	  .type = BODY_U64,
@@ -269,6 +271,7 @@ static int get(struct api_call *call)
 			reply, "last_exit",
 			json_pack("{s:s, s:i}", "kind", last.exit_kind, "code", last.exit_code));
 		json_object_set_new(reply, "engine_ref", json_string(ref));
+		json_object_set_new(reply, "attended", attend_describe(call->d->attendance, i.id));
 		json_object_set_new(reply, "interfaces", interfaces);
 		json_object_set_new(reply, "shares", share_list(&call->d->truth, i.id, &call->err));
 		json_object_set_new(reply, "size", size_describe(&call->d->truth, &i, &call->err));
@@ -325,31 +328,6 @@ static int get_trace(struct api_call *call)
 
 /* --- creating --- */
 
-/* What a microVM has not decides, unless it was said. */
-static int choose_runtime(struct api_call *call, const struct create_body *b, struct instance *i)
-{
-	struct board board = b->board;
-	const struct runtime *runtime;
-	const char *wanted;
-	int r = board_settle(&call->d->truth, i, &board, &call->err);
-
-	if (r < 0)
-		return r;
-	wanted = b->runtime[0]					? b->runtime
-		 : b->ndevices || board_needs(&board, i->vcpus) ? "qemu"
-								: "wisp";
-	runtime = runtime_find(wanted);
-	if (!runtime)
-		return error_set(&call->err, -ENOTSUP, "runtime", "wisp and qemu are there",
-				 "There is no runtime %s", wanted);
-	if (b->ndevices && !runtime->devices)
-		return error_set(&call->err, -ENODEV, "devices",
-				 "leave the runtime out, or say qemu: it has VFIO",
-				 "A microVM has no PCI device of the host's");
-	snprintf(i->runtime, sizeof(i->runtime), "%s", wanted);
-	return board_check(i, &board, &call->err);
-}
-
 static int describe_plan(struct api_call *call, const struct create_body *b, struct instance *i)
 {
 	int r = api_check_room(call);
@@ -361,7 +339,7 @@ static int describe_plan(struct api_call *call, const struct create_body *b, str
 	if (r == 0)
 		r = api_use_shape(call, b->shape, i);
 	if (r == 0)
-		r = choose_runtime(call, b, i);
+		r = api_choose_runtime(call, b->runtime, &b->board, b->ndevices > 0, i);
 	if (r == 0)
 		r = placement_read(call->d, &b->placement, b->runtime, &i->wish, &call->err);
 	if (r == 0 && b->engine[0] && !place_is_plain(&i->wish))
@@ -428,6 +406,8 @@ static int create(struct api_call *call)
 			       call->caller->actor, &call->err);
 	if (r == 0 && b->hotplug)
 		r = api_let_plug(call, &i);
+	if (r == 0 && b->attended)
+		r = attend_make(call->d, &i, &call->err);
 	if (r == 0)
 		r = take_bind(call->d, &i, &taken, call->caller->actor, &call->err);
 	if (r == 0)
@@ -570,7 +550,7 @@ static const struct api_route routes[] = {
 	  .what = "All instances, in short." },
 	{ "POST",   "/instances",             ROLE_OPERATOR, true,  202, &create_table, create,
 	  .what = "Makes an instance of an image; with `start`, runs it; with `remove`, deletes it once "
-		  "it has ended. Where there is no room to start it, it waits up to `wait_ms` in the "
+		  "it has ended; with `attended`, when nobody attends it. Where there is no room to start it, it waits up to `wait_ms` in the "
 		  "queue, by `priority` (0 to 9). With `engine` its VMM is to be a process of that one's." },
 	{ "GET",    "/instances/{id}",        ROLE_VIEWER,   false, 200, NULL,          get,
 	  .what = "One instance, by id or name: how its last VMM ended, and how its guest's agent is." },

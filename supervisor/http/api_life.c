@@ -10,6 +10,7 @@
 #include "supervisor/images/image.h"
 #include "supervisor/life/queue.h"
 #include "supervisor/life/root_disk.h"
+#include "supervisor/life/runtime.h"
 #include "supervisor/network/lease.h"
 #include "supervisor/wispd.h"
 
@@ -134,6 +135,29 @@ int api_answer(struct api_call *call, const struct instance *i, const char *verb
 	memcpy(call->kick, i->id, sizeof(i->id));
 	return api_reply(
 		call, json_pack("{s:s, s:o}", "operation", id, "instance", instance_describe(i)));
+}
+
+int api_choose_runtime(struct api_call *call, const char *said, const struct board *asked,
+		       bool devices, struct instance *i)
+{
+	struct board board = *asked;
+	const struct runtime *runtime;
+	const char *wanted;
+	int r = board_settle(&call->d->truth, i, &board, &call->err);
+
+	if (r < 0)
+		return r;
+	wanted = said[0] ? said : devices || board_needs(&board, i->vcpus) ? "qemu" : "wisp";
+	runtime = runtime_find(wanted);
+	if (!runtime)
+		return error_set(&call->err, -ENOTSUP, "runtime", "wisp and qemu are there",
+				 "There is no runtime %s", wanted);
+	if (devices && !runtime->devices)
+		return error_set(&call->err, -ENODEV, "devices",
+				 "leave the runtime out, or say qemu: it has VFIO",
+				 "A microVM has no PCI device of the host's");
+	snprintf(i->runtime, sizeof(i->runtime), "%s", wanted);
+	return board_check(i, &board, &call->err);
 }
 
 int api_let_plug(struct api_call *call, const struct instance *i)

@@ -6,6 +6,7 @@
 #define SUPERVISOR_API_LIFE_H
 
 #include "supervisor/http/api.h"
+#include "supervisor/life/board.h"
 
 /* Of a body's check: "" or a name that can be used (instance_name_ok()). */
 int api_check_name(const char *name, struct error *err);
@@ -18,6 +19,9 @@ void api_set_expiry(struct instance *i, uint64_t ttl_s);
 int api_use_image(struct api_call *call, const char *which, struct instance *i);
 /* Its shape, as that is now, and what follows from it. -ENOENT. */
 int api_use_shape(struct api_call *call, const char *name, struct instance *i);
+/* What is to run it (runtime.h): said, or "": what a microVM has not decides. -ENOTSUP, -ENODEV. */
+int api_choose_runtime(struct api_call *call, const char *said, const struct board *asked,
+		       bool devices, struct instance *i);
 /* -ENOSPC: nothing new can begin. */
 int api_check_room(struct api_call *call);
 /* One that may not wait is started at once when it has been created, or never: now is when

@@ -15,5 +15,6 @@ extern const struct kind kind_share;	/* folders of the host */
 extern const struct kind kind_device;	/* PCI functions of the host */
 extern const struct kind kind_place;	/* processors, and the node of its memory */
 extern const struct kind kind_size;	/* what it has got beyond shape and image */
+extern const struct kind kind_client;	/* without whom it does not last */
 
 #endif

@@ -25,6 +25,7 @@
 #include "supervisor/books/store.h"
 #include "supervisor/images/image_probe.h"
 #include "supervisor/life/adopted.h"
+#include "supervisor/life/attend.h"
 #include "supervisor/life/console.h"
 #include "supervisor/life/guest.h"
 #include "supervisor/life/kind.h"
@@ -448,6 +449,8 @@ void machine_look(struct machine *m)
 		machine_try_again(m, &err);
 	else if (has_expired(m, &i))
 		go_because(m, &i, STATE_DELETING, "expired", NULL);
+	else if (attend_is_over(m->l->d->attendance, &i))
+		go_because(m, &i, STATE_DELETING, "its client is gone", NULL);
 	else if (m->broken && m->alive)
 		machine_end_vmm(m);
 	else if (image_probe_is_over(&i))

@@ -12,7 +12,7 @@
 
 #include "vmm/base/error.h"
 
-enum { RELAY_BUFFER_BYTES = 32 << 10, RELAYS_MAX = 256, RELAYS_TENANT_MAX = 64 };
+enum { RELAY_BUFFER_BYTES = 32 << 10, RELAYS_MAX = 384, RELAYS_TENANT_MAX = 128 };
 
 struct relays;
 struct sd_event;

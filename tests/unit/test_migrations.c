@@ -76,6 +76,7 @@ static const struct {
 	{ 19, "INSERT INTO budget VALUES ('acme', 1000, 800, 3600000, 0, 0, 0)" },
 	{ 20, "INSERT INTO seat VALUES (3, 'vm-1', NULL, 0)" },
 	{ 31, "INSERT INTO snapshot_volume VALUES ('snap-1', 0, 'vol-1', 'data', 0, 64, 1)" },
+	{ 32, "INSERT INTO attended VALUES ('vm-1')" },
 };
 
 /* What is on acme's bill then. */
@@ -187,6 +188,7 @@ static void check_kept(struct books *b, int version)
 		{ 15, "SELECT count(*) FROM snapshot", 1 },
 		{ 19, "SELECT count(*) FROM budget", 1 },
 		{ 31, "SELECT count(*) FROM snapshot_volume", 1 },
+		{ 32, "SELECT count(*) FROM attended JOIN instance ON instance = id", 1 },
 	};
 	char line[256];
 	struct error err;

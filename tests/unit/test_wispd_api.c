@@ -46,6 +46,8 @@ static const struct stage_row rows[] = {
 	  "bad_request" },
 	{ &stage_alice, "POST", "/instances", "{\"image\": \"image\", \"ttl_s\": -1}", 400,
 	  "bad_request" },
+	{ &stage_alice, "POST", "/instances", "{\"image\": \"image\", \"attended\": 1}", 400,
+	  "bad_request" },
 	{ &stage_alice, "POST", "/instances", "{\"image\": \"none\"}", 404, "not_found" },
 	{ &stage_alice, "POST", "/instances", "{\"image\": \"image\", \"shape\": \"none\"}", 404,
 	  "not_found" },
@@ -209,6 +211,8 @@ static const struct stage_row rows[] = {
 	{ &stage_alice, "POST", "/instances/one/start", NULL, 409, "illegal_move" },
 	{ &stage_alice, "POST", "/instances/one/stream", NULL, 409, "illegal_move" },
 	{ &stage_alice, "POST", "/instances/one/stream", "{}", 400, "bad_request" },
+	{ &stage_alice, "POST", "/instances/one/attend", NULL, 400, "bad_request" },
+	{ &stage_watcher, "POST", "/instances/one/attend", NULL, 403, "forbidden" },
 	{ &stage_alice, "POST", "/instances/one/console", NULL, 409, "illegal_move" },
 	{ &stage_watcher, "POST", "/instances/one/stream", NULL, 403, "forbidden" },
 	{ &stage_watcher, "POST", "/instances/one/console", NULL, 403, "forbidden" },
@@ -246,6 +250,7 @@ static void test_tenants(void **state)
 		{ "GET", "/instances/one/logs", NULL },
 		{ "POST", "/instances/one/stream", NULL },
 		{ "POST", "/instances/one/console", NULL },
+		{ "POST", "/instances/one/attend", NULL },
 	};
 	struct stage *s = *state;
 	char id[64], path[128];
