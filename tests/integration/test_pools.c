@@ -231,6 +231,37 @@ static void test_returns(void **state)
 	wispd_host_end(h);
 }
 
+/* Memory may come to what is taken, too. Its guest has no driver for that: it stays as it is. */
+static void test_elastic(void **state)
+{
+	static const char elastic[] = "{\"vcpus\": 1, \"mem_mib\": 32, \"mem_max_mib\": 64}";
+	struct wispd_host *h = make_host();
+	const char *output;
+	char id[32], path[64];
+
+	(void)state;
+	assert_int_equal(wispd_host_call(h, "PUT", "/shapes/test", elastic, NULL), 200);
+	assert_int_equal(wispd_host_call(h, "POST", "/pools", POOL "\"min\": 1}", NULL), 201);
+	await_ready(h, 1, 1);
+	assert_true(run_one(h, id));
+	assert_int_equal(ctl(h, &output, "inspect", id), 0);
+	expect_in(output, "\"mem_max_mib\": 64");
+	await_ready(h, 1, 2);
+	snprintf(path, sizeof(path), "/instances/%s/resize", id);
+	assert_string_equal(
+		wispd_host_do(h, "POST", path, "{\"mem_mib\": 48, \"timeout_ms\": 100}"), "failed");
+	assert_int_equal(ctl(h, &output, "inspect", id), 0);
+	expect_in(output, "\"state\": \"running\"");
+	expect_in(output, "\"mem_mib\": 32");
+	wispd_host_stop(h, SIGKILL);
+	assert_true(wispd_host_start(h, 0));
+	await_ready(h, 1, 2);
+	assert_int_equal(ctl(h, NULL, "reboot", "--timeout", "0", id), 0);
+	assert_int_equal(ctl(h, NULL, "rm", id), 0);
+	check_healthy(h);
+	wispd_host_end(h);
+}
+
 /* --- crashes --- */
 
 static const char *state_of(const json_t *instance)
@@ -413,9 +444,8 @@ int main(int argc, char *argv[])
 {
 	const struct CMUnitTest networks[] = { cmocka_unit_test(test_networks) };
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_take),
-		cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_returns),
+		cmocka_unit_test(test_take),	cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_returns), cmocka_unit_test(test_elastic),
 		cmocka_unit_test(test_crashes),
 	};
 
