@@ -55,6 +55,7 @@ struct wispd {
 	struct relays *relays;
 	struct device_watch *device_watch;
 	struct server *server; /* NULL: nobody listens yet */
+	bool restored;	       /* the ledger, since the last start (unknown.h) */
 	bool no_room;	       /* the reserve (reserve.h) had to be given up */
 };
 

@@ -171,7 +171,12 @@ static int tell(struct store *s, struct ledger *l, int64_t from_seq, int64_t los
 
 	if (r == 0)
 		r = ledger_append(l, &e, NULL, err);
+	/* Until the next wispd has looked at what there is (life/recover.c). */
 	if (r == 0)
+		r = store_run(s, err,
+			      "INSERT INTO meta VALUES ('restored', '1') ON CONFLICT DO NOTHING",
+			      "");
+	if (r >= 0)
 		r = store_commit(s, err);
 	if (r < 0)
 		store_rollback(s);

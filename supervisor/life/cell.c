@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -25,9 +26,11 @@
 #include "supervisor/device/tree.h"
 #include "supervisor/life/cell.h"
 #include "supervisor/life/companion.h"
+#include "supervisor/life/lifecycle.h"
 #include "supervisor/life/pin.h"
 #include "supervisor/life/process.h"
 #include "supervisor/pool/pool.h"
+#include "supervisor/unknown.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
@@ -386,10 +389,24 @@ int cell_open_socket(const struct launch *l, const char *name, struct error *err
 
 /* --- after a crash --- */
 
-static void end_process(void *ctx, const char *id, pid_t pid)
+/* A VMM that nobody has taken over: its instance is none, or, in books that were restored, has
+ * another one or none. Two would write to one disk. */
+static void end_unknown(void *ctx, const char *id, pid_t pid)
 {
-	if (strcmp(ctx, id) == 0)
-		kill(pid, SIGKILL);
+	struct pollfd ended = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+	struct wispd *d = ctx;
+	struct error err;
+
+	if (ended.fd < 0 || lifecycle_lives(d->lifecycle, id) ||
+	    blank_exists(&d->truth, id, &err) != 0) {
+		fd_close(ended.fd);
+		return;
+	}
+	log_info("%s: a VMM that is not in the books is ended", id);
+	if (syscall(SYS_pidfd_send_signal, ended.fd, SIGKILL, NULL, 0) < 0 ||
+	    poll(&ended, 1, CLEANUP_TIMEOUT_MS) != 1)
+		log_warn("%s: process %d does not end", id, (int)pid);
+	fd_close(ended.fd);
 }
 
 int cell_survey(const struct runtime *runtime, const struct config *c, survey_fn fn, void *ctx,
@@ -402,6 +419,25 @@ int cell_survey(const struct runtime *runtime, const struct config *c, survey_fn
 	r = survey_jails(jails, fn, ctx);
 	fd_close(jails);
 	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot look at the processes") : 0;
+}
+
+/* A root disk of its own may be all that is left of an instance that the books forgot. Whether it
+ * is there still, and is to stay. */
+static bool keep_disk(struct wispd *d, int jails, const char *id)
+{
+	char path[NAME_MAX + 8], as[NAME_MAX + 8];
+	struct stat st;
+	bool stays;
+	int root;
+
+	snprintf(path, sizeof(path), "%.*s/root", NAME_MAX, id);
+	snprintf(as, sizeof(as), "%.*s.disk", NAME_MAX, id);
+	root = openat(jails, path, OPEN_FOLDER);
+	stays = root >= 0 && fstatat(root, "rootfs", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		S_ISREG(st.st_mode) && st.st_nlink == 1 && unknown_keep(d, root, "rootfs", as) &&
+		fstatat(root, "rootfs", &st, AT_SYMLINK_NOFOLLOW) == 0;
+	fd_close(root);
+	return stays;
 }
 
 /* What serves its VMM ends before its folder goes. */
@@ -435,11 +471,13 @@ int cell_sweep(const struct runtime *runtime, struct wispd *d, struct error *err
 
 	if (jails < 0)
 		return jails;
+	survey_jails(jails, end_unknown, d);
 	dir = fdopendir(jails);
 	while (dir && (entry = readdir(dir)) != NULL) {
 		if (entry->d_name[0] == '.' || is_ours(d, entry->d_name))
 			continue;
-		survey_jails(jails, end_process, entry->d_name);
+		if (keep_disk(d, dirfd(dir), entry->d_name))
+			continue;
 		if (end_companions(dirfd(dir), entry->d_name, err) < 0 ||
 		    clean_up(runtime, &d->config, entry->d_name, err) < 0)
 			log_warn("%s", err->text);

@@ -145,17 +145,31 @@ static int write_down(struct findings *f)
 	if (r >= 0)
 		r = tell(f);
 	if (r == 0)
+		r = store_run(t->store, f->err, "DELETE FROM meta WHERE key = 'restored'", "");
+	if (r >= 0)
 		r = wispd_commit(f->d, f->err);
 	if (r < 0)
 		store_rollback(t->store);
 	return r;
 }
 
+static int was_restored(struct wispd *d, struct error *err)
+{
+	int64_t n = 0;
+	int r = store_number(d->truth.store, &n, err,
+			     "SELECT count(*) FROM meta WHERE key = 'restored'", "");
+
+	d->restored = n > 0;
+	return r;
+}
+
 int recover(struct wispd *d, struct error *err)
 {
 	struct findings f = { .d = d, .err = err };
-	int r = instance_each(&d->truth, NULL, take_up, &f, err);
+	int r = was_restored(d, err);
 
+	if (r == 0)
+		r = instance_each(&d->truth, NULL, take_up, &f, err);
 	if (r == 0)
 		r = sweep(&f);
 	if (r == 0)

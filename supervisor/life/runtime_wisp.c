@@ -175,14 +175,18 @@ static int wait_for_socket(const struct launch *l, struct link *ret, bool *begun
 	}
 }
 
+/* What books of an older day call a blank may be somebody's by now. */
 static int await(const struct launch *l, struct error *err)
 {
 	struct link link = { .fd = -1 };
 	bool begun;
 	int r = wait_for_socket(l, &link, &begun, err);
 
-	if (r == 0)
-		link_close(&link);
+	if (r < 0)
+		return r;
+	if (begun)
+		r = error_set(err, -EBUSY, NULL, NULL, "%s is no blank: it has a guest", l->id);
+	link_close(&link);
 	return r;
 }
 

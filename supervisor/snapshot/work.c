@@ -13,6 +13,7 @@
 #include "supervisor/snapshot/files.h"
 #include "supervisor/snapshot/snapshot.h"
 #include "supervisor/snapshot/work.h"
+#include "supervisor/unknown.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/log.h"
 
@@ -147,10 +148,13 @@ void snapshots_tell(struct wispd *d, const char *snapshot)
 static bool is_nobodys(void *ctx, const char *id)
 {
 	struct wispd *d = ctx;
+	char path[NAME_MAX + 16];
 	struct snapshot s;
 	struct error err;
 
-	return snapshot_find(&d->truth, NULL, id, &s, &err) == -ENOENT;
+	snprintf(path, sizeof(path), "snapshots/%.*s", NAME_MAX, id);
+	return snapshot_find(&d->truth, NULL, id, &s, &err) == -ENOENT &&
+	       !unknown_keep(d, -1, path, id);
 }
 
 static int write_cut_off(struct wispd *d, struct error *err)

@@ -8,6 +8,7 @@
 #include "supervisor/http/api.h"
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/runtime.h"
+#include "supervisor/unknown.h"
 #include "supervisor/volume/work.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/fd.h"
@@ -349,10 +350,13 @@ static int find_cut_off(void *ctx, const struct volume *v)
 static bool is_nobodys(void *ctx, const char *id)
 {
 	struct wispd *d = ctx;
+	char path[NAME_MAX + 16];
 	struct volume v;
 	struct error err;
 
-	return volume_find(&d->truth, NULL, id, &v, &err) == -ENOENT;
+	snprintf(path, sizeof(path), "volumes/%.*s", NAME_MAX, id);
+	return volume_find(&d->truth, NULL, id, &v, &err) == -ENOENT &&
+	       !unknown_keep(d, -1, path, id);
 }
 
 /* What was begun is gone on with, but for what nobody waits for any more. */
