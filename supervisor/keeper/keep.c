@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "jailer/cgroup.h"
 #include "supervisor/keeper/keep.h"
 #include "supervisor/share/folder.h"
 #include "vmm/base/clock.h"
@@ -293,7 +294,7 @@ static int hear(int told, struct error *err)
 	return said.code;
 }
 
-int keep_begin(const struct keep *k, struct error *err)
+static int begin(const struct keep *k, struct error *err)
 {
 	int log = open(k->log, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int told[2] = { -1, -1 }, r;
@@ -312,4 +313,26 @@ int keep_begin(const struct keep *k, struct error *err)
 	fd_close(told[0]);
 	fd_close(log);
 	return r;
+}
+
+/* From here on: whatever is started stays in there. */
+static int join_groups(const struct keep *k, struct error *err)
+{
+	struct cgroups groups;
+	int r;
+
+	if (!k->groups.parent_cgroup)
+		return 0;
+	r = cgroups_create(&k->groups, k->groups.parent_cgroup, &groups, err);
+	if (r == 0)
+		r = cgroups_join(&groups, true, err);
+	cgroups_close(&groups);
+	return r;
+}
+
+int keep_begin(const struct keep *k, struct error *err)
+{
+	int joined = join_groups(k, err);
+
+	return joined < 0 ? joined : begin(k, err);
 }

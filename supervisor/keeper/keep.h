@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "jailer/options.h"
 #include "vmm/base/error.h"
 
 struct keep {
@@ -26,6 +27,8 @@ struct keep {
 	 * NULL: none. Nobody in there can write to it if it is read_only. */
 	const char *share, *below;
 	bool read_only;
+	/* The control groups that all of it runs in: id, parent_cgroup and values are read. */
+	struct jail_options groups;
 	char *const *argv;
 };
 

@@ -13,12 +13,35 @@
 enum { NO_USER = -1 };
 
 static const struct option options[] = {
-	{ "lock", required_argument, NULL, 'l' },   { "log", required_argument, NULL, 'o' },
-	{ "folder", required_argument, NULL, 'f' }, { "socket", required_argument, NULL, 's' },
-	{ "user", required_argument, NULL, 'u' },   { "listen", no_argument, NULL, 'L' },
-	{ "share", required_argument, NULL, 'S' },  { "below", required_argument, NULL, 'b' },
-	{ "read-only", no_argument, NULL, 'r' },    { 0 },
+	{ "lock", required_argument, NULL, 'l' },
+	{ "log", required_argument, NULL, 'o' },
+	{ "folder", required_argument, NULL, 'f' },
+	{ "socket", required_argument, NULL, 's' },
+	{ "user", required_argument, NULL, 'u' },
+	{ "listen", no_argument, NULL, 'L' },
+	{ "share", required_argument, NULL, 'S' },
+	{ "below", required_argument, NULL, 'b' },
+	{ "read-only", no_argument, NULL, 'r' },
+	{ "parent-cgroup", required_argument, NULL, 'p' },
+	{ "id", required_argument, NULL, 'i' },
+	{ "cgroup", required_argument, NULL, 'c' },
+	{ 0 },
 };
+
+/* "memory.max=1000", as wisp-jailer has it. */
+static int take_value(struct jail_options *o, char *text)
+{
+	char *equals = strchr(text, '=');
+	struct jail_cgroup_value *v = &o->cgroup[o->cgroup_count];
+
+	if (!equals || o->cgroup_count == JAIL_CGROUPS_MAX ||
+	    (size_t)(equals - text) >= sizeof(v->file))
+		return -EINVAL;
+	memcpy(v->file, text, (size_t)(equals - text));
+	v->value = equals + 1;
+	o->cgroup_count++;
+	return 0;
+}
 
 static int take(struct keep *k, int option)
 {
@@ -50,6 +73,14 @@ static int take(struct keep *k, int option)
 	case 'r':
 		k->read_only = true;
 		return 0;
+	case 'p':
+		k->groups.parent_cgroup = optarg;
+		return 0;
+	case 'i':
+		k->groups.id = optarg;
+		return 0;
+	case 'c':
+		return take_value(&k->groups, optarg);
 	case 'u':
 		user = strtoul(optarg, &end, 10);
 		k->user = (uid_t)user;
@@ -70,10 +101,12 @@ int main(int argc, char **argv)
 		r = take(&k, option);
 	k.argv = &argv[optind];
 	if (r < 0 || !k.lock || !k.log || !k.folder || !k.socket || !k.user || !k.argv[0] ||
-	    strchr(k.socket, '/') || !k.share != !k.below) {
+	    strchr(k.socket, '/') || !k.share != !k.below ||
+	    !k.groups.id != !k.groups.parent_cgroup) {
 		fprintf(stderr, "usage: wisp-keeper --lock FILE --log FILE --folder FOLDER"
 				" --socket NAME [--listen] --user UID"
 				" [--share FOLDER --below PATH [--read-only]]"
+				" [--parent-cgroup GROUP --id NAME [--cgroup FILE=VALUE]...]"
 				" -- PROGRAM [ARGUMENT...]\n");
 		return 2;
 	}

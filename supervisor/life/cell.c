@@ -42,6 +42,8 @@ enum {
 	CLEANUP_TIMEOUT_MS = 30000,
 	GROUP_POLL_MS = 1,
 	TASKS_MAX = 128,
+	COMPANION_MIB = 256, /* that one may have, and what the kernel keeps for it */
+	COMPANION_TASKS_MAX = 128,
 };
 
 /* --- folders --- */
@@ -125,6 +127,28 @@ int cell_prepare(const struct launch *l, struct error *err)
 	return root < 0 ? root : 0;
 }
 
+/* The last one's process may still be on its way out. */
+static int remove_group(const char *parent, const char *name, struct error *err)
+{
+	uint64_t deadline_us = clock_now_us() + CLEANUP_TIMEOUT_MS * UINT64_C(1000);
+	int r = -EBUSY;
+
+	while (r == -EBUSY && clock_now_us() < deadline_us) {
+		r = cgroups_remove_named(parent, name, err);
+		if (r == -EBUSY)
+			poll(NULL, 0, GROUP_POLL_MS);
+	}
+	return r;
+}
+
+int cell_remove_aside(const char *parent, const char *id, struct error *err)
+{
+	char name[NAME_MAX + sizeof(COMPANION_GROUP)];
+
+	snprintf(name, sizeof(name), "%.*s" COMPANION_GROUP, NAME_MAX, id);
+	return parent[0] ? remove_group(parent, name, err) : 0;
+}
+
 static int clean_up(const struct runtime *runtime, const struct config *c, const char *id,
 		    struct error *err)
 {
@@ -135,8 +159,9 @@ static int clean_up(const struct runtime *runtime, const struct config *c, const
 		.parent_cgroup = c->cgroup[0] ? c->cgroup : NULL,
 		.cleanup = true,
 	};
+	int r = cleanup_jail(&jail, err);
 
-	return cleanup_jail(&jail, err);
+	return r < 0 ? r : cell_remove_aside(c->cgroup, id, err);
 }
 
 int cell_remove(const struct launch *l, struct error *err)
@@ -185,20 +210,24 @@ int cell_open_lines(const struct launch *l, struct error *err)
 	return open_written(l, CELL_LINES, err);
 }
 
-/* So that the counters of the next life begin at zero. The last one's process may still be
- * on its way out. */
+/* So that the counters of the next life begin at zero. */
 static int clear_groups(const struct launch *l, struct error *err)
 {
-	uint64_t deadline_us = clock_now_us() + CLEANUP_TIMEOUT_MS * UINT64_C(1000);
-	int r = -EBUSY;
+	const char *parent = l->config->cgroup;
+	int r = parent[0] ? remove_group(parent, l->id, err) : 0;
 
-	if (!l->config->cgroup[0])
-		return 0;
-	while (r == -EBUSY && clock_now_us() < deadline_us) {
-		r = cgroups_remove_named(l->config->cgroup, l->id, err);
-		if (r == -EBUSY)
-			poll(NULL, 0, GROUP_POLL_MS);
-	}
+	return r < 0 ? r : cell_remove_aside(parent, l->id, err);
+}
+
+/* What an earlier wispd began for a VMM that never was is begun anew. */
+static int end_companions_of(const struct launch *l, struct error *err)
+{
+	int jail = cell_open_jail(l, err), r;
+
+	if (jail < 0)
+		return jail;
+	r = companions_end(jail, err);
+	fd_close(jail);
 	return r;
 }
 
@@ -212,8 +241,10 @@ int cell_clear(const struct launch *l, struct error *err)
 	if (r == 0)
 		r = folder_remove(root, CELL_LINES);
 	fd_close(root);
-	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot clear the jail of %s", l->id)
-		     : clear_groups(l, err);
+	if (r < 0)
+		return error_set(err, r, NULL, NULL, "Cannot clear the jail of %s", l->id);
+	r = end_companions_of(l, err);
+	return r < 0 ? r : clear_groups(l, err);
 }
 
 /* --- the command --- */
@@ -292,6 +323,55 @@ static int add_groups(const struct launch *l, struct runtime_command *ret, struc
 
 	snprintf(memory, sizeof(memory), "%s=%lld", memory_limit(), memory_most(l, l->mem_mib));
 	snprintf(tasks, sizeof(tasks), "pids.max=%lld", TASKS_MAX + (long long)l->vcpus);
+	r = runtime_command_add(ret, texts, err);
+	return r < 0 || one_hierarchy() ? r : add_accounting(ret, err);
+}
+
+static long long count_companions(const struct launch *l)
+{
+	long long n = l->nshares;
+
+	for (unsigned i = 0; i < l->nnets; i++)
+		n += l->nets[i].lease.network.mode == NETWORK_PASST;
+	return n;
+}
+
+/* Below the engine's, as the VMM's, and as that without limits of its own. */
+static int add_engine_aside(const struct launch *l, const char *name, struct runtime_command *ret,
+			    struct error *err)
+{
+	const bool v1 = cell_has_accounting_v1();
+	char path[sizeof(l->group) + INSTANCE_ID_BYTES + sizeof(COMPANION_GROUP)];
+	const char *const texts[] = { "--parent-cgroup", path, "--id", name, NULL };
+	int r;
+
+	snprintf(path, sizeof(path), "%s%s%s", l->group, v1 ? "" : "/", v1 ? "" : name);
+	r = runtime_command_add(ret, texts, err);
+	return r < 0 ? r : add_accounting(ret, err);
+}
+
+int cell_aside_command(const struct launch *l, struct runtime_command *ret, struct error *err)
+{
+	const long long most = count_companions(l);
+	char name[INSTANCE_ID_BYTES + sizeof(COMPANION_GROUP)], memory[64], tasks[32];
+	const char *const texts[] = { "--parent-cgroup",
+				      l->config->cgroup,
+				      "--id",
+				      name,
+				      "--cgroup",
+				      memory,
+				      "--cgroup",
+				      tasks,
+				      NULL };
+	int r;
+
+	if (!l->config->cgroup[0])
+		return 0;
+	snprintf(name, sizeof(name), "%s" COMPANION_GROUP, l->id);
+	if (l->group[0])
+		return add_engine_aside(l, name, ret, err);
+	snprintf(memory, sizeof(memory), "%s=%lld", memory_limit(), (most * COMPANION_MIB) << 20);
+	snprintf(tasks, sizeof(tasks), "pids.max=%lld", most * COMPANION_TASKS_MAX);
 	r = runtime_command_add(ret, texts, err);
 	return r < 0 || one_hierarchy() ? r : add_accounting(ret, err);
 }

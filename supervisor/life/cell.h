@@ -33,6 +33,12 @@ bool cell_has_accounting_v1(void);
 /* The jailer, and its options up to those of the runtime's own. */
 int cell_command(const struct launch *l, struct runtime_command *ret, struct error *err);
 
+/* The control group of what serves the VMM (companion.h), beside the VMM's own, as the jailer and
+ * the keeper take it: its parent, its name, and the limits. Nothing without control groups. */
+int cell_aside_command(const struct launch *l, struct runtime_command *ret, struct error *err);
+/* Nobody is in it any more; 0, too, when it is not there. */
+int cell_remove_aside(const char *parent, const char *id, struct error *err);
+
 /* What its control group may have: so much for the guest, and what its VMM needs. 0, too, where
  * it has none. */
 int cell_limit_memory(const struct launch *l, int64_t mem_mib, struct error *err);

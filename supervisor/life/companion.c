@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -36,6 +37,16 @@ static void say(struct words *w, const char *const *list)
 		w->list[w->count++] = *list++;
 }
 
+static int add_groups(const struct launch *l, struct runtime_command *groups, struct words *w,
+		      struct error *err)
+{
+	int r = cell_aside_command(l, groups, err);
+
+	if (r == 0)
+		say(w, groups->argv);
+	return r;
+}
+
 static int run_keeper(const struct launch *l, const struct companion *c, const char *jail,
 		      struct error *err)
 {
@@ -57,7 +68,9 @@ static int run_keeper(const struct launch *l, const struct companion *c, const c
 	const char *const flags[] = { c->read_only ? "--read-only" : "--",
 				      c->read_only ? "--" : NULL, NULL };
 	const char *const listen[] = { "--listen", NULL };
+	struct runtime_command *groups = calloc(1, sizeof(*groups));
 	struct words w = { .count = 0 };
+	int r;
 
 	snprintf(lock, sizeof(lock), "%.*s/%s" LOCK_SUFFIX, PATH_MAX - 64, jail, c->name);
 	snprintf(log, sizeof(log), "%.*s/vmm.log", PATH_MAX - 64, jail);
@@ -69,11 +82,16 @@ static int run_keeper(const struct launch *l, const struct companion *c, const c
 		say(&w, listen);
 	if (c->share)
 		say(&w, share);
+	r = groups ? add_groups(l, groups, &w, err)
+		   : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	say(&w, flags);
 	say(&w, c->argv);
-	if (w.count == ARGS_MAX - 1)
-		return error_set(err, -E2BIG, NULL, NULL, "Too many arguments for %s", c->argv[0]);
-	return process_run(w.list, BEGIN_TIMEOUT_MS, err);
+	if (r == 0 && w.count == ARGS_MAX - 1)
+		r = error_set(err, -E2BIG, NULL, NULL, "Too many arguments for %s", c->argv[0]);
+	if (r == 0)
+		r = process_run(w.list, BEGIN_TIMEOUT_MS, err);
+	free(groups);
+	return r;
 }
 
 /* As the jailer does it, before the first VMM. */

@@ -3,7 +3,8 @@
  * Each has a keeper (keeper/keep.h), which starts it again when it has ended, and which is
  * found by its lock in the VMM's folder of wispd's, whoever started it: so a companion
  * outlives wispd as its VMM does. It runs as a user without privileges, and is reached by a
- * socket in the folder that the VMM sees.
+ * socket in the folder that the VMM sees. All of a VMM are in one control group beside its own
+ * (cell.h), with their keepers: what they take is limited, and their processor time is the instance's.
  *
  * Any thread, one at a time for an instance. 0 or a negative errno and *err.
  */
@@ -13,6 +14,9 @@
 #include "supervisor/life/launch.h"
 
 enum { COMPANION_NAME_BYTES = 32 };
+
+/* That group's name: the instance's id, and this. */
+#define COMPANION_GROUP ".aside"
 
 struct companion {
 	char name[COMPANION_NAME_BYTES]; /* its socket is NAME.sock there */

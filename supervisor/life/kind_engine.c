@@ -14,6 +14,7 @@
 #include "jailer/cgroup.h"
 #include "supervisor/books/store.h"
 #include "supervisor/life/cell.h"
+#include "supervisor/life/companion.h"
 #include "supervisor/life/kind.h"
 #include "supervisor/life/kinds.h"
 #include "supervisor/wispd.h"
@@ -42,25 +43,35 @@ static int load(struct wispd *d, const struct instance *i, struct launch *l, str
 	return r < 0 ? r : 0;
 }
 
-/* Of version 1 the jailer makes it (cell.c). */
-static int attach(struct launch *l, struct error *err)
+static int make_group(const struct launch *l, const char *suffix, struct error *err)
 {
-	char path[sizeof(l->group) + INSTANCE_ID_BYTES + 1];
-	int mount, r = 0;
+	int mount = cgroup_open_mount("/proc/self/mounts", 2, NULL), r = 0;
+	char path[sizeof(l->group) + INSTANCE_ID_BYTES + sizeof(COMPANION_GROUP)];
 
-	if (!l->group[0] || cell_has_accounting_v1())
-		return 0;
-	mount = cgroup_open_mount("/proc/self/mounts", 2, NULL);
-	snprintf(path, sizeof(path), "%s/%s", l->group, l->id);
+	snprintf(path, sizeof(path), "%s/%s%s", l->group, l->id, suffix);
 	if (mount < 0 || (mkdirat(mount, path, 0755) < 0 && errno != EEXIST))
 		r = error_errno(err, NULL, NULL, "Cannot make the control group %s", path);
 	fd_close(mount);
 	return r;
 }
 
+/* Of version 1 the jailer and keepers make them (cell.c). */
+static int attach(struct launch *l, struct error *err)
+{
+	int r;
+
+	if (!l->group[0] || cell_has_accounting_v1())
+		return 0;
+	r = make_group(l, "", err);
+	return r < 0 ? r : make_group(l, COMPANION_GROUP, err);
+}
+
+/* What was in them has ended: kinds are undone backwards. */
 static int detach(struct launch *l, struct error *err)
 {
-	return l->group[0] ? cgroups_remove_named(l->group, l->id, err) : 0;
+	int r = l->group[0] ? cgroups_remove_named(l->group, l->id, err) : 0;
+
+	return r < 0 || !l->group[0] ? r : cell_remove_aside(l->group, l->id, err);
 }
 
 const struct kind kind_engine = {

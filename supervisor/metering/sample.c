@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "jailer/cgroup.h"
+#include "supervisor/life/companion.h"
 #include "supervisor/life/runtime.h"
 #include "supervisor/metering/sample.h"
 #include "supervisor/network/link.h"
@@ -90,6 +91,14 @@ static bool read_number(int folder, const char *path, const char *field, int64_t
 	return end != at && errno == 0 && *ret >= 0;
 }
 
+static bool read_source(int mount, size_t source, const char *group, int64_t *ret)
+{
+	char path[GROUP_BYTES + FILE_BYTES / 16];
+
+	snprintf(path, sizeof(path), "%s/%.63s", group, sources[source].file);
+	return mount >= 0 && read_number(mount, path, sources[source].field, ret);
+}
+
 void sample_read_groups(const char *mounts, const char *parent, const char *id, struct sample *ret)
 {
 	size_t of = SOURCES; /* whose mount is open */
@@ -97,8 +106,8 @@ void sample_read_groups(const char *mounts, const char *parent, const char *id, 
 
 	for (size_t i = 0; i < SOURCES; i++) {
 		const enum counter c = sources[i].counter;
-		char path[GROUP_BYTES + FILE_BYTES / 16];
-		int64_t value;
+		char group[GROUP_BYTES];
+		int64_t value, aside = 0;
 
 		if (ret->counter[c].reading == READING_DONE)
 			continue;
@@ -109,9 +118,14 @@ void sample_read_groups(const char *mounts, const char *parent, const char *id, 
 						  sources[i].controller);
 			of = i;
 		}
-		snprintf(path, sizeof(path), "%.127s/%.63s/%s", parent, id, sources[i].file);
-		if (mount >= 0 && read_number(mount, path, sources[i].field, &value))
-			set(ret, c, value / sources[i].divisor);
+		snprintf(group, sizeof(group), "%.127s/%.63s", parent, id);
+		if (!read_source(mount, i, group, &value))
+			continue;
+		/* What serves the VMM works for it; most have nothing that does. */
+		snprintf(group, sizeof(group), "%.127s/%.63s" COMPANION_GROUP, parent, id);
+		if (c == COUNTER_CPU_USED)
+			(void)read_source(mount, i, group, &aside);
+		set(ret, c, (value + aside) / sources[i].divisor);
 	}
 	fd_close(mount);
 }

@@ -75,7 +75,8 @@ struct sample {
 /* lines_from: lines_to of the sample before, 0 for the first of a VMM. */
 void sample_take(const struct launch *l, int64_t lines_from, struct sample *ret);
 
-/* The control groups of one VMM; mounts: a file like /proc/self/mounts. */
+/* The control groups of one VMM, and the processor time of what serves it (companion.h); mounts: a
+ * file like /proc/self/mounts. */
 void sample_read_groups(const char *mounts, const char *parent, const char *id, struct sample *ret);
 
 /* What the whole lines from lines_from on add; sets lines_to. */

@@ -83,6 +83,11 @@ static void test_groups_of_version_1(void **state)
 	assert_int_equal(reading(&s, COUNTER_MEMORY_NOW), 4096);
 	assert_int_equal(reading(&s, COUNTER_MEMORY_PEAK), -1);
 	assert_int_equal(reading(&s, COUNTER_NET_IN), -2);
+	/* What serves it works for it. */
+	make_folder(p, "cpu/wisp/vm.aside");
+	write_file(p, "cpu/wisp/vm.aside/cpuacct.usage", "1000000000\n");
+	s = read_groups(p, "vm");
+	assert_int_equal(reading(&s, COUNTER_CPU_USED), 2234567);
 	write_file(p, "cpu/wisp/vm/cpuacct.usage", "a number\n");
 	s = read_groups(p, "vm");
 	assert_int_equal(reading(&s, COUNTER_CPU_USED), -1);
@@ -102,6 +107,12 @@ static void test_groups_of_version_2(void **state)
 	s = read_groups(p, "vm");
 	assert_int_equal(reading(&s, COUNTER_CPU_USED), 4711);
 	assert_int_equal(reading(&s, COUNTER_MEMORY_PEAK), 8192);
+	assert_int_equal(reading(&s, COUNTER_MEMORY_NOW), 0);
+	make_folder(p, "wisp/vm.aside");
+	write_file(p, "wisp/vm.aside/cpu.stat", "usage_usec 300\n");
+	write_file(p, "wisp/vm.aside/memory.current", "4096\n");
+	s = read_groups(p, "vm");
+	assert_int_equal(reading(&s, COUNTER_CPU_USED), 5011);
 	assert_int_equal(reading(&s, COUNTER_MEMORY_NOW), 0);
 	s = read_groups(p, "another");
 	assert_int_equal(reading(&s, COUNTER_CPU_USED), -1);
