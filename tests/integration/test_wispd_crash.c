@@ -17,9 +17,15 @@
  *   - what a budget has seen spent is what an invoice of the whole ledger comes to;
  *   - everything can be deleted, and then nothing is left.
  *
- * WISPD_CRASH_STEP=1 tries every N; by default it is each twenty-third.
+ * In the test host (test_networks) it is one life of an instance with interfaces, published ports and
+ * a list of what it may send to: there are taps for those that run, addresses for those that there
+ * are, and when networks have gone no rule is left.
+ *
+ * WISPD_CRASH_STEP=1 tries every N; by default it is each twenty-third, and in the test host, which
+ * is slower, each 251st.
  */
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -42,6 +48,7 @@ enum {
 	POLL_MS = 5,
 	N_MAX = 5000,
 	STEP = 23,
+	WIRED_STEP = 251,
 	FIRST_MOVES = 2,
 	FEWEST = 100,
 	DISK_MIB = 1
@@ -398,12 +405,12 @@ static bool crash_once(struct wispd_host *h, long n)
 	return survived;
 }
 
-static long step(void)
+static long step(long usual)
 {
 	const char *text = getenv("WISPD_CRASH_STEP");
 	long n = text ? strtol(text, NULL, 10) : 0;
 
-	return n > 0 ? n : STEP;
+	return n > 0 ? n : usual;
 }
 
 static void test_every_instant(void **state)
@@ -420,7 +427,7 @@ static void test_every_instant(void **state)
 	assert_int_equal(wispd_host_call(h, "PUT", "/shapes/elastic", ELASTIC, NULL), 200);
 	wispd_host_stop(h, SIGTERM);
 	while (n < N_MAX && !crash_once(h, n)) {
-		n += step();
+		n += step(STEP);
 		tried++;
 	}
 	assert_true(n > FEWEST);
@@ -429,15 +436,139 @@ static void test_every_instant(void **state)
 	wispd_host_end(h);
 }
 
-int main(void)
+/* --- networks --- */
+
+#define WIRED                                                                                  \
+	"{\"image\": \"hlt-loop\", \"name\": \"wired\", \"shape\": \"test\", \"start\": true," \
+	" \"interfaces\": [{\"network\": \"lan\", \"publish\": [\"8080:80\"],"                 \
+	" \"egress\": [\"192.0.2.0/24\"]}, {\"network\": \"far\"}]}"
+#define LAN "{\"name\": \"lan\", \"prefix4\": \"10.64.0.0/24\"}"
+#define FAR                                                                              \
+	"{\"name\": \"far\", \"prefix4\": \"10.65.0.0/24\", \"prefix6\": \"fd65::/64\"," \
+	" \"mode\": \"routed\"}"
+
+/* What a command prints has words, or is nothing but them. */
+static void expect_said(const char *command, const char *words, long n)
+{
+	static char output[65536];
+	FILE *f = popen(command, "re");
+	size_t len = f ? fread(output, 1, sizeof(output) - 1, f) : 0;
+
+	output[len] = '\0';
+	if (!f || pclose(f) != 0 || (*words ? !strstr(output, words) : *output))
+		fail_msg("N = %ld: %s: not \"%s\", but\n%s", n, command, words, output);
+}
+
+static bool play_wired(struct wispd_host *h)
+{
+	static const struct {
+		const char *verb, *path, *body;
+	} steps[] = {
+		{ "POST", "/instances", WIRED },
+		{ "POST", "/instances/wired/stop", "{\"timeout_ms\": 0}" },
+		{ "POST", "/instances/wired/start", NULL },
+		{ "POST", "/instances/wired/reboot", "{\"timeout_ms\": 0}" },
+		{ "DELETE", "/instances/wired", NULL },
+		{ "DELETE", "/networks/lan", NULL },
+		{ "DELETE", "/networks/far", NULL },
+	};
+
+	if (wispd_host_call(h, "POST", "/networks", LAN, NULL) != 200 ||
+	    wispd_host_call(h, "POST", "/networks", FAR, NULL) != 200)
+		return false;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+		if (strcmp(wispd_host_do(h, steps[i].verb, steps[i].path, steps[i].body), "done") !=
+		    0)
+			return false;
+	return true;
+}
+
+/* One that was being removed goes by itself. */
+static void delete_networks(struct wispd_host *h, long n)
+{
+	static const char *const paths[] = { "/networks/lan", "/networks/far" };
+	size_t left = 1;
+
+	for (int waited = 0; left && waited < REST_LIMIT_MS; waited += POLL_MS) {
+		json_t *j = NULL;
+
+		for (unsigned i = 0; i < 2; i++)
+			(void)wispd_host_do(h, "DELETE", paths[i], NULL);
+		assert_int_equal(wispd_host_call(h, "GET", "/networks", NULL, &j), 200);
+		left = json_array_size(json_object_get(j, "networks"));
+		json_decref(j);
+		poll(NULL, 0, POLL_MS);
+	}
+	if (left)
+		fail_msg("N = %ld: %zu networks stay", n, left);
+}
+
+static bool crash_wired(struct wispd_host *h, long n)
+{
+	bool survived = wispd_host_start(h, n) && play_wired(h);
+	json_t *instances;
+	unsigned live;
+
+	wispd_host_stop(h, SIGKILL);
+	if (!wispd_host_start(h, 0))
+		fail_msg("N = %ld: wispd does not come back: %s", n, wispd_host_log(h));
+	instances = at_rest(h, n);
+	check_truth(h, instances, n);
+	check_health(h, n);
+	live = wispd_host_jailers(h, NULL);
+	assert_int_equal(wispd_host_taps(), 2 * live);
+	assert_int_equal(held(h, "addresses"), 2 * json_array_size(instances));
+	if (live)
+		expect_said("nft list ruleset", "10.64.0.2", n);
+	delete_all(h, instances, n);
+	json_decref(instances);
+	assert_int_equal(wispd_host_taps(), 0);
+	assert_int_equal(held(h, "addresses"), 0);
+	delete_networks(h, n);
+	check_health(h, n);
+	wispd_host_stop(h, SIGTERM);
+	expect_said("nft list ruleset", "", n);
+	expect_said("ip -o link | grep ' w[bt]' || true", "", n);
+	return survived;
+}
+
+static void test_networks(void **state)
+{
+	struct wispd_host *h = wispd_host_make("");
+	long n = 1;
+
+	(void)state;
+	if (unshare(CLONE_NEWNET) < 0)
+		fail_msg("no network namespace");
+	assert_true(wispd_host_start(h, 0));
+	wispd_host_add_image(h, "hlt-loop");
+	assert_int_equal(wispd_host_call(h, "PUT", "/shapes/test", SHAPE, NULL), 200);
+	wispd_host_stop(h, SIGTERM);
+	while (n < N_MAX && !crash_wired(h, n))
+		n += step(WIRED_STEP);
+	assert_true(n > FEWEST);
+	assert_true(n < N_MAX);
+	printf("killed at %ld instants of %ld\n", n / step(WIRED_STEP), n);
+	wispd_host_end(h);
+}
+
+int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_instant),
+	};
+	const struct CMUnitTest networks[] = {
+		cmocka_unit_test(test_networks),
 	};
 
 	if (!fixture_has_kvm() || geteuid() != 0) {
 		fprintf(stderr, "test_wispd_crash needs /dev/kvm and root\n");
 		return SKIPPED;
 	}
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	if (argc == 1 || strcmp(argv[1], "test_networks") != 0)
+		return cmocka_run_group_tests(tests, NULL, NULL);
+	if (getenv("WISP_TESTHOST"))
+		return cmocka_run_group_tests(networks, NULL, NULL);
+	fprintf(stderr, "test_networks needs the test host\n");
+	return SKIPPED;
 }
