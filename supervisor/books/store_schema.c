@@ -340,12 +340,18 @@ static const char saved_volumes[] =
 static const char attendances[] = "CREATE TABLE attended (instance TEXT PRIMARY KEY REFERENCES"
 				  "  instance) STRICT, WITHOUT ROWID;";
 
+/* What a network's guests are served with (network/names.h); resolvers: addresses, "a b". */
+static const char network_services[] =
+	"ALTER TABLE network ADD COLUMN addressing INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE network ADD COLUMN dns INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE network ADD COLUMN resolvers TEXT NOT NULL DEFAULT '';";
+
 const char *const store_migrations[] = {
-	ledger,	       tenants,	   instances,	  requests,    metering,      waiting,
-	findings,      networks,   agents,	  volumes,     imports,	      devices,
-	inventory,     pools,	   snapshots,	  functions,   goldens,	      wipes,
-	budgets,       places,	   narrow_ledger, engines,     pooled_leases, shares,
-	boards,	       rollups,	   sizes,	  claim_nodes, ledger_parts,  plain_landmarks,
-	saved_volumes, attendances
+	ledger,	       tenants,	    instances,	     requests,	  metering,	 waiting,
+	findings,      networks,    agents,	     volumes,	  imports,	 devices,
+	inventory,     pools,	    snapshots,	     functions,	  goldens,	 wipes,
+	budgets,       places,	    narrow_ledger,   engines,	  pooled_leases, shares,
+	boards,	       rollups,	    sizes,	     claim_nodes, ledger_parts,	 plain_landmarks,
+	saved_volumes, attendances, network_services
 };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

@@ -2,13 +2,15 @@
  *
  * Two VMMs with one user could signal and trace each other, were it not for the rest of the
  * jail; and a file that one leaves is not the next one's. So an id is leased for the life of
- * an instance, not of a VMM, and the one that was free for longest is taken next.
+ * an instance, not of a VMM, and the one that was free for longest is taken next. What serves a
+ * network has one, too.
  */
 #include <errno.h>
 
 #include "supervisor/books/store.h"
 #include "supervisor/life/kind.h"
 #include "supervisor/life/kinds.h"
+#include "supervisor/life/users.h"
 #include "supervisor/wispd.h"
 
 /* Behind the highest that is leased, while there are any; then the lowest gap. */
@@ -33,20 +35,25 @@ static int choose(struct wispd *d, int64_t *uid, struct error *err)
 			 "All users for VMMs are taken");
 }
 
-/* One that was a blank (pool/pool.h) has its own already. */
-static int reserve(struct wispd *d, const struct instance *i, struct error *err)
+int users_lease(struct wispd *d, const char *whose, struct error *err)
 {
 	int64_t uid = 0, has = 0;
 	int r = store_number(d->truth.store, &has, err,
-			     "SELECT count(*) FROM uid_lease WHERE instance = ?", "s", i->id);
+			     "SELECT count(*) FROM uid_lease WHERE instance = ?", "s", whose);
 
 	if (r < 0 || has)
 		return r;
 	r = choose(d, &uid, err);
 	if (r == 0)
 		r = store_run(d->truth.store, err, "INSERT INTO uid_lease VALUES (?, ?)", "is", uid,
-			      i->id);
+			      whose);
 	return r < 0 ? r : 0;
+}
+
+/* One that was a blank (pool/pool.h) has its own already. */
+static int reserve(struct wispd *d, const struct instance *i, struct error *err)
+{
+	return users_lease(d, i->id, err);
 }
 
 static int release(struct wispd *d, const struct instance *i, struct error *err)

@@ -11,7 +11,11 @@
 /* The column leaving: the last one takes the table of rules along. */
 enum { STAYS, LEAVES, LEAVES_LAST };
 
-#define COLUMNS "n, tenant, name, mode, prefix4, prefix6, nat, leaving, egress"
+#define COLUMNS                                                         \
+	"n, tenant, name, mode, prefix4, prefix6, nat, leaving, egress" \
+	", addressing, dns, resolvers"
+/* The owner's name is network_owner()'s. */
+#define USER "(SELECT uid FROM uid_lease WHERE instance = 'network-' || n)"
 
 const char *const network_mode_names[] = {
 	[NETWORK_BRIDGE] = "bridge",
@@ -19,6 +23,8 @@ const char *const network_mode_names[] = {
 	[NETWORK_PASST] = "passt",
 	NULL,
 };
+
+const char *const network_addressing_names[] = { "told", "dhcp", NULL };
 
 /* The host's identity is random, and hexadecimal. */
 void network_tag(struct truth *t, char tag[NETWORK_TAG_BYTES])
@@ -29,6 +35,11 @@ void network_tag(struct truth *t, char tag[NETWORK_TAG_BYTES])
 void network_link(const char *tag, int64_t n, char name[LINK_BYTES])
 {
 	snprintf(name, LINK_BYTES, "wb%.6s%x", tag, (unsigned)n);
+}
+
+void network_owner(const struct network *n, char name[NAME_BYTES])
+{
+	snprintf(name, NAME_BYTES, "network-%lld", (long long)n->n);
 }
 
 /* --- reading --- */
@@ -51,12 +62,16 @@ static void read_row(const struct rows *r, struct network *n)
 		.nat = rows_int(r, 6) != 0,
 		.leaving = rows_int(r, 7) != STAYS,
 		.last = rows_int(r, 7) == LEAVES_LAST,
+		.addressing = rows_int(r, 9) == NETWORK_DHCP ? NETWORK_DHCP : NETWORK_TOLD,
+		.dns = rows_int(r, 10) != 0,
+		.user = (uid_t)rows_int(r, 12),
 	};
 	rows_text(r, 1, n->tenant, sizeof(n->tenant));
 	rows_text(r, 2, n->name, sizeof(n->name));
 	(void)prefix_parse(rows_string(r, 4), &n->prefix4);
 	(void)prefix_parse(rows_string(r, 5), &n->prefix6);
 	rows_text(r, 8, n->egress, sizeof(n->egress));
+	rows_text(r, 11, n->resolvers, sizeof(n->resolvers));
 }
 
 static int read_one(struct rows *rows, const char *which, struct network *ret, struct error *err)
@@ -77,7 +92,8 @@ int network_find(struct truth *t, const char *tenant, const char *name, struct n
 {
 	struct rows rows;
 	int r = store_select(t->store, &rows, err,
-			     "SELECT " COLUMNS " FROM network WHERE name = ?1 AND leaving = 0"
+			     "SELECT " COLUMNS ", " USER
+			     " FROM network WHERE name = ?1 AND leaving = 0"
 			     " AND ifnull(?2, tenant) = tenant"
 			     " AND (?2 IS NOT NULL OR 1 = (SELECT count(*) FROM network"
 			     "  WHERE name = ?1 AND leaving = 0))",
@@ -89,8 +105,8 @@ int network_find(struct truth *t, const char *tenant, const char *name, struct n
 int network_load(struct truth *t, int64_t n, struct network *ret, struct error *err)
 {
 	struct rows rows;
-	int r = store_select(t->store, &rows, err, "SELECT " COLUMNS " FROM network WHERE n = ?",
-			     "i", n);
+	int r = store_select(t->store, &rows, err,
+			     "SELECT " COLUMNS ", " USER " FROM network WHERE n = ?", "i", n);
 
 	return r < 0 ? r : read_one(&rows, "of that number", ret, err);
 }
@@ -100,7 +116,8 @@ int network_each(struct truth *t, const char *tenant, network_fn fn, void *ctx, 
 	struct network n;
 	struct rows rows;
 	int r = store_select(t->store, &rows, err,
-			     "SELECT " COLUMNS " FROM network WHERE ifnull(?1, tenant) = tenant"
+			     "SELECT " COLUMNS ", " USER
+			     " FROM network WHERE ifnull(?1, tenant) = tenant"
 			     " ORDER BY n",
 			     "s", tenant);
 
@@ -122,10 +139,11 @@ static int tell(struct truth *t, const char *type, const struct network *n, cons
 		int64_t *seq, struct error *err)
 {
 	char prefix4[PREFIX_TEXT], prefix6[PREFIX_TEXT];
-	json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:b}", "name", n->name, "mode",
+	json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:b}", "name", n->name, "mode",
 				 network_mode_names[n->mode], "prefix4",
 				 prefix_print(&n->prefix4, prefix4), "prefix6",
-				 prefix_print(&n->prefix6, prefix6), "nat", n->nat);
+				 prefix_print(&n->prefix6, prefix6), "nat", n->nat, "addressing",
+				 network_addressing_names[n->addressing], "dns", n->dns);
 	struct ledger_event e = { .type = type, .tenant = n->tenant, .actor = actor, .body = body };
 	int r = body ? ledger_append(t->ledger, &e, seq, err)
 		     : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
@@ -187,10 +205,11 @@ int network_add(struct truth *t, struct network *n, const char *actor, struct er
 	if (r == 0)
 		r = store_run(t->store, err,
 			      "INSERT INTO network (" COLUMNS ", created_seq)"
-			      " VALUES (?,?,?,?,?,?,?,0,?,?)",
-			      "isssssisi", n->n, n->tenant, n->name, network_mode_names[n->mode],
+			      " VALUES (?,?,?,?,?,?,?,0,?,?,?,?,?)",
+			      "isssssisiisi", n->n, n->tenant, n->name, network_mode_names[n->mode],
 			      prefix_print(&n->prefix4, prefix4),
-			      prefix_print(&n->prefix6, prefix6), (int64_t)n->nat, n->egress, seq);
+			      prefix_print(&n->prefix6, prefix6), (int64_t)n->nat, n->egress,
+			      (int64_t)n->addressing, (int64_t)n->dns, n->resolvers, seq);
 	return r < 0 ? r : 0;
 }
 
@@ -239,8 +258,14 @@ int network_leave(struct truth *t, struct network *n, const char *actor, struct 
 
 int network_forget(struct truth *t, int64_t n, struct error *err)
 {
-	int r = store_run(t->store, err, "DELETE FROM network WHERE n = ?", "i", n);
+	const struct network gone = { .n = n };
+	char owner[NAME_BYTES];
+	int r;
 
+	network_owner(&gone, owner);
+	r = store_run(t->store, err, "DELETE FROM uid_lease WHERE instance = ?", "s", owner);
+	if (r >= 0)
+		r = store_run(t->store, err, "DELETE FROM network WHERE n = ?", "i", n);
 	return r < 0 ? r : 0;
 }
 
@@ -259,6 +284,28 @@ json_t *network_egress_list(const char *lines)
 	return list;
 }
 
+bool network_next_resolver(const char **list, struct address *ret)
+{
+	char text[ADDRESS_TEXT];
+	size_t len = strcspn(*list, " ");
+
+	snprintf(text, sizeof(text), "%.*s", (int)len, *list);
+	*list += len + ((*list)[len] == ' ');
+	return len > 0 && address_parse(text, ret) == 0;
+}
+
+static json_t *list_resolvers(const struct network *n)
+{
+	const char *rest = n->resolvers;
+	json_t *list = json_array();
+	char text[ADDRESS_TEXT];
+	struct address a;
+
+	while (network_next_resolver(&rest, &a))
+		json_array_append_new(list, json_string(address_print(&a, text)));
+	return list;
+}
+
 json_t *network_describe(const struct network *n, const char *tag)
 {
 	struct address gateway4 = prefix_address(&n->prefix4, NETWORK_GATEWAY);
@@ -268,11 +315,13 @@ json_t *network_describe(const struct network *n, const char *tag)
 
 	if (n->mode == NETWORK_BRIDGE)
 		network_link(tag, n->n, link);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:s}", "name", n->name,
-			 "tenant", n->tenant, "mode", network_mode_names[n->mode], "prefix4",
-			 prefix_print(&n->prefix4, prefix4), "prefix6",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:s, s:s, s:b, s:o}",
+			 "name", n->name, "tenant", n->tenant, "mode", network_mode_names[n->mode],
+			 "prefix4", prefix_print(&n->prefix4, prefix4), "prefix6",
 			 prefix_print(&n->prefix6, prefix6), "gateway4",
 			 address_print(&gateway4, text4), "gateway6",
 			 address_print(&gateway6, text6), "nat", n->nat, "leaving", n->leaving,
-			 "egress", network_egress_list(n->egress), "link", link);
+			 "egress", network_egress_list(n->egress), "link", link, "addressing",
+			 network_addressing_names[n->addressing], "dns", n->dns, "resolvers",
+			 list_resolvers(n));
 }

@@ -9,6 +9,9 @@
  *	passt	each guest has a passt of its own, a program without privileges, whose
  *		connections are the host's; guests reach each other by what they publish
  *
+ * On a bridge guests may be served with addresses, by DHCP and router advertisements, and with
+ * the names of the network's instances (names.h).
+ *
  * Loop thread. Errors as of store.h, and -ENOENT, -EINVAL. (T): within a transaction.
  */
 #ifndef SUPERVISOR_NETWORK_NETWORK_H
@@ -17,15 +20,26 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "supervisor/books/instance.h"
 #include "supervisor/books/truth.h"
 #include "supervisor/network/policy.h"
 #include "supervisor/network/prefix.h"
 
-enum { NETWORK_TAG_BYTES = 7, LINK_BYTES = 16, NETWORK_GATEWAY = 1, NETWORK_FIRST_GUEST = 2 };
+enum {
+	NETWORK_TAG_BYTES = 7,
+	LINK_BYTES = 16,
+	NETWORK_GATEWAY = 1,
+	NETWORK_FIRST_GUEST = 2,
+	NETWORK_RESOLVERS_MAX = 4,
+	NETWORK_RESOLVERS_BYTES = NETWORK_RESOLVERS_MAX * ADDRESS_TEXT,
+};
 
 enum network_mode { NETWORK_BRIDGE, NETWORK_ROUTED, NETWORK_PASST };
+
+/* How guests learn their addresses: by their command line and agent, or they ask. */
+enum network_addressing { NETWORK_TOLD, NETWORK_DHCP };
 
 struct network {
 	int64_t n; /* its number, in the names of its links and rules */
@@ -36,9 +50,14 @@ struct network {
 	bool leaving;			/* its links and rules are being removed */
 	bool last;			/* and the table of rules with it */
 	char egress[POLICY_TEXT_BYTES]; /* of guests without a list of their own */
+	enum network_addressing addressing;
+	bool dns;				 /* its instances' names are answered */
+	char resolvers[NETWORK_RESOLVERS_BYTES]; /* that know other names: addresses, "a b" */
+	uid_t user; /* of what serves its guests (dnsmasq.h); 0: nothing does */
 };
 
 extern const char *const network_mode_names[]; /* NULL-ended */
+extern const char *const network_addressing_names[];
 
 /* Six characters that the names of all links and tables of this wispd begin with. */
 void network_tag(struct truth *t, char tag[NETWORK_TAG_BYTES]);
@@ -68,10 +87,21 @@ static inline bool network_has_links(const struct network *n)
 	return n->mode == NETWORK_BRIDGE || n->mode == NETWORK_ROUTED;
 }
 
+/* Whether something serves its guests. Any thread. */
+static inline bool network_is_served(const struct network *n)
+{
+	return n->dns || n->addressing == NETWORK_DHCP;
+}
+
+/* By what name that holds a user. */
+void network_owner(const struct network *n, char name[NAME_BYTES]);
+
 /* As the API shows it; the caller owns the reference. */
 json_t *network_describe(const struct network *n, const char *tag);
 
 /* The rules of a list, each a text of its own. */
 json_t *network_egress_list(const char *lines);
+/* The next of a list of resolvers, which is moved on; false: that was all. */
+bool network_next_resolver(const char **list, struct address *ret);
 
 #endif
