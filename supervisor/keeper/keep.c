@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -80,6 +82,32 @@ static int become(uid_t user)
 	return 0;
 }
 
+/* What its user, who is not root, keeps over the start of the program. */
+static int become_server(uid_t user)
+{
+	static const int kept[] = { CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_NET_RAW };
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	int r = prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 ? -errno : become(user);
+
+	for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		data[0].permitted |= 1U << kept[i];
+	data[0].effective = data[0].inheritable = data[0].permitted;
+	if (r == 0 && syscall(SYS_capset, &header, data) < 0)
+		r = -errno;
+	for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]) && r == 0; i++)
+		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, kept[i], 0, 0) < 0)
+			r = -errno;
+	return r;
+}
+
+static void be_server(const struct keep *k)
+{
+	if (become_server(k->user) == 0)
+		execv(k->argv[0], k->argv);
+	_exit(EXIT_NOT_STARTED);
+}
+
 /* Never returns. What lies in the folder under that name was the last one's: it is removed
  * with no more rights than whose folder it is. */
 static void be_program(const struct keep *k, int listener)
@@ -102,6 +130,8 @@ static int start(const struct keep *k, int listener)
 	int status = 0;
 	pid_t pid = fork();
 
+	if (pid == 0 && k->network)
+		be_server(k);
 	if (pid == 0)
 		be_program(k, listener);
 	if (pid < 0)
@@ -165,21 +195,37 @@ static int see_own_processes(struct error *err)
 	return 0;
 }
 
+static int show(const char *path, bool read_only)
+{
+	const unsigned long flags = MS_NOSUID | MS_NODEV | (read_only ? MS_RDONLY : 0);
+
+	if (mount(path, SHARE_AT, NULL, MS_BIND, NULL) < 0 ||
+	    mount(NULL, SHARE_AT, NULL, MS_REMOUNT | MS_BIND | flags, NULL) < 0)
+		return -errno;
+	return 0;
+}
+
 /* By a descriptor: what that is cannot become another folder meanwhile. */
 static int show_share(const struct keep *k, struct error *err)
 {
-	const unsigned long flags = MS_NOSUID | MS_NODEV | (k->read_only ? MS_RDONLY : 0);
 	int fd = share_folder_open(k->share, k->below, err);
 	char path[32];
 
 	if (fd < 0)
 		return fd;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (mount(path, SHARE_AT, NULL, MS_BIND, NULL) < 0 ||
-	    mount(NULL, SHARE_AT, NULL, MS_REMOUNT | MS_BIND | flags, NULL) < 0)
+	if (show(path, k->read_only) < 0)
 		error_errno(err, "--share", NULL, "Cannot show %s/%s", k->share, k->below);
 	fd_close(fd);
 	return err->code;
+}
+
+/* The folder of a network is root's, and so is what lies in there. */
+static int show_folder(const struct keep *k, struct error *err)
+{
+	return show(k->folder, true) == 0
+		       ? 0
+		       : error_errno(err, "--folder", NULL, "Cannot show %s", k->folder);
 }
 
 static int enter_folder(const struct keep *k, struct stat *ret, struct error *err)
@@ -253,6 +299,8 @@ static int set_up(const struct keep *k, int log, int *listener, struct error *er
 		r = *listener = make_listener(k, folder.st_uid, err);
 	if (r >= 0 && k->share)
 		r = show_share(k, err);
+	if (r >= 0 && k->network)
+		r = show_folder(k, err);
 	if (r >= 0)
 		r = redirect(log, err);
 	if (r < 0)

@@ -1,4 +1,4 @@
-/* keep.h - a program that serves a VMM, kept running beside it.
+/* keep.h - a program that serves a VMM, or a network, kept running beside it.
  *
  * The keeper is the first process of a process namespace of its own: who kills it kills all
  * that it has started, and there is no other way in which they could stay behind. It is a
@@ -17,7 +17,11 @@ struct keep {
 	const char *lock;   /* held while it lives */
 	const char *log;    /* what the program says is added here */
 	const char *folder; /* the program's working directory; perhaps a stranger's */
-	const char *socket; /* in the folder */
+	const char *socket; /* in the folder; NULL: of a network's, which has none */
+	/* It serves a network: with the host's ports, and its links (CAP_NET_ADMIN, _BIND_SERVICE,
+	 * _RAW). It finds its folder at /tmp, of the namespace, where nobody can write, and goes
+	 * into the background when it serves. */
+	bool network;
 	/* The keeper makes the socket, which is the folder's owner's, and the program gets it
 	 * listening as descriptor 3; else the program makes it, then goes into the background. */
 	bool listen;

@@ -1,4 +1,4 @@
-/* main.c - wisp-keeper: starts a program that serves a VMM, and stays to keep it running.
+/* main.c - wisp-keeper: starts a program that serves a VMM or a network, and keeps it running.
  *
  * wispd starts it; it is not for people (keep.h tells what it does).
  */
@@ -25,6 +25,7 @@ static const struct option options[] = {
 	{ "parent-cgroup", required_argument, NULL, 'p' },
 	{ "id", required_argument, NULL, 'i' },
 	{ "cgroup", required_argument, NULL, 'c' },
+	{ "network", no_argument, NULL, 'n' },
 	{ 0 },
 };
 
@@ -81,6 +82,9 @@ static int take(struct keep *k, int option)
 		return 0;
 	case 'c':
 		return take_value(&k->groups, optarg);
+	case 'n':
+		k->network = true;
+		return 0;
 	case 'u':
 		user = strtoul(optarg, &end, 10);
 		k->user = (uid_t)user;
@@ -89,6 +93,15 @@ static int take(struct keep *k, int option)
 	default:
 		return -EINVAL;
 	}
+}
+
+/* Either a network, or a VMM by a socket. */
+static bool fits(const struct keep *k)
+{
+	if (k->network)
+		return !k->socket && !k->listen && !k->share && !k->below && !k->groups.id;
+	return k->socket && !strchr(k->socket, '/') && !k->share == !k->below &&
+	       !k->groups.id == !k->groups.parent_cgroup;
 }
 
 int main(int argc, char **argv)
@@ -100,13 +113,11 @@ int main(int argc, char **argv)
 	while (r == 0 && (option = getopt_long(argc, argv, "+", options, NULL)) != -1)
 		r = take(&k, option);
 	k.argv = &argv[optind];
-	if (r < 0 || !k.lock || !k.log || !k.folder || !k.socket || !k.user || !k.argv[0] ||
-	    strchr(k.socket, '/') || !k.share != !k.below ||
-	    !k.groups.id != !k.groups.parent_cgroup) {
+	if (r < 0 || !k.lock || !k.log || !k.folder || !k.user || !k.argv[0] || !fits(&k)) {
 		fprintf(stderr, "usage: wisp-keeper --lock FILE --log FILE --folder FOLDER"
-				" --socket NAME [--listen] --user UID"
+				" --user UID {--network | --socket NAME [--listen]"
 				" [--share FOLDER --below PATH [--read-only]]"
-				" [--parent-cgroup GROUP --id NAME [--cgroup FILE=VALUE]...]"
+				" [--parent-cgroup GROUP --id NAME [--cgroup FILE=VALUE]...]}"
 				" -- PROGRAM [ARGUMENT...]\n");
 		return 2;
 	}

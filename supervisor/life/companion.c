@@ -165,15 +165,34 @@ static int end_one(int jail, const char *file, struct error *err)
 	return r;
 }
 
-int companion_end(const struct launch *l, const char *name, struct error *err)
+bool companion_lives(int folder, const char *name)
 {
 	char file[COMPANION_NAME_BYTES + sizeof(LOCK_SUFFIX)];
+	bool lives;
+	int lock;
+
+	snprintf(file, sizeof(file), "%s" LOCK_SUFFIX, name);
+	lock = openat(folder, file, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	lives = lock >= 0 && holder_of(lock) != 0;
+	fd_close(lock);
+	return lives;
+}
+
+int companion_end_in(int folder, const char *name, struct error *err)
+{
+	char file[COMPANION_NAME_BYTES + sizeof(LOCK_SUFFIX)];
+
+	snprintf(file, sizeof(file), "%s" LOCK_SUFFIX, name);
+	return end_one(folder, file, err);
+}
+
+int companion_end(const struct launch *l, const char *name, struct error *err)
+{
 	int jail = cell_open_jail(l, err), r;
 
 	if (jail < 0)
 		return jail == -ENOENT ? 0 : jail;
-	snprintf(file, sizeof(file), "%s" LOCK_SUFFIX, name);
-	r = end_one(jail, file, err);
+	r = companion_end_in(jail, name, err);
 	fd_close(jail);
 	return r;
 }

@@ -32,6 +32,10 @@ int companion_begin(const struct launch *l, const struct companion *c, struct er
 /* One that is not there has ended. */
 int companion_end(const struct launch *l, const char *name, struct error *err);
 
+/* Of one that serves no VMM, by the folder of its keeper's lock, NAME.lock. */
+bool companion_lives(int folder, const char *name);
+int companion_end_in(int folder, const char *name, struct error *err);
+
 /* Of one whose folder, a jail's, is to be removed: all. */
 int companions_end(int jail, struct error *err);
 
