@@ -38,16 +38,20 @@ static bool check_programs(struct wispd *d, char what[TEXT_BYTES])
 static bool check_networks(struct wispd *d, char what[TEXT_BYTES])
 {
 	const struct config *c = &d->config;
-	int64_t all = -1, by_passt = -1;
+	int64_t all = -1, by_passt = -1, served = -1;
 	struct error err;
 
 	(void)store_number(d->truth.store, &all, &err, "SELECT count(*) FROM network", "");
 	(void)store_number(d->truth.store, &by_passt, &err,
 			   "SELECT count(*) FROM network WHERE mode = ?", "s",
 			   network_mode_names[NETWORK_PASST]);
-	snprintf(what, TEXT_BYTES, "%lld networks%s%.90s%s%.90s", (long long)all, all ? ", " : "",
-		 all ? c->nft : "", by_passt ? ", " : "", by_passt ? c->passt : "");
-	return (!all || access(c->nft, X_OK) == 0) && (!by_passt || access(c->passt, X_OK) == 0);
+	(void)store_number(d->truth.store, &served, &err,
+			   "SELECT count(*) FROM network WHERE dns OR addressing", "");
+	snprintf(what, TEXT_BYTES, "%lld networks%s%.60s%s%.60s%s%.60s", (long long)all,
+		 all ? ", " : "", all ? c->nft : "", by_passt ? ", " : "", by_passt ? c->passt : "",
+		 served ? ", " : "", served ? c->dnsmasq : "");
+	return (!all || access(c->nft, X_OK) == 0) && (!by_passt || access(c->passt, X_OK) == 0) &&
+	       (!served || access(c->dnsmasq, X_OK) == 0);
 }
 
 /* The folders that may be shared, and what serves them. */
@@ -128,7 +132,9 @@ static bool check_holds(struct wispd *d, char what[TEXT_BYTES])
 			   " instance WHERE id = share.instance AND state <> 11))"
 			   " + (SELECT count(*) FROM uid_lease WHERE NOT EXISTS (SELECT 1 FROM"
 			   " instance WHERE id = uid_lease.instance AND state <> 11)"
-			   " AND NOT EXISTS (SELECT 1 FROM blank WHERE id = uid_lease.instance))"
+			   " AND NOT EXISTS (SELECT 1 FROM blank WHERE id = uid_lease.instance)"
+			   " AND NOT EXISTS (SELECT 1 FROM network WHERE 'network-' || n ="
+			   " uid_lease.instance))"
 			   " + (SELECT count(*) FROM instance WHERE state <> 11 AND NOT EXISTS"
 			   " (SELECT 1 FROM hold WHERE instance = id AND resource = 'instances'))",
 			   "");
@@ -167,7 +173,7 @@ static const struct {
 	{ "programs", check_programs,
 	  "install wisp, wisp-jailer and wisp-keeper, or set their paths in wispd.json" },
 	{ "networks", check_networks,
-	  "install nftables and passt, or set their paths in wispd.json" },
+	  "install nftables, passt and dnsmasq-base, or set their paths in wispd.json" },
 	{ "shares", check_shares,
 	  "install qemu-system-common (virtiofsd), and see that the folders of wispd.json are there" },
 	{ "room", check_room, "remove images or instances, or give state_dir a larger disk" },

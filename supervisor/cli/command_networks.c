@@ -4,7 +4,16 @@
 
 #include "supervisor/cli/cli.h"
 
-enum { MAKE_PREFIX4, MAKE_PREFIX6, MAKE_MODE, MAKE_NAT, MAKE_EGRESS };
+enum {
+	MAKE_PREFIX4,
+	MAKE_PREFIX6,
+	MAKE_MODE,
+	MAKE_NAT,
+	MAKE_EGRESS,
+	MAKE_ADDRESSING,
+	MAKE_DNS,
+	MAKE_RESOLVERS,
+};
 
 static const struct cli_option make_options[] = {
 	[MAKE_PREFIX4] = { "prefix4", "PREFIX", "its addresses, as 10.1.0.0/24; it is needed" },
@@ -13,18 +22,24 @@ static const struct cli_option make_options[] = {
 			"bridge (one wire, the default), routed (a line each) or passt" },
 	[MAKE_NAT] = { "nat", NULL, "guests reach the world by the host's address" },
 	[MAKE_EGRESS] = { "egress", "RULE,...", "what guests may send to, else everything" },
+	[MAKE_ADDRESSING] = { "addressing", "HOW",
+			      "told (by wispd, the default), or dhcp: guests ask" },
+	[MAKE_DNS] = { "dns", NULL, "guests can ask for INSTANCE.NETWORK.internal" },
+	[MAKE_RESOLVERS] = { "resolvers", "ADDRESS,...", "who knows other names" },
 	{ 0 },
 };
 
 static int create(struct cli *cli, const struct cli_arguments *a)
 {
-	json_t *body =
-		json_pack("{s:s, s:b}", "name", a->operand[0], "nat", a->option[MAKE_NAT] != NULL);
+	json_t *body = json_pack("{s:s, s:b, s:b}", "name", a->operand[0], "nat",
+				 a->option[MAKE_NAT] != NULL, "dns", a->option[MAKE_DNS] != NULL);
 
 	cli_add_text(body, "prefix4", a->option[MAKE_PREFIX4]);
 	cli_add_text(body, "prefix6", a->option[MAKE_PREFIX6]);
 	cli_add_text(body, "mode", a->option[MAKE_MODE]);
 	cli_add_list(body, "egress", a->option[MAKE_EGRESS]);
+	cli_add_text(body, "addressing", a->option[MAKE_ADDRESSING]);
+	cli_add_list(body, "resolvers", a->option[MAKE_RESOLVERS]);
 
 	int status = cli_call(cli, "POST", "/networks", body, NULL);
 
@@ -35,8 +50,8 @@ static int create(struct cli *cli, const struct cli_arguments *a)
 
 static int ls(struct cli *cli, const struct cli_arguments *a)
 {
-	static const char *const members[] = { "name",	  "tenant", "mode", "prefix4",
-					       "prefix6", "nat",    "link", NULL };
+	static const char *const members[] = { "name", "tenant",     "mode", "prefix4", "prefix6",
+					       "nat",  "addressing", "dns",  "link",	NULL };
 
 	(void)a;
 	return cli_list(cli, "/networks", "networks", members);

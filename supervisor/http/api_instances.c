@@ -20,6 +20,7 @@
 #include "supervisor/life/board.h"
 #include "supervisor/life/console.h"
 #include "supervisor/life/kind.h"
+#include "supervisor/life/kinds.h"
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/queue.h"
 #include "supervisor/life/runtime.h"
@@ -29,6 +30,7 @@
 #include "supervisor/share/share.h"
 #include "supervisor/volume/volume.h"
 #include "supervisor/wispd.h"
+#include "vmm/base/log.h"
 
 static const int64_t NS_PER_MS = 1000000;
 
@@ -420,6 +422,15 @@ static int create(struct api_call *call)
 
 /* --- changing --- */
 
+/* What cannot be done now is done when it is next started, or by the next wispd. */
+static void follow_name(struct wispd *d, void *id)
+{
+	struct error err = { 0 };
+
+	if (kind_network_rename(d, id, &err) < 0)
+		log_warn("%s keeps its name in its networks: %s", (const char *)id, err.text);
+}
+
 static int update(struct api_call *call)
 {
 	const struct update_body *b = call->config;
@@ -440,7 +451,8 @@ static int update(struct api_call *call)
 	if (r < 0)
 		return r;
 	memcpy(call->kick, i.id, sizeof(i.id));
-	return api_reply(call, instance_describe(&i));
+	r = b->has_name ? api_follow(call, follow_name, i.id) : 0;
+	return r < 0 ? r : api_reply(call, instance_describe(&i));
 }
 
 static int run_verb(struct api_call *call, const char *verb, enum state goal, int64_t stop_ns)

@@ -1,5 +1,6 @@
 /* api_networks.c - routes about networks. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -8,8 +9,11 @@
 #include "supervisor/books/store.h"
 #include "supervisor/http/api.h"
 #include "supervisor/http/api_areas.h"
+#include "supervisor/life/users.h"
 #include "supervisor/life/workers.h"
+#include "supervisor/network/dnsmasq.h"
 #include "supervisor/network/lease.h"
+#include "supervisor/network/names.h"
 #include "supervisor/network/wire.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/log.h"
@@ -25,6 +29,9 @@ struct network_body {
 	bool nat;
 	uint32_t negress;
 	char egress[POLICY_RULES_MAX][POLICY_RULE_BYTES];
+	uint32_t addressing, nresolvers;
+	bool dns;
+	char resolvers[NETWORK_RESOLVERS_MAX][ADDRESS_TEXT];
 };
 
 /* Not "this host", loopback, a link's own, or many at once. */
@@ -51,6 +58,43 @@ static int check_prefix(const char *text, int family, unsigned least, unsigned m
 			 "The prefix cannot be used");
 }
 
+static int check_resolvers(const struct network_body *b, struct error *err)
+{
+	struct address a;
+
+	for (uint32_t i = 0; i < b->nresolvers; i++)
+		if (address_parse(b->resolvers[i], &a) < 0)
+			return error_set(err, -EINVAL, "resolvers", "addresses: 192.0.2.53",
+					 "%s is no address", b->resolvers[i]);
+	if (!b->nresolvers || b->dns || b->addressing == NETWORK_DHCP)
+		return 0;
+	return error_set(err, -EINVAL, "resolvers", "say dns, or addressing: dhcp",
+			 "Nobody would tell the guests of them");
+}
+
+/* What its guests are to be served with. */
+static int check_services(const struct network_body *b, struct error *err)
+{
+	struct prefix p6 = { 0 };
+	int r = check_resolvers(b, err);
+
+	if (r < 0 || (!b->dns && b->addressing == NETWORK_TOLD))
+		return r;
+	if (b->mode != NETWORK_BRIDGE)
+		return error_set(err, -EINVAL, "mode",
+				 "make it a bridge, or leave out dns, and addressing: dhcp",
+				 "Only guests on a bridge are served with names and addresses");
+	if (b->dns && !names_usable(b->name))
+		return error_set(err, -EINVAL, "name",
+				 "letters, digits, and hyphens and dots between them",
+				 "The name cannot be a domain's");
+	if (b->addressing == NETWORK_DHCP && prefix_parse(b->prefix6, &p6) == 0 &&
+	    p6.bits < NAMES_PREFIX6_LEAST)
+		return error_set(err, -EINVAL, "prefix6", "64 bits or more",
+				 "No addresses are given in a prefix as short as that");
+	return 0;
+}
+
 static int check_network(void *config, struct error *err)
 {
 	struct network_body *b = config;
@@ -67,6 +111,8 @@ static int check_network(void *config, struct error *err)
 		r = check_prefix(b->prefix6, AF_INET6, BITS6_MIN, BITS6_MAX, "prefix6", err);
 	for (uint32_t i = 0; i < b->negress && r == 0; i++)
 		r = policy_rule_parse(b->egress[i], &rule, err);
+	if (r == 0)
+		r = check_services(b, err);
 	if (r < 0 || !b->prefix6[0])
 		return r;
 	if (prefix_parse(b->prefix4, &p4) == 0 && prefix_parse(b->prefix6, &p6) == 0 &&
@@ -98,6 +144,16 @@ static const struct body_field network_fields[] = {
 	  PLACE(network_body, egress),
 	  .mark = offsetof(struct network_body, negress),
 	  .max = POLICY_RULES_MAX },
+	{ .name = "addressing",
+	  .type = BODY_ENUM,
+	  PLACE(network_body, addressing),
+	  .names = network_addressing_names },
+	{ .name = "dns", .type = BODY_BOOL, PLACE(network_body, dns) },
+	{ .name = "resolvers",
+	  .type = BODY_STRINGS,
+	  PLACE(network_body, resolvers),
+	  .mark = offsetof(struct network_body, nresolvers),
+	  .max = NETWORK_RESOLVERS_MAX },
 };
 
 static const struct body_table network_table = {
@@ -155,10 +211,33 @@ static int get(struct api_call *call)
 
 /* --- making --- */
 
+static void join_resolvers(const struct network_body *b, struct network *n)
+{
+	size_t used = 0;
+
+	for (uint32_t i = 0; i < b->nresolvers; i++)
+		used += (size_t)snprintf(n->resolvers + used, sizeof(n->resolvers) - used, "%s%s",
+					 i ? " " : "", b->resolvers[i]);
+}
+
+/* What serves it has a user of its own. */
+static int add_owner(struct api_call *call, const struct network *n)
+{
+	char owner[NAME_BYTES];
+
+	if (!network_is_served(n))
+		return 0;
+	network_owner(n, owner);
+	return users_lease(call->d, owner, &call->err);
+}
+
 static int create(struct api_call *call)
 {
 	const struct network_body *b = call->config;
-	struct network n = { .mode = (enum network_mode)b->mode, .nat = b->nat };
+	struct network n = { .mode = (enum network_mode)b->mode,
+			     .nat = b->nat,
+			     .addressing = (enum network_addressing)b->addressing,
+			     .dns = b->dns };
 	char tag[NETWORK_TAG_BYTES];
 	int r = api_check_tenant(call);
 
@@ -169,7 +248,10 @@ static int create(struct api_call *call)
 	(void)prefix_parse(b->prefix4, &n.prefix4);
 	(void)prefix_parse(b->prefix6, &n.prefix6);
 	policy_join(b->egress, b->negress, n.egress);
+	join_resolvers(b, &n);
 	r = network_add(&call->d->truth, &n, call->caller->actor, &call->err);
+	if (r == 0)
+		r = add_owner(call, &n);
 	if (r < 0)
 		return r;
 	network_tag(&call->d->truth, tag);
@@ -192,7 +274,9 @@ static void removal_run(struct work *work)
 {
 	struct removal *m = (struct removal *)work;
 
-	m->result = wire_remove(m->d->firewall, m->tag, &m->network, &m->err);
+	m->result = dnsmasq_remove(&m->d->config, &m->network, &m->err);
+	if (m->result == 0)
+		m->result = wire_remove(m->d->firewall, m->tag, &m->network, &m->err);
 }
 
 /* One that failed is tried again by the next wispd. */
@@ -270,7 +354,9 @@ static const struct api_route routes[] = {
 	  .what = "All networks of the tenant." },
 	{ "POST",   "/networks",      ROLE_ADMIN,  true,  200, &network_table, create,
 	  .what = "Makes a network for a tenant. `egress`: what its guests may send to, unless they "
-		  "have a list of their own; none: everything but other networks." },
+		  "have a list of their own; none: everything but other networks. `addressing`: `dhcp`, "
+		  "guests ask for their addresses; `dns`: they can ask for names, `INSTANCE.NETWORK.internal`, "
+		  "and others that `resolvers` know." },
 	{ "GET",    "/networks/{id}", ROLE_VIEWER, false, 200, NULL,           get,
 	  .what = "One network, and who has which of its addresses." },
 	{ "DELETE", "/networks/{id}", ROLE_ADMIN,  true,  202, NULL,           remove_network,

@@ -369,7 +369,7 @@ int guest_create(struct wispd *d, const struct launch *l, void (*on_ready)(void 
 			     .fd = -1,
 			     .retry_us = RETRY_FIRST_US };
 	memcpy(g->id, l->id, sizeof(g->id));
-	g->naddresses = identity_addresses(l, g->addresses);
+	g->naddresses = identity_addresses(l, false, g->addresses);
 	r = sd_event_add_time_relative(d->loop, &g->timer, CLOCK_MONOTONIC, 0, RETRY_FIRST_US / 10,
 				       on_timer, g);
 	if (r < 0) {

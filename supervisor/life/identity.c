@@ -58,7 +58,7 @@ static unsigned bits_of(const struct network *n, const struct prefix *prefix)
 	return n->mode == NETWORK_ROUTED && prefix->base.family == AF_INET6 ? 128 : prefix->bits;
 }
 
-unsigned identity_addresses(const struct launch *l,
+unsigned identity_addresses(const struct launch *l, bool all,
 			    char texts[IDENTITY_ADDRESSES_MAX][IDENTITY_TEXT_BYTES])
 {
 	char address[ADDRESS_TEXT];
@@ -68,6 +68,8 @@ unsigned identity_addresses(const struct launch *l,
 		const struct lease *lease = &l->nets[i].lease;
 		const struct network *net = &lease->network;
 
+		if (!all && net->addressing == NETWORK_DHCP)
+			continue;
 		snprintf(texts[count++], IDENTITY_TEXT_BYTES, "address=%s %s/%u", l->nets[i].id,
 			 address_print(&lease->address4, address), bits_of(net, &net->prefix4));
 		if (lease->address6.family)
@@ -75,7 +77,7 @@ unsigned identity_addresses(const struct launch *l,
 				 l->nets[i].id, address_print(&lease->address6, address),
 				 bits_of(net, &net->prefix6));
 	}
-	if (l->nnets) {
+	if (l->nnets && (all || l->nets[0].lease.network.addressing == NETWORK_TOLD)) {
 		const struct network *first = &l->nets[0].lease.network;
 		struct address via4 = prefix_address(&first->prefix4, NETWORK_GATEWAY);
 		struct address via6 = prefix_address(&first->prefix6, NETWORK_GATEWAY);
@@ -92,7 +94,7 @@ unsigned identity_addresses(const struct launch *l,
 static void say_interfaces(const struct launch *l, struct words *w)
 {
 	char texts[IDENTITY_ADDRESSES_MAX][IDENTITY_TEXT_BYTES];
-	unsigned count = identity_addresses(l, texts);
+	unsigned count = identity_addresses(l, true, texts);
 
 	for (unsigned i = 0; i < l->nnets; i++)
 		say(w, "mac=%s %s", l->nets[i].id, l->nets[i].lease.mac);

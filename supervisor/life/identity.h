@@ -15,8 +15,9 @@ enum {
 };
 
 /* "address=eth0 10.0.0.2/24", "gateway=10.0.0.1", ...: of both families, for the verbs
- * addresses and identity of the agent; how many. */
-unsigned identity_addresses(const struct launch *l,
+ * addresses and identity of the agent; how many. all: those, too, that a guest asks its network
+ * for, which a clone has to be told since it does not know that it is one. */
+unsigned identity_addresses(const struct launch *l, bool all,
 			    char texts[IDENTITY_ADDRESSES_MAX][IDENTITY_TEXT_BYTES]);
 
 /* A connection to its agent, which is tried for so long; a descriptor, or a negative errno and

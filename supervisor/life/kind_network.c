@@ -2,7 +2,8 @@
  *
  * The first one's address is told to the guest's kernel by its command line (ip=), if that is
  * built to configure itself; the initrds of some distributions read it, too. An agent is told
- * all (identity.h); without one the others' are the guest's own matter: the API tells them.
+ * all (identity.h); without one the others' are the guest's own matter: the API tells them. In a
+ * network that gives addresses when guests ask, nobody is told.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "supervisor/life/kind.h"
 #include "supervisor/life/kinds.h"
+#include "supervisor/network/dnsmasq.h"
 #include "supervisor/network/lease.h"
 #include "supervisor/network/passt.h"
 #include "supervisor/network/wire.h"
@@ -20,19 +22,21 @@ static int release(struct wispd *d, const struct instance *i, struct error *err)
 	return lease_drop(&d->truth, i, err);
 }
 
-/* In front: what follows "--" is a command of the guest's. */
+/* In front: what follows "--" is a command of the guest's. The last word is who knows names. */
 static void tell_address(const struct instance *i, const struct lease *lease, struct launch *l)
 {
 	struct address gateway = prefix_address(&lease->network.prefix4, NETWORK_GATEWAY);
+	bool names = lease->network.dns;
 	struct in_addr mask = { .s_addr = htonl(~0U << (32 - lease->network.prefix4.bits)) };
 	char rest[sizeof(l->cmdline)], address[ADDRESS_TEXT], via[ADDRESS_TEXT];
 	char netmask[INET_ADDRSTRLEN];
 
 	memcpy(rest, l->cmdline, sizeof(rest));
 	inet_ntop(AF_INET, &mask, netmask, sizeof(netmask));
-	snprintf(l->cmdline, sizeof(l->cmdline), "ip=%s::%s:%s:%s:eth0:off%s%.*s",
+	snprintf(l->cmdline, sizeof(l->cmdline), "ip=%s::%s:%s:%s:eth0:off%s%s%s%.*s",
 		 address_print(&lease->address4, address), address_print(&gateway, via), netmask,
-		 i->name, rest[0] ? " " : "", LAUNCH_CMDLINE_BYTES - LAUNCH_IP_BYTES, rest);
+		 i->name, names ? ":" : "", names ? via : "", rest[0] ? " " : "",
+		 LAUNCH_CMDLINE_BYTES - LAUNCH_IP_BYTES, rest);
 }
 
 static int load(struct wispd *d, const struct instance *i, struct launch *l, struct error *err)
@@ -50,7 +54,8 @@ static int load(struct wispd *d, const struct instance *i, struct launch *l, str
 		snprintf(net->id, sizeof(net->id), "eth%u", l->nnets++);
 		net->lease = leases[n];
 	}
-	tell_address(i, &leases[0], l);
+	if (leases[0].network.addressing == NETWORK_TOLD)
+		tell_address(i, &leases[0], l);
 	return 0;
 }
 
@@ -58,6 +63,8 @@ static int attach_one(const struct launch *l, const struct launch_net *n, struct
 {
 	int r = wire_attach(l->firewall, l->tag, &n->lease, l->uid, l->vcpus > 1, err);
 
+	if (r == 0)
+		r = dnsmasq_attach(l->config, l->tag, &n->lease, l->name, err);
 	return r == 0 && n->lease.network.mode == NETWORK_PASST ? passt_begin(l, n, err) : r;
 }
 
@@ -74,6 +81,8 @@ static int detach_one(const struct launch *l, const struct launch_net *n, struct
 {
 	int r = n->lease.network.mode == NETWORK_PASST ? passt_end(l, n, err) : 0;
 
+	if (r == 0)
+		r = dnsmasq_detach(l->config, &n->lease, err);
 	return r < 0 ? r : wire_detach(l->firewall, l->tag, &n->lease, err);
 }
 
@@ -90,9 +99,32 @@ static int detach(struct launch *l, struct error *err)
 	return first;
 }
 
+int kind_network_rename(struct wispd *d, const char *instance, struct error *err)
+{
+	struct lease leases[LEASES_MAX];
+	struct instance i;
+	int count = lease_load(&d->truth, instance, leases, err);
+	int r = count <= 0 ? count : instance_load(&d->truth, instance, &i, err);
+
+	for (int n = 0; n < count && r == 0; n++)
+		r = dnsmasq_rename(&d->config, &leases[n], i.name, err);
+	return r;
+}
+
+/* It may have got another name meanwhile, and what was a blank got one at all. */
+static int report(struct wispd *d, const struct launch *l, struct error *err)
+{
+	for (unsigned i = 0; i < l->nnets; i++)
+		if (l->nets[i].lease.network.dns)
+			return kind_network_rename(d, l->id, err);
+	return 0;
+}
+
 static int sweep(struct wispd *d, struct error *err)
 {
-	return wire_restore(d, err);
+	int links = wire_restore(d, err), files = links < 0 ? links : dnsmasq_restore(d, err);
+
+	return files < 0 ? files : links + files;
 }
 
 const struct kind kind_network = {
@@ -101,5 +133,6 @@ const struct kind kind_network = {
 	.load = load,
 	.attach = attach,
 	.detach = detach,
+	.report = report,
 	.sweep = sweep,
 };

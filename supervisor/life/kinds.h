@@ -17,4 +17,10 @@ extern const struct kind kind_place;	/* processors, and the node of its memory *
 extern const struct kind kind_size;	/* what it has got beyond shape and image */
 extern const struct kind kind_client;	/* without whom it does not last */
 
+struct error;
+struct wispd;
+
+/* Loop thread: an instance has another name, by which its network knows it from now on. */
+int kind_network_rename(struct wispd *d, const char *instance, struct error *err);
+
 #endif

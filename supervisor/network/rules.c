@@ -16,6 +16,7 @@ static const char bridge_base[] =
 	"add set bridge wispd_@ macs { type ifname . ether_addr; }\n"
 	"add set bridge wispd_@ sources4 { type ifname . ether_addr . ipv4_addr; }\n"
 	"add set bridge wispd_@ sources6 { type ifname . ether_addr . ipv6_addr; }\n"
+	"add set bridge wispd_@ askers { type ifname; }\n"
 	"add map bridge wispd_@ policies { type ifname : verdict; }\n"
 	"add chain bridge wispd_@ prerouting { type filter hook prerouting priority -300; }\n"
 	"add chain bridge wispd_@ guest\n"
@@ -30,6 +31,9 @@ static const char bridge_base[] =
 	"	chain guest {\n"
 	"		iifname . ether saddr != @macs drop\n"
 	"		ether type arp iifname . arp saddr ether . arp saddr ip @sources4 accept\n"
+	"		iifname @askers ip saddr 0.0.0.0 ip daddr 255.255.255.255 "
+	"udp sport 68 udp dport 67 accept\n"
+	"		iifname @askers ip6 saddr :: icmpv6 type nd-router-solicit accept\n"
 	"		udp sport { 67, 547 } drop\n"
 	"		icmpv6 type { nd-router-advert, nd-redirect } drop\n"
 	"		iifname . ether saddr . ip saddr @sources4 accept\n"
@@ -40,6 +44,7 @@ static const char bridge_base[] =
 	"	chain forward {\n"
 	"		iifname != \"wt@*\" accept\n"
 	"		ether type arp accept\n"
+	"		iifname @askers udp dport { 67, 547 } drop\n"
 	"		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
 	"		ct state established,related accept\n"
 	"		iifname vmap @policies\n"
@@ -57,6 +62,8 @@ static const char inet_base[] =
 	"add set inet wispd_@ within6 { type ipv6_addr . ipv6_addr; flags interval; }\n"
 	"add set inet wispd_@ nat4 { type ipv4_addr; flags interval; }\n"
 	"add set inet wispd_@ nat6 { type ipv6_addr; flags interval; }\n"
+	"add set inet wispd_@ services { type ifname . inet_proto . inet_service; }\n"
+	"add set inet wispd_@ advertised { type ifname; }\n"
 	"add map inet wispd_@ policies4 { type ipv4_addr : verdict; }\n"
 	"add map inet wispd_@ policies6 { type ipv6_addr : verdict; }\n"
 	"add map inet wispd_@ published { type inet_proto . inet_service : ipv4_addr . "
@@ -124,6 +131,9 @@ static const char inet_base[] =
 	"		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
 	"		icmp type echo-request fib daddr . iif type local accept\n"
 	"		icmpv6 type echo-request fib daddr . iif type local accept\n"
+	"		iifname . meta l4proto . th dport @services "
+	"fib daddr . iif type { local, broadcast, multicast } accept\n"
+	"		iifname @advertised icmpv6 type nd-router-solicit accept\n"
 	"		drop\n"
 	"	}\n"
 	"	chain output {\n"
@@ -184,6 +194,31 @@ static void print_element(const char *verb, const char *tag, const struct elemen
 		e->value ? " : " : "", e->value ? e->value : "");
 }
 
+/* What its bridge answers to, beside echoes. */
+static void print_services(const char *verb, const char *tag, const struct network *n, FILE *out)
+{
+	const bool dhcp = n->addressing == NETWORK_DHCP, dhcp6 = dhcp && n->prefix6.base.family;
+	const struct {
+		bool there;
+		const char *service;
+	} all[] = { { n->dns, "udp . 53" },
+		    { n->dns, "tcp . 53" },
+		    { dhcp, "udp . 67" },
+		    { dhcp6, "udp . 547" } };
+	char link[LINK_BYTES], key[64];
+
+	network_link(tag, n->n, link);
+	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		snprintf(key, sizeof(key), "\"%s\" . %s", link, all[i].service);
+		if (all[i].there)
+			print_element(verb, tag, &(struct element){ "inet", "services", key, NULL },
+				      out);
+	}
+	snprintf(key, sizeof(key), "\"%s\"", link);
+	if (dhcp6)
+		print_element(verb, tag, &(struct element){ "inet", "advertised", key, NULL }, out);
+}
+
 static void print_network(const char *verb, const char *tag, const struct network *n, FILE *out)
 {
 	char prefix4[PREFIX_TEXT], prefix6[PREFIX_TEXT], key[2 * PREFIX_TEXT + 4];
@@ -194,6 +229,7 @@ static void print_network(const char *verb, const char *tag, const struct networ
 	print_element(verb, tag, &(struct element){ "inet", "within4", key, NULL }, out);
 	if (n->nat)
 		print_element(verb, tag, &(struct element){ "inet", "nat4", prefix4, NULL }, out);
+	print_services(verb, tag, n, out);
 	if (!prefix6[0])
 		return;
 	snprintf(key, sizeof(key), "%s . %s", prefix6, prefix6);
@@ -237,6 +273,9 @@ static void print_sources(const char *verb, const char *tag, const struct lease 
 	snprintf(mac, sizeof(mac), "\"%s\" . %s", l->link, l->mac);
 	if (l->network.mode == NETWORK_BRIDGE)
 		print_element(verb, tag, &(struct element){ family, "macs", mac, NULL }, out);
+	snprintf(key, sizeof(key), "\"%s\"", l->link);
+	if (l->network.addressing == NETWORK_DHCP)
+		print_element(verb, tag, &(struct element){ family, "askers", key, NULL }, out);
 	snprintf(key, sizeof(key), "%s . %s", mac, address_print(&l->address4, address));
 	print_element(verb, tag, &(struct element){ family, "sources4", key, NULL }, out);
 	if (!l->address6.family)

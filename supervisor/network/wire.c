@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "supervisor/books/store.h"
+#include "supervisor/network/dnsmasq.h"
 #include "supervisor/network/firewall.h"
 #include "supervisor/network/link.h"
 #include "supervisor/network/rules.h"
@@ -250,7 +251,9 @@ static int finish_leaving(struct restoring *s)
 
 	if (r < 0 || !n.leaving)
 		return r;
-	r = wire_remove(s->d->firewall, s->tag, &n, s->err);
+	r = dnsmasq_remove(&s->d->config, &n, s->err);
+	if (r == 0)
+		r = wire_remove(s->d->firewall, s->tag, &n, s->err);
 	if (r == 0)
 		r = store_begin(t->store, s->err);
 	if (r == 0)

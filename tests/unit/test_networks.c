@@ -418,6 +418,11 @@ static void write_rules(FILE *out, const char *what)
 		rules_print_network(TAG, &bridged.network, out);
 		rules_remove_network(TAG, &bridged.network, out);
 		rules_remove_all(TAG, out);
+	} else if (strcmp(what, "served") == 0) {
+		bridged.network.addressing = NETWORK_DHCP;
+		bridged.network.dns = true;
+		rules_print_network(TAG, &bridged.network, out);
+		assert_int_equal(rules_print_lease(TAG, &bridged, out, &err), 0);
 	} else if (strcmp(what, "bridged") == 0) {
 		assert_int_equal(rules_remove_lease(TAG, &bridged, out, &err), 0);
 	} else if (strcmp(what, "passt") == 0) {
@@ -428,7 +433,9 @@ static void write_rules(FILE *out, const char *what)
 	}
 }
 
-static const char *const texts[] = { "base", "network", "bridged", "routed", "passt", NULL };
+static const char *const texts[] = {
+	"base", "network", "served", "bridged", "routed", "passt", NULL
+};
 
 static void test_rules(void **state)
 {

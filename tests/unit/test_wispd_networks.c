@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "supervisor/network/network.h"
 #include "tests/unit/wispd_stage.h"
 
 #define NET(name, prefix) "{\"name\": \"" name "\", \"prefix4\": \"" prefix "\"}"
@@ -32,6 +33,20 @@ static const struct stage_row rows[] = {
 	{ &stage_admin, "POST", "/networks", MORE("\"prefix6\": \"fe80::/64\""), 400,
 	  "bad_request" },
 	{ &stage_admin, "POST", "/networks", MORE("\"mode\": \"wireless\""), 400, "bad_request" },
+	{ &stage_admin, "POST", "/networks", MORE("\"addressing\": \"slaac\""), 400,
+	  "bad_request" },
+	{ &stage_admin, "POST", "/networks", MORE("\"resolvers\": [\"192.0.2.53\"]"), 400,
+	  "bad_request" },
+	{ &stage_admin, "POST", "/networks",
+	  MORE("\"dns\": true, \"resolvers\": [\"192.0.2.53,server=1\"]"), 400, "bad_request" },
+	{ &stage_admin, "POST", "/networks", MORE("\"dns\": true, \"mode\": \"routed\""), 400,
+	  "bad_request" },
+	{ &stage_admin, "POST", "/networks", MORE("\"addressing\": \"dhcp\", \"mode\": \"passt\""),
+	  400, "bad_request" },
+	{ &stage_admin, "POST", "/networks",
+	  MORE("\"addressing\": \"dhcp\", \"prefix6\": \"fd00::/48\""), 400, "bad_request" },
+	{ &stage_admin, "POST", "/networks",
+	  "{\"name\": \"net-\", \"prefix4\": \"10.1.0.0/24\", \"dns\": true}", 400, "bad_request" },
 	{ &stage_admin, "POST", "/networks", NET("net", "10.1.0.0/24"), 200, "" },
 	{ &stage_admin, "POST", "/networks", NET("net", "10.2.0.0/24"), 409, "exists" },
 	{ &stage_admin, "POST", "/networks", NET("two", "10.1.0.128/25"), 409, "exists" },
@@ -74,6 +89,36 @@ static void test_rows(void **state)
 	stage_ask_rows(*state, rows, sizeof(rows) / sizeof(rows[0]));
 }
 
+/* What serves a network has a user, from the same range as VMMs and no other's. */
+static void test_served(void **state)
+{
+	struct stage *s = *state;
+	static const char served[] =
+		"{\"name\": \"net\", \"prefix4\": \"10.1.0.0/24\", \"addressing\": \"dhcp\","
+		" \"dns\": true, \"resolvers\": [\"192.0.2.53\", \"2001:db8::53\"]}";
+	struct network served_by, plain;
+	struct error err;
+	json_t *list;
+
+	assert_int_equal(stage_ask(s, &stage_admin, "POST", "/networks", served), 200);
+	assert_string_equal(stage_said(s, "addressing"), "dhcp");
+	assert_int_equal(stage_ask(s, &stage_admin, "POST", "/networks", NET("two", "10.2.0.0/24")),
+			 200);
+	assert_string_equal(stage_said(s, "addressing"), "told");
+	assert_int_equal(stage_ask(s, &stage_admin, "GET", "/networks/net", NULL), 200);
+	list = json_object_get(s->reply, "resolvers");
+	assert_int_equal(json_array_size(list), 2);
+	assert_string_equal(json_string_value(json_array_get(list, 1)), "2001:db8::53");
+	assert_int_equal(network_find(&s->d.truth, NULL, "net", &served_by, &err), 0);
+	assert_int_equal(served_by.user, s->d.config.uid_first);
+	assert_int_equal(network_find(&s->d.truth, NULL, "two", &plain, &err), 0);
+	assert_int_equal(plain.user, 0);
+	assert_int_equal(network_forget(&s->d.truth, served_by.n, &err), 0);
+	assert_int_equal(stage_ask(s, &stage_admin, "POST", "/networks", served), 200);
+	assert_int_equal(network_find(&s->d.truth, NULL, "net", &plain, &err), 0);
+	assert_int_equal(plain.user, s->d.config.uid_first);
+}
+
 /* What a request took is given back when a later part of it is refused. */
 static void test_all_or_nothing(void **state)
 {
@@ -93,6 +138,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_rows, stage_set_up, stage_tear_down),
+		cmocka_unit_test_setup_teardown(test_served, stage_set_up, stage_tear_down),
 		cmocka_unit_test_setup_teardown(test_all_or_nothing, stage_set_up, stage_tear_down),
 	};
 
