@@ -96,7 +96,7 @@ static struct wispd_host *begin(void)
 /* What served the networks has gone with them. */
 static void end(struct wispd_host *h)
 {
-	command("! pgrep -x dnsmasq && ! pgrep -x wisp-keeper");
+	command(UNTIL "! pgrep -x dnsmasq && ! pgrep -x wisp-keeper" AT_LAST);
 	command("rmdir %s/networks", wispd_host_path(h, "state"));
 	ctl(h, "doctor");
 	assert_int_equal(wispd_host_jails(h), 0);
@@ -172,14 +172,19 @@ static void check_changes(struct wispd_host *h)
 /* They are nobody's users, and are started again; by wispd, too, which was away. */
 static void check_programs(struct wispd_host *h)
 {
-	command(BOTH_RUN " && ! pgrep -u 0 -x dnsmasq");
-	command("pkill -x dnsmasq; " UNTIL BOTH_RUN AT_LAST);
+	command(UNTIL BOTH_RUN AT_LAST " && ! pgrep -u 0 -x dnsmasq");
+	command("old=$(pgrep -x dnsmasq); pkill -x dnsmasq; for p in $old; do"
+		" while [ -d /proc/$p ]; do sleep 0.1; done; done; " UNTIL BOTH_RUN AT_LAST);
+	says(h, "red", "red1", "10.65.0.3",
+	     GUEST_UNTIL "nslookup red2.net.internal" GUEST_LAST "nslookup red2.net.internal");
+	says(h, "blue", "blue1", "10.66.0.2",
+	     GUEST_UNTIL "nslookup blue1.net.internal" GUEST_LAST "nslookup blue1.net.internal");
 	check_names(h);
 	wispd_host_stop(h, SIGKILL);
 	command("nft flush ruleset; pkill -KILL -x wisp-keeper; " UNTIL
 		"! pgrep -x dnsmasq" AT_LAST);
 	assert_true(wispd_host_start(h, 0));
-	command(BOTH_RUN);
+	command(UNTIL BOTH_RUN AT_LAST);
 }
 
 static void test_served(void **state)
