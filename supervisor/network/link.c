@@ -237,6 +237,7 @@ int link_read(const char *name, struct link_counters *ret, struct error *err)
 		.index = rtnl_link_get_ifindex(link),
 		.rx_bytes = (int64_t)rtnl_link_get_stat(link, RTNL_LINK_RX_BYTES),
 		.tx_bytes = (int64_t)rtnl_link_get_stat(link, RTNL_LINK_TX_BYTES),
+		.tx_dropped = (int64_t)rtnl_link_get_stat(link, RTNL_LINK_TX_DROPPED),
 	};
 	rtnl_link_put(link);
 	return 0;

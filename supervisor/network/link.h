@@ -44,7 +44,8 @@ int link_set_option(const char *file, const char *value, struct error *err);
 struct link_counters {
 	int index;
 	int64_t rx_bytes,
-		tx_bytes; /* as the host sees it: a guest's tap receives what that sends */
+		tx_bytes;   /* as the host sees it: a guest's tap receives what that sends */
+	int64_t tx_dropped; /* frames for which there was no room */
 };
 /* -ENODEV: it is not there. */
 int link_read(const char *name, struct link_counters *ret, struct error *err);

@@ -1,22 +1,26 @@
 /* wire.c - links and rules of networks, in the order in which they may come and go. */
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "supervisor/books/store.h"
+#include "supervisor/network/classes.h"
 #include "supervisor/network/dnsmasq.h"
 #include "supervisor/network/firewall.h"
 #include "supervisor/network/link.h"
 #include "supervisor/network/rules.h"
 #include "supervisor/network/wire.h"
 #include "supervisor/wispd.h"
+#include "vmm/base/log.h"
 
 enum { HOST_BITS_4 = 32, HOST_BITS_6 = 128, OPTION_BYTES = 64 };
 
 /* --- rules --- */
 
-static int add_lease(struct firewall *f, const char *tag, const struct lease *l, struct error *err)
+static int add_lease(struct firewall *f, const char *tag, const struct lease *l, bool classes,
+		     struct error *err)
 {
 	struct firewall_text text;
 	int r = 0;
@@ -26,10 +30,41 @@ static int add_lease(struct firewall *f, const char *tag, const struct lease *l,
 		rules_print_network(tag, &l->network, text.out);
 		r = rules_print_lease(tag, l, text.out, err);
 	}
+	if (text.out && classes) {
+		classes_print_base(tag, text.out);
+		classes_print_network(tag, &l->network, text.out);
+		classes_print_lease(tag, l, text.out);
+	}
 	if (r == 0)
 		return firewall_apply(f, &text, err);
 	firewall_drop(&text);
 	return r;
+}
+
+/* Of a guest with a tap. */
+static int add_counted_lease(struct firewall *f, const char *tag, const struct lease *l,
+			     struct error *err)
+{
+	int r = add_lease(f, tag, l, true, err);
+
+	if (r == 0)
+		return 0;
+	log_warn("Traffic of %s is not counted by class: %s", l->instance, err->text);
+	return add_lease(f, tag, l, false, err);
+}
+
+/* For itself, since it is refused where counting was. */
+static int stop_counting(struct firewall *f, const char *tag, const struct lease *l,
+			 struct error *err)
+{
+	struct firewall_text text;
+
+	firewall_begin(&text);
+	if (text.out) {
+		classes_print_base(tag, text.out);
+		classes_remove_lease(tag, l, text.out);
+	}
+	return firewall_apply_later(f, &text, err);
 }
 
 /* Nobody waits for it: where there is no link, its rules are for nobody. */
@@ -43,9 +78,10 @@ static int remove_lease(struct firewall *f, const char *tag, const struct lease 
 	if (text.out)
 		r = rules_remove_lease(tag, l, text.out, err);
 	if (r == 0)
-		return firewall_apply_later(f, &text, err);
-	firewall_drop(&text);
-	return r;
+		r = firewall_apply_later(f, &text, err);
+	else
+		firewall_drop(&text);
+	return r < 0 || !network_has_links(&l->network) ? r : stop_counting(f, tag, l, err);
 }
 
 static int remove_rules(struct firewall *f, const char *tag, const struct network *n,
@@ -60,6 +96,23 @@ static int remove_rules(struct firewall *f, const char *tag, const struct networ
 		rules_remove_network(tag, n, text.out);
 	text.whole = n->last;
 	return firewall_apply(f, &text, err);
+}
+
+static void remove_classes(struct firewall *f, const char *tag, const struct network *n)
+{
+	struct firewall_text text;
+	struct error err;
+
+	firewall_begin(&text);
+	if (text.out && n->last)
+		classes_remove_all(tag, text.out);
+	if (text.out && !n->last) {
+		classes_print_base(tag, text.out);
+		classes_remove_network(tag, n, text.out);
+	}
+	text.whole = n->last;
+	if (firewall_apply(f, &text, &err) < 0)
+		log_warn("%s", err.text);
 }
 
 /* --- links --- */
@@ -133,14 +186,15 @@ int wire_attach(struct firewall *f, const char *tag, const struct lease *l, uid_
 		bool queues, struct error *err)
 {
 	char bridge[LINK_BYTES];
-	int r = add_lease(f, tag, l, err);
+	int r;
 
 	if (!network_has_links(&l->network))
-		return r;
+		return add_lease(f, tag, l, false, err);
+	r = link_make_tap(l->link, owner, queues, err);
+	if (r == 0)
+		r = add_counted_lease(f, tag, l, err);
 	if (r == 0)
 		r = let_forward(&l->network, err);
-	if (r == 0)
-		r = link_make_tap(l->link, owner, queues, err);
 	if (r == 0 && l->network.mode == NETWORK_ROUTED)
 		return make_line(l, err);
 	if (r == 0)
@@ -164,7 +218,11 @@ int wire_remove(struct firewall *f, const char *tag, const struct network *n, st
 
 	network_link(tag, n->n, bridge);
 	r = link_remove(bridge, err);
-	return r < 0 ? r : remove_rules(f, tag, n, err);
+	if (r == 0)
+		r = remove_rules(f, tag, n, err);
+	if (r == 0)
+		remove_classes(f, tag, n);
+	return r;
 }
 
 /* --- after a start --- */
@@ -219,6 +277,50 @@ static int restore_rules(struct restoring *s)
 		return firewall_apply(s->d->firewall, &text, s->err);
 	firewall_drop(&text);
 	return r < 0 && !s->out ? error_set(s->err, -ENOMEM, NULL, NULL, "out of memory") : r;
+}
+
+static int restore_network_class(void *ctx, const struct network *n)
+{
+	struct restoring *s = ctx;
+
+	if (!n->leaving)
+		classes_print_network(s->tag, n, s->out);
+	return 0;
+}
+
+static int restore_lease_class(void *ctx, const struct lease *l)
+{
+	struct restoring *s = ctx;
+
+	if (network_has_links(&l->network) && if_nametoindex(l->link))
+		classes_print_lease(s->tag, l, s->out);
+	return 0;
+}
+
+/* What was counted while no wispd was there stays. Of taps that are not counted their samples
+ * tell (meter.h). */
+static void restore_classes(struct restoring *s)
+{
+	struct truth *t = &s->d->truth;
+	struct firewall_text text;
+	struct error err = { .text = "out of memory" };
+	int r = -ENOMEM;
+
+	firewall_begin(&text);
+	s->out = text.out;
+	if (s->out) {
+		classes_print_base(s->tag, s->out);
+		classes_forget_networks(s->tag, s->out);
+		r = network_each(t, NULL, restore_network_class, s, &err);
+	}
+	if (r == 0)
+		r = lease_each_alive(t, restore_lease_class, s, &err);
+	if (r == 0)
+		r = firewall_apply(s->d->firewall, &text, &err);
+	else
+		firewall_drop(&text);
+	if (r < 0)
+		log_warn("Traffic is not counted by class: %s", err.text);
 }
 
 /* The rest of its name is its lease's number. */
@@ -276,6 +378,7 @@ int wire_restore(struct wispd *d, struct error *err)
 	r = restore_rules(&s);
 	if (r < 0 || !s.networks)
 		return r;
+	restore_classes(&s);
 	snprintf(begin, sizeof(begin), "wt%s", s.tag);
 	r = link_each(begin, remove_tap, &s, err);
 	if (r == 0)

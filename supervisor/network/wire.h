@@ -2,7 +2,8 @@
  *
  * Made when the first VMM of a network starts, and again whenever it is asked for: a bridge
  * stays until its network is removed, a tap until its VMM has ended. Rules come before a
- * link can carry anything, and go after it.
+ * link is up, and go after it. Where the kernel cannot count by class (classes.h), that is
+ * logged, and all else is as it should be.
  *
  * The host forwards packets from then on (net.ipv4.ip_forward), which is not taken back.
  *

@@ -17,6 +17,7 @@
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/quota.h"
 #include "supervisor/books/store.h"
+#include "supervisor/network/classes.h"
 #include "supervisor/network/lease.h"
 #include "supervisor/network/rules.h"
 #include "tests/unit/scratch.h"
@@ -423,6 +424,14 @@ static void write_rules(FILE *out, const char *what)
 		bridged.network.dns = true;
 		rules_print_network(TAG, &bridged.network, out);
 		assert_int_equal(rules_print_lease(TAG, &bridged, out, &err), 0);
+	} else if (strcmp(what, "classes") == 0) {
+		classes_print_base(TAG, out);
+		classes_forget_networks(TAG, out);
+		classes_print_network(TAG, &bridged.network, out);
+		classes_print_lease(TAG, &bridged, out);
+		classes_remove_lease(TAG, &bridged, out);
+		classes_remove_network(TAG, &bridged.network, out);
+		classes_remove_all(TAG, out);
 	} else if (strcmp(what, "bridged") == 0) {
 		assert_int_equal(rules_remove_lease(TAG, &bridged, out, &err), 0);
 	} else if (strcmp(what, "passt") == 0) {
@@ -433,9 +442,8 @@ static void write_rules(FILE *out, const char *what)
 	}
 }
 
-static const char *const texts[] = {
-	"base", "network", "served", "bridged", "routed", "passt", NULL
-};
+static const char *const texts[] = { "base",   "network", "served",  "bridged",
+				     "routed", "passt",	  "classes", NULL };
 
 static void test_rules(void **state)
 {

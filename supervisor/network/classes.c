@@ -1,0 +1,232 @@
+/* classes.c - the text of two chains a tap, and the kernel's counters by nfnetlink.
+ *
+ * The kernel shows a frame that comes in from behind its Ethernet header, and one that goes out
+ * with it: what is read is mended by that.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <netinet/in.h>
+
+#include <linux/if_ether.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <netlink/attr.h>
+#include <netlink/errno.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <netlink/socket.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "supervisor/network/classes.h"
+
+enum { NAME_OF_OBJECT_BYTES = 40 };
+
+static const char *const counter_names[] = { "in_world", "out_world", "in_internal",
+					     "out_internal" };
+
+enum { COUNTERS = sizeof(counter_names) / sizeof(counter_names[0]) };
+
+/* --- text --- */
+
+void classes_print_base(const char *tag, FILE *out)
+{
+	fprintf(out,
+		"add table netdev wispd_%s\n"
+		"add set netdev wispd_%s inside4 { type ipv4_addr; flags interval; }\n"
+		"add set netdev wispd_%s inside6 { type ipv6_addr; flags interval; }\n",
+		tag, tag, tag);
+}
+
+static void print_network(const char *verb, const char *tag, const struct network *n, FILE *out)
+{
+	char prefix[PREFIX_TEXT];
+
+	prefix_print(&n->prefix4, prefix);
+	fprintf(out, "%s element netdev wispd_%s inside4 { %s }\n", verb, tag, prefix);
+	prefix_print(&n->prefix6, prefix);
+	if (prefix[0])
+		fprintf(out, "%s element netdev wispd_%s inside6 { %s }\n", verb, tag, prefix);
+}
+
+void classes_print_network(const char *tag, const struct network *n, FILE *out)
+{
+	print_network("add", tag, n, out);
+}
+
+void classes_forget_networks(const char *tag, FILE *out)
+{
+	fprintf(out,
+		"flush set netdev wispd_%s inside4\n"
+		"flush set netdev wispd_%s inside6\n",
+		tag, tag);
+}
+
+void classes_remove_network(const char *tag, const struct network *n, FILE *out)
+{
+	print_network("add", tag, n, out);
+	print_network("delete", tag, n, out);
+}
+
+static void print_counters(const char *verb, const char *tag, long long n, FILE *out)
+{
+	for (unsigned c = 0; c < COUNTERS; c++)
+		fprintf(out, "%s counter netdev wispd_%s %s_%lld\n", verb, tag, counter_names[c],
+			n);
+}
+
+/* "!= local" of an address that the host cannot reach holds, too: it is the world's. */
+static void print_chains(const char *tag, long long n, FILE *out)
+{
+	fprintf(out,
+		"flush chain netdev wispd_%s to_%lld\n"
+		"flush chain netdev wispd_%s from_%lld\n"
+		"table netdev wispd_%s {\n",
+		tag, n, tag, n, tag);
+	fprintf(out,
+		"	chain to_%lld {\n"
+		"		ip saddr != @inside4 ip saddr != 169.254.0.0/16"
+		" fib saddr type != { local, broadcast } counter name in_world_%lld accept\n"
+		"		ip6 saddr != @inside6 ip6 saddr != { ::, fe80::/10 }"
+		" fib saddr type != local counter name in_world_%lld accept\n"
+		"		counter name in_internal_%lld\n"
+		"	}\n",
+		n, n, n, n);
+	fprintf(out,
+		"	chain from_%lld {\n"
+		"		ip daddr != @inside4 ip daddr != 169.254.0.0/16"
+		" fib daddr type != { local, broadcast, multicast }"
+		" counter name out_world_%lld accept\n"
+		"		ip6 daddr != @inside6 ip6 daddr != { ::, fe80::/10, ff00::/8 }"
+		" fib daddr type != { local, anycast } counter name out_world_%lld accept\n"
+		"		counter name out_internal_%lld\n"
+		"	}\n"
+		"}\n",
+		n, n, n, n);
+}
+
+void classes_print_lease(const char *tag, const struct lease *l, FILE *out)
+{
+	const long long n = l->n;
+
+	print_counters("add", tag, n, out);
+	fprintf(out,
+		"add chain netdev wispd_%s to_%lld"
+		" { type filter hook egress device \"%s\" priority 0; }\n"
+		"add chain netdev wispd_%s from_%lld"
+		" { type filter hook ingress device \"%s\" priority 0; }\n",
+		tag, n, l->link, tag, n, l->link);
+	print_chains(tag, n, out);
+}
+
+/* Some kernels have taken the chains away with the tap. */
+void classes_remove_lease(const char *tag, const struct lease *l, FILE *out)
+{
+	static const char *const verbs[] = { "add", "flush", "delete" };
+	const long long n = l->n;
+
+	for (unsigned v = 0; v < sizeof(verbs) / sizeof(verbs[0]); v++)
+		fprintf(out,
+			"%s chain netdev wispd_%s to_%lld\n%s chain netdev wispd_%s from_%lld\n",
+			verbs[v], tag, n, verbs[v], tag, n);
+	print_counters("add", tag, n, out);
+	print_counters("delete", tag, n, out);
+}
+
+void classes_remove_all(const char *tag, FILE *out)
+{
+	fprintf(out, "add table netdev wispd_%s\ndelete table netdev wispd_%s\n", tag, tag);
+}
+
+/* --- reading --- */
+
+struct reading {
+	bool there;
+	int64_t packets, bytes;
+};
+
+static int64_t number(struct nlattr *a)
+{
+	return a && nla_len(a) == sizeof(uint64_t) ? (int64_t)be64toh(nla_get_u64(a)) : 0;
+}
+
+static int on_object(struct nl_msg *msg, void *arg)
+{
+	struct nlattr *of_object[NFTA_OBJ_MAX + 1], *of_counter[NFTA_COUNTER_MAX + 1];
+	struct reading *ret = arg;
+
+	if (nlmsg_parse(nlmsg_hdr(msg), sizeof(struct nfgenmsg), of_object, NFTA_OBJ_MAX, NULL) <
+		    0 ||
+	    !of_object[NFTA_OBJ_DATA] ||
+	    nla_parse_nested(of_counter, NFTA_COUNTER_MAX, of_object[NFTA_OBJ_DATA], NULL) < 0)
+		return NL_SKIP;
+	*ret = (struct reading){ true, number(of_counter[NFTA_COUNTER_PACKETS]),
+				 number(of_counter[NFTA_COUNTER_BYTES]) };
+	return NL_OK;
+}
+
+static int ask(struct nl_sock *s, const char *table, const char *name)
+{
+	const struct nfgenmsg family = { .nfgen_family = NFPROTO_NETDEV };
+	struct nl_msg *msg =
+		nlmsg_alloc_simple(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETOBJ, NLM_F_REQUEST);
+	int r = -NLE_NOMEM;
+
+	if (msg && nlmsg_append(msg, (void *)&family, sizeof(family), NLMSG_ALIGNTO) == 0 &&
+	    nla_put_string(msg, NFTA_OBJ_TABLE, table) == 0 &&
+	    nla_put_string(msg, NFTA_OBJ_NAME, name) == 0 &&
+	    nla_put_u32(msg, NFTA_OBJ_TYPE, htobe32(NFT_OBJECT_COUNTER)) == 0)
+		r = nl_send_auto(s, msg);
+	nlmsg_free(msg);
+	return r;
+}
+
+static int read_one(struct nl_sock *s, const char *tag, const char *counter, int64_t n,
+		    struct reading *ret)
+{
+	char table[NAME_OF_OBJECT_BYTES], name[NAME_OF_OBJECT_BYTES];
+	int r;
+
+	snprintf(table, sizeof(table), "wispd_%s", tag);
+	snprintf(name, sizeof(name), "%s_%lld", counter, (long long)n);
+	*ret = (struct reading){ 0 };
+	r = nl_socket_modify_cb(s, NL_CB_VALID, NL_CB_CUSTOM, on_object, ret);
+	if (r == 0)
+		r = ask(s, table, name);
+	if (r >= 0)
+		r = nl_recvmsgs_default(s);
+	return r == 0 && !ret->there ? -NLE_OBJ_NOTFOUND : r;
+}
+
+static struct nl_sock *open_socket(int *r)
+{
+	struct nl_sock *s = nl_socket_alloc();
+
+	*r = s ? nl_connect(s, NETLINK_NETFILTER) : -NLE_NOMEM;
+	if (s)
+		nl_socket_disable_auto_ack(s);
+	return s;
+}
+
+int classes_read(const char *tag, const struct lease *l, struct class_counters *ret,
+		 struct error *err)
+{
+	struct reading read[COUNTERS] = { 0 };
+	int r;
+	struct nl_sock *s = open_socket(&r);
+
+	for (unsigned c = 0; c < COUNTERS && r == 0; c++)
+		r = read_one(s, tag, counter_names[c], l->n, &read[c]);
+	nl_socket_free(s);
+	if (r < 0)
+		return error_set(err, r == -NLE_OBJ_NOTFOUND ? -ENOENT : -EIO, "network", NULL,
+				 "Cannot read the counters of %s: %s", l->link, nl_geterror(r));
+	*ret = (struct class_counters){
+		.in_world = read[0].bytes,
+		.out_world = read[1].bytes + read[1].packets * ETH_HLEN,
+		.in_internal = read[2].bytes,
+		.out_internal = read[3].bytes + read[3].packets * ETH_HLEN,
+	};
+	return 0;
+}
