@@ -31,6 +31,10 @@ const struct meter_info meters[METERS_COUNT] = {
 	[METER_MEMORY_TIME_RESERVED] = { "memory_time_reserved", "MiB-ms", METER_OF_STATES },
 	[METER_POOL_TIME] = { "pool_time", "ms", METER_HELD },
 	[METER_PROCESSOR_TIME] = { "processor_time", "ms", METER_HELD },
+	[METER_NET_IN_WORLD] = { "net_in_world", "bytes", METER_COUNTED },
+	[METER_NET_OUT_WORLD] = { "net_out_world", "bytes", METER_COUNTED },
+	[METER_NET_IN_INTERNAL] = { "net_in_internal", "bytes", METER_COUNTED },
+	[METER_NET_OUT_INTERNAL] = { "net_out_internal", "bytes", METER_COUNTED },
 };
 
 #define PLACE(type, member) \
@@ -42,14 +46,34 @@ const struct meter_info meters[METERS_COUNT] = {
 	}
 
 static const char *const meter_names[] = {
-	"starts",	   "vcpu_time",		 "memory_time",
-	"cpu_used",	   "memory_peak",	 "disk_read",
-	"disk_written",	   "disk_operations",	 "net_in",
-	"net_out",	   "disk_space",	 "image_space",
-	"snapshot_space",  "address_time",	 "device_time",
-	"volume_space",	   "port_time",		 "reserved_vcpus",
-	"reserved_memory", "vcpu_time_reserved", "memory_time_reserved",
-	"pool_time",	   "processor_time",	 NULL,
+	"starts",
+	"vcpu_time",
+	"memory_time",
+	"cpu_used",
+	"memory_peak",
+	"disk_read",
+	"disk_written",
+	"disk_operations",
+	"net_in",
+	"net_out",
+	"disk_space",
+	"image_space",
+	"snapshot_space",
+	"address_time",
+	"device_time",
+	"volume_space",
+	"port_time",
+	"reserved_vcpus",
+	"reserved_memory",
+	"vcpu_time_reserved",
+	"memory_time_reserved",
+	"pool_time",
+	"processor_time",
+	"net_in_world",
+	"net_out_world",
+	"net_in_internal",
+	"net_out_internal",
+	NULL,
 };
 
 _Static_assert(sizeof(meter_names) / sizeof(meter_names[0]) == METERS_COUNT + 1,

@@ -516,7 +516,8 @@ int usage_replay_sliced(struct store *s, int64_t seq, enum usage_slice slice, st
 	}
 	if (!u || !u->book) {
 		usage_free(u);
-		return error_set(err, -ENOMEM, NULL, NULL, "Out of memory");
+		error_set(err, -ENOMEM, NULL, NULL, "Out of memory");
+		return -ENOMEM;
 	}
 	r = usage_follow(u, s, seq, err);
 	if (r < 0) {

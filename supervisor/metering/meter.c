@@ -5,7 +5,8 @@
  *   [the last reading, the sum since the incarnation began, the sum that was last told, known]
  *
  * known: 1, the last sample had it; 0, it did not, and a gap was told. Where the network is
- * counted by links, "links" has an array [index, in, out] for each, as it was last read.
+ * counted by links, "links" has an array [index, value...] for each (enum link_value), as it was
+ * last read; "classed" says whether the classes were known from the beginning.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,13 +20,15 @@ static const char actor[] = "wispd";
 
 struct account_row {
 	int64_t raw, sum, told, known;
+	bool missing; /* the row is of a time when there was no such counter */
 };
 
 struct book_row {
 	bool there;
 	int64_t wall_ns, lines;
 	struct account_row counter[COUNTERS_COUNT];
-	bool linked; /* it was counted by links before */
+	bool linked;  /* it was counted by links before */
+	bool classed; /* and by classes, without a gap */
 	unsigned nlinks;
 	struct sample_link link[LAUNCH_NETS_MAX];
 };
@@ -37,6 +40,19 @@ static int no_memory(struct error *err)
 
 /* --- the row --- */
 
+/* Of values that were not kept then nothing is known. */
+static struct sample_link read_link(const json_t *j)
+{
+	struct sample_link link = { .index = json_integer_value(json_array_get(j, 0)) };
+
+	for (unsigned v = 0; v < LINK_VALUES; v++) {
+		const json_t *value = json_array_get(j, v + 1);
+
+		link.value[v] = value ? json_integer_value(value) : -1;
+	}
+	return link;
+}
+
 static void read_links(const json_t *links, struct book_row *row)
 {
 	const json_t *link;
@@ -46,11 +62,7 @@ static void read_links(const json_t *links, struct book_row *row)
 	json_array_foreach(links, n, link)
 	{
 		if (row->nlinks < LAUNCH_NETS_MAX)
-			row->link[row->nlinks++] = (struct sample_link){
-				.index = json_integer_value(json_array_get(link, 0)),
-				.in = json_integer_value(json_array_get(link, 1)),
-				.out = json_integer_value(json_array_get(link, 2)),
-			};
+			row->link[row->nlinks++] = read_link(link);
 	}
 }
 
@@ -66,9 +78,11 @@ static void read_counters(const char *text, struct book_row *row)
 			.sum = json_integer_value(json_array_get(a, 1)),
 			.told = json_integer_value(json_array_get(a, 2)),
 			.known = json_integer_value(json_array_get(a, 3)),
+			.missing = a == NULL,
 		};
 	}
 	read_links(json_object_get(j, "links"), row);
+	row->classed = json_is_true(json_object_get(j, "classed"));
 	json_decref(j);
 }
 
@@ -107,10 +121,14 @@ static json_t *print_links(const struct book_row *row)
 {
 	json_t *links = json_array();
 
-	for (unsigned n = 0; n < row->nlinks; n++)
-		json_array_append_new(links, json_pack("[I, I, I]", (json_int_t)row->link[n].index,
-						       (json_int_t)row->link[n].in,
-						       (json_int_t)row->link[n].out));
+	for (unsigned n = 0; n < row->nlinks; n++) {
+		json_t *link = json_array();
+
+		json_array_append_new(link, json_integer(row->link[n].index));
+		for (unsigned v = 0; v < LINK_VALUES; v++)
+			json_array_append_new(link, json_integer(row->link[n].value[v]));
+		json_array_append_new(links, link);
+	}
 	return links;
 }
 
@@ -131,6 +149,7 @@ static int save(struct truth *t, const struct instance *i, const struct book_row
 	}
 	if (row->linked)
 		json_object_set_new(j, "links", print_links(row));
+	json_object_set_new(j, "classed", json_boolean(row->classed));
 	text = json_dumps(j, JSON_COMPACT);
 	json_decref(j);
 	if (!text)
@@ -225,9 +244,19 @@ static const char *take_in(struct account_row *a, enum counter c, int64_t value)
 	return anew ? "began anew" : NULL;
 }
 
-static bool is_net(unsigned c)
+/* The link's value that is added up there; LINK_VALUES: none. */
+static unsigned link_value_of(unsigned c)
 {
-	return c == COUNTER_NET_IN || c == COUNTER_NET_OUT;
+	unsigned v = 0;
+
+	while (v < LINK_VALUES && link_sums[v] != c)
+		v++;
+	return v;
+}
+
+static bool is_class(unsigned v)
+{
+	return v >= LINK_IN_WORLD && v < LINK_VALUES;
 }
 
 static const struct sample_link *find_link(const struct sample_link *list, unsigned count,
@@ -239,33 +268,53 @@ static const struct sample_link *find_link(const struct sample_link *list, unsig
 	return NULL;
 }
 
-/* Adds to sum what came by a link since it was last read. True: it began anew. */
-static bool add_link(const struct book_row *row, const struct sample_link *now,
-		     struct sample_link *sum)
-{
-	static const struct sample_link nothing;
-	const struct sample_link *last = find_link(row->link, row->nlinks, now->index);
-	const bool anew = last && (now->in < last->in || now->out < last->out);
+/* A link's own counters, and those of its classes, begin anew apart from each other. */
+struct anew {
+	bool links, classes;
+};
 
-	if (!last || anew)
-		last = &nothing;
-	sum->in += now->in - last->in;
-	sum->out += now->out - last->out;
-	return anew;
+static bool fell(const struct sample_link *last, const struct sample_link *now, bool classes)
+{
+	for (unsigned v = 0; v < LINK_VALUES; v++)
+		if (is_class(v) == classes && now->value[v] >= 0 && now->value[v] < last->value[v])
+			return true;
+	return false;
+}
+
+/* Adds to sum what came by a link since it was last read. What cannot be read now stays as it
+ * was. */
+static void add_link(const struct book_row *row, struct sample_link *now, struct sample_link *sum,
+		     struct anew *anew)
+{
+	const struct sample_link *last = find_link(row->link, row->nlinks, now->index);
+	const struct anew fallen = { last && fell(last, now, false),
+				     last && fell(last, now, true) };
+
+	for (unsigned v = 0; v < LINK_VALUES; v++) {
+		const bool anew_here = is_class(v) ? fallen.classes : fallen.links;
+		const int64_t before = last ? last->value[v] : -1;
+
+		if (now->value[v] < 0)
+			now->value[v] = before;
+		else
+			sum->value[v] += now->value[v] - (before > 0 && !anew_here ? before : 0);
+	}
+	anew->links = anew->links || fallen.links;
+	anew->classes = anew->classes || fallen.classes;
 }
 
 /* Those of the sample, and those that could not be found now. True: one is gone, and another
  * is there in its place. */
-static bool replace_links(struct book_row *row, const struct sample *s)
+static bool replace_links(struct book_row *row, const struct sample_link *now, unsigned nlinks,
+			  bool all)
 {
-	const bool all = s->counter[COUNTER_NET_IN].reading == READING_DONE;
 	struct sample_link list[LAUNCH_NETS_MAX];
-	unsigned count = s->nlinks;
+	unsigned count = nlinks;
 	bool replaced = false;
 
-	memcpy(list, s->link, sizeof(list));
+	memcpy(list, now, sizeof(list));
 	for (unsigned n = 0; n < row->nlinks; n++) {
-		if (find_link(s->link, s->nlinks, row->link[n].index))
+		if (find_link(now, nlinks, row->link[n].index))
 			continue;
 		replaced = replaced || all;
 		if (!all && count < LAUNCH_NETS_MAX)
@@ -276,43 +325,73 @@ static bool replace_links(struct book_row *row, const struct sample *s)
 	return replaced;
 }
 
-/* True: a link began anew. */
-static bool take_in_links(struct book_row *row, const struct sample *s)
+/* What was counted up to now by the VMM's word passed by the same links. */
+static void take_off_said(const struct book_row *row, struct sample_link *sum)
 {
-	int64_t *in = &row->counter[COUNTER_NET_IN].sum, *out = &row->counter[COUNTER_NET_OUT].sum;
-	struct sample_link sum = { 0 };
-	bool anew = false;
+	for (unsigned v = LINK_IN; v <= LINK_OUT; v++) {
+		const int64_t said = row->counter[link_sums[v]].sum;
 
+		sum->value[v] = sum->value[v] > said ? sum->value[v] - said : 0;
+	}
+}
+
+static void take_in_links(struct book_row *row, const struct sample *s, struct anew *anew)
+{
+	struct sample_link now[LAUNCH_NETS_MAX], sum = { 0 };
+
+	memcpy(now, s->link, sizeof(now));
 	for (unsigned n = 0; n < s->nlinks; n++)
-		anew = add_link(row, &s->link[n], &sum) || anew;
-	anew = replace_links(row, s) || anew;
-	/* What was counted up to now by the VMM's word passed by the same links. */
+		add_link(row, &now[n], &sum, anew);
+	if (replace_links(row, now, s->nlinks, s->counter[COUNTER_NET_IN].reading == READING_DONE))
+		*anew = (struct anew){ true, true };
 	if (!row->linked)
-		sum = (struct sample_link){ .in = sum.in > *in ? sum.in - *in : 0,
-					    .out = sum.out > *out ? sum.out - *out : 0 };
+		take_off_said(row, &sum);
 	row->linked = true;
-	*in += sum.in;
-	*out += sum.out;
-	return anew;
+	for (unsigned v = 0; v < LINK_VALUES; v++)
+		row->counter[link_sums[v]].sum += sum.value[v];
+}
+
+/* Whether all classes have been known since the incarnation began. */
+static void note_classed(struct book_row *row, const struct sample *s, const struct anew *anew)
+{
+	row->classed =
+		s->by_links && !anew->links && !anew->classes && (row->classed || !row->there);
+	for (unsigned v = LINK_IN; v < LINK_VALUES; v++)
+		row->classed = row->classed && s->counter[link_sums[v]].reading == READING_DONE;
+}
+
+/* Of one counter; the reason of a gap, or NULL. */
+static const char *take_in_one(struct book_row *row, enum counter c, const struct sample *s)
+{
+	const enum reading reading = s->counter[c].reading;
+	struct account_row *a = &row->counter[c];
+	const bool was_missing = row->there && a->missing, fresh = a->known || !row->there;
+
+	if (reading == READING_DONE) {
+		const char *gap = take_in(a, c, s->counter[c].value);
+
+		return was_missing ? "was not counted" : gap;
+	}
+	if (reading == READING_NONE || !(fresh || was_missing))
+		return NULL;
+	a->known = 0;
+	return reading == READING_LOST ? "cannot be read" : "cannot be told";
 }
 
 static int take_in_all(struct truth *t, const struct instance *i, const struct sample *s,
 		       struct book_row *row, struct error *err)
 {
-	const bool anew = s->by_links && take_in_links(row, s);
+	struct anew anew = { false, false };
 	int r = 0;
 
+	if (s->by_links)
+		take_in_links(row, s, &anew);
+	note_classed(row, s, &anew);
 	for (unsigned c = 0; c < COUNTERS_COUNT && r == 0; c++) {
-		struct account_row *a = &row->counter[c];
-		const char *gap = NULL;
+		const unsigned v = link_value_of(c);
+		const char *gap = take_in_one(row, (enum counter)c, s);
 
-		if (s->counter[c].reading == READING_DONE) {
-			gap = take_in(a, (enum counter)c, s->counter[c].value);
-		} else if (s->counter[c].reading == READING_LOST && (a->known || !row->there)) {
-			a->known = 0;
-			gap = "cannot be read";
-		}
-		if (!gap && anew && is_net(c))
+		if (!gap && v < LINK_VALUES && (is_class(v) ? anew.classes : anew.links))
 			gap = "began anew";
 		if (gap && counters[c].metered)
 			r = tell_gap(t, i, (enum counter)c, gap,
@@ -354,7 +433,9 @@ static int tell_torn(struct truth *t, const struct instance *i, const struct boo
 	int r = 0;
 
 	for (unsigned c = 0; c < COUNTERS_COUNT && r == 0; c++) {
-		const bool said = counters[c].kind == COUNTER_ADDED && !(row->linked && is_net(c));
+		const unsigned v = link_value_of(c);
+		const bool by_link = is_class(v) || (row->linked && v < LINK_VALUES);
+		const bool said = counters[c].kind == COUNTER_ADDED && !by_link;
 
 		if (said && counters[c].metered && row->counter[c].known)
 			r = tell_gap(t, i, (enum counter)c, "was killed", from_wall_ns, err);

@@ -26,6 +26,9 @@ enum {
 	KIND_BYTES = 16,
 	HEARTBEATS_MISSED = 3,
 	LISTED_MAX = 200,
+	PER_MILLE = 1000,
+	CUT_UP = 10, /* a tenth of what came are headers of its parts */
+	FRAME_BYTES_MAX = 65536 + 18,
 	/* Of a processor, that a VMM's own threads may use beside its vCPUs'. */
 	OWN_PERCENT = 100,
 };
@@ -157,7 +160,8 @@ static int check_processes(struct reconcile *r, struct error *err)
 struct account {
 	int64_t cpu_us, memory_peak, sampled_wall_ns, started_boot_ns;
 	int64_t net_bytes, net_said_bytes; /* both ways */
-	bool sampled, this_boot;
+	int64_t in, out, in_classes, out_classes, in_dropped;
+	bool sampled, this_boot, classed;
 };
 
 static int read_account(struct wispd *d, const struct instance *i, struct account *ret,
@@ -169,7 +173,11 @@ static int read_account(struct wispd *d, const struct instance *i, struct accoun
 		"SELECT s.counters ->> '$.cpu_used[1]', s.counters ->> '$.memory_peak[1]',"
 		" s.wall_ns, e.boot_ns, e.boot_id = ?3,"
 		" s.counters ->> '$.net_in[1]' + s.counters ->> '$.net_out[1]',"
-		" s.counters ->> '$.net_in_said[1]' + s.counters ->> '$.net_out_said[1]'"
+		" s.counters ->> '$.net_in_said[1]' + s.counters ->> '$.net_out_said[1]',"
+		" s.counters ->> '$.net_in[1]', s.counters ->> '$.net_out[1]',"
+		" s.counters ->> '$.net_in_world[1]' + s.counters ->> '$.net_in_internal[1]',"
+		" s.counters ->> '$.net_out_world[1]' + s.counters ->> '$.net_out_internal[1]',"
+		" s.counters ->> '$.net_in_dropped[1]', s.counters ->> '$.classed'"
 		" FROM incarnation n"
 		" JOIN event e ON e.seq = n.started_seq LEFT JOIN sample s ON"
 		" s.instance = n.instance AND s.incarnation = n.n"
@@ -188,9 +196,34 @@ static int read_account(struct wispd *d, const struct instance *i, struct accoun
 					 .sampled = !rows_is_null(&rows, 2),
 					 .this_boot = rows_int(&rows, 4) != 0,
 					 .net_bytes = rows_int(&rows, 5),
-					 .net_said_bytes = rows_int(&rows, 6) };
+					 .net_said_bytes = rows_int(&rows, 6),
+					 .in = rows_int(&rows, 7),
+					 .out = rows_int(&rows, 8),
+					 .in_classes = rows_int(&rows, 9),
+					 .out_classes = rows_int(&rows, 10),
+					 .in_dropped = rows_int(&rows, 11),
+					 .classed = rows_int(&rows, 12) != 0 };
 	rows_end(&rows);
 	return r < 0 ? r : 0;
+}
+
+static bool differ(int64_t taps, int64_t classes, int64_t slack)
+{
+	const int64_t difference = taps > classes ? taps - classes : classes - taps;
+
+	return difference > MIB + slack;
+}
+
+static void check_classes(struct reconcile *r, const struct instance *i, const struct account *a)
+{
+	const int64_t in_slack = a->in / CUT_UP + a->in_dropped * FRAME_BYTES_MAX;
+
+	if (!a->classed || (!differ(a->in, a->in_classes, in_slack) &&
+			    !differ(a->out, a->out_classes, a->out / PER_MILLE)))
+		return;
+	suspect(r, "net_classes", i->id, false,
+		"%" PRId64 " bytes in, %" PRId64 " out; by class %" PRId64 ", %" PRId64, a->in,
+		a->out, a->in_classes, a->out_classes);
 }
 
 static void check_counters(struct reconcile *r, const struct instance *i, int64_t overhead_mib,
@@ -214,6 +247,7 @@ static void check_counters(struct reconcile *r, const struct instance *i, int64_
 		suspect(r, "net_said", i->id, true,
 			"%" PRId64 " bytes, and %" PRId64 " passed by its taps", a->net_said_bytes,
 			a->net_bytes);
+	check_classes(r, i, a);
 	if (a->this_boot && lived_us > silent_ns / NS_PER_US &&
 	    (!a->sampled || ledger_wall_ns() - a->sampled_wall_ns > silent_ns))
 		suspect(r, "not_sampled", i->id, false, "no word of its counters");

@@ -9,6 +9,9 @@
  *   not_sampled   nothing was heard of a VMM's counters for several heartbeats
  *   no_link       somebody has removed the tap of an interface whose guest runs
  *   net_said      a VMM says that it carried more than passed by its taps
+ *   net_classes   what passed by its taps, and the sum of its classes, differ by more than
+ *                 1 MiB and a thousandth (to the guest: and a tenth, since a large packet may be
+ *                 cut up behind the counters, and what found no room)
  *
  * A finding is a row and an event (finding.opened, finding.cleared), an alarm of the doctor
  * and a number in the metrics. Nothing is repaired: what is billed follows from the ledger

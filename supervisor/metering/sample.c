@@ -13,6 +13,7 @@
 #include "supervisor/life/companion.h"
 #include "supervisor/life/runtime.h"
 #include "supervisor/metering/sample.h"
+#include "supervisor/network/classes.h"
 #include "supervisor/network/link.h"
 #include "vmm/base/fd.h"
 
@@ -31,6 +32,21 @@ const struct counter_info counters[COUNTERS_COUNT] = {
 	[COUNTER_NET_OUT] = { "net_out", COUNTER_ADDED, true },
 	[COUNTER_SAID_IN] = { "net_in_said", COUNTER_ADDED, false },
 	[COUNTER_SAID_OUT] = { "net_out_said", COUNTER_ADDED, false },
+	[COUNTER_IN_WORLD] = { "net_in_world", COUNTER_ADDED, true },
+	[COUNTER_OUT_WORLD] = { "net_out_world", COUNTER_ADDED, true },
+	[COUNTER_IN_INTERNAL] = { "net_in_internal", COUNTER_ADDED, true },
+	[COUNTER_OUT_INTERNAL] = { "net_out_internal", COUNTER_ADDED, true },
+	[COUNTER_IN_DROPPED] = { "net_in_dropped", COUNTER_ADDED, false },
+};
+
+const enum counter link_sums[LINK_VALUES] = {
+	[LINK_IN] = COUNTER_NET_IN,
+	[LINK_OUT] = COUNTER_NET_OUT,
+	[LINK_IN_DROPPED] = COUNTER_IN_DROPPED,
+	[LINK_IN_WORLD] = COUNTER_IN_WORLD,
+	[LINK_OUT_WORLD] = COUNTER_OUT_WORLD,
+	[LINK_IN_INTERNAL] = COUNTER_IN_INTERNAL,
+	[LINK_OUT_INTERNAL] = COUNTER_OUT_INTERNAL,
 };
 
 static const char own_mounts[] = "/proc/self/mounts";
@@ -233,28 +249,61 @@ static bool has_taps(const struct launch *l)
 	return l->nnets > 0;
 }
 
-/* After the lines: what the VMM has told of has passed. */
-static void read_links(const struct launch *l, struct sample *s)
+static void mark(struct sample *s, enum link_value from, enum reading reading)
 {
+	for (unsigned v = from; v < LINK_VALUES; v++)
+		s->counter[link_sums[v]].reading = reading;
+}
+
+static void read_classes(const struct launch *l, const struct lease *lease, struct sample *s,
+			 struct sample_link *link)
+{
+	struct class_counters now;
+	struct error err;
+
+	if (classes_read(l->tag, lease, &now, &err) < 0) {
+		now = (struct class_counters){ -1, -1, -1, -1 };
+		mark(s, LINK_IN_WORLD, READING_LOST);
+	}
+	link->value[LINK_IN_WORLD] = now.in_world;
+	link->value[LINK_OUT_WORLD] = now.out_world;
+	link->value[LINK_IN_INTERNAL] = now.in_internal;
+	link->value[LINK_OUT_INTERNAL] = now.out_internal;
+}
+
+static void read_link(const struct launch *l, const struct lease *lease, struct sample *s)
+{
+	struct sample_link *link = &s->link[s->nlinks];
 	struct link_counters now;
 	struct error err;
 
-	s->by_links = has_taps(l);
-	if (!s->by_links)
+	if (link_read(lease->link, &now, &err) < 0) {
+		mark(s, LINK_IN, READING_LOST);
 		return;
+	}
+	s->nlinks++;
+	link->index = now.index;
+	link->value[LINK_IN] = now.tx_bytes;
+	link->value[LINK_OUT] = now.rx_bytes;
+	link->value[LINK_IN_DROPPED] = now.tx_dropped;
+	read_classes(l, lease, s, link);
+}
+
+/* After the lines: what the VMM has told of has passed. */
+static void read_links(const struct launch *l, struct sample *s)
+{
+	s->by_links = has_taps(l);
+	if (!s->by_links) {
+		if (l->nnets)
+			mark(s, LINK_IN_WORLD, READING_DARK);
+		return;
+	}
 	s->counter[COUNTER_SAID_IN] = s->counter[COUNTER_NET_IN];
 	s->counter[COUNTER_SAID_OUT] = s->counter[COUNTER_NET_OUT];
-	set(s, COUNTER_NET_IN, 0);
-	set(s, COUNTER_NET_OUT, 0);
-	for (unsigned i = 0; i < l->nnets; i++) {
-		if (link_read(l->nets[i].lease.link, &now, &err) == 0) {
-			s->link[s->nlinks++] =
-				(struct sample_link){ now.index, now.tx_bytes, now.rx_bytes };
-			continue;
-		}
-		s->counter[COUNTER_NET_IN].reading = READING_LOST;
-		s->counter[COUNTER_NET_OUT].reading = READING_LOST;
-	}
+	for (unsigned v = 0; v < LINK_VALUES; v++)
+		set(s, link_sums[v], 0);
+	for (unsigned i = 0; i < l->nnets; i++)
+		read_link(l, &l->nets[i].lease, s);
 }
 
 /* --- all of it --- */

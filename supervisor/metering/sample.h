@@ -3,7 +3,8 @@
  * Three sources, none of which the guest can reach:
  *
  *   processor, memory   its control group's files, of version 1 or 2
- *   network             its taps: whole frames, as the kernel counts them
+ *   network             its taps: whole frames, as the kernel counts them, and nftables by
+ *                       class (network/classes.h)
  *   disk                the lines of metrics that the VMM writes, the last one at its end
  *   space               the blocks that its root disk has, where that is its own
  *
@@ -32,6 +33,11 @@ enum counter {
 	COUNTER_NET_OUT,
 	COUNTER_SAID_IN, /* by the VMM, where there are taps */
 	COUNTER_SAID_OUT,
+	COUNTER_IN_WORLD, /* of the bytes above, by class: network/classes.h */
+	COUNTER_OUT_WORLD,
+	COUNTER_IN_INTERNAL,
+	COUNTER_OUT_INTERNAL,
+	COUNTER_IN_DROPPED, /* frames that a class has, and the guest did not take */
 	COUNTERS_COUNT,
 };
 
@@ -52,12 +58,28 @@ extern const struct counter_info counters[COUNTERS_COUNT];
 enum reading {
 	READING_NONE, /* nobody measures it */
 	READING_LOST, /* it should be there, and is not */
+	READING_DARK, /* it happens, and nobody can tell how much: passt's classes */
 	READING_DONE,
 };
 
-/* What passed through one tap since it was made, seen from the guest. */
+enum link_value {
+	LINK_IN,
+	LINK_OUT,
+	LINK_IN_DROPPED,
+	LINK_IN_WORLD, /* this one and those behind it: by class */
+	LINK_OUT_WORLD,
+	LINK_IN_INTERNAL,
+	LINK_OUT_INTERNAL,
+	LINK_VALUES,
+};
+
+/* Where each is added up. */
+extern const enum counter link_sums[LINK_VALUES];
+
+/* What passed through one tap since it was made, seen from the guest; below 0: not known. */
 struct sample_link {
-	int64_t index, in, out; /* index: of this tap alone, even if another gets its name */
+	int64_t index; /* of this tap alone, even if another gets its name */
+	int64_t value[LINK_VALUES];
 };
 
 struct sample {
@@ -66,7 +88,7 @@ struct sample {
 		int64_t value;
 	} counter[COUNTERS_COUNT];
 	int64_t lines_from, lines_to; /* the part of the lines that was read */
-	bool by_links;		      /* COUNTER_NET_* are those of these links: meter.c adds up */
+	bool by_links;		      /* link_sums are those of these links: meter.c adds up */
 	unsigned nlinks;
 	struct sample_link link[LAUNCH_NETS_MAX];
 	int64_t disk_mib; /* that its root disk takes; -1: it cannot be told */

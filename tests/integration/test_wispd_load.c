@@ -1,6 +1,7 @@
 /* test_wispd_load.c - what a real guest's network and disk are metered at, against counters
  * that wispd has no part in: iperf3's and fio's, the host's of the taps, and those of the
- * guest's own kernel. And a tap that somebody deletes.
+ * guest's own kernel; and of the network, what is the world's and what a neighbour's. And a tap
+ * that somebody deletes.
  *
  * The guest has an interface in a bridge and one with a line of its own. iperf3 serves in it,
  * since a guest may not call its host. Frames are metered, so payload is what is left of them
@@ -39,6 +40,7 @@ static const uint64_t LIMIT_US = LIMIT_S * UINT64_C(1000000);
 
 #define WIRE "10.61.0.2" /* in a bridge */
 #define LINE "10.62.0.2" /* routed */
+#define HOST "192.0.2.1" /* to the world, where the guest is published */
 #define OFTEN                                                          \
 	", \"agent_timeout_ms\": 240000, \"confirm_interval_ms\": 200" \
 	", \"count_interval_ms\": 200, \"reconcile_interval_ms\": 500"
@@ -110,7 +112,7 @@ static const char *in_guest(struct wispd_host *h, const char *line)
 
 /* Of both interfaces together, as the guest sees them. */
 struct traffic {
-	int64_t in, in_frames, out, out_frames;
+	int64_t in, in_frames, in_dropped, out, out_frames;
 };
 
 static int64_t number(const json_t *j, const char *group, const char *name)
@@ -133,6 +135,7 @@ static struct traffic read_taps(struct wispd_host *h)
 		assert_non_null(stats);
 		sum.in += number(stats, "tx", "bytes");
 		sum.in_frames += number(stats, "tx", "packets");
+		sum.in_dropped += number(stats, "tx", "dropped");
 		sum.out += number(stats, "rx", "bytes");
 		sum.out_frames += number(stats, "rx", "packets");
 		json_decref(list);
@@ -157,23 +160,50 @@ static int64_t used(struct wispd_host *h, const char *meter)
 	return quantity;
 }
 
-/* Waits until what is metered is what the host's kernel has counted, and nothing else came
- * meanwhile; that. */
+/* What is metered of both together. */
+struct classes {
+	int64_t in_world, out_world, in_internal, out_internal;
+};
+
+static struct classes read_classes(struct wispd_host *h)
+{
+	return (struct classes){ used(h, "net_in_world"), used(h, "net_out_world"),
+				 used(h, "net_in_internal"), used(h, "net_out_internal") };
+}
+
+/* To the byte; of frames that the guest did not take only the class knows. */
+static bool fit(const struct traffic *taps, const struct classes *c)
+{
+	const int64_t in = c->in_world + c->in_internal;
+
+	return c->out_world + c->out_internal == taps->out &&
+	       (taps->in_dropped ? in >= taps->in : in == taps->in);
+}
+
+/* Waits until what is metered is what the host's kernel has counted, whole and by class, and
+ * nothing else came meanwhile; that. */
 static struct traffic await_equal(struct wispd_host *h)
 {
 	struct traffic taps;
 
 	for (uint64_t from_us = clock_now_us();;) {
+		struct classes c;
 		int64_t in, out;
 
 		taps = read_taps(h);
 		in = used(h, "net_in");
 		out = used(h, "net_out");
-		if (in == taps.in && out == taps.out)
+		c = read_classes(h);
+		if (in == taps.in && out == taps.out && fit(&taps, &c))
 			return taps;
 		if (clock_now_us() - from_us > LIMIT_US)
-			fail_msg("metered %lld in, %lld out; the taps %lld, %lld", (long long)in,
-				 (long long)out, (long long)taps.in, (long long)taps.out);
+			fail_msg("metered %lld in, %lld out; the taps %lld, %lld (%lld dropped);"
+				 " the world %lld, %lld, internal %lld, %lld\n%s",
+				 (long long)in, (long long)out, (long long)taps.in,
+				 (long long)taps.out, (long long)taps.in_dropped,
+				 (long long)c.in_world, (long long)c.out_world,
+				 (long long)c.in_internal, (long long)c.out_internal,
+				 wispd_host_log(h));
 		poll(NULL, 0, POLL_MS);
 	}
 }
@@ -231,16 +261,17 @@ static void make_guest(struct wispd_host *h)
 		200);
 	done(h, "POST", "/instances",
 	     "{\"image\": \"tools\", \"name\": \"vm\", \"shape\": \"load\", \"start\": true,"
-	     " \"volumes\": [\"data\"], \"interfaces\": [{\"network\": \"wire\"},"
+	     " \"volumes\": [\"data\"], \"interfaces\": [{\"network\": \"wire\","
+	     " \"publish\": [\"5201:5201\", \"5201:5201/udp\"]},"
 	     " {\"network\": \"line\"}]}");
 }
 
 /* --- iperf3 --- */
 
 /* One run against the guest's server, which may not listen yet; what iperf3 says of this side's
- * end: sum_sent or sum_received. */
-static int64_t iperf(struct wispd_host *h, const char *address, const char *options,
-		     const char *sum)
+ * end: sum_sent or sum_received. from: what runs it. */
+static int64_t iperf(struct wispd_host *h, const char *from, const char *address,
+		     const char *options, const char *sum)
 {
 	struct session *server = session_start((const char *const[]){
 		fixture_program("wispctl"), "--socket", wispd_host_socket(h), "exec", "vm", "--",
@@ -248,7 +279,7 @@ static int64_t iperf(struct wispd_host *h, const char *address, const char *opti
 	int64_t bytes = 0;
 
 	for (uint64_t from_us = clock_now_us(); bytes == 0;) {
-		json_t *result = json_of("iperf3 -c %s -J %s", address, options);
+		json_t *result = json_of("%s iperf3 -c %s -J %s", from, address, options);
 
 		bytes = number(json_object_get(result, "end"), sum, "bytes");
 		json_decref(result);
@@ -267,16 +298,71 @@ static void check_interface(struct wispd_host *h, const char *address)
 	struct traffic before = await_equal(h), after;
 	int64_t bytes;
 
-	bytes = iperf(h, address, "-n 8M -u -b 8M -l 1400", "sum_sent");
+	bytes = iperf(h, "", address, "-n 8M -u -b 8M -l 1400", "sum_sent");
 	after = await_equal(h);
 	near(address,
 	     after.in - before.in - UDP_HEADER_BYTES * (after.in_frames - before.in_frames), bytes);
 	before = after;
-	bytes = iperf(h, address, "-n 16M -R", "sum_received");
+	bytes = iperf(h, "", address, "-n 16M -R", "sum_received");
 	after = await_equal(h);
 	near(address,
 	     after.out - before.out - TCP_HEADER_BYTES * (after.out_frames - before.out_frames),
 	     bytes);
+}
+
+/* --- the world, and a neighbour --- */
+
+static void make_namespace(const char *name, const char *here, const char *address)
+{
+	command("ip netns add %s && ip link add %s type veth peer name far netns %s &&"
+		" ip -n %s link set lo up && ip -n %s link set far up &&"
+		" ip -n %s addr add %s dev far && ip link set %s up",
+		name, here, name, name, name, name, address, here);
+}
+
+/* A network behind the host's own, and one more on the guest's wire. */
+static void make_others(struct wispd_host *h)
+{
+	json_t *vm = get(h, "/instances/vm");
+	const json_t *wire = json_array_get(json_object_get(vm, "interfaces"), 0);
+
+	make_namespace("world", "up", "192.0.2.2/24");
+	command("ip addr add " HOST "/24 dev up");
+	make_namespace("neighbour", "beside", "10.61.0.200/24");
+	command("ip link set beside master $(ip -j link show dev %s |"
+		" sed 's/.*\"master\":\"\\([^\"]*\\)\".*/\\1/')",
+		json_string_value(json_object_get(wire, "link")));
+	json_decref(vm);
+}
+
+/* What came and went is the class's, and the other's is as good as nothing: questions for
+ * neighbours, and the like. */
+static void check_class(struct wispd_host *h, const char *from, const char *address, bool world)
+{
+	struct traffic taps = await_equal(h), after;
+	struct classes before = read_classes(h), now;
+	int64_t bytes;
+
+	bytes = iperf(h, from, address, "-n 4M -u -b 8M -l 1400", "sum_sent");
+	after = await_equal(h);
+	now = read_classes(h);
+	near(from,
+	     (world ? now.in_world - before.in_world : now.in_internal - before.in_internal) -
+		     UDP_HEADER_BYTES * (after.in_frames - taps.in_frames),
+	     bytes);
+	taps = after;
+	before = now;
+	bytes = iperf(h, from, address, "-n 8M -R", "sum_received");
+	after = await_equal(h);
+	now = read_classes(h);
+	near(from,
+	     (world ? now.out_world - before.out_world : now.out_internal - before.out_internal) -
+		     TCP_HEADER_BYTES * (after.out_frames - taps.out_frames),
+	     bytes);
+	assert_true((world ? now.out_internal - before.out_internal
+			   : now.out_world - before.out_world) *
+			    PER_MILLE <
+		    bytes);
 }
 
 /* --- a tap that somebody deletes --- */
@@ -346,6 +432,8 @@ static void check_deleted(struct wispd_host *h)
 	assert_false(is_healthy(h));
 	assert_int_equal(gaps(h, "net_in", "cannot be read"), 1);
 	assert_int_equal(gaps(h, "net_out", "cannot be read"), 1);
+	assert_int_equal(gaps(h, "net_out_world", "cannot be read"), 1);
+	assert_int_equal(gaps(h, "net_in_internal", "cannot be read"), 1);
 	command("ping -q -c 3 -s 1000 " WIRE " >/dev/null");
 	for (uint64_t from_us = clock_now_us();
 	     used(h, "net_in") < before.in + 3000 || used(h, "net_out") < before.out + 3000;) {
@@ -397,6 +485,9 @@ static void test_bytes(void **state)
 	make_guest(h);
 	check_interface(h, WIRE);
 	check_interface(h, LINE);
+	make_others(h);
+	check_class(h, "ip netns exec world", HOST, true);
+	check_class(h, "ip netns exec neighbour", WIRE, false);
 	check_deleted(h);
 	check_disk(h);
 	assert_int_equal(gaps(h, "net_in", "cannot be read"), 1);

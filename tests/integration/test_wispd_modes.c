@@ -56,10 +56,20 @@ static void begin_again(struct wispd_host *h)
 	assert_true(wispd_host_start(h, 0));
 }
 
+/* Which of a guest's bytes are the world's nobody can tell here, and no zero says it. */
+static void check_gaps(struct wispd_host *h)
+{
+	command("%s --socket %s --tenant red usage >%s && grep -q 'net_out_world.*cannot be told' %s"
+		" && ! grep 'net_out_world *bytes' %s",
+		fixture_program("wispctl"), wispd_host_socket(h), fixture_path("usage"),
+		fixture_path("usage"), fixture_path("usage"));
+}
+
 static void end(struct wispd_host *h)
 {
 	ctl(h, "--tenant red rm red1 red2");
 	ctl(h, "--tenant blue rm blue1");
+	check_gaps(h);
 	ctl(h, "--tenant red net rm net");
 	ctl(h, "--tenant blue net rm net");
 	ctl(h, "doctor");

@@ -411,8 +411,8 @@ static struct sample links_of(struct sample_link a, struct sample_link b)
 		if (both[n].index)
 			s.link[s.nlinks++] = both[n];
 		else
-			s.counter[COUNTER_NET_IN].reading = s.counter[COUNTER_NET_OUT].reading =
-				READING_LOST;
+			for (unsigned v = 0; v < LINK_VALUES; v++)
+				s.counter[link_sums[v]].reading = READING_LOST;
 	}
 	return s;
 }
@@ -431,16 +431,20 @@ static void test_links(void **state)
 	static const struct {
 		struct sample_link a, b;
 		int64_t in, out;
-		unsigned gaps; /* of both directions */
+		unsigned gaps; /* of both directions, and of four classes */
 	} cases[] = {
-		{ { 7, 100, 10 }, { 8, 1000, 0 }, 1100, 10, 0 },
-		{ { 7, 150, 20 }, { 8, 1000, 1 }, 1150, 21, 0 },
-		{ { 7, 5, 1 }, { 8, 1001, 1 }, 1156, 22, 2 }, /* began anew */
-		{ { 7, 6, 1 }, { 0, 0, 0 }, 1157, 22, 4 },    /* deleted */
-		{ { 7, 9, 1 }, { 0, 0, 0 }, 1160, 22, 4 },    /* told once */
-		{ { 7, 9, 1 }, { 9, 40, 30 }, 1200, 52, 6 },  /* made again */
-		{ { 7, 10, 2 }, { 9, 41, 30 }, 1202, 53, 6 },
-		{ { 7, 10, 2 }, { 10, 0, 0 }, 1202, 53, 8 }, /* another, between two looks */
+		{ { 7, { 100, 10 } }, { 8, { 1000, 0 } }, 1100, 10, 0 },
+		{ { 7, { 150, 20 } }, { 8, { 1000, 1 } }, 1150, 21, 0 },
+		{ { 7, { 5, 1 } }, { 8, { 1001, 1 } }, 1156, 22, 2 }, /* began anew */
+		{ { 7, { 6, 1 } }, { 0, { 0, 0 } }, 1157, 22, 8 },    /* deleted */
+		{ { 7, { 9, 1 } }, { 0, { 0, 0 } }, 1160, 22, 8 },    /* told once */
+		{ { 7, { 9, 1 } }, { 9, { 40, 30 } }, 1200, 52, 14 }, /* made again */
+		{ { 7, { 10, 2 } }, { 9, { 41, 30 } }, 1202, 53, 14 },
+		{ { 7, { 10, 2 } },
+		  { 10, { 0, 0 } },
+		  1202,
+		  53,
+		  20 }, /* another, between two looks */
 	};
 	struct past *p = *state;
 	struct instance i = live_instance(p);
@@ -450,9 +454,113 @@ static void test_links(void **state)
 		expect_net(p, cases[n].in, cases[n].out, cases[n].gaps);
 	}
 	/* Killed: three counters of disks have lost their end, links have not. */
-	finish(p, &i, links_of((struct sample_link){ 7, 20, 2 }, (struct sample_link){ 10, 0, 5 }),
+	finish(p, &i,
+	       links_of((struct sample_link){ 7, { 20, 2 } }, (struct sample_link){ 10, { 0, 5 } }),
 	       false);
-	expect_net(p, 1212, 58, 8 + 3);
+	expect_net(p, 1212, 58, 20 + 3);
+}
+
+/* A tap with so much in and out, and of it with the world; world below 0: not known. */
+static struct sample classes_of(int64_t in, int64_t out, int64_t in_world, int64_t out_world)
+{
+	const bool known = in_world >= 0;
+	const struct sample_link link = { 7,
+					  { [LINK_IN] = in,
+					    [LINK_OUT] = out,
+					    [LINK_IN_WORLD] = in_world,
+					    [LINK_OUT_WORLD] = out_world,
+					    [LINK_IN_INTERNAL] = known ? in - in_world : -1,
+					    [LINK_OUT_INTERNAL] = known ? out - out_world : -1 } };
+	struct sample s = links_of(link, link);
+
+	s.nlinks = 1;
+	for (unsigned v = LINK_IN_WORLD; v < LINK_VALUES && !known; v++)
+		s.counter[link_sums[v]].reading = READING_LOST;
+	return s;
+}
+
+static void expect_classes(struct past *p, int64_t in_world, int64_t out_world, int64_t in_internal,
+			   int64_t out_internal, int gaps)
+{
+	assert_int_equal(used_now(p, METER_NET_IN_WORLD), in_world);
+	assert_int_equal(used_now(p, METER_NET_OUT_WORLD), out_world);
+	assert_int_equal(used_now(p, METER_NET_IN_INTERNAL), in_internal);
+	assert_int_equal(used_now(p, METER_NET_OUT_INTERNAL), out_internal);
+	assert_int_equal(gaps_now(p), gaps);
+}
+
+static int64_t classed(struct past *p)
+{
+	struct error err;
+	int64_t n;
+
+	assert_int_equal(store_number(p->books.truth.store, &n, &err,
+				      "SELECT count(*) FROM sample WHERE counters ->> '$.classed'",
+				      ""),
+			 0);
+	return n;
+}
+
+/* Classes that cannot be read, and come back, and begin anew, while their tap is counted on. */
+static void test_classes(void **state)
+{
+	struct past *p = *state;
+	struct instance i = live_instance(p);
+
+	note(p, &i, classes_of(100, 50, 70, 20), true);
+	expect_classes(p, 70, 20, 30, 30, 0);
+	assert_int_equal(classed(p), 1);
+	note(p, &i, classes_of(110, 60, -1, -1), true);
+	expect_classes(p, 70, 20, 30, 30, 4);
+	assert_int_equal(used_now(p, METER_NET_IN), 110);
+	assert_int_equal(classed(p), 0);
+	note(p, &i, classes_of(120, 70, 75, 40), true);
+	expect_classes(p, 75, 40, 45, 30, 4);
+	note(p, &i, classes_of(121, 71, 1, 1), true); /* all but the internal ones, which go on */
+	expect_classes(p, 76, 41, 45 + 120, 30 + 70, 8);
+	assert_int_equal(used_now(p, METER_NET_IN), 121);
+	assert_int_equal(classed(p), 0);
+	/* A VMM that was killed takes nothing with it that its tap has counted. */
+	finish(p, &i, classes_of(122, 72, 2, 2), false);
+	expect_classes(p, 77, 42, 165, 100, 8 + 3);
+}
+
+/* Of a guest that passt serves: no class has a quantity, and each has a gap. */
+static void test_dark_classes(void **state)
+{
+	struct past *p = *state;
+	struct instance i = live_instance(p);
+	struct sample s = sample_of(0, 1, 0, -1);
+
+	s.counter[COUNTER_NET_OUT].value = 10;
+	for (unsigned v = LINK_IN_WORLD; v < LINK_VALUES; v++)
+		s.counter[link_sums[v]].reading = READING_DARK;
+	note(p, &i, s, true);
+	note(p, &i, s, true);
+	assert_int_equal(used_now(p, METER_NET_OUT), 20);
+	expect_classes(p, 0, 0, 0, 0, 4);
+	assert_int_equal(classed(p), 0);
+}
+
+/* A row of a wispd that counted no classes: what passed before is not known. */
+static void test_older_row(void **state)
+{
+	struct past *p = *state;
+	struct instance i = live_instance(p);
+	struct error err;
+
+	note(p, &i, classes_of(100, 50, 70, 20), false);
+	assert_true(store_run(p->books.truth.store, &err,
+			      "UPDATE sample SET counters ="
+			      " '{\"net_in\": [0, 100, 0, 1], \"net_out\": [0, 50, 0, 1],"
+			      " \"cpu_used\": [0, 0, 0, 1], \"memory_peak\": [0, 1, 0, 1],"
+			      " \"disk_read\": [0, 0, 0, 1], \"disk_written\": [0, 0, 0, 1],"
+			      " \"disk_operations\": [0, 0, 0, 1], \"links\": [[7, 100, 50]]}'",
+			      "") > 0);
+	note(p, &i, classes_of(110, 52, 4, 2), true);
+	assert_int_equal(used_now(p, METER_NET_IN), 110);
+	expect_classes(p, 4, 2, 106, 50, 4);
+	assert_int_equal(classed(p), 0);
 }
 
 /* A row of a time when the VMM's word was taken; and what the VMM says now is no meter. */
@@ -466,7 +574,8 @@ static void test_links_after_lines(void **state)
 	said.counter[COUNTER_NET_OUT].value = 12;
 	note(p, &i, said, true);
 	expect_net(p, 90, 12, 0);
-	said = links_of((struct sample_link){ 7, 100, 10 }, (struct sample_link){ 8, 0, 0 });
+	said = links_of((struct sample_link){ 7, { 100, 10 } },
+			(struct sample_link){ 8, { 0, 0 } });
 	said.counter[COUNTER_SAID_IN].value = 1000000;
 	note(p, &i, said, true);
 	expect_net(p, 100, 12, 0);
@@ -661,6 +770,9 @@ int main(void)
 		PAST_TEST(test_gaps),
 		PAST_TEST(test_links),
 		PAST_TEST(test_links_after_lines),
+		PAST_TEST(test_classes),
+		PAST_TEST(test_dark_classes),
+		PAST_TEST(test_older_row),
 		PAST_TEST(test_never_known),
 		PAST_TEST(test_hold),
 		PAST_TEST(test_follow),

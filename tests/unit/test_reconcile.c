@@ -215,6 +215,43 @@ static void test_net_said(void **state)
 	assert_int_equal(round_of(h, "net_said"), 1);
 }
 
+/* Rows of two counters of taps and four of classes; how many findings two rounds find. */
+static int64_t classes_found(struct stage *h, const struct instance *i, const char *in,
+			     const char *classes, const char *rest)
+{
+	char row[512];
+	struct error err;
+
+	snprintf(row, sizeof(row),
+		 "{\"net_in\": [0, %s, 0, 1], \"net_out\": [0, 0, 0, 1],"
+		 " \"net_in_world\": [0, %s, 0, 1], \"net_in_internal\": [0, 7, 0, 1],"
+		 " \"net_out_world\": [0, 0, 0, 1], \"net_out_internal\": [0, 0, 0, 1], %s}",
+		 in, classes, rest);
+	assert_true(store_run(h->d.truth.store, &err,
+			      "INSERT OR REPLACE INTO sample VALUES (?, 1, ?, 0, ?)", "sis", i->id,
+			      ledger_wall_ns(), row) > 0);
+	(void)round_of(h, "net_classes");
+	return round_of(h, "net_classes");
+}
+
+/* Taps and classes: of a gigabyte a tenth may be headers, and what was dropped is no matter. */
+static void test_net_classes(void **state)
+{
+	static const char known[] = "\"net_in_dropped\": [0, 0, 0, 1], \"classed\": true",
+			  dropped[] = "\"net_in_dropped\": [0, 4000, 0, 1], \"classed\": true",
+			  gap[] = "\"net_in_dropped\": [0, 0, 0, 1], \"classed\": false";
+	struct stage *h = *state;
+	struct instance i = running(h);
+
+	assert_int_equal(classes_found(h, &i, "1000000000", "1000000000", known), 0);
+	assert_int_equal(classes_found(h, &i, "1000000000", "901000000", known), 0);
+	assert_int_equal(classes_found(h, &i, "1000000000", "890000000", known), 1);
+	assert_int_equal(classes_found(h, &i, "1000000000", "1110000000", known), 1);
+	assert_int_equal(classes_found(h, &i, "1000000000", "1110000000", dropped), 0);
+	assert_int_equal(classes_found(h, &i, "1000000000", "1", gap), 0);
+	assert_int_equal(classes_found(h, &i, "3000000", "1000000", known), 1);
+}
+
 /* What differs between an engine's figures and ours; NULL: it is no instance of that engine. */
 static const char *judge(struct stage *h, const struct engine_figures *f)
 {
@@ -304,6 +341,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_silence, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_link, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_net_said, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_net_classes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_engine, set_up, tear_down),
 	};
 
