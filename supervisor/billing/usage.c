@@ -504,21 +504,55 @@ int usage_follow(struct usage *u, struct store *s, int64_t seq, struct error *er
 	return r;
 }
 
-int usage_replay_sliced(struct store *s, int64_t seq, enum usage_slice slice, struct usage **ret,
-			struct error *err)
+int usage_follow_some(struct usage *u, struct store *s, int64_t most, struct error *err)
+{
+	struct rows rows;
+	int64_t n = 0;
+	int r = store_select(
+		s, &rows, err,
+		"SELECT seq, boot_id, boot_ns, wall_ns, type, tenant, instance, incarnation,"
+		" body FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
+		"ii", u->seq, most);
+
+	if (r < 0)
+		return r;
+	while ((r = rows_next(&rows, err)) > 0 && (r = replay_row(u, &rows, err)) == 0) {
+		u->seq = rows_int(&rows, 0);
+		n++;
+	}
+	rows_end(&rows);
+	return r < 0 ? r : n == most;
+}
+
+int64_t usage_seq(const struct usage *u)
+{
+	return u->seq;
+}
+
+int usage_begin(struct usage **ret, struct error *err)
 {
 	struct usage *u = calloc(1, sizeof(*u));
-	int r;
 
-	if (u) {
-		u->slice = slice;
+	if (u)
 		u->book = book_create();
-	}
 	if (!u || !u->book) {
 		usage_free(u);
 		error_set(err, -ENOMEM, NULL, NULL, "Out of memory");
 		return -ENOMEM;
 	}
+	*ret = u;
+	return 0;
+}
+
+int usage_replay_sliced(struct store *s, int64_t seq, enum usage_slice slice, struct usage **ret,
+			struct error *err)
+{
+	struct usage *u = NULL;
+	int r = usage_begin(&u, err);
+
+	if (r < 0)
+		return r;
+	u->slice = slice;
 	r = usage_follow(u, s, seq, err);
 	if (r < 0) {
 		usage_free(u);

@@ -55,6 +55,14 @@ int usage_replay_sliced(struct store *s, int64_t seq, enum usage_slice slice, st
  * all of them would be. After an error it can only be freed. Not while a transaction is open that has written events. */
 int usage_follow(struct usage *u, struct store *s, int64_t seq, struct error *err);
 
+/* The same in parts: at most so many events. 1: there may be more. */
+int usage_follow_some(struct usage *u, struct store *s, int64_t most, struct error *err);
+/* The last event that was replayed; 0: none. */
+int64_t usage_seq(const struct usage *u);
+
+/* One that has replayed nothing yet. */
+int usage_begin(struct usage **ret, struct error *err);
+
 /* Accepts NULL. */
 void usage_free(struct usage *u);
 

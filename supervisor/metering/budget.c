@@ -3,22 +3,28 @@
  * What is open is taken from the rows that admission itself writes (hold, held), not from the
  * replay: an instance that is being made counts, so of two that are asked for at once the
  * second knows of the first.
+ *
+ * A replay that is behind is a matter of turns: whoever wants it takes one, and while that was
+ * not all a timer takes the others, between which the loop does what else there is. After the
+ * last one the queue is looked at, since somebody may have waited for it.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <systemd/sd-event.h>
 
 #include "supervisor/billing/period.h"
 #include "supervisor/billing/projection.h"
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/store.h"
 #include "supervisor/life/lifecycle.h"
+#include "supervisor/life/queue.h"
 #include "supervisor/metering/budget.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/log.h"
 
-enum { PER_MILLE = 1000 };
+enum { PER_MILLE = 1000, EVENTS_A_TURN = 2000, PAUSE_US = 1000, ACCURACY_US = 1000 };
 
 static const int64_t NS_PER_MS = 1000000;
 static const char actor[] = "wispd";
@@ -36,7 +42,10 @@ enum level { LEVEL_BELOW, LEVEL_WARNED, LEVEL_EXCEEDED };
 static const char *const level_names[] = { "below", "warned", "exceeded" };
 
 struct budgets {
-	struct usage *usage; /* NULL: there was no budget yet */
+	struct wispd *d;
+	struct usage *usage;   /* NULL: there was no budget yet */
+	sd_event_source *turn; /* NULL: there was none yet */
+	bool behind;	       /* usage lacks events, and turns are under way */
 };
 
 struct budget_row {
@@ -50,29 +59,86 @@ void budgets_destroy(struct budgets *b)
 {
 	if (!b)
 		return;
+	sd_event_source_disable_unref(b->turn);
 	usage_free(b->usage);
 	free(b);
 }
 
-/* The replay, up to what is committed. */
+/* --- the replay --- */
+
+/* 1: it is not all yet. */
+static int take_turn(struct budgets *b, struct error *err)
+{
+	int r = b->usage ? 0 : usage_begin(&b->usage, err);
+
+	if (r == 0)
+		r = usage_follow_some(b->usage, b->d->truth.store, EVENTS_A_TURN, err);
+	if (r < 0) {
+		usage_free(b->usage);
+		b->usage = NULL;
+	}
+	b->behind = r > 0;
+	return r;
+}
+
+static int arm(struct budgets *b, struct error *err);
+
+static int on_turn(sd_event_source *source, uint64_t now_us, void *arg)
+{
+	struct budgets *b = arg;
+	struct error err;
+	int r = take_turn(b, &err);
+
+	(void)source;
+	(void)now_us;
+	if (r > 0)
+		r = arm(b, &err);
+	else if (r == 0)
+		queue_pump(b->d->queue);
+	if (r < 0)
+		log_error("what was spent could not be read: %s", err.text);
+	return 0;
+}
+
+static int arm(struct budgets *b, struct error *err)
+{
+	int r = 0;
+
+	if (!b->turn)
+		r = sd_event_add_time_relative(b->d->loop, &b->turn, CLOCK_MONOTONIC, PAUSE_US,
+					       ACCURACY_US, on_turn, b);
+	else
+		r = sd_event_source_set_time_relative(b->turn, PAUSE_US);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(b->turn, SD_EVENT_ONESHOT);
+	return r < 0 ? error_set(err, r, NULL, NULL, "Cannot make a timer: %s", strerror(-r)) : 0;
+}
+
+static int refuse_behind(const struct budgets *b, struct error *err)
+{
+	return error_set(
+		err, -EAGAIN, "budget", "try again in a moment, or wait: wait_ms",
+		"What was spent is not known yet: the ledger was read up to event %" PRId64,
+		usage_seq(b->usage));
+}
+
+/* The replay, up to what is committed; -EAGAIN: that takes more turns. */
 static int follow(struct wispd *d, struct error *err)
 {
 	struct budgets *b = d->budgets;
 	int r;
 
+	if (b->behind)
+		return refuse_behind(b, err);
 	if (ledger_has_written(d->truth.ledger))
 		return b->usage ? 0 : error_set(err, -EPERM, NULL, NULL, "Asked too late");
-	if (!b->usage)
-		return usage_replay(d->truth.store, 0, &b->usage, err);
-	r = usage_follow(b->usage, d->truth.store, 0, err);
-	if (r < 0) {
-		usage_free(b->usage);
-		b->usage = NULL;
-	}
-	return r;
+	r = take_turn(b, err);
+	if (r > 0)
+		r = arm(b, err);
+	return b->behind && r == 0 ? refuse_behind(b, err) : r;
 }
 
-/* A replay of all, before anybody waits for it. */
+/* Begins the replay before anybody waits for it. */
 int budgets_create(struct wispd *d, struct budgets **ret, struct error *err)
 {
 	int64_t count = 0;
@@ -83,7 +149,9 @@ int budgets_create(struct wispd *d, struct budgets **ret, struct error *err)
 	*ret = calloc(1, sizeof(**ret));
 	if (!*ret)
 		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
-	return count ? usage_replay(d->truth.store, 0, &(*ret)->usage, err) : 0;
+	(*ret)->d = d;
+	r = count ? take_turn(*ret, err) : 0;
+	return r > 0 ? arm(*ret, err) : r;
 }
 
 /* --- rows --- */
@@ -151,7 +219,7 @@ int budget_set(struct wispd *d, const char *tenant, const struct budget *b, cons
 {
 	int r = follow(d, err);
 
-	if (r == 0)
+	if (r == 0 || r == -EAGAIN)
 		r = store_run(d->truth.store, err,
 			      "INSERT OR REPLACE INTO budget VALUES (?, ?, ?, ?, ?, 0, 0)", "siiii",
 			      tenant, (int64_t)b->limit_nano, (int64_t)b->warn_per_mille,
@@ -395,7 +463,7 @@ void budgets_look(struct wispd *d)
 		if (r < 0)
 			break;
 	}
-	if (r < 0)
+	if (r < 0 && r != -EAGAIN)
 		log_error("the budgets could not be looked at: %s", err.text);
 }
 

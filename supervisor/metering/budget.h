@@ -12,7 +12,9 @@
  * soon as the limit is reached.
  *
  * While there is a budget, wispd keeps a replay of the ledger and goes on with it as events
- * are written; the first time it reads all of it. Loop thread; (T) as in instance.h.
+ * are written. The first time it reads all of it, a few thousand events at each turn of the loop,
+ * and until it is through nobody can say what was spent: -EAGAIN, and no instance starts whose
+ * budget would refuse it. Loop thread; (T) as in instance.h.
  */
 #ifndef SUPERVISOR_BUDGET_H
 #define SUPERVISOR_BUDGET_H
@@ -43,13 +45,15 @@ int budget_set(struct wispd *d, const char *tenant, const struct budget *b, cons
 /* (T) -ENOENT: there is none. */
 int budget_remove(struct wispd *d, const char *tenant, const char *actor, struct error *err);
 
-/* (T) May it start, as far as money goes? -EDQUOT. Before the transaction writes events. */
+/* (T) May it start, as far as money goes? -EDQUOT; -EAGAIN. Before the transaction writes
+ * events. */
 int budget_check(struct wispd *d, const struct instance *i, struct error *err);
 
 /* Looks at all of them, in transactions of its own. */
 void budgets_look(struct wispd *d);
 
-/* Limit, spent, projected and what has been told; the caller owns it. NULL and *err. */
+/* Limit, spent, projected and what has been told; the caller owns it. NULL and *err, which may
+ * be -EAGAIN. */
 json_t *budget_describe(struct wispd *d, const char *tenant, struct error *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <systemd/sd-event.h>
 
 #include <cmocka.h>
 
@@ -295,6 +296,84 @@ static void test_support(void **state)
 	assert_int_equal(figure(s, "projected_nano"), 2 * HOUR_NANO + HOUR_NANO);
 }
 
+/* --- a long ledger --- */
+
+enum { MANY = 10000 };
+
+/* Events that cost nothing but to be read. */
+static void write_many(struct stage *s)
+{
+	json_t *body = json_pack("{s:i}", "alive", 0);
+	const struct ledger_event e = { .type = "meter.confirmed", .actor = "test", .body = body };
+	struct error err;
+
+	assert_int_equal(store_begin(s->d.truth.store, &err), 0);
+	for (int n = 0; n < MANY; n++)
+		assert_int_equal(ledger_append(s->d.truth.ledger, &e, NULL, &err), 0);
+	assert_int_equal(store_commit(s->d.truth.store, &err), 0);
+	json_decref(body);
+}
+
+/* Turns of the loop until the budget can be told; how many. */
+static unsigned turns(struct stage *s)
+{
+	unsigned n = 0;
+
+	while (stage_ask(s, &stage_alice, "GET", "/tenants/a/budget", NULL) == 503) {
+		assert_string_equal(stage_said(s, "code"), "try_again");
+		assert_true(sd_event_run(s->d.loop, UINT64_MAX) >= 0);
+		n++;
+	}
+	return n;
+}
+
+/* The first budget of a long ledger: others are answered between its turns, nothing starts that
+ * it could refuse, and what waits for it starts by itself. */
+static void test_turns(void **state)
+{
+	struct stage *s = *state;
+
+	write_many(s);
+	set_budget(s, 10 * HOUR_NANO, "refuse");
+	expect(s, &stage_alice, "GET", "/tenants/a/budget", NULL, 503);
+	expect(s, &stage_alice, "POST", "/instances", STARTED("one"), 503);
+	assert_string_equal(stage_said(s, "field"), "budget");
+	expect(s, &stage_alice, "POST", "/instances",
+	       "{\"image\": \"image\", \"shape\": \"tiny\", \"name\": \"two\", \"start\": true,"
+	       " \"wait_ms\": 600000}",
+	       202);
+	move_to(s, "two", STATE_CREATED);
+	move_to(s, "two", STATE_QUEUED);
+	expect(s, &stage_bob, "POST", "/instances", STARTED("other"), 202);
+	budgets_look(&s->d);
+	assert_true(turns(s) >= 4);
+	assert_int_equal(state_of(s, "two"), STATE_STARTING);
+	assert_in_range(figure(s, "projected_nano"), HOUR_NANO, 2 * HOUR_NANO - 1);
+	expect(s, &stage_alice, "POST", "/instances", STARTED("one"), 202);
+	assert_in_range(figure(s, "projected_nano"), 2 * HOUR_NANO, 3 * HOUR_NANO - 1);
+}
+
+/* The same when wispd starts with a budget: what is read in parts is what is read at once. */
+static void test_turns_at_start(void **state)
+{
+	struct stage *s = *state;
+	struct error err;
+	int64_t spent;
+
+	set_budget(s, 10 * HOUR_NANO, "refuse");
+	expect(s, &stage_alice, "POST", "/instances", STARTED("one"), 202);
+	run(s, "one");
+	write_many(s);
+	move_to(s, "one", STATE_STOPPED);
+	(void)turns(s);
+	spent = figure(s, "spent_nano");
+	assert_true(spent > 0);
+	budgets_destroy(s->d.budgets);
+	assert_int_equal(budgets_create(&s->d, &s->d.budgets, &err), 0);
+	assert_true(turns(s) >= 4);
+	assert_int_equal(figure(s, "spent_nano"), spent);
+}
+
 int main(void)
 {
 #define STAGE(f) cmocka_unit_test_setup_teardown(f, set_up, stage_tear_down)
@@ -307,6 +386,8 @@ int main(void)
 		STAGE(test_reservation),
 		STAGE(test_limits),
 		STAGE(test_bad_requests),
+		STAGE(test_turns),
+		STAGE(test_turns_at_start),
 		cmocka_unit_test_setup_teardown(test_support, set_up_support, stage_tear_down),
 	};
 
