@@ -38,6 +38,7 @@
 #include "supervisor/metering/outbox.h"
 #include "supervisor/metering/reconcile.h"
 #include "supervisor/metering/retention.h"
+#include "supervisor/metering/verification.h"
 #include "supervisor/network/firewall.h"
 #include "supervisor/pool/keeper.h"
 #include "supervisor/reserve.h"
@@ -273,6 +274,7 @@ static void take_down(struct wispd *d)
 	heartbeat_destroy(d->heartbeat);
 	lifecycle_end(d->lifecycle);
 	keeper_end(d->keeper);
+	verification_end(d);
 	workers_destroy(d->workers);
 	firewall_destroy(d->firewall);
 	imports_destroy(d->imports);

@@ -25,6 +25,7 @@ struct pins;
 struct reconcile;
 struct retention;
 struct imports;
+struct verification;
 struct relays;
 struct sd_event;
 struct server;
@@ -52,6 +53,7 @@ struct wispd {
 	struct topology *topology; /* what truth points to */
 	struct anchor_key anchor_key;
 	struct imports *imports;
+	struct verification *verification; /* NULL: none is under way */
 	struct relays *relays;
 	struct device_watch *device_watch;
 	struct server *server; /* NULL: nobody listens yet */

@@ -18,8 +18,12 @@ struct range {
 	struct sha256_ctx cuts;
 };
 
+/* Between two calls of proof_wish.passed(). */
+enum { EVENTS_BETWEEN = 1024 };
+
 struct walk {
 	struct ledger *ledger;
+	const struct proof_wish *wish;
 	struct event_archive *archive; /* NULL: none */
 	int64_t next_seq;
 	uint8_t previous[LEDGER_HASH_BYTES];
@@ -38,12 +42,18 @@ static int found(struct walk *w, int64_t seq, const char *what)
 }
 
 /* The walk has passed an event, and knows its hash. */
-static int pass(struct walk *w, int64_t seq, const uint8_t hash[LEDGER_HASH_BYTES])
+static int pass(struct walk *w, int64_t seq, const uint8_t hash[LEDGER_HASH_BYTES],
+		struct error *err)
 {
 	if (seq == w->anchor_seq && memcmp(hash, w->anchor, sizeof(w->anchor)) != 0)
 		return found(w, seq, "is not the one that the anchor is of");
 	memcpy(w->previous, hash, sizeof(w->previous));
 	w->next_seq = seq + 1;
+	if (w->wish->passed && seq % EVENTS_BETWEEN == 0) {
+		int r = w->wish->passed(w->wish->ctx, seq);
+
+		return r < 0 ? error_set(err, r, NULL, NULL, "The walk was ended") : 1;
+	}
 	return 1;
 }
 
@@ -138,7 +148,7 @@ static int walk_archive(struct walk *w, const struct cut *c, struct error *err)
 		if (r == 0)
 			found(w, w->next_seq, "is not in the archive as it was written");
 		if (r > 0)
-			r = pass(w, w->next_seq, hash);
+			r = pass(w, w->next_seq, hash, err);
 		w->report->checked += r > 0;
 	}
 	if (r > 0 && memcmp(w->previous, c->hash, sizeof(c->hash)) != 0)
@@ -152,7 +162,7 @@ static int walk_over(struct walk *w, const struct cut *c, struct error *err)
 		return error_set(err, -ENODATA, "anchor", "verify with the archive",
 				 "Event %" PRId64 " was rolled up", w->anchor_seq);
 	w->report->rolled_up += c->to_seq - c->from_seq + 1;
-	return pass(w, c->to_seq, c->hash);
+	return pass(w, c->to_seq, c->hash, err);
 }
 
 /* Up to an event that is there. */
@@ -191,7 +201,7 @@ static int walk_event(struct walk *w, const struct rows *rows, struct error *err
 	if (r.seq != w->next_seq || !record_same_hash(rows, RECORD_HASH_COLUMN, hash) ||
 	    !record_same_hash(rows, RECORD_ID_COLUMN, id))
 		return found(w, w->next_seq, "was changed, or one before it");
-	e = pass(w, r.seq, hash);
+	e = pass(w, r.seq, hash, err);
 	w->report->checked += e > 0;
 	return e;
 }
@@ -240,6 +250,7 @@ int proof_walk(struct ledger *l, const struct proof_wish *wish, struct proof_rep
 	int r = 0;
 
 	wish = wish ? wish : &none;
+	w.wish = wish;
 	w.anchor_seq = wish->anchor_seq;
 	*ret = (struct proof_report){ 0 };
 	if (w.anchor_seq && hex_decode(wish->anchor_hex, w.anchor, sizeof(w.anchor)) < 0)

@@ -437,6 +437,11 @@ const void *rows_blob(const struct rows *r, int column, size_t *len)
 	return blob;
 }
 
+const char *store_path(const struct store *s)
+{
+	return sqlite3_db_filename(s->db, "main");
+}
+
 /* --- transactions --- */
 
 int store_begin(struct store *s, struct error *err)

@@ -8,7 +8,7 @@
  * address. Values are bound by a text of types: "s" const char * (NULL is NULL), "i"
  * int64_t, "b" const void * and size_t.
  *
- * Everything here: loop thread. Failures are negative errno with *err: -ENOSPC no room on
+ * Everything here: loop thread, or the one thread that has opened a store for itself. Failures are negative errno with *err: -ENOSPC no room on
  * the disk, -EAGAIN another program holds it locked, -EUCLEAN it is damaged, -EEXIST a constraint,
  * -EROFS, -EIO.
  */
@@ -35,6 +35,9 @@ int store_open_copy(const char *path, struct store **ret, struct error *err);
 /* Copies the database at from, which may be in use, to a file that is not there: the state of
  * one moment, in one file. Any thread. */
 int store_copy(const char *from, const char *to, struct error *err);
+
+/* The file's path. Lives as long as the store. */
+const char *store_path(const struct store *s);
 
 /* A transaction that holds the write lock from the start. They do not nest. */
 int store_begin(struct store *s, struct error *err);

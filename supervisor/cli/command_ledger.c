@@ -124,10 +124,40 @@ static const struct cli_option verify_options[] = {
 	{ 0 },
 };
 
+/* What came of an operation, which is a text of JSON; the caller's. */
+static int read_result(struct cli *cli, const json_t *begun, json_t **ret)
+{
+	const char *id = json_string_value(json_object_get(begun, "operation"));
+	char path[CLI_PATH_BYTES], buf[BUF_BYTES];
+	json_t *j = NULL;
+	int status;
+
+	snprintf(path, sizeof(path), "/operations/%s", id ? id : "");
+	status = cli_call(cli, "GET", path, NULL, &j);
+	if (status == 0)
+		*ret = json_loads(cli_text(j, "result", buf, sizeof(buf)), 0, NULL);
+	json_decref(j);
+	return status;
+}
+
+static int call_verify(struct cli *cli, const struct cli_arguments *a, json_t **ret)
+{
+	json_t *begun = NULL, *body = json_pack("{s:b}", "archive", a->option[VERIFY_ALL] != NULL);
+	int status;
+
+	cli_add_text(body, "anchor", a->option[VERIFY_ANCHOR]);
+	status = cli_call(cli, "POST", "/ledger/verify", body, &begun);
+	if (status == 0)
+		status = cli_wait(cli, begun);
+	if (status == 0)
+		status = read_result(cli, begun, ret);
+	json_decref(begun);
+	return status;
+}
+
 static int verify(struct cli *cli, const struct cli_arguments *a)
 {
-	const char *text = a->option[VERIFY_ANCHOR];
-	char path[CLI_PATH_BYTES], buf[BUF_BYTES];
+	char buf[BUF_BYTES];
 	json_t *j = NULL;
 	int status;
 	bool whole;
@@ -135,12 +165,7 @@ static int verify(struct cli *cli, const struct cli_arguments *a)
 	if (a->option[VERIFY_FILE])
 		return become_wispd("--verify", a->option[VERIFY_FILE], "--archive",
 				    a->option[VERIFY_ARCHIVE]);
-	snprintf(path, sizeof(path), "/ledger/verify?archive=%s%s%s",
-		 a->option[VERIFY_ALL] ? "true" : "false", text ? "&anchor=" : "",
-		 text ? text : "");
-	/* A long ledger takes its time. */
-	wisp_set_timeout(cli->client, 0);
-	status = cli_call(cli, "GET", path, NULL, &j);
+	status = call_verify(cli, a, &j);
 	whole = json_is_true(json_object_get(j, "whole"));
 	if (status == 0 && !cli_print_json(cli, j)) {
 		printf("%lld events are as they were written\n",

@@ -13,6 +13,7 @@
 #include "supervisor/http/api_areas.h"
 #include "supervisor/images/import.h"
 #include "supervisor/metering/reconcile.h"
+#include "supervisor/metering/verification.h"
 #include "supervisor/wispd.h"
 
 enum { EVENTS_MAX = 1000, EVENTS_USUAL = 100 };
@@ -64,6 +65,8 @@ static int get_operation(struct api_call *call)
 		return r;
 	}
 	progress = imports_progress(call->d->imports, call->id);
+	if (!progress)
+		progress = verification_progress(call->d, call->id);
 	if (progress)
 		json_object_set_new(j, "progress", progress);
 	if (strcmp(json_string_value(json_object_get(j, "state")), "active") == 0)

@@ -8,13 +8,13 @@
 #include "supervisor/books/backup.h"
 #include "supervisor/books/ledger.h"
 #include "supervisor/books/operation.h"
-#include "supervisor/books/proof.h"
 #include "supervisor/books/store.h"
 #include "supervisor/http/api.h"
 #include "supervisor/http/api_areas.h"
 #include "supervisor/life/workers.h"
 #include "supervisor/metering/outbox.h"
 #include "supervisor/metering/prometheus.h"
+#include "supervisor/metering/verification.h"
 #include "supervisor/wispd.h"
 #include "vmm/base/log.h"
 
@@ -42,32 +42,42 @@ static int get_anchor(struct api_call *call)
 	return r < 0 ? r : api_reply(call, json_pack("{s:s}", "anchor", text));
 }
 
+struct verify_body {
+	char anchor[ANCHOR_TEXT_BYTES];
+	bool archive;
+};
+
+static const struct body_field verify_fields[] = {
+	{ .name = "anchor", .type = BODY_STRING, PLACE(verify_body, anchor) },
+	{ .name = "archive", .type = BODY_BOOL, PLACE(verify_body, archive) },
+};
+
+static const struct body_table verify_table = {
+	.size = sizeof(struct verify_body),
+	.fields = verify_fields,
+	.nfields = sizeof(verify_fields) / sizeof(verify_fields[0]),
+};
+
 static int verify(struct api_call *call)
 {
-	const char *text = call->request->query(call->request->connection, "anchor");
-	const char *all = call->request->query(call->request->connection, "archive");
-	struct ledger *l = call->d->truth.ledger;
-	struct proof_report report = { 0 };
+	const struct verify_body *b = call->config;
+	struct wispd *d = call->d;
+	struct verification_wish *w = calloc(1, sizeof(*w));
 	struct anchor a = { 0 };
-	char archive[CONFIG_ARCHIVE_BYTES];
-	int r = text ? anchor_read(l, &call->d->anchor_key, text, &a, &call->err) : 0;
-	const struct proof_wish wish = {
-		.anchor_seq = a.seq,
-		.anchor_hex = a.hex,
-		.archive = all && strcmp(all, "true") == 0
-				   ? config_archive(&call->d->config, archive)
-				   : NULL,
-	};
+	int r;
 
+	if (!w)
+		return error_set(&call->err, -ENOMEM, NULL, NULL, "out of memory");
+	call->after = verification_begin;
+	call->after_ctx = w;
+	r = b->anchor[0] ? anchor_read(d->truth.ledger, &d->anchor_key, b->anchor, &a, &call->err)
+			 : 0;
+	w->anchor_seq = a.seq;
+	memcpy(w->anchor_hex, a.hex, sizeof(w->anchor_hex));
+	w->archive = b->archive;
 	if (r == 0)
-		r = proof_walk(l, &wish, &report, &call->err);
-	return r < 0 ? r
-		     : api_reply(call,
-				 json_pack("{s:b, s:I, s:I, s:I, s:s}", "whole",
-					   report.bad_seq == 0, "checked",
-					   (json_int_t)report.checked, "rolled_up",
-					   (json_int_t)report.rolled_up, "bad_seq",
-					   (json_int_t)report.bad_seq, "fault", report.fault));
+		r = verification_prepare(d, call->tenant, w, &call->err);
+	return r < 0 ? r : api_reply(call, json_pack("{s:s}", "operation", w->operation));
 }
 
 /* --- copies --- */
@@ -173,10 +183,11 @@ static const struct api_route routes[] = {
 		  "unseen." },
 	{ "GET",  "/ledger/anchor", ROLE_VIEWER, false, 200, NULL,          get_anchor,
 	  .what = "The same with the time, signed by this host: `SEQ:HASH:WALL_NS:SIGNATURE`." },
-	{ "GET",  "/ledger/verify", ROLE_ADMIN,  false, 200, NULL,          verify,
-	  .what = "Walks the chain of hashes from the first event on.",
-	  .query = "`anchor`: an anchor of earlier, or `SEQ:HASH`; `archive`: `true`: prove what was rolled up, "
-		   "too, by the files in wispd's archive" },
+	{ "POST", "/ledger/verify", ROLE_ADMIN,  true,  202, &verify_table,   verify,
+	  .what = "Walks the chain of hashes from the first event to the last one of now, one walk at a time. "
+		  "`anchor`: an anchor of earlier, or `SEQ:HASH`; `archive`: prove what was rolled up, too, by the "
+		  "files in wispd's archive. The operation's result is a text of JSON: `whole`, `checked`, "
+		  "`rolled_up`, and where it is not whole, `bad_seq` and `fault`." },
 	{ "POST", "/ledger/backup", ROLE_ADMIN,  true,  202, &api_path_table, back_up,
 	  .what = "Copies the database to a file of the host that is not there yet, and checks the copy; the "
 		  "operation's result is its head." },

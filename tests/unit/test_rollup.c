@@ -112,7 +112,9 @@ static void check_closed(struct past *b, int64_t count)
 static struct proof_report prove(struct past *b, bool archive, int64_t anchor_seq, const char *hex)
 {
 	char path[PATH_MAX];
-	struct proof_wish wish = { anchor_seq, hex, archive ? path : NULL };
+	struct proof_wish wish = { .anchor_seq = anchor_seq,
+				   .anchor_hex = hex,
+				   .archive = archive ? path : NULL };
 	struct proof_report report;
 	struct error err;
 
