@@ -147,6 +147,8 @@ static const struct config defaults = {
 	.queue_age_ms = 30000,
 	.queue_starve_ms = 60000,
 	.log_level = 3,
+	.nnetns_folders = 2,
+	.netns_folders = { "/run/netns", "/var/run/netns" },
 };
 
 static const struct body_field fields[] = {
@@ -209,6 +211,11 @@ static const struct body_field fields[] = {
 	  .mark = offsetof(struct config, nshares),
 	  .max = CONFIG_SHARES_MAX,
 	  .table = &share_table },
+	{ .name = "netns_folders",
+	  .type = BODY_STRINGS,
+	  PLACE(config, netns_folders),
+	  .mark = offsetof(struct config, nnetns_folders),
+	  .max = CONFIG_NETNS_FOLDERS_MAX },
 };
 
 const struct body_table config_table = {

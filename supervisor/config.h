@@ -12,6 +12,7 @@
 enum {
 	CONFIG_PRINCIPALS_MAX = 64,
 	CONFIG_SHARES_MAX = 32,
+	CONFIG_NETNS_FOLDERS_MAX = 8,
 	CONFIG_TENANT_BYTES = 64,
 	CONFIG_FOLDER_BYTES = 512,
 	CONFIG_ARCHIVE_BYTES = PATH_MAX + 16,
@@ -76,6 +77,8 @@ struct config {
 	struct principal principals[CONFIG_PRINCIPALS_MAX];
 	uint32_t nshares;
 	struct shared_folder shares[CONFIG_SHARES_MAX];
+	uint32_t nnetns_folders; /* in which network namespaces are that guests may be given */
+	char netns_folders[CONFIG_NETNS_FOLDERS_MAX][CONFIG_FOLDER_BYTES];
 };
 
 extern const struct body_table config_table; /* of struct config */

@@ -346,12 +346,18 @@ static const char network_services[] =
 	"ALTER TABLE network ADD COLUMN dns INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE network ADD COLUMN resolvers TEXT NOT NULL DEFAULT '';";
 
+/* Namespaces that instances were given (network/given.h); n: in the name of its tap there. */
+static const char namespaces[] =
+	"CREATE TABLE netns (instance TEXT PRIMARY KEY REFERENCES instance, n INTEGER NOT NULL,"
+	"  path TEXT NOT NULL, link TEXT NOT NULL, UNIQUE (n), UNIQUE (path, link))"
+	"  STRICT, WITHOUT ROWID;";
+
 const char *const store_migrations[] = {
 	ledger,	       tenants,	    instances,	     requests,	  metering,	 waiting,
 	findings,      networks,    agents,	     volumes,	  imports,	 devices,
 	inventory,     pools,	    snapshots,	     functions,	  goldens,	 wipes,
 	budgets,       places,	    narrow_ledger,   engines,	  pooled_leases, shares,
 	boards,	       rollups,	    sizes,	     claim_nodes, ledger_parts,	 plain_landmarks,
-	saved_volumes, attendances, network_services
+	saved_volumes, attendances, network_services, namespaces
 };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

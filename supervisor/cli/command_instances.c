@@ -25,6 +25,8 @@ enum {
 	RUN_ADDRESS,
 	RUN_PUBLISH,
 	RUN_EGRESS,
+	RUN_NETNS,
+	RUN_NETNS_LINK,
 	RUN_VOLUME,
 	RUN_SHARE,
 	RUN_HOTPLUG,
@@ -60,6 +62,8 @@ enum {
 	[RUN_ADDRESS] = { "address", "ADDRESS", "there; by default the next" }, \
 	[RUN_PUBLISH] = { "publish", "PORT:PORT,...", "ports of the host, and whose they are" }, \
 	[RUN_EGRESS] = { "egress", "RULE,...", "what it may send to" }, \
+	[RUN_NETNS] = { "netns", "PATH", "a network namespace that it is given" }, \
+	[RUN_NETNS_LINK] = { "netns-link", "NAME", "its interface there; by default eth0" }, \
 	[RUN_VOLUME] = { "volume", "NAME[:ro],...", "volumes that are its disks" }, \
 	[RUN_SHARE] = { "share", "FOLDER:TAG[:ro],...", "folders of the host, mounted by their tags" }, \
 	[RUN_HOTPLUG] = { "hotplug", NULL, "volumes can come and go while it runs" }, \
@@ -140,6 +144,8 @@ static json_t *create_body(const struct cli_arguments *a, bool start)
 	if (start)
 		cli_add_text(body, "pool", a->option[RUN_POOL]);
 	add_interface(body, a);
+	cli_add_text(body, "netns", a->option[RUN_NETNS]);
+	cli_add_text(body, "netns_link", a->option[RUN_NETNS_LINK]);
 	add_placement(body, a);
 	cli_add_list(body, "volumes", a->option[RUN_VOLUME]);
 	cli_add_list(body, "shares", a->option[RUN_SHARE]);

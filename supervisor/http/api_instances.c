@@ -25,6 +25,7 @@
 #include "supervisor/life/queue.h"
 #include "supervisor/life/runtime.h"
 #include "supervisor/metering/reconcile.h"
+#include "supervisor/network/given.h"
 #include "supervisor/network/lease.h"
 #include "supervisor/pool/take.h"
 #include "supervisor/share/share.h"
@@ -55,10 +56,13 @@ struct create_body {
 	struct placement_body placement;
 	uint32_t nshares;
 	char shares[SHARES_MAX][SHARE_REQUEST_BYTES];
+	char netns[CONFIG_FOLDER_BYTES], netns_link[LINK_BYTES];
 	char engine[NAME_BYTES], engine_ref[ADOPTED_REF_BYTES];
 };
 
-static const struct create_body create_default = { .shape = "small", .labels = "{}" };
+static const struct create_body create_default = { .shape = "small",
+						   .labels = "{}",
+						   .netns_link = "eth0" };
 
 static int check_create(void *config, struct error *err)
 {
@@ -131,6 +135,8 @@ static const struct body_field create_fields[] = {
 	  PLACE(create_body, shares),
 	  .mark = offsetof(struct create_body, nshares),
 	  .max = SHARES_MAX },
+	{ .name = "netns", .type = BODY_STRING, PLACE(create_body, netns), .min = 1 },
+	{ .name = "netns_link", .type = BODY_STRING, PLACE(create_body, netns_link), .min = 1 },
 	{ .name = "engine", .type = BODY_STRING, PLACE(create_body, engine), .min = 1 },
 	{ .name = "engine_ref", .type = BODY_STRING, PLACE(create_body, engine_ref), .min = 1 },
 };
@@ -275,6 +281,8 @@ static int get(struct api_call *call)
 		json_object_set_new(reply, "engine_ref", json_string(ref));
 		json_object_set_new(reply, "attended", attend_describe(call->d->attendance, i.id));
 		json_object_set_new(reply, "interfaces", interfaces);
+		json_object_set_new(reply, "netns",
+				    given_describe(&call->d->truth, i.id, &call->err));
 		json_object_set_new(reply, "shares", share_list(&call->d->truth, i.id, &call->err));
 		json_object_set_new(reply, "size", size_describe(&call->d->truth, &i, &call->err));
 		json_object_set_new(reply, "agent",
@@ -369,7 +377,8 @@ static int take(struct api_call *call, const struct create_body *b, struct insta
 	const struct take_wish wish = {
 		.pool = b->pool,
 		.plain = b->start && !b->hotplug && !b->nvolumes && !b->ndevices && !b->nshares &&
-			 place_is_plain(&i->wish) && strcmp(i->runtime, "wisp") == 0,
+			 !b->netns[0] && place_is_plain(&i->wish) &&
+			 strcmp(i->runtime, "wisp") == 0,
 		.interfaces = b->interfaces,
 		.ninterfaces = b->ninterfaces,
 	};
@@ -406,6 +415,8 @@ static int create(struct api_call *call)
 	if (r == 0)
 		r = share_take(&call->d->truth, &call->d->config, &i, b->shares, b->nshares,
 			       call->caller->actor, &call->err);
+	if (r == 0 && b->netns[0])
+		r = api_take_netns(call, &i, b->netns, b->netns_link, b->ninterfaces);
 	if (r == 0 && b->hotplug)
 		r = api_let_plug(call, &i);
 	if (r == 0 && b->attended)

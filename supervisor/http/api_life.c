@@ -11,6 +11,7 @@
 #include "supervisor/life/queue.h"
 #include "supervisor/life/root_disk.h"
 #include "supervisor/life/runtime.h"
+#include "supervisor/network/given.h"
 #include "supervisor/network/lease.h"
 #include "supervisor/wispd.h"
 
@@ -217,4 +218,20 @@ int api_refuse_engine(struct api_call *call, const struct instance *i)
 {
 	return error_set(&call->err, -EPERM, "engine", "let the engine run: wispctl launch",
 			 "%s starts and ends %s", i->owner_engine, i->name);
+}
+
+/* What is in somebody else's namespace is not a tenant's to choose. */
+int api_take_netns(struct api_call *call, const struct instance *i, const char *path,
+		   const char *link, unsigned interfaces)
+{
+	int r = netns_check(&call->d->config, path, link, &call->err);
+
+	if (r == 0 && call->caller->role < ROLE_ADMIN)
+		r = error_set(&call->err, -EACCES, "netns", "ask an administrator",
+			      "Only an administrator gives network namespaces");
+	if (r == 0 && interfaces)
+		r = error_set(&call->err, -EINVAL, "netns", "one or the other",
+			      "What is in a network namespace has no interface in the host's");
+	return r < 0 ? r
+		     : given_take(&call->d->truth, i, path, link, call->caller->actor, &call->err);
 }

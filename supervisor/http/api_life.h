@@ -47,4 +47,8 @@ int api_refuse_engine(struct api_call *call, const struct instance *i);
 /* An operation, and what it is about as it is now; the instance is looked at after that. */
 int api_answer(struct api_call *call, const struct instance *i, const char *verb, int goal);
 
+/* (T) The instance, which is new, is in this network namespace, and has so many other interfaces. */
+int api_take_netns(struct api_call *call, const struct instance *i, const char *path,
+		   const char *link, unsigned interfaces);
+
 #endif

@@ -1,9 +1,11 @@
 /* identity.c - what a guest, and a clone, is told (guest-images/agent/protocol.h, identity). */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 
@@ -52,6 +54,46 @@ static int say_random(struct words *w, const char *name, size_t bytes, struct er
 	return 0;
 }
 
+void identity_tell_kernel(struct launch *l, const char *name, const struct address *address,
+			  const struct address *via, unsigned bits, const struct address *resolver)
+{
+	struct in_addr mask = { .s_addr = bits ? htonl(~0U << (32 - bits)) : 0 };
+	char rest[sizeof(l->cmdline)], text[ADDRESS_TEXT], gateway[ADDRESS_TEXT];
+	char netmask[INET_ADDRSTRLEN], names[ADDRESS_TEXT] = "";
+
+	memcpy(rest, l->cmdline, sizeof(rest));
+	inet_ntop(AF_INET, &mask, netmask, sizeof(netmask));
+	if (resolver)
+		address_print(resolver, names);
+	snprintf(l->cmdline, sizeof(l->cmdline), "ip=%s::%s:%s:%s:eth0:off%s%s%s%.*s",
+		 address_print(address, text), address_print(via, gateway), netmask, name,
+		 names[0] ? ":" : "", names, rest[0] ? " " : "",
+		 LAUNCH_CMDLINE_BYTES - LAUNCH_IP_BYTES, rest);
+}
+
+/* --- interfaces --- */
+
+/* Of a namespace that it was given. */
+static unsigned given_addresses(const struct launch *l,
+				char texts[IDENTITY_ADDRESSES_MAX][IDENTITY_TEXT_BYTES])
+{
+	const struct netns_link *link = &l->given_link;
+	char address[ADDRESS_TEXT];
+	unsigned count = 0;
+
+	for (unsigned n = 0; n < link->naddresses; n++)
+		snprintf(texts[count++], IDENTITY_TEXT_BYTES, "address=%s %s/%u", l->nets[0].id,
+			 address_print(&link->addresses[n].address, address),
+			 link->addresses[n].bits);
+	if (link->gateway4.family)
+		snprintf(texts[count++], IDENTITY_TEXT_BYTES, "gateway=%s",
+			 address_print(&link->gateway4, address));
+	if (link->gateway6.family)
+		snprintf(texts[count++], IDENTITY_TEXT_BYTES, "gateway=%s %s", l->nets[0].id,
+			 address_print(&link->gateway6, address));
+	return count;
+}
+
 /* A guest with a line of its own has no neighbours but the host. */
 static unsigned bits_of(const struct network *n, const struct prefix *prefix)
 {
@@ -64,6 +106,8 @@ unsigned identity_addresses(const struct launch *l, bool all,
 	char address[ADDRESS_TEXT];
 	unsigned count = 0;
 
+	if (l->given.path[0])
+		return given_addresses(l, texts);
 	for (unsigned i = 0; i < l->nnets; i++) {
 		const struct lease *lease = &l->nets[i].lease;
 		const struct network *net = &lease->network;

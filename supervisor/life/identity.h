@@ -14,6 +14,12 @@ enum {
 	IDENTITY_ADDRESSES_MAX = 2 * LAUNCH_NETS_MAX + 2,
 };
 
+/* In front of its kernel's command line, for what follows "--" there is a command of the
+ * guest's: eth0 has this address of IPv4. via of the family 0: there is no gateway. resolver:
+ * who knows names; NULL: nobody. */
+void identity_tell_kernel(struct launch *l, const char *name, const struct address *address,
+			  const struct address *via, unsigned bits, const struct address *resolver);
+
 /* "address=eth0 10.0.0.2/24", "gateway=10.0.0.1", ...: of both families, for the verbs
  * addresses and identity of the agent; how many. all: those, too, that a guest asks its network
  * for, which a clone has to be told since it does not know that it is one. */

@@ -5,10 +5,9 @@
  * all (identity.h); without one the others' are the guest's own matter: the API tells them. In a
  * network that gives addresses when guests ask, nobody is told.
  */
-#include <arpa/inet.h>
 #include <stdio.h>
-#include <string.h>
 
+#include "supervisor/life/identity.h"
 #include "supervisor/life/kind.h"
 #include "supervisor/life/kinds.h"
 #include "supervisor/network/dnsmasq.h"
@@ -22,21 +21,14 @@ static int release(struct wispd *d, const struct instance *i, struct error *err)
 	return lease_drop(&d->truth, i, err);
 }
 
-/* In front: what follows "--" is a command of the guest's. The last word is who knows names. */
+/* Who knows names is told with it. */
 static void tell_address(const struct instance *i, const struct lease *lease, struct launch *l)
 {
-	struct address gateway = prefix_address(&lease->network.prefix4, NETWORK_GATEWAY);
-	bool names = lease->network.dns;
-	struct in_addr mask = { .s_addr = htonl(~0U << (32 - lease->network.prefix4.bits)) };
-	char rest[sizeof(l->cmdline)], address[ADDRESS_TEXT], via[ADDRESS_TEXT];
-	char netmask[INET_ADDRSTRLEN];
+	const struct prefix *prefix = &lease->network.prefix4;
+	struct address gateway = prefix_address(prefix, NETWORK_GATEWAY);
 
-	memcpy(rest, l->cmdline, sizeof(rest));
-	inet_ntop(AF_INET, &mask, netmask, sizeof(netmask));
-	snprintf(l->cmdline, sizeof(l->cmdline), "ip=%s::%s:%s:%s:eth0:off%s%s%s%.*s",
-		 address_print(&lease->address4, address), address_print(&gateway, via), netmask,
-		 i->name, names ? ":" : "", names ? via : "", rest[0] ? " " : "",
-		 LAUNCH_CMDLINE_BYTES - LAUNCH_IP_BYTES, rest);
+	identity_tell_kernel(l, i->name, &lease->address4, &gateway, prefix->bits,
+			     lease->network.dns ? &gateway : NULL);
 }
 
 static int load(struct wispd *d, const struct instance *i, struct launch *l, struct error *err)
@@ -72,6 +64,9 @@ static int attach(struct launch *l, struct error *err)
 {
 	int r = 0;
 
+	/* Its one interface is another's (kind_netns.c). */
+	if (l->given.path[0])
+		return 0;
 	for (unsigned i = 0; i < l->nnets && r == 0; i++)
 		r = attach_one(l, &l->nets[i], err);
 	return r;
@@ -91,7 +86,7 @@ static int detach(struct launch *l, struct error *err)
 	struct error later;
 	int first = 0;
 
-	for (unsigned i = 0; i < l->nnets; i++) {
+	for (unsigned i = 0; i < l->nnets && !l->given.path[0]; i++) {
 		int r = detach_one(l, &l->nets[i], first ? &later : err);
 
 		first = first ? first : r;

@@ -11,6 +11,7 @@ extern const struct kind kind_board;	/* its firmware, and what disks hang on */
 extern const struct kind kind_snapshot; /* the one it begins with, the one made of it */
 extern const struct kind kind_volume;	/* disks that outlive it */
 extern const struct kind kind_network;	/* interfaces, in its tenant's networks */
+extern const struct kind kind_netns;	/* a network namespace that it was given */
 extern const struct kind kind_share;	/* folders of the host */
 extern const struct kind kind_device;	/* PCI functions of the host */
 extern const struct kind kind_place;	/* processors, and the node of its memory */

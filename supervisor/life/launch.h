@@ -17,6 +17,7 @@
 #include "supervisor/life/adopted.h"
 #include "supervisor/life/board.h"
 #include "supervisor/network/lease.h"
+#include "supervisor/network/netns.h"
 #include "supervisor/share/share.h"
 #include "supervisor/volume/erasure.h"
 
@@ -46,7 +47,8 @@ struct launch_drive {
 /* An interface. Its tap has the name of the lease's link. */
 struct launch_net {
 	char id[LAUNCH_FILE_BYTES];
-	struct lease lease;
+	struct lease lease; /* of one that was given only the link and the MAC address */
+	unsigned mtu;	    /* 0: that of all */
 };
 
 /* A folder of the host. It is below, a path, in allowed: "" if it is not allowed any more. */
@@ -162,7 +164,9 @@ struct launch {
 	char tag[NETWORK_TAG_BYTES];	 /* network.h */
 	struct firewall *firewall;
 	char netns[PATH_MAX]; /* "": the host's */
-	int pidfd;	      /* of the process that stands for the VMM, while it boots; -1 */
+	struct netns given;   /* its one interface is there; path "": none was given */
+	struct netns_link given_link;
+	int pidfd; /* of the process that stands for the VMM, while it boots; -1 */
 };
 
 #endif

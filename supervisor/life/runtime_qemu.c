@@ -318,14 +318,16 @@ static int add_net(const struct launch *l, const struct launch_net *n, struct ru
 		   struct error *err)
 {
 	bool several = l->vcpus > 1;
-	char back[TEXT_BYTES], front[TEXT_BYTES];
+	char back[TEXT_BYTES], front[TEXT_BYTES], mtu[32] = "";
 
 	if (n->lease.network.mode == NETWORK_PASST)
 		return add_passt(n, c, err);
 	snprintf(back, sizeof(back), "tap,id=net-%s,ifname=%s,script=no,downscript=no%s", n->id,
 		 n->lease.link, several ? ",queues=2" : "");
-	snprintf(front, sizeof(front), "virtio-net-pci,netdev=net-%s,mac=%s,romfile=%s", n->id,
-		 n->lease.mac, several ? ",mq=on,vectors=6" : "");
+	if (n->mtu)
+		snprintf(mtu, sizeof(mtu), ",host_mtu=%u", n->mtu);
+	snprintf(front, sizeof(front), "virtio-net-pci,netdev=net-%s,mac=%s,romfile=%s%s", n->id,
+		 n->lease.mac, several ? ",mq=on,vectors=6" : "", mtu);
 	return ADD(c, err, "-netdev", back, "-device", front);
 }
 

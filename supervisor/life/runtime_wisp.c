@@ -229,6 +229,8 @@ static json_t *describe_net(const struct launch_net *n)
 	net = json_pack("{s:s, s:s, s:s}", "iface_id", n->id,
 			passt ? "passt_socket" : "host_dev_name", passt ? socket : n->lease.link,
 			"guest_mac", n->lease.mac);
+	if (n->mtu)
+		json_object_set_new(net, "mtu", json_integer(n->mtu));
 	limit(net, "rx_rate_limiter", n->lease.rx_bytes_per_s);
 	limit(net, "tx_rate_limiter", n->lease.tx_bytes_per_s);
 	return net;

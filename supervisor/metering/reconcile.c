@@ -14,6 +14,7 @@
 #include "supervisor/life/runtime.h"
 #include "supervisor/metering/finding.h"
 #include "supervisor/metering/reconcile.h"
+#include "supervisor/network/given.h"
 #include "supervisor/network/lease.h"
 #include "supervisor/pool/pool.h"
 #include "supervisor/wispd.h"
@@ -266,6 +267,19 @@ static int check_links(struct reconcile *r, const struct instance *i, struct err
 	return count < 0 ? count : 0;
 }
 
+/* Its owner has taken it away, or what was made there. */
+static int check_given(struct reconcile *r, const struct instance *i, struct error *err)
+{
+	struct link_counters counters;
+	struct error why;
+	struct netns n;
+	int e = given_load(&r->d->truth, i->id, &n, err);
+
+	if (e == 0 && n.path[0] && netns_count(&n, &counters, &why) < 0)
+		suspect(r, "no_netns", i->id, false, "%.120s: %s", n.path, why.text);
+	return e;
+}
+
 /* States that rest and are billed: what is on its way may be between two processes. */
 static int check_instance(void *ctx, const struct instance *i)
 {
@@ -283,7 +297,9 @@ static int check_instance(void *ctx, const struct instance *i)
 	e = read_account(r->d, i, &a, &err);
 	if (e == 0)
 		check_counters(r, i, runtime ? runtime->overhead_mib : 0, &a);
-	return e < 0 ? e : check_links(r, i, &err);
+	if (e == 0)
+		e = check_links(r, i, &err);
+	return e < 0 ? e : check_given(r, i, &err);
 }
 
 /* --- writing down --- */

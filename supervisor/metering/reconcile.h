@@ -7,6 +7,7 @@
  *   overrun       a VMM used more processor time than its vCPUs and threads can have
  *   memory        a VMM used more memory than its limit
  *   not_sampled   nothing was heard of a VMM's counters for several heartbeats
+ *   no_netns      the network namespace that was given is gone, or its tap there
  *   no_link       somebody has removed the tap of an interface whose guest runs
  *   net_said      a VMM says that it carried more than passed by its taps
  *   net_classes   what passed by its taps, and the sum of its classes, differ by more than

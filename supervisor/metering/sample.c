@@ -255,29 +255,38 @@ static void mark(struct sample *s, enum link_value from, enum reading reading)
 		s->counter[link_sums[v]].reading = reading;
 }
 
-static void read_classes(const struct launch *l, const struct lease *lease, struct sample *s,
+/* In a given namespace wispd has no rules that could count. */
+static void read_classes(const struct launch *l, unsigned n, struct sample *s,
 			 struct sample_link *link)
 {
-	struct class_counters now;
+	struct class_counters now = { -1, -1, -1, -1 };
 	struct error err;
 
-	if (classes_read(l->tag, lease, &now, &err) < 0) {
-		now = (struct class_counters){ -1, -1, -1, -1 };
+	if (l->given.path[0])
+		mark(s, LINK_IN_WORLD, READING_DARK);
+	else if (classes_read(l->tag, &l->nets[n].lease, &now, &err) < 0)
 		mark(s, LINK_IN_WORLD, READING_LOST);
-	}
 	link->value[LINK_IN_WORLD] = now.in_world;
 	link->value[LINK_OUT_WORLD] = now.out_world;
 	link->value[LINK_IN_INTERNAL] = now.in_internal;
 	link->value[LINK_OUT_INTERNAL] = now.out_internal;
 }
 
-static void read_link(const struct launch *l, const struct lease *lease, struct sample *s)
+static int count_link(const struct launch *l, unsigned n, struct link_counters *ret,
+		      struct error *err)
+{
+	if (l->given.path[0])
+		return netns_count(&l->given, ret, err);
+	return link_read(l->nets[n].lease.link, ret, err);
+}
+
+static void read_link(const struct launch *l, unsigned n, struct sample *s)
 {
 	struct sample_link *link = &s->link[s->nlinks];
 	struct link_counters now;
 	struct error err;
 
-	if (link_read(lease->link, &now, &err) < 0) {
+	if (count_link(l, n, &now, &err) < 0) {
 		mark(s, LINK_IN, READING_LOST);
 		return;
 	}
@@ -286,7 +295,7 @@ static void read_link(const struct launch *l, const struct lease *lease, struct 
 	link->value[LINK_IN] = now.tx_bytes;
 	link->value[LINK_OUT] = now.rx_bytes;
 	link->value[LINK_IN_DROPPED] = now.tx_dropped;
-	read_classes(l, lease, s, link);
+	read_classes(l, n, s, link);
 }
 
 /* After the lines: what the VMM has told of has passed. */
@@ -302,8 +311,8 @@ static void read_links(const struct launch *l, struct sample *s)
 	s->counter[COUNTER_SAID_OUT] = s->counter[COUNTER_NET_OUT];
 	for (unsigned v = 0; v < LINK_VALUES; v++)
 		set(s, link_sums[v], 0);
-	for (unsigned i = 0; i < l->nnets; i++)
-		read_link(l, &l->nets[i].lease, s);
+	for (unsigned n = 0; n < l->nnets; n++)
+		read_link(l, n, s);
 }
 
 /* --- all of it --- */

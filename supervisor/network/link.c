@@ -108,7 +108,12 @@ int link_make_tap(const char *name, uid_t owner, bool queues, struct error *err)
 	return 0;
 }
 
-static int change(const char *name, unsigned flags, unsigned master, struct error *err)
+/* What is 0 stays as it is. */
+struct link_change {
+	unsigned flags, master, mtu;
+};
+
+static int change(const char *name, const struct link_change *c, struct error *err)
 {
 	struct nl_sock *s = open_socket(err);
 	struct rtnl_link *link = rtnl_link_alloc(), *changes = rtnl_link_alloc();
@@ -116,9 +121,11 @@ static int change(const char *name, unsigned flags, unsigned master, struct erro
 
 	if (s && r == 0) {
 		rtnl_link_set_ifindex(link, (int)if_nametoindex(name));
-		rtnl_link_set_flags(changes, flags);
-		if (master)
-			rtnl_link_set_master(changes, (int)master);
+		rtnl_link_set_flags(changes, c->flags);
+		if (c->master)
+			rtnl_link_set_master(changes, (int)c->master);
+		if (c->mtu)
+			rtnl_link_set_mtu(changes, c->mtu);
 		r = rtnl_link_change(s, link, changes, 0);
 	}
 	rtnl_link_put(changes);
@@ -133,12 +140,23 @@ int link_join(const char *name, const char *bridge, struct error *err)
 {
 	unsigned master = if_nametoindex(bridge);
 
-	return master ? change(name, 0, master, err) : fail(-NLE_NODEV, err, "find", bridge);
+	return master ? change(name, &(struct link_change){ .master = master }, err)
+		      : fail(-NLE_NODEV, err, "find", bridge);
 }
 
 int link_set_up(const char *name, struct error *err)
 {
-	return change(name, IFF_UP, 0, err);
+	return change(name, &(struct link_change){ .flags = IFF_UP }, err);
+}
+
+int link_set_up_silent(const char *name, struct error *err)
+{
+	return change(name, &(struct link_change){ .flags = IFF_UP | IFF_NOARP }, err);
+}
+
+int link_set_mtu(const char *name, unsigned mtu, struct error *err)
+{
+	return change(name, &(struct link_change){ .mtu = mtu }, err);
 }
 
 /* --- virtual functions --- */

@@ -22,6 +22,9 @@ int link_make_tap(const char *name, uid_t owner, bool queues, struct error *err)
 /* Into a bridge. */
 int link_join(const char *name, const char *bridge, struct error *err);
 int link_set_up(const char *name, struct error *err);
+/* Up, but the host neither asks nor answers there by ARP. */
+int link_set_up_silent(const char *name, struct error *err);
+int link_set_mtu(const char *name, unsigned mtu, struct error *err);
 /* A virtual function of an interface's device, by its number. Its guest cannot send from
  * another MAC address unless it is trusted, and sees no VLAN but this one. */
 struct link_function {

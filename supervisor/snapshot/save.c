@@ -6,6 +6,7 @@
 #include "supervisor/books/store.h"
 #include "supervisor/images/image.h"
 #include "supervisor/life/runtime.h"
+#include "supervisor/network/given.h"
 #include "supervisor/network/lease.h"
 #include "supervisor/share/share.h"
 #include "supervisor/snapshot/save.h"
@@ -18,6 +19,7 @@ int snapshot_check_saveable(struct wispd *d, const struct instance *i, struct er
 {
 	const struct runtime *runtime = runtime_find(i->runtime);
 	struct share shares[SHARES_MAX];
+	struct netns given;
 	int count;
 
 	if (!runtime || !runtime->save)
@@ -26,7 +28,13 @@ int snapshot_check_saveable(struct wispd *d, const struct instance *i, struct er
 			"%s is run by %s: a device of the host's has state that nobody can "
 			"save",
 			i->name, i->runtime);
-	count = share_load(&d->truth, i->id, shares, err);
+	count = given_load(&d->truth, i->id, &given, err);
+	if (count == 0 && given.path[0])
+		return error_set(err, -EBUSY, "netns", "run it in a network of wispd's",
+				 "%s has what is one guest's: %s of %.200s", i->name, given.link,
+				 given.path);
+	if (count == 0)
+		count = share_load(&d->truth, i->id, shares, err);
 	if (count > 0)
 		return error_set(err, -EBUSY, "shares", "run it without, and copy what it needs",
 				 "%s has %s, whose open files nobody could open again", i->name,

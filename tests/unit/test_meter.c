@@ -633,7 +633,9 @@ static void publish(struct truth *t, const char *instance)
 	struct error err;
 
 	assert_int_equal(store_run(t->store, &err,
-				   "INSERT INTO network VALUES (1, 'default', 'net', 'routed',"
+				   "INSERT INTO network (n, tenant, name, mode, prefix4, prefix6,"
+				   " nat, leaving, egress, created_seq)"
+				   " VALUES (1, 'default', 'net', 'routed',"
 				   " '10.0.0.0/24', '', 0, 0, '', 1)",
 				   ""),
 			 1);

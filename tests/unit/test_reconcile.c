@@ -174,8 +174,9 @@ static void test_no_link(void **state)
 	struct error err;
 
 	assert_int_equal(store_run(store, &err,
-				   "INSERT INTO network VALUES (1, 'default', 'net', 'routed',"
-				   " '10.0.0.0/24', '', 0, 0, '', 1)",
+				   "INSERT INTO network (n, tenant, name, mode, prefix4, prefix6,"
+				   " nat, leaving, egress, created_seq) VALUES (1, 'default',"
+				   " 'net', 'routed', '10.0.0.0/24', '', 0, 0, '', 1)",
 				   ""),
 			 1);
 	assert_int_equal(store_run(store, &err,

@@ -14,6 +14,7 @@
 
 #define NET(name, prefix) "{\"name\": \"" name "\", \"prefix4\": \"" prefix "\"}"
 #define MORE(more)	  "{\"name\": \"net\", \"prefix4\": \"10.1.0.0/16\", " more "}"
+#define IN(path, more)	  "{\"image\": \"image\", \"netns\": \"" path "\"" more "}"
 #define BOTH(one, two)                                                                             \
 	"{\"image\": \"image\", \"interfaces\": [{\"network\": \"" one "\"}, {\"network\": \"" two \
 	"\"}]}"
@@ -79,6 +80,22 @@ static const struct stage_row rows[] = {
 	  "bad_request" },
 	{ &stage_admin, "POST", "/instances", BOTH("own", "own"), 400, "bad_request" },
 	{ &stage_admin, "POST", "/instances", BOTH("own", "net"), 202, "" },
+	{ &stage_admin, "POST", "/instances", IN("/tmp/pod", ""), 403, "forbidden" },
+	{ &stage_admin, "POST", "/instances", IN("/run/netns/", ""), 403, "forbidden" },
+	{ &stage_admin, "POST", "/instances", IN("/run/netns/../pod", ""), 403, "forbidden" },
+	{ &stage_admin, "POST", "/instances", IN("/run/netns/..", ""), 403, "forbidden" },
+	{ &stage_admin, "POST", "/instances", IN("/run/netns/a/pod", ""), 403, "forbidden" },
+	{ &stage_admin, "POST", "/instances", IN("/run/netnsx/pod", ""), 403, "forbidden" },
+	{ &stage_admin, "POST", "/instances", IN("/run/netns/pod", ", \"netns_link\": \"lo\""), 400,
+	  "bad_request" },
+	{ &stage_admin, "POST", "/instances", IN("/run/netns/pod", ", \"netns_link\": \"a/b\""),
+	  400, "bad_request" },
+	{ &stage_admin, "POST", "/instances",
+	  IN("/run/netns/pod", ", \"interfaces\": [{\"network\": \"net\"}]"), 400, "bad_request" },
+	{ &stage_admin, "POST", "/instances", IN("/run/netns/pod", ""), 202, "" },
+	{ &stage_admin, "POST", "/instances", IN("/run/netns/pod", ""), 409, "exists" },
+	{ &stage_admin, "POST", "/instances", IN("/run/netns/pod", ", \"netns_link\": \"net1\""),
+	  202, "" },
 	{ &stage_admin, "DELETE", "/networks/net", NULL, 409, "in_use" },
 	{ &stage_alice, "DELETE", "/networks/net", NULL, 403, "forbidden" },
 	{ &stage_admin, "DELETE", "/networks/none", NULL, 404, "not_found" },
