@@ -1,7 +1,4 @@
 /* test_outbox.c - events for others: a server that is away, a file with half a line. */
-#include <arpa/inet.h>
-#include <microhttpd.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,126 +15,11 @@
 #include "supervisor/life/workers.h"
 #include "supervisor/metering/outbox.h"
 #include "supervisor/wispd.h"
+#include "tests/unit/event_sink.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/wispd_stage.h"
 
 enum { EVENTS = 1200, REFUSED = 2, LIMIT_US = 60000000, STEP_US = 50000 };
-
-/* --- a receiver --- */
-
-struct server {
-	struct MHD_Daemon *http;
-	pthread_mutex_t lock; /* of what follows */
-	json_t *ids;	      /* of all events that came, each once */
-	size_t came;	      /* how many came, also again */
-	unsigned refuse;      /* so many requests */
-};
-
-struct request {
-	char *body;
-	size_t len;
-};
-
-static void take_in(struct server *s, const struct request *q)
-{
-	json_t *batch = json_loadb(q->body, q->len, 0, NULL), *event;
-	size_t i;
-
-	json_array_foreach(batch, i, event)
-	{
-		s->came++;
-		json_object_set(s->ids, json_string_value(json_object_get(event, "id")), event);
-	}
-	json_decref(batch);
-}
-
-static enum MHD_Result answer(struct server *s, struct MHD_Connection *c, const struct request *q)
-{
-	struct MHD_Response *none =
-		MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-	unsigned status = MHD_HTTP_NO_CONTENT;
-	enum MHD_Result r;
-
-	pthread_mutex_lock(&s->lock);
-	if (s->refuse > 0) {
-		s->refuse--;
-		status = MHD_HTTP_SERVICE_UNAVAILABLE;
-	} else {
-		take_in(s, q);
-	}
-	pthread_mutex_unlock(&s->lock);
-	r = MHD_queue_response(c, status, none);
-	MHD_destroy_response(none);
-	return r;
-}
-
-static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const char *url,
-				  const char *method, const char *version, const char *data,
-				  size_t *len, void **kept)
-{
-	struct request *q = *kept;
-
-	(void)url;
-	(void)method;
-	(void)version;
-	if (!q) {
-		*kept = calloc(1, sizeof(struct request));
-		return *kept ? MHD_YES : MHD_NO;
-	}
-	if (*len == 0)
-		return answer(ctx, c, q);
-	q->body = realloc(q->body, q->len + *len);
-	memcpy(q->body + q->len, data, *len);
-	q->len += *len;
-	*len = 0;
-	return MHD_YES;
-}
-
-static void on_completed(void *ctx, struct MHD_Connection *c, void **kept,
-			 enum MHD_RequestTerminationCode code)
-{
-	struct request *q = *kept;
-
-	(void)ctx;
-	(void)c;
-	(void)code;
-	if (q)
-		free(q->body);
-	free(q);
-}
-
-static void start(struct server *s, unsigned refuse, char url[64])
-{
-	const struct sockaddr_in here = { .sin_family = AF_INET,
-					  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	const union MHD_DaemonInfo *info;
-
-	*s = (struct server){ .lock = PTHREAD_MUTEX_INITIALIZER,
-			      .ids = json_object(),
-			      .refuse = refuse };
-	s->http = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, on_request, s,
-				   MHD_OPTION_SOCK_ADDR, &here, MHD_OPTION_NOTIFY_COMPLETED,
-				   on_completed, NULL, MHD_OPTION_END);
-	assert_non_null(s->http);
-	info = MHD_get_daemon_info(s->http, MHD_DAEMON_INFO_BIND_PORT);
-	snprintf(url, 64, "http://127.0.0.1:%u/", (unsigned)info->port);
-}
-
-static void stop(struct server *s)
-{
-	MHD_stop_daemon(s->http);
-	json_decref(s->ids);
-}
-
-static size_t came(struct server *s, bool again)
-{
-	size_t n;
-
-	pthread_mutex_lock(&s->lock);
-	n = again ? s->came : json_object_size(s->ids);
-	pthread_mutex_unlock(&s->lock);
-	return n;
-}
 
 /* --- books with events --- */
 
@@ -197,28 +79,28 @@ static void test_server(void **state)
 {
 	struct stage *stage = *state;
 	struct wispd *d = &stage->d;
-	struct server s;
+	struct event_sink s;
 	struct error err;
-	char url[64];
+	char url[SINK_URL_BYTES];
 
-	start(&s, REFUSED, url);
+	event_sink_start(&s, REFUSED, url);
 	snprintf(d->config.events_url, sizeof(d->config.events_url), "%s", url);
 	write_events(d, EVENTS);
 	hire(d);
 	/* It refuses at first; then it gets all, once, in batches. */
 	run_until_sent(d, "events_url");
-	assert_int_equal(came(&s, false), head(d));
-	assert_int_equal(came(&s, true), head(d));
+	assert_int_equal(event_sink_came(&s, false), head(d));
+	assert_int_equal(event_sink_came(&s, true), head(d));
 	/* A wispd that died before it could note what it had sent: the same ids again. */
 	assert_true(store_run(d->truth.store, &err,
 			      "UPDATE meta SET value = '7' WHERE key = 'sent_events_url'", "") > 0);
 	write_events(d, 1);
 	run_until_sent(d, "events_url");
-	assert_int_equal(came(&s, false), head(d));
-	assert_int_equal(came(&s, true), head(d) - 1 + head(d) - 7);
+	assert_int_equal(event_sink_came(&s, false), head(d));
+	assert_int_equal(event_sink_came(&s, true), head(d) - 1 + head(d) - 7);
 	outbox_destroy(d->outbox);
 	d->outbox = NULL;
-	stop(&s);
+	event_sink_stop(&s);
 }
 
 /* One event a line, also after half a line. */
@@ -261,14 +143,14 @@ static void test_end(void **state)
 {
 	struct stage *stage = *state;
 	struct wispd *d = &stage->d;
-	struct server s;
-	char url[64];
+	struct event_sink s;
+	char url[SINK_URL_BYTES];
 
-	start(&s, 0, url);
+	event_sink_start(&s, 0, url);
 	snprintf(d->config.events_url, sizeof(d->config.events_url), "%s", url);
 	write_events(d, 1);
 	hire(d);
-	while (came(&s, true) == 0)
+	while (event_sink_came(&s, true) == 0)
 		assert_true(sd_event_run(d->loop, STEP_US) >= 0);
 	outbox_destroy(d->outbox);
 	d->outbox = NULL;
@@ -276,10 +158,10 @@ static void test_end(void **state)
 		continue;
 	hire(d);
 	run_until_sent(d, "events_url");
-	assert_int_equal(came(&s, false), head(d));
+	assert_int_equal(event_sink_came(&s, false), head(d));
 	outbox_destroy(d->outbox);
 	d->outbox = NULL;
-	stop(&s);
+	event_sink_stop(&s);
 }
 
 #define STAGE_TEST(f) cmocka_unit_test_setup_teardown(f, stage_set_up, stage_tear_down)
