@@ -223,12 +223,18 @@ static void near(const char *what, int64_t metered, int64_t independent)
 
 /* --- the guest --- */
 
-/* A root disk of iperf3, fio, and what they need. */
+static bool has_fio(void)
+{
+	return access("/usr/bin/fio", X_OK) == 0;
+}
+
+/* A root disk of iperf3, of fio where that is installed, and what they need. */
 static void make_tools(void)
 {
 	command("cd %s && mkdir -p tree/bin tree/dev tree/proc tree/run tree/sys tree/tmp &&"
-		" cp -L --parents $(ldd /usr/bin/iperf3 /usr/bin/fio | grep -o '/[^ :)]*' |"
-		" sort -u) tree && cp $(command -v busybox) tree/bin/busybox &&"
+		" for tool in iperf3 fio; do ! [ -x /usr/bin/$tool ] || cp -L --parents"
+		" $(ldd /usr/bin/$tool /usr/bin/iperf3 | grep -o '/[^ :)]*' | sort -u) tree;"
+		" done && cp $(command -v busybox) tree/bin/busybox &&"
 		" ln -s busybox tree/bin/sh && ln -s busybox tree/bin/awk &&"
 		" mke2fs -q -t ext4 -d tree tools 160M >/dev/null",
 		fixture_dir());
@@ -314,9 +320,9 @@ static void check_interface(struct wispd_host *h, const char *address)
 
 static void make_namespace(const char *name, const char *here, const char *address)
 {
-	command("ip netns add %s && ip link add %s type veth peer name far netns %s &&"
+	command("ip netns add %s && ip link add dev %s type veth peer name far netns %s &&"
 		" ip -n %s link set lo up && ip -n %s link set far up &&"
-		" ip -n %s addr add %s dev far && ip link set %s up",
+		" ip -n %s addr add %s dev far && ip link set dev %s up",
 		name, here, name, name, name, name, address, here);
 }
 
@@ -326,8 +332,8 @@ static void make_others(struct wispd_host *h)
 	json_t *vm = get(h, "/instances/vm");
 	const json_t *wire = json_array_get(json_object_get(vm, "interfaces"), 0);
 
-	make_namespace("world", "up", "192.0.2.2/24");
-	command("ip addr add " HOST "/24 dev up");
+	make_namespace("world", "outer", "192.0.2.2/24");
+	command("ip addr add " HOST "/24 dev outer");
 	make_namespace("neighbour", "beside", "10.61.0.200/24");
 	command("ip link set beside master $(ip -j link show dev %s |"
 		" sed 's/.*\"master\":\"\\([^\"]*\\)\".*/\\1/')",
@@ -489,7 +495,10 @@ static void test_bytes(void **state)
 	check_class(h, "ip netns exec world", HOST, true);
 	check_class(h, "ip netns exec neighbour", WIRE, false);
 	check_deleted(h);
-	check_disk(h);
+	if (has_fio())
+		check_disk(h);
+	else
+		print_message("fio is not installed: disks were not looked at\n");
 	assert_int_equal(gaps(h, "net_in", "cannot be read"), 1);
 	done(h, "DELETE", "/instances/vm", NULL);
 	for (uint64_t from_us = clock_now_us(); !is_healthy(h);) {
@@ -505,9 +514,8 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_bytes) };
 
 	if (!getenv("WISP_TESTHOST") || !fixture_has_kvm() || !fixture_image("vmlinux-minimal") ||
-	    !fixture_image("initramfs.cpio") || access("/usr/bin/iperf3", X_OK) < 0 ||
-	    access("/usr/bin/fio", X_OK) < 0) {
-		fprintf(stderr, "test_wispd_load needs the test host, guest images, iperf3, fio\n");
+	    !fixture_image("initramfs.cpio") || access("/usr/bin/iperf3", X_OK) < 0) {
+		fprintf(stderr, "test_wispd_load needs the test host, guest images, iperf3\n");
 		return SKIPPED;
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
