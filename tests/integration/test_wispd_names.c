@@ -1,8 +1,8 @@
 /* test_wispd_names.c - guests that ask their network for addresses and names, as theirs do.
  *
- * Two tenants with a network "net" each, whose guests ask by busybox's client. What they can do
- * is tried from within, by their agents. Runs as root in the test host, in a network namespace of
- * its own.
+ * Two tenants with a network "net" each, whose guests ask by busybox's client; and a guest that has
+ * IPv6, which asks by Debian's. What they can do is tried from within, by their agents. Runs as
+ * root in the test host, in a network namespace of its own.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -86,10 +86,6 @@ static struct wispd_host *begin(void)
 	ctl(h, "tenant set blue");
 	ctl(h, "--tenant red net create net --prefix4 10.65.0.0/24 --prefix6 fd00:65::/64"
 	       " --addressing dhcp --dns");
-	ctl(h, "image add --agent --kernel %s --initrd %s " ARGUMENTS " box",
-	    fixture_image("vmlinux-minimal"), fixture_image("initramfs.cpio"));
-	start(h, "red", "red1", "box");
-	ask_for_address(h, "red", "red1", "10.65.0.2/24");
 	return h;
 }
 
@@ -192,6 +188,10 @@ static void test_served(void **state)
 	struct wispd_host *h = begin();
 
 	(void)state;
+	ctl(h, "image add --agent --kernel %s --initrd %s " ARGUMENTS " box",
+	    fixture_image("vmlinux-minimal"), fixture_image("initramfs.cpio"));
+	start(h, "red", "red1", "box");
+	ask_for_address(h, "red", "red1", "10.65.0.2/24");
 	ctl(h, "--tenant blue net create net --prefix4 10.66.0.0/24 --addressing dhcp --dns");
 	start(h, "red", "red2", "box");
 	start(h, "blue", "blue1", "box");
@@ -213,14 +213,72 @@ static void test_served(void **state)
 	end(h);
 }
 
-int main(void)
+/* --- IPv6, by what Debian has for it --- */
+
+/* Without the rest of Debian: it waits for nobody else then. */
+static const char networkd[] =
+	"#!/bin/sh\n"
+	"mkdir -p /run/systemd/network /run/systemd/netif\n"
+	"chown systemd-network /run/systemd/netif\n"
+	"chmod 755 /run/systemd /run/systemd/network\n"
+	"printf '[Match]\\nName=eth0\\n[Network]\\nDHCP=yes\\n' >/run/systemd/network/0.network\n"
+	"echo 0123456789abcdef0123456789abcdef >/run/id\n"
+	"mount --bind /run/id /etc/machine-id\n"
+	"mount -o remount,ro /sys\n"
+	"exec env container=lxc /lib/systemd/systemd-networkd\n";
+
+static void start_debian(struct wispd_host *h)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_served) };
+	ctl(h,
+	    "image add --agent --kernel %s --initrd %s --rootfs %s --read-only --cmdline"
+	    " 'console=ttyS0 reboot=k panic=-1 quiet net.ifnames=0 wisp.stay' debian",
+	    fixture_image("vmlinuz-6.12"), fixture_image("initrd-6.12"),
+	    fixture_image("debian.ext4"));
+	start(h, "red", "red1", "debian");
+	put(h, "red", "red1", networkd, "/run/ask");
+	says(h, "red", "red1", "begun", "sh /run/ask >/dev/null 2>&1 & echo begun");
+}
+
+static void test_six(void **state)
+{
+	struct wispd_host *h = begin();
+
+	(void)state;
+	start_debian(h);
+	says(h, "red", "red1", "fd00:65::2",
+	     GUEST_UNTIL "ip -6 address show eth0 | grep -q fd00:65::2" GUEST_LAST
+			 "ip address show eth0");
+	says(h, "red", "red1", "10.65.0.2/24",
+	     GUEST_UNTIL "ip -4 address show eth0 | grep -q 10.65.0.2" GUEST_LAST
+			 "ip address show eth0");
+	/* It has a router, and no address that it made itself. */
+	says(h, "red", "red1", "via fe80::400:aff:fe41:1",
+	     GUEST_UNTIL "ip -6 route | grep -q ^default" GUEST_LAST "ip -6 route");
+	says(h, "red", "red1", "1\n", "ip -6 address show eth0 | grep -c fd00");
+	says(h, "red", "red1", "DOMAINNAME=net.internal", "cat /run/systemd/netif/leases/*");
+	says(h, "red", "red1", "DNS=10.65.0.1", "cat /run/systemd/netif/leases/*");
+	/* Names by IPv6 alone. */
+	says(h, "red", "red1", "fd00:65::2",
+	     "(echo search net.internal; echo nameserver fd00:65::1) >/run/resolv.conf;"
+	     " mount --bind /run/resolv.conf /etc/resolv.conf; getent ahostsv6 red1");
+	says(h, "red", "red1", "0% packet loss", "ping -6 -c 1 -W 30 fd00:65::1");
+	ctl(h, "--tenant red rm red1");
+	ctl(h, "--tenant red net rm net");
+	end(h);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_served),
+					    cmocka_unit_test(test_six) };
 
 	if (!getenv("WISP_TESTHOST") || !fixture_has_kvm() || !fixture_image("vmlinux-minimal") ||
-	    !fixture_image("initramfs.cpio")) {
+	    !fixture_image("initramfs.cpio") || !fixture_image("vmlinuz-6.12") ||
+	    !fixture_image("initrd-6.12") || !fixture_image("debian.ext4")) {
 		fprintf(stderr, "test_wispd_names needs the test host and guest images\n");
 		return SKIPPED;
 	}
+	if (argc == 2)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
