@@ -182,6 +182,11 @@ static const struct body_field net_fields[] = {
 	  PLACE(net_config, passt_socket),
 	  .nullable = true,
 	  .min = 1 },
+	{ .name = "whole_frames",
+	  .type = BODY_BOOL,
+	  PLACE(net_config, whole_frames),
+	  MARK(net_config, has_whole_frames),
+	  .hidden = true },
 };
 const struct body_table body_net = { TABLE(net_config, net_fields) };
 

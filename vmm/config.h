@@ -133,6 +133,7 @@ struct net_config {
 	char passt_socket[PATH_MAX]; /* where a passt listens */
 	char guest_mac[18];	     /* "": a random one */
 	uint64_t mtu;
+	bool whole_frames, has_whole_frames; /* nothing of a frame is left to the tap's other end */
 	bool has_mtu, has_rx_rate_limiter, has_tx_rate_limiter;
 	struct limiter_config rx_rate_limiter, tx_rate_limiter;
 };

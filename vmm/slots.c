@@ -77,9 +77,14 @@ static void set_drive_vcpus(struct virtio_dev *dev, unsigned vcpus)
 
 static int open_backend(const struct net_config *c, struct net_backend **ret, struct error *err)
 {
+	int r;
+
 	if (c->passt_socket[0])
 		return net_passt_connect(c->passt_socket, ret, err);
-	return net_tap_open(c->host_dev_name, ret, err);
+	r = net_tap_open(c->host_dev_name, ret, err);
+	if (r == 0 && c->whole_frames)
+		(*ret)->offloads = 0;
+	return r;
 }
 
 static int create_net(const void *config, struct virtio_dev **ret, struct error *err)

@@ -200,6 +200,8 @@ static const struct row good[] = {
 	  "{" NET ",\"host_dev_name\":null,\"guest_mac\":null,\"mtu\":null,"
 	  "\"rx_rate_limiter\":null,\"tx_rate_limiter\":null,\"passt_socket\":\"/p\"}",
 	  204, .message = "", .calls = "put_net " },
+	{ VERB_PUT, "/network-interfaces/n", "{" NET ",\"whole_frames\":true}", 204, .message = "",
+	  .calls = "put_net " },
 	{ VERB_PUT, "/network-interfaces/n", "{" NET ",\"mtu\":68}", 204, .message = "",
 	  .calls = "put_net " },
 	{ VERB_PATCH, "/network-interfaces/n",
