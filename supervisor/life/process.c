@@ -196,27 +196,33 @@ const char *process_reap(struct process *p, int *code)
 
 /* --- to the end --- */
 
-/* Keeps the end of what comes; at most LINE_BYTES. */
-static void keep_tail(char *line, const char *data, size_t len)
+/* What a program has written: the end of it, if there is more. */
+struct tail {
+	char *text;
+	size_t size;
+};
+
+static void keep_tail(const struct tail *tail, const char *data, size_t len)
 {
-	size_t have = strlen(line);
+	const size_t most = tail->size - 1;
+	size_t have = strlen(tail->text);
 
-	if (len >= LINE_BYTES) {
-		data += len - (LINE_BYTES - 1);
-		len = LINE_BYTES - 1;
+	if (len > most) {
+		data += len - most;
+		len = most;
 	}
-	if (have + len >= LINE_BYTES) {
-		size_t drop = have + len - (LINE_BYTES - 1);
+	if (have + len > most) {
+		size_t drop = have + len - most;
 
-		memmove(line, line + drop, have - drop);
+		memmove(tail->text, tail->text + drop, have - drop);
 		have -= drop;
 	}
-	memcpy(line + have, data, len);
-	line[have + len] = '\0';
+	memcpy(tail->text + have, data, len);
+	tail->text[have + len] = '\0';
 }
 
 /* Until the program closes its output, or time is up. */
-static int read_output(int fd, unsigned timeout_ms, char *line)
+static int read_output(int fd, unsigned timeout_ms, const struct tail *tail)
 {
 	uint64_t deadline_us = clock_now_us() + (uint64_t)timeout_ms * 1000;
 	struct pollfd output = { .fd = fd, .events = POLLIN };
@@ -236,7 +242,7 @@ static int read_output(int fd, unsigned timeout_ms, char *line)
 
 		if (n <= 0)
 			return 0;
-		keep_tail(line, data, (size_t)n);
+		keep_tail(tail, data, (size_t)n);
 	}
 }
 
@@ -253,9 +259,9 @@ static const char *last_line(char *text)
 }
 
 /* in: closed here. */
-static int run_to_end(const char *const argv[], int in, unsigned timeout_ms, struct error *err)
+static int run_to_end(const char *const argv[], int in, unsigned timeout_ms,
+		      const struct tail *tail, struct error *err)
 {
-	char text[LINE_BYTES] = "";
 	int output[2], status = 0, r;
 	pid_t pid;
 
@@ -271,7 +277,7 @@ static int run_to_end(const char *const argv[], int in, unsigned timeout_ms, str
 		fd_close(output[0]);
 		return err->code;
 	}
-	r = read_output(output[0], timeout_ms, text);
+	r = read_output(output[0], timeout_ms, tail);
 	fd_close(output[0]);
 	if (r < 0)
 		kill(pid, SIGKILL);
@@ -281,16 +287,29 @@ static int run_to_end(const char *const argv[], int in, unsigned timeout_ms, str
 				 timeout_ms);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	return error_set(err, -EIO, NULL, NULL, "%s", last_line(text));
+	return error_set(err, -EIO, NULL, NULL, "%s", last_line(tail->text));
 }
 
 int process_run(const char *const argv[], unsigned timeout_ms, struct error *err)
 {
-	return run_to_end(argv, open_nothing(), timeout_ms, err);
+	char text[LINE_BYTES] = "";
+
+	return run_to_end(argv, open_nothing(), timeout_ms, &(struct tail){ text, sizeof(text) },
+			  err);
+}
+
+int process_ask(const char *const argv[], unsigned timeout_ms, char *ret, size_t size,
+		struct error *err)
+{
+	ret[0] = '\0';
+	return run_to_end(argv, open_nothing(), timeout_ms, &(struct tail){ ret, size }, err);
 }
 
 int process_run_with(const char *const argv[], const char *input, size_t len, unsigned timeout_ms,
 		     struct error *err)
 {
-	return run_to_end(argv, open_text(input, len), timeout_ms, err);
+	char text[LINE_BYTES] = "";
+
+	return run_to_end(argv, open_text(input, len), timeout_ms,
+			  &(struct tail){ text, sizeof(text) }, err);
 }

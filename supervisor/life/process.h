@@ -42,7 +42,10 @@ const char *process_reap(struct process *p, int *code);
 /* Runs a program to its end: 0, or -EIO and *err with the last line that it wrote, or
  * -ETIMEDOUT, after which it was killed. Any thread. */
 int process_run(const char *const argv[], unsigned timeout_ms, struct error *err);
-/* The same, with this text for its input. */
+/* The same, and all that it wrote; the end of that, if it is longer than size - 1. */
+int process_ask(const char *const argv[], unsigned timeout_ms, char *ret, size_t size,
+		struct error *err);
+/* The first, with this text for its input. */
 int process_run_with(const char *const argv[], const char *input, size_t len, unsigned timeout_ms,
 		     struct error *err);
 
