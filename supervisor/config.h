@@ -45,6 +45,7 @@ struct config {
 	char wisp[PATH_MAX], wisp_jailer[PATH_MAX], qemu[PATH_MAX];
 	char device_root[PATH_MAX]; /* where sysfs and procfs are: "/", but in tests */
 	char nft[PATH_MAX], passt[PATH_MAX], virtiofsd[PATH_MAX], dnsmasq[PATH_MAX];
+	char ovs_vsctl[PATH_MAX], ovs_ofctl[PATH_MAX];
 	char wisp_keeper[PATH_MAX];    /* what keeps companions running (companion.h) */
 	char wisp_init[PATH_MAX];      /* what is put into guests (image_agent.h) */
 	uint64_t uid_first, uid_count; /* users that VMMs run as: one each */

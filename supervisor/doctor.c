@@ -38,19 +38,24 @@ static bool check_programs(struct wispd *d, char what[TEXT_BYTES])
 static bool check_networks(struct wispd *d, char what[TEXT_BYTES])
 {
 	const struct config *c = &d->config;
-	int64_t all = -1, by_passt = -1, served = -1;
+	int64_t all = -1, by_passt = -1, by_ovs = -1, served = -1;
 	struct error err;
 
 	(void)store_number(d->truth.store, &all, &err, "SELECT count(*) FROM network", "");
 	(void)store_number(d->truth.store, &by_passt, &err,
 			   "SELECT count(*) FROM network WHERE mode = ?", "s",
 			   network_mode_names[NETWORK_PASST]);
+	(void)store_number(d->truth.store, &by_ovs, &err,
+			   "SELECT count(*) FROM network WHERE mode = ?", "s",
+			   network_mode_names[NETWORK_OVS]);
 	(void)store_number(d->truth.store, &served, &err,
 			   "SELECT count(*) FROM network WHERE dns OR addressing", "");
-	snprintf(what, TEXT_BYTES, "%lld networks%s%.60s%s%.60s%s%.60s", (long long)all,
+	snprintf(what, TEXT_BYTES, "%lld networks%s%.45s%s%.45s%s%.45s%s%.45s", (long long)all,
 		 all ? ", " : "", all ? c->nft : "", by_passt ? ", " : "", by_passt ? c->passt : "",
-		 served ? ", " : "", served ? c->dnsmasq : "");
+		 by_ovs ? ", " : "", by_ovs ? c->ovs_vsctl : "", served ? ", " : "",
+		 served ? c->dnsmasq : "");
 	return (!all || access(c->nft, X_OK) == 0) && (!by_passt || access(c->passt, X_OK) == 0) &&
+	       (!by_ovs || (access(c->ovs_vsctl, X_OK) == 0 && access(c->ovs_ofctl, X_OK) == 0)) &&
 	       (!served || access(c->dnsmasq, X_OK) == 0);
 }
 

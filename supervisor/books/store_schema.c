@@ -352,12 +352,21 @@ static const char namespaces[] =
 	"  path TEXT NOT NULL, link TEXT NOT NULL, UNIQUE (n), UNIQUE (path, link))"
 	"  STRICT, WITHOUT ROWID;";
 
+/* Networks of Open vSwitch (network/ovs.h): another's bridge, or "", one of its own; of the
+ * latter netdev: in vswitchd, not in the kernel. */
+static const char switches[] = "ALTER TABLE network ADD COLUMN bridge TEXT NOT NULL DEFAULT '';"
+			       "ALTER TABLE network ADD COLUMN vlan INTEGER NOT NULL DEFAULT 0;"
+			       "ALTER TABLE network ADD COLUMN netdev INTEGER NOT NULL DEFAULT 0;";
+
 const char *const store_migrations[] = {
-	ledger,	       tenants,	    instances,	     requests,	  metering,	 waiting,
-	findings,      networks,    agents,	     volumes,	  imports,	 devices,
-	inventory,     pools,	    snapshots,	     functions,	  goldens,	 wipes,
-	budgets,       places,	    narrow_ledger,   engines,	  pooled_leases, shares,
-	boards,	       rollups,	    sizes,	     claim_nodes, ledger_parts,	 plain_landmarks,
-	saved_volumes, attendances, network_services, namespaces
+	ledger,		  tenants,	   instances,	  requests,
+	metering,	  waiting,	   findings,	  networks,
+	agents,		  volumes,	   imports,	  devices,
+	inventory,	  pools,	   snapshots,	  functions,
+	goldens,	  wipes,	   budgets,	  places,
+	narrow_ledger,	  engines,	   pooled_leases, shares,
+	boards,		  rollups,	   sizes,	  claim_nodes,
+	ledger_parts,	  plain_landmarks, saved_volumes, attendances,
+	network_services, namespaces,	   switches
 };
 const int store_migrations_count = sizeof(store_migrations) / sizeof(store_migrations[0]);

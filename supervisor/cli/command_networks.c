@@ -1,5 +1,6 @@
 /* command_networks.c - wispctl's commands about networks. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "supervisor/cli/cli.h"
@@ -13,19 +14,25 @@ enum {
 	MAKE_ADDRESSING,
 	MAKE_DNS,
 	MAKE_RESOLVERS,
+	MAKE_BRIDGE,
+	MAKE_VLAN,
+	MAKE_DATAPATH,
 };
 
 static const struct cli_option make_options[] = {
 	[MAKE_PREFIX4] = { "prefix4", "PREFIX", "its addresses, as 10.1.0.0/24; it is needed" },
 	[MAKE_PREFIX6] = { "prefix6", "PREFIX", "of IPv6, too, as fd00:1::/64" },
 	[MAKE_MODE] = { "mode", "MODE",
-			"bridge (one wire, the default), routed (a line each) or passt" },
+			"bridge (one wire, the default), routed (a line each), passt or ovs" },
 	[MAKE_NAT] = { "nat", NULL, "guests reach the world by the host's address" },
 	[MAKE_EGRESS] = { "egress", "RULE,...", "what guests may send to, else everything" },
 	[MAKE_ADDRESSING] = { "addressing", "HOW",
 			      "told (by wispd, the default), or dhcp: guests ask" },
 	[MAKE_DNS] = { "dns", NULL, "guests can ask for INSTANCE.NETWORK.internal" },
 	[MAKE_RESOLVERS] = { "resolvers", "ADDRESS,...", "who knows other names" },
+	[MAKE_BRIDGE] = { "bridge", "NAME", "of mode ovs: another's bridge, else its own is made" },
+	[MAKE_VLAN] = { "vlan", "NUMBER", "on such a bridge: guests are in that one" },
+	[MAKE_DATAPATH] = { "datapath", "PATH", "of mode ovs: system (the default) or netdev" },
 	{ 0 },
 };
 
@@ -37,9 +44,14 @@ static int create(struct cli *cli, const struct cli_arguments *a)
 	cli_add_text(body, "prefix4", a->option[MAKE_PREFIX4]);
 	cli_add_text(body, "prefix6", a->option[MAKE_PREFIX6]);
 	cli_add_text(body, "mode", a->option[MAKE_MODE]);
+	cli_add_text(body, "bridge", a->option[MAKE_BRIDGE]);
+	cli_add_text(body, "datapath", a->option[MAKE_DATAPATH]);
 	cli_add_list(body, "egress", a->option[MAKE_EGRESS]);
 	cli_add_text(body, "addressing", a->option[MAKE_ADDRESSING]);
 	cli_add_list(body, "resolvers", a->option[MAKE_RESOLVERS]);
+	if (a->option[MAKE_VLAN])
+		json_object_set_new(body, "vlan",
+				    json_integer(strtoll(a->option[MAKE_VLAN], NULL, 10)));
 
 	int status = cli_call(cli, "POST", "/networks", body, NULL);
 

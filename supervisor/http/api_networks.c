@@ -25,7 +25,9 @@ enum { BITS4_MIN = 8, BITS4_MAX = 30, BITS6_MIN = 16, BITS6_MAX = 126 };
 
 struct network_body {
 	char name[NAME_BYTES], prefix4[PREFIX_TEXT], prefix6[PREFIX_TEXT];
-	uint32_t mode;
+	char bridge[LINK_BYTES];
+	uint32_t mode, datapath;
+	uint64_t vlan;
 	bool nat;
 	uint32_t negress;
 	char egress[POLICY_RULES_MAX][POLICY_RULE_BYTES];
@@ -95,6 +97,33 @@ static int check_services(const struct network_body *b, struct error *err)
 	return 0;
 }
 
+/* The name of a link, which no program takes for an option. */
+static bool bridge_name_ok(const char *name)
+{
+	return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+		       strlen(name) &&
+	       name[0] != '-' && name[0] != '.';
+}
+
+/* What only bridges of Open vSwitch have; on another's the host is not the router. */
+static int check_switch(const struct network_body *b, struct error *err)
+{
+	if (b->mode != NETWORK_OVS && (b->bridge[0] || b->datapath || b->vlan))
+		return error_set(err, -EINVAL, "mode", "ovs",
+				 "bridge, datapath and vlan are for networks of mode ovs");
+	if (!bridge_name_ok(b->bridge))
+		return error_set(err, -EINVAL, "bridge",
+				 "the name of a bridge of Open vSwitch's: letters, digits, - . _",
+				 "The bridge cannot be used");
+	if (b->vlan && !b->bridge[0])
+		return error_set(err, -EINVAL, "vlan", "name the bridge, or leave this out",
+				 "A VLAN is one of a bridge that there is already");
+	if (b->nat && b->bridge[0])
+		return error_set(err, -EINVAL, "nat", "ask whoever has the bridge",
+				 "The host is not the router of bridge %s", b->bridge);
+	return 0;
+}
+
 static int check_network(void *config, struct error *err)
 {
 	struct network_body *b = config;
@@ -106,7 +135,9 @@ static int check_network(void *config, struct error *err)
 		return error_set(err, -EINVAL, "name",
 				 "lower-case letters, digits, dots and hyphens",
 				 "The name cannot be used");
-	r = check_prefix(b->prefix4, AF_INET, BITS4_MIN, BITS4_MAX, "prefix4", err);
+	r = check_switch(b, err);
+	if (r == 0)
+		r = check_prefix(b->prefix4, AF_INET, BITS4_MIN, BITS4_MAX, "prefix4", err);
 	if (r == 0 && b->prefix6[0])
 		r = check_prefix(b->prefix6, AF_INET6, BITS6_MIN, BITS6_MAX, "prefix6", err);
 	for (uint32_t i = 0; i < b->negress && r == 0; i++)
@@ -139,6 +170,12 @@ static const struct body_field network_fields[] = {
 	  PLACE(network_body, mode),
 	  .names = network_mode_names },
 	{ .name = "nat", .type = BODY_BOOL, PLACE(network_body, nat) },
+	{ .name = "bridge", .type = BODY_STRING, PLACE(network_body, bridge) },
+	{ .name = "datapath",
+	  .type = BODY_ENUM,
+	  PLACE(network_body, datapath),
+	  .names = network_datapath_names },
+	{ .name = "vlan", .type = BODY_U64, PLACE(network_body, vlan), .max = NETWORK_VLAN_MAX },
 	{ .name = "egress",
 	  .type = BODY_STRINGS,
 	  PLACE(network_body, egress),
@@ -231,18 +268,33 @@ static int add_owner(struct api_call *call, const struct network *n)
 	return users_lease(call->d, owner, &call->err);
 }
 
+/* wispd's own are other networks'. */
+static int check_owner(const char *bridge, const char *tag, struct error *err)
+{
+	if (strncmp(bridge, "wb", 2) != 0 || strncmp(bridge + 2, tag, strlen(tag)) != 0)
+		return 0;
+	return error_set(err, -EINVAL, "bridge", "choose another",
+			 "%s is the bridge of another network", bridge);
+}
+
 static int create(struct api_call *call)
 {
 	const struct network_body *b = call->config;
 	struct network n = { .mode = (enum network_mode)b->mode,
 			     .nat = b->nat,
+			     .vlan = (unsigned)b->vlan,
+			     .netdev = b->datapath != 0,
 			     .addressing = (enum network_addressing)b->addressing,
 			     .dns = b->dns };
 	char tag[NETWORK_TAG_BYTES];
 	int r = api_check_tenant(call);
 
+	network_tag(&call->d->truth, tag);
+	if (r == 0)
+		r = check_owner(b->bridge, tag, &call->err);
 	if (r < 0)
 		return r;
+	memcpy(n.bridge, b->bridge, sizeof(n.bridge));
 	memcpy(n.name, b->name, sizeof(n.name));
 	snprintf(n.tenant, sizeof(n.tenant), "%s", call->tenant);
 	(void)prefix_parse(b->prefix4, &n.prefix4);
@@ -252,10 +304,7 @@ static int create(struct api_call *call)
 	r = network_add(&call->d->truth, &n, call->caller->actor, &call->err);
 	if (r == 0)
 		r = add_owner(call, &n);
-	if (r < 0)
-		return r;
-	network_tag(&call->d->truth, tag);
-	return api_reply(call, network_describe(&n, tag));
+	return r < 0 ? r : api_reply(call, network_describe(&n, tag));
 }
 
 /* --- removing --- */
@@ -276,7 +325,8 @@ static void removal_run(struct work *work)
 
 	m->result = dnsmasq_remove(&m->d->config, &m->network, &m->err);
 	if (m->result == 0)
-		m->result = wire_remove(m->d->firewall, m->tag, &m->network, &m->err);
+		m->result =
+			wire_remove(&m->d->config, m->d->firewall, m->tag, &m->network, &m->err);
 }
 
 /* One that failed is tried again by the next wispd. */
@@ -356,7 +406,9 @@ static const struct api_route routes[] = {
 	  .what = "Makes a network for a tenant. `egress`: what its guests may send to, unless they "
 		  "have a list of their own; none: everything but other networks. `addressing`: `dhcp`, "
 		  "guests ask for their addresses; `dns`: they can ask for names, `INSTANCE.NETWORK.internal`, "
-		  "and others that `resolvers` know." },
+		  "and others that `resolvers` know. `bridge`: of mode ovs, one that somebody else has "
+		  "made; `vlan`: its guests are in that one there. `datapath`: of that bridge, or of the "
+		  "one that is made." },
 	{ "GET",    "/networks/{id}", ROLE_VIEWER, false, 200, NULL,           get,
 	  .what = "One network, and who has which of its addresses." },
 	{ "DELETE", "/networks/{id}", ROLE_ADMIN,  true,  202, NULL,           remove_network,

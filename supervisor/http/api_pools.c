@@ -168,6 +168,12 @@ static int read_networks(struct api_call *call, const struct pool_body *b, struc
 				"choose one of mode bridge or routed",
 				"No pool is in %s: what waits there would keep a passt each",
 				n.name);
+		if (n.netdev)
+			return error_set(&call->err, -EINVAL, "networks",
+					 "choose one of the data path system",
+					 "No pool is in %s: what was saved elsewhere sends frames "
+					 "that are not whole",
+					 n.name);
 		used += (size_t)snprintf(p->networks + used, sizeof(p->networks) - used, "%s%s",
 					 i ? " " : "", n.name);
 	}

@@ -12,6 +12,7 @@
 #include "supervisor/life/kinds.h"
 #include "supervisor/network/dnsmasq.h"
 #include "supervisor/network/lease.h"
+#include "supervisor/network/ovs.h"
 #include "supervisor/network/passt.h"
 #include "supervisor/network/wire.h"
 #include "supervisor/wispd.h"
@@ -53,7 +54,7 @@ static int load(struct wispd *d, const struct instance *i, struct launch *l, str
 
 static int attach_one(const struct launch *l, const struct launch_net *n, struct error *err)
 {
-	int r = wire_attach(l->firewall, l->tag, &n->lease, l->uid, l->vcpus > 1, err);
+	int r = wire_attach(l->config, l->firewall, l->tag, &n->lease, l->uid, l->vcpus > 1, err);
 
 	if (r == 0)
 		r = dnsmasq_attach(l->config, l->tag, &n->lease, l->name, err);
@@ -78,7 +79,7 @@ static int detach_one(const struct launch *l, const struct launch_net *n, struct
 
 	if (r == 0)
 		r = dnsmasq_detach(l->config, &n->lease, err);
-	return r < 0 ? r : wire_detach(l->firewall, l->tag, &n->lease, err);
+	return r < 0 ? r : wire_detach(l->config, l->firewall, l->tag, &n->lease, err);
 }
 
 static int detach(struct launch *l, struct error *err)
@@ -117,9 +118,10 @@ static int report(struct wispd *d, const struct launch *l, struct error *err)
 
 static int sweep(struct wispd *d, struct error *err)
 {
-	int links = wire_restore(d, err), files = links < 0 ? links : dnsmasq_restore(d, err);
+	int links = wire_restore(d, err), ports = links < 0 ? links : ovs_restore(d, err);
+	int files = ports < 0 ? ports : dnsmasq_restore(d, err);
 
-	return files < 0 ? files : links + files;
+	return files < 0 ? files : links + ports + files;
 }
 
 const struct kind kind_network = {

@@ -326,8 +326,9 @@ static int add_net(const struct launch *l, const struct launch_net *n, struct ru
 		 n->lease.link, several ? ",queues=2" : "");
 	if (n->mtu)
 		snprintf(mtu, sizeof(mtu), ",host_mtu=%u", n->mtu);
-	snprintf(front, sizeof(front), "virtio-net-pci,netdev=net-%s,mac=%s,romfile=%s%s", n->id,
-		 n->lease.mac, several ? ",mq=on,vectors=6" : "", mtu);
+	snprintf(front, sizeof(front), "virtio-net-pci,netdev=net-%s,mac=%s,romfile=%s%s%s", n->id,
+		 n->lease.mac, several ? ",mq=on,vectors=6" : "",
+		 n->lease.network.netdev ? ",csum=off" : "", mtu);
 	return ADD(c, err, "-netdev", back, "-device", front);
 }
 

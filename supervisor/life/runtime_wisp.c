@@ -231,6 +231,8 @@ static json_t *describe_net(const struct launch_net *n)
 			"guest_mac", n->lease.mac);
 	if (n->mtu)
 		json_object_set_new(net, "mtu", json_integer(n->mtu));
+	if (n->lease.network.netdev)
+		json_object_set_new(net, "whole_frames", json_true());
 	limit(net, "rx_rate_limiter", n->lease.rx_bytes_per_s);
 	limit(net, "tx_rate_limiter", n->lease.tx_bytes_per_s);
 	return net;

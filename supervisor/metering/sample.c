@@ -255,14 +255,14 @@ static void mark(struct sample *s, enum link_value from, enum reading reading)
 		s->counter[link_sums[v]].reading = reading;
 }
 
-/* In a given namespace wispd has no rules that could count. */
+/* In a given namespace wispd has no rules that could count, and of some switches neither. */
 static void read_classes(const struct launch *l, unsigned n, struct sample *s,
 			 struct sample_link *link)
 {
 	struct class_counters now = { -1, -1, -1, -1 };
 	struct error err;
 
-	if (l->given.path[0])
+	if (l->given.path[0] || !network_is_classed(&l->nets[n].lease.network))
 		mark(s, LINK_IN_WORLD, READING_DARK);
 	else if (classes_read(l->tag, &l->nets[n].lease, &now, &err) < 0)
 		mark(s, LINK_IN_WORLD, READING_LOST);

@@ -131,6 +131,9 @@ static int find_place(struct truth *t, const struct network *n, const struct lea
 /* passt listens as a user without privileges. */
 static int check_port(const struct network *n, const struct lease_port *port, struct error *err)
 {
+	if (n->bridge[0])
+		return error_set(err, -EINVAL, "publish", "ask whoever has the bridge",
+				 "The host is not the router of network %s", n->name);
 	if (n->mode != NETWORK_PASST || port->port >= PORT_UNPRIVILEGED)
 		return 0;
 	return error_set(err, -EINVAL, "publish", "choose one from 1024 on",

@@ -13,7 +13,7 @@ enum { STAYS, LEAVES, LEAVES_LAST };
 
 #define COLUMNS                                                         \
 	"n, tenant, name, mode, prefix4, prefix6, nat, leaving, egress" \
-	", addressing, dns, resolvers"
+	", addressing, dns, resolvers, bridge, vlan, netdev"
 /* The owner's name is network_owner()'s. */
 #define USER "(SELECT uid FROM uid_lease WHERE instance = 'network-' || n)"
 
@@ -21,10 +21,12 @@ const char *const network_mode_names[] = {
 	[NETWORK_BRIDGE] = "bridge",
 	[NETWORK_ROUTED] = "routed",
 	[NETWORK_PASST] = "passt",
+	[NETWORK_OVS] = "ovs",
 	NULL,
 };
 
 const char *const network_addressing_names[] = { "told", "dhcp", NULL };
+const char *const network_datapath_names[] = { "system", "netdev", NULL };
 
 /* The host's identity is random, and hexadecimal. */
 void network_tag(struct truth *t, char tag[NETWORK_TAG_BYTES])
@@ -64,7 +66,9 @@ static void read_row(const struct rows *r, struct network *n)
 		.last = rows_int(r, 7) == LEAVES_LAST,
 		.addressing = rows_int(r, 9) == NETWORK_DHCP ? NETWORK_DHCP : NETWORK_TOLD,
 		.dns = rows_int(r, 10) != 0,
-		.user = (uid_t)rows_int(r, 12),
+		.vlan = (unsigned)rows_int(r, 13),
+		.netdev = rows_int(r, 14) != 0,
+		.user = (uid_t)rows_int(r, 15),
 	};
 	rows_text(r, 1, n->tenant, sizeof(n->tenant));
 	rows_text(r, 2, n->name, sizeof(n->name));
@@ -72,6 +76,7 @@ static void read_row(const struct rows *r, struct network *n)
 	(void)prefix_parse(rows_string(r, 5), &n->prefix6);
 	rows_text(r, 8, n->egress, sizeof(n->egress));
 	rows_text(r, 11, n->resolvers, sizeof(n->resolvers));
+	rows_text(r, 12, n->bridge, sizeof(n->bridge));
 }
 
 static int read_one(struct rows *rows, const char *which, struct network *ret, struct error *err)
@@ -139,11 +144,12 @@ static int tell(struct truth *t, const char *type, const struct network *n, cons
 		int64_t *seq, struct error *err)
 {
 	char prefix4[PREFIX_TEXT], prefix6[PREFIX_TEXT];
-	json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:b}", "name", n->name, "mode",
-				 network_mode_names[n->mode], "prefix4",
+	json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:s, s:i}", "name", n->name,
+				 "mode", network_mode_names[n->mode], "prefix4",
 				 prefix_print(&n->prefix4, prefix4), "prefix6",
 				 prefix_print(&n->prefix6, prefix6), "nat", n->nat, "addressing",
-				 network_addressing_names[n->addressing], "dns", n->dns);
+				 network_addressing_names[n->addressing], "dns", n->dns, "bridge",
+				 n->bridge, "vlan", (int)n->vlan);
 	struct ledger_event e = { .type = type, .tenant = n->tenant, .actor = actor, .body = body };
 	int r = body ? ledger_append(t->ledger, &e, seq, err)
 		     : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
@@ -171,6 +177,9 @@ static int refuse_overlap(void *ctx, const struct network *other)
 	if (n->prefix6.base.family && prefix_overlaps(&n->prefix6, &other->prefix6))
 		return error_set(rival->err, -EEXIST, "prefix6", "choose another",
 				 "Another network has addresses of that prefix");
+	if (n->bridge[0] && strcmp(n->bridge, other->bridge) == 0 && n->vlan == other->vlan)
+		return error_set(rival->err, -EEXIST, "vlan", "choose another",
+				 "Another network is on bridge %s with that VLAN", n->bridge);
 	return 0;
 }
 
@@ -205,11 +214,12 @@ int network_add(struct truth *t, struct network *n, const char *actor, struct er
 	if (r == 0)
 		r = store_run(t->store, err,
 			      "INSERT INTO network (" COLUMNS ", created_seq)"
-			      " VALUES (?,?,?,?,?,?,?,0,?,?,?,?,?)",
-			      "isssssisiisi", n->n, n->tenant, n->name, network_mode_names[n->mode],
-			      prefix_print(&n->prefix4, prefix4),
+			      " VALUES (?,?,?,?,?,?,?,0,?,?,?,?,?,?,?,?)",
+			      "isssssisiissiii", n->n, n->tenant, n->name,
+			      network_mode_names[n->mode], prefix_print(&n->prefix4, prefix4),
 			      prefix_print(&n->prefix6, prefix6), (int64_t)n->nat, n->egress,
-			      (int64_t)n->addressing, (int64_t)n->dns, n->resolvers, seq);
+			      (int64_t)n->addressing, (int64_t)n->dns, n->resolvers, n->bridge,
+			      (int64_t)n->vlan, (int64_t)n->netdev, seq);
 	return r < 0 ? r : 0;
 }
 
@@ -313,9 +323,12 @@ json_t *network_describe(const struct network *n, const char *tag)
 	char prefix4[PREFIX_TEXT], prefix6[PREFIX_TEXT], text4[ADDRESS_TEXT], text6[ADDRESS_TEXT];
 	char link[LINK_BYTES] = "";
 
-	if (n->mode == NETWORK_BRIDGE)
+	if (network_has_bridge(n))
 		network_link(tag, n->n, link);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:s, s:s, s:b, s:o}",
+	else
+		memcpy(link, n->bridge, sizeof(link));
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:s, s:s, s:b, s:o,"
+			 " s:i, s:s}",
 			 "name", n->name, "tenant", n->tenant, "mode", network_mode_names[n->mode],
 			 "prefix4", prefix_print(&n->prefix4, prefix4), "prefix6",
 			 prefix_print(&n->prefix6, prefix6), "gateway4",
@@ -323,5 +336,6 @@ json_t *network_describe(const struct network *n, const char *tag)
 			 address_print(&gateway6, text6), "nat", n->nat, "leaving", n->leaving,
 			 "egress", network_egress_list(n->egress), "link", link, "addressing",
 			 network_addressing_names[n->addressing], "dns", n->dns, "resolvers",
-			 list_resolvers(n));
+			 list_resolvers(n), "vlan", (int)n->vlan, "datapath",
+			 network_datapath_names[n->netdev]);
 }

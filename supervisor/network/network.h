@@ -8,6 +8,9 @@
  *	routed	each guest has a line of its own, and the host routes between them
  *	passt	each guest has a passt of its own, a program without privileges, whose
  *		connections are the host's; guests reach each other by what they publish
+ *	ovs	guests are ports of a bridge of Open vSwitch's (ovs.h): the network's own, where
+ *		the host is the gateway, or another's, where whoever that is has the gateway's
+ *		address
  *
  * On a bridge guests may be served with addresses, by DHCP and router advertisements, and with
  * the names of the network's instances (names.h).
@@ -34,9 +37,10 @@ enum {
 	NETWORK_FIRST_GUEST = 2,
 	NETWORK_RESOLVERS_MAX = 4,
 	NETWORK_RESOLVERS_BYTES = NETWORK_RESOLVERS_MAX * ADDRESS_TEXT,
+	NETWORK_VLAN_MAX = 4094,
 };
 
-enum network_mode { NETWORK_BRIDGE, NETWORK_ROUTED, NETWORK_PASST };
+enum network_mode { NETWORK_BRIDGE, NETWORK_ROUTED, NETWORK_PASST, NETWORK_OVS };
 
 /* How guests learn their addresses: by their command line and agent, or they ask. */
 enum network_addressing { NETWORK_TOLD, NETWORK_DHCP };
@@ -49,6 +53,9 @@ struct network {
 	bool nat;			/* guests reach the world by the host's address */
 	bool leaving;			/* its links and rules are being removed */
 	bool last;			/* and the table of rules with it */
+	char bridge[LINK_BYTES];	/* of mode ovs: another's; "": its own */
+	unsigned vlan;			/* on another's: that its guests are in; 0: none */
+	bool netdev;			/* its own is in vswitchd, not in the kernel */
 	char egress[POLICY_TEXT_BYTES]; /* of guests without a list of their own */
 	enum network_addressing addressing;
 	bool dns;				 /* its instances' names are answered */
@@ -58,6 +65,7 @@ struct network {
 
 extern const char *const network_mode_names[]; /* NULL-ended */
 extern const char *const network_addressing_names[];
+extern const char *const network_datapath_names[]; /* by netdev; NULL-ended */
 
 /* Six characters that the names of all links and tables of this wispd begin with. */
 void network_tag(struct truth *t, char tag[NETWORK_TAG_BYTES]);
@@ -84,7 +92,26 @@ int network_each(struct truth *t, const char *tenant, network_fn fn, void *ctx, 
 /* Whether each guest has a tap there. Any thread. */
 static inline bool network_has_links(const struct network *n)
 {
-	return n->mode == NETWORK_BRIDGE || n->mode == NETWORK_ROUTED;
+	return n->mode != NETWORK_PASST;
+}
+
+/* Whether the host is the gateway: what leaves the network is routed by it. */
+static inline bool network_is_routed(const struct network *n)
+{
+	return network_has_links(n) && !n->bridge[0];
+}
+
+/* Whether what passes by its taps is told apart by class (classes.h): on another's bridge nobody
+ * knows what is the world, and vswitchd itself reads taps past the kernel's rules. Any thread. */
+static inline bool network_is_classed(const struct network *n)
+{
+	return network_is_routed(n) && !n->netdev;
+}
+
+/* Whether its guests are on one wire, a bridge of wispd's. */
+static inline bool network_has_bridge(const struct network *n)
+{
+	return n->mode == NETWORK_BRIDGE || (n->mode == NETWORK_OVS && !n->bridge[0]);
 }
 
 /* Whether something serves its guests. Any thread. */

@@ -347,7 +347,8 @@ static void print_elements(const char *verb, const char *tag, const struct lease
 		print_user(verb, tag, l, verdict, out);
 		return;
 	}
-	print_sources(verb, tag, l, out);
+	if (l->network.mode != NETWORK_OVS)
+		print_sources(verb, tag, l, out);
 	print_policies(verb, tag, l, verdict, out);
 	print_ports(verb, tag, l, out);
 }
@@ -358,6 +359,12 @@ static const char *const *chain_families(const struct lease *l)
 	static const char *const both[] = { "bridge", "inet", NULL };
 
 	return l->network.mode == NETWORK_BRIDGE ? both : both + 1;
+}
+
+/* On another's bridge of Open vSwitch's flows say it all. */
+static bool has_rules(const struct lease *l)
+{
+	return l->network.mode == NETWORK_PASST || network_is_routed(&l->network);
 }
 
 static void print_chains(const char *tag, const struct lease *l, const struct policy *p, FILE *out)
@@ -391,6 +398,8 @@ int rules_print_lease(const char *tag, const struct lease *l, FILE *out, struct 
 		return r;
 	if (l->network.mode == NETWORK_PASST && !l->user)
 		return error_set(err, -EINVAL, "network", NULL, "%s has no user", l->instance);
+	if (!has_rules(l))
+		return 0;
 	if (policy.count)
 		print_chains(tag, l, &policy, out);
 	print_elements("add", tag, l, verdict_of(l, &policy, verdict, sizeof(verdict)), out);
@@ -405,7 +414,7 @@ int rules_remove_lease(const char *tag, const struct lease *l, FILE *out, struct
 
 	if (r == 0)
 		r = policy_parse(l->egress, &policy, err);
-	if (r < 0)
+	if (r < 0 || !has_rules(l))
 		return r;
 	print_elements("delete", tag, l, verdict_of(l, &policy, verdict, sizeof(verdict)), out);
 	for (const char *const *family = chain_families(l); policy.count && *family; family++)

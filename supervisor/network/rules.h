@@ -15,6 +15,9 @@
  *   network, and of the host nothing but echoes from its gateway.
  * - It is reached from its own network, by answers, and by what it publishes.
  *
+ * Of networks of Open vSwitch's the first, and what passes within them, is up to flows
+ * (flows.h). What their taps send is nobody's here: the host's stack drops it.
+ *
  * Texts are put together, the base first, into one transaction of "nft -f". Any thread.
  */
 #ifndef SUPERVISOR_NETWORK_RULES_H

@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "supervisor/books/store.h"
 #include "supervisor/network/classes.h"
 #include "supervisor/network/dnsmasq.h"
 #include "supervisor/network/firewall.h"
 #include "supervisor/network/link.h"
+#include "supervisor/network/ovs.h"
 #include "supervisor/network/rules.h"
 #include "supervisor/network/wire.h"
 #include "supervisor/wispd.h"
@@ -41,7 +43,7 @@ static int add_lease(struct firewall *f, const char *tag, const struct lease *l,
 	return r;
 }
 
-/* Of a guest with a tap. */
+/* Of a guest with a tap that can be counted. */
 static int add_counted_lease(struct firewall *f, const char *tag, const struct lease *l,
 			     struct error *err)
 {
@@ -81,7 +83,7 @@ static int remove_lease(struct firewall *f, const char *tag, const struct lease 
 		r = firewall_apply_later(f, &text, err);
 	else
 		firewall_drop(&text);
-	return r < 0 || !network_has_links(&l->network) ? r : stop_counting(f, tag, l, err);
+	return r < 0 || !network_is_classed(&l->network) ? r : stop_counting(f, tag, l, err);
 }
 
 static int remove_rules(struct firewall *f, const char *tag, const struct network *n,
@@ -140,7 +142,7 @@ static int add_gateways(const struct network *n, const char *link, struct error 
 {
 	struct address gateway4 = prefix_address(&n->prefix4, NETWORK_GATEWAY);
 	struct address gateway6 = prefix_address(&n->prefix6, NETWORK_GATEWAY);
-	bool bridge = n->mode == NETWORK_BRIDGE;
+	bool bridge = network_has_bridge(n);
 	int r = link_add_address(link, &gateway4, bridge ? n->prefix4.bits : HOST_BITS_4, err);
 
 	if (r == 0 && gateway6.family)
@@ -148,20 +150,56 @@ static int add_gateways(const struct network *n, const char *link, struct error 
 	return r;
 }
 
-/* Its MAC address stays, whoever comes and goes. */
-static int make_bridge(const char *tag, const struct network *n, char name[LINK_BYTES],
-		       struct error *err)
+/* A bridge's MAC address stays, whoever comes and goes. */
+static void mac_of_bridge(const struct network *n, char mac[MAC_BYTES])
 {
 	struct address gateway = prefix_address(&n->prefix4, NETWORK_GATEWAY);
-	char mac[MAC_BYTES];
-	int r;
 
-	network_link(tag, n->n, name);
 	lease_mac(&gateway, mac);
-	r = link_make_bridge(name, mac, err);
-	if (r == 0 && n->prefix6.base.family)
+}
+
+static int dress_bridge(const struct network *n, const char *name, struct error *err)
+{
+	int r = 0;
+
+	if (n->prefix6.base.family)
 		r = set_option("ipv6/conf", name, "accept_ra", "0", err);
 	return r < 0 ? r : add_gateways(n, name, err);
+}
+
+static int join_bridge(const char *tag, const struct lease *l, struct error *err)
+{
+	char bridge[LINK_BYTES], mac[MAC_BYTES];
+	int r;
+
+	network_link(tag, l->network.n, bridge);
+	mac_of_bridge(&l->network, mac);
+	r = link_make_bridge(bridge, mac, err);
+	if (r == 0)
+		r = dress_bridge(&l->network, bridge, err);
+	if (r == 0)
+		r = link_join(l->link, bridge, err);
+	return r < 0 ? r : link_set_up(l->link, err);
+}
+
+/* The host's stack, which may see what a guest sends there (ovs.h), says nothing. */
+static int join_switch(const struct config *c, const char *tag, const struct lease *l,
+		       struct error *err)
+{
+	char bridge[LINK_BYTES], mac[MAC_BYTES];
+	int r = 0;
+
+	network_link(tag, l->network.n, bridge);
+	mac_of_bridge(&l->network, mac);
+	if (access("/proc/sys/net/ipv6", F_OK) == 0)
+		r = set_option("ipv6/conf", l->link, "disable_ipv6", "1", err);
+	if (r == 0)
+		r = ovs_add_port(c, tag, l, mac, err);
+	if (r == 0 && network_has_bridge(&l->network))
+		r = link_set_up(bridge, err);
+	if (r == 0 && network_has_bridge(&l->network))
+		r = dress_bridge(&l->network, bridge, err);
+	return r < 0 ? r : link_set_up_silent(l->link, err);
 }
 
 /* The host answers for all guests of the network: they think that they are neighbours. */
@@ -182,42 +220,53 @@ static int make_line(const struct lease *l, struct error *err)
 	return r;
 }
 
-int wire_attach(struct firewall *f, const char *tag, const struct lease *l, uid_t owner,
-		bool queues, struct error *err)
+static int join(const struct config *c, const char *tag, const struct lease *l, struct error *err)
 {
-	char bridge[LINK_BYTES];
-	int r;
+	if (l->network.mode == NETWORK_ROUTED)
+		return make_line(l, err);
+	if (l->network.mode == NETWORK_OVS)
+		return join_switch(c, tag, l, err);
+	return join_bridge(tag, l, err);
+}
+
+int wire_attach(const struct config *c, struct firewall *f, const char *tag, const struct lease *l,
+		uid_t owner, bool queues, struct error *err)
+{
+	bool classes = network_is_classed(&l->network);
+	int r = l->network.mode == NETWORK_OVS ? ovs_remove_port(c, tag, l, err) : 0;
 
 	if (!network_has_links(&l->network))
 		return add_lease(f, tag, l, false, err);
-	r = link_make_tap(l->link, owner, queues, err);
 	if (r == 0)
-		r = add_counted_lease(f, tag, l, err);
+		r = link_make_tap(l->link, owner, queues, err);
 	if (r == 0)
+		r = classes ? add_counted_lease(f, tag, l, err) : add_lease(f, tag, l, false, err);
+	if (r == 0 && network_is_routed(&l->network))
 		r = let_forward(&l->network, err);
-	if (r == 0 && l->network.mode == NETWORK_ROUTED)
-		return make_line(l, err);
-	if (r == 0)
-		r = make_bridge(tag, &l->network, bridge, err);
-	if (r == 0)
-		r = link_join(l->link, bridge, err);
-	return r < 0 ? r : link_set_up(l->link, err);
+	return r < 0 ? r : join(c, tag, l, err);
 }
 
-int wire_detach(struct firewall *f, const char *tag, const struct lease *l, struct error *err)
+int wire_detach(const struct config *c, struct firewall *f, const char *tag, const struct lease *l,
+		struct error *err)
 {
-	int r = link_remove(l->link, err);
+	int r = l->network.mode == NETWORK_OVS ? ovs_remove_port(c, tag, l, err) : 0;
 
+	if (r == 0)
+		r = link_remove(l->link, err);
 	return r < 0 ? r : remove_lease(f, tag, l, err);
 }
 
-int wire_remove(struct firewall *f, const char *tag, const struct network *n, struct error *err)
+int wire_remove(const struct config *c, struct firewall *f, const char *tag,
+		const struct network *n, struct error *err)
 {
 	char bridge[LINK_BYTES];
-	int r;
+	int r = 0;
 
 	network_link(tag, n->n, bridge);
-	r = link_remove(bridge, err);
+	if (n->mode == NETWORK_OVS && network_has_bridge(n))
+		r = ovs_remove_bridge(c, bridge, err);
+	else if (n->mode == NETWORK_BRIDGE)
+		r = link_remove(bridge, err);
 	if (r == 0)
 		r = remove_rules(f, tag, n, err);
 	if (r == 0)
@@ -292,7 +341,7 @@ static int restore_lease_class(void *ctx, const struct lease *l)
 {
 	struct restoring *s = ctx;
 
-	if (network_has_links(&l->network) && if_nametoindex(l->link))
+	if (network_is_classed(&l->network) && if_nametoindex(l->link))
 		classes_print_lease(s->tag, l, s->out);
 	return 0;
 }
@@ -355,7 +404,7 @@ static int finish_leaving(struct restoring *s)
 		return r;
 	r = dnsmasq_remove(&s->d->config, &n, s->err);
 	if (r == 0)
-		r = wire_remove(s->d->firewall, s->tag, &n, s->err);
+		r = wire_remove(&s->d->config, s->d->firewall, s->tag, &n, s->err);
 	if (r == 0)
 		r = store_begin(t->store, s->err);
 	if (r == 0)

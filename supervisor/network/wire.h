@@ -14,17 +14,20 @@
 
 #include "supervisor/network/lease.h"
 
+struct config;
 struct firewall;
 struct wispd;
 
 /* queues: for a guest with more than one processor. */
-int wire_attach(struct firewall *f, const char *tag, const struct lease *l, uid_t owner,
-		bool queues, struct error *err);
+int wire_attach(const struct config *c, struct firewall *f, const char *tag, const struct lease *l,
+		uid_t owner, bool queues, struct error *err);
 /* Its rules go soon after, and before those of whoever is next to have its number or address. */
-int wire_detach(struct firewall *f, const char *tag, const struct lease *l, struct error *err);
+int wire_detach(const struct config *c, struct firewall *f, const char *tag, const struct lease *l,
+		struct error *err);
 
 /* What a network has on the host, once nobody is in it; of the last one, the tables. */
-int wire_remove(struct firewall *f, const char *tag, const struct network *n, struct error *err);
+int wire_remove(const struct config *c, struct firewall *f, const char *tag,
+		const struct network *n, struct error *err);
 
 /* Loop thread, at the start of wispd: the rules as they should be, links without a row
  * removed; how many those were. */

@@ -15,6 +15,8 @@
 #define NET(name, prefix) "{\"name\": \"" name "\", \"prefix4\": \"" prefix "\"}"
 #define MORE(more)	  "{\"name\": \"net\", \"prefix4\": \"10.1.0.0/16\", " more "}"
 #define IN(path, more)	  "{\"image\": \"image\", \"netns\": \"" path "\"" more "}"
+#define OVS		  "\"mode\": \"ovs\""
+#define OFFICE		  OVS ", \"bridge\": \"office\""
 #define BOTH(one, two)                                                                             \
 	"{\"image\": \"image\", \"interfaces\": [{\"network\": \"" one "\"}, {\"network\": \"" two \
 	"\"}]}"
@@ -44,10 +46,22 @@ static const struct stage_row rows[] = {
 	  "bad_request" },
 	{ &stage_admin, "POST", "/networks", MORE("\"addressing\": \"dhcp\", \"mode\": \"passt\""),
 	  400, "bad_request" },
+	{ &stage_admin, "POST", "/networks", MORE(OVS ", \"dns\": true"), 400, "bad_request" },
 	{ &stage_admin, "POST", "/networks",
 	  MORE("\"addressing\": \"dhcp\", \"prefix6\": \"fd00::/48\""), 400, "bad_request" },
 	{ &stage_admin, "POST", "/networks",
 	  "{\"name\": \"net-\", \"prefix4\": \"10.1.0.0/24\", \"dns\": true}", 400, "bad_request" },
+	{ &stage_admin, "POST", "/networks", MORE("\"bridge\": \"office\""), 400, "bad_request" },
+	{ &stage_admin, "POST", "/networks", MORE("\"datapath\": \"netdev\""), 400, "bad_request" },
+	{ &stage_admin, "POST", "/networks", MORE(OVS ", \"bridge\": \"-office\""), 400,
+	  "bad_request" },
+	{ &stage_admin, "POST", "/networks", MORE(OVS ", \"bridge\": \"an office\""), 400,
+	  "bad_request" },
+	{ &stage_admin, "POST", "/networks", MORE(OVS ", \"bridge\": \"0123456789abcdef\""), 400,
+	  "bad_request" },
+	{ &stage_admin, "POST", "/networks", MORE(OVS ", \"vlan\": 7"), 400, "bad_request" },
+	{ &stage_admin, "POST", "/networks", MORE(OFFICE ", \"vlan\": 4095"), 400, "bad_request" },
+	{ &stage_admin, "POST", "/networks", MORE(OFFICE ", \"nat\": true"), 400, "bad_request" },
 	{ &stage_admin, "POST", "/networks", NET("net", "10.1.0.0/24"), 200, "" },
 	{ &stage_admin, "POST", "/networks", NET("net", "10.2.0.0/24"), 409, "exists" },
 	{ &stage_admin, "POST", "/networks", NET("two", "10.1.0.128/25"), 409, "exists" },
@@ -72,6 +86,14 @@ static const struct stage_row rows[] = {
 	  "{\"name\": \"own\", \"prefix4\": \"10.3.0.0/24\","
 	  " \"mode\": \"passt\"}",
 	  200, "" },
+	{ &stage_admin, "POST", "/networks",
+	  "{\"name\": \"office\", \"prefix4\": \"10.4.0.0/24\", " OFFICE "}", 200, "" },
+	{ &stage_admin, "POST", "/networks",
+	  "{\"name\": \"other\", \"prefix4\": \"10.5.0.0/24\", " OFFICE "}", 409, "exists" },
+	{ &stage_admin, "POST", "/networks",
+	  "{\"name\": \"other\", \"prefix4\": \"10.5.0.0/24\", \"vlan\": 7, " OFFICE "}", 200, "" },
+	{ &stage_admin, "POST", "/instances", ON("office", ", \"publish\": [\"8080:80\"]"), 400,
+	  "bad_request" },
 	{ &stage_admin, "POST", "/instances", ON("own", ", \"publish\": [\"443:443\"]"), 400,
 	  "bad_request" },
 	{ &stage_admin, "POST", "/instances", ON("own", ", \"publish\": [\"1024:443\"]"), 202, "" },
