@@ -332,8 +332,10 @@ static int put_memory(const struct launch *l, struct link *link, struct error *e
 
 static int configure(const struct launch *l, struct link *link, struct error *err)
 {
-	int r = put_machine(l, link, err);
+	int r;
 
+	wisp_set_timeout(link->client, (unsigned)l->config->start_timeout_ms);
+	r = put_machine(l, link, err);
 	if (r == 0)
 		r = put_drives(l, link, err);
 	if (r == 0)
