@@ -57,19 +57,6 @@ __attribute__((format(printf, 4, 5))) static void add(const struct printing *p, 
 
 /* --- what it may send --- */
 
-/* The address that IPv6 makes of the MAC address of a lease (lease_mac()). */
-static void link_local(const struct lease *l, char buf[ADDRESS_TEXT])
-{
-	const uint8_t *a = l->address4.bytes;
-	struct address address = {
-		.family = AF_INET6,
-		.bytes = { 0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0x04, 0x00, a[0], 0xff, 0xfe, a[1], a[2],
-			   a[3] },
-	};
-
-	address_print(&address, buf);
-}
-
 /* For itself alone it says that it is a neighbour; it asks as nobody, too. */
 static void print_neighbour(const struct printing *p, const char *from, const char *address)
 {
@@ -93,7 +80,7 @@ static void print_sources6(const struct printing *p, const char *from)
 	add(p, 0, PRIORITY_ADDED + 3, "%s,icmp6,ipv6_src=::,icmp_type=135,actions=resubmit(,%d)",
 	    from, TABLE_OUT);
 	print_neighbour(p, from, address_print(&p->l->address6, address));
-	link_local(p->l, address);
+	lease_link_local(p->l, address);
 	print_neighbour(p, from, address);
 }
 

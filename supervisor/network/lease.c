@@ -292,6 +292,18 @@ void lease_mac(const struct address *a, char mac[MAC_BYTES])
 	snprintf(mac, MAC_BYTES, "06:00:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3]);
 }
 
+void lease_link_local(const struct lease *l, char buf[ADDRESS_TEXT])
+{
+	const uint8_t *a = l->address4.bytes;
+	struct address address = {
+		.family = AF_INET6,
+		.bytes = { 0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0x04, 0x00, a[0], 0xff, 0xfe, a[1], a[2],
+			   a[3] },
+	};
+
+	address_print(&address, buf);
+}
+
 static int read_user(struct truth *t, struct lease *l, struct error *err)
 {
 	int64_t user = 0;

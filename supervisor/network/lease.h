@@ -57,6 +57,9 @@ struct lease {
 /* The MAC address of who has this address of IPv4. */
 void lease_mac(const struct address *a, char mac[MAC_BYTES]);
 
+/* The address that IPv6 makes of that MAC address (RFC 4291, appendix A). */
+void lease_link_local(const struct lease *l, char buf[ADDRESS_TEXT]);
+
 /* What a request says by itself is right. -EINVAL. */
 int lease_check(const struct lease_request *q, struct error *err);
 

@@ -251,19 +251,6 @@ void rules_remove_network(const char *tag, const struct network *n, FILE *out)
 
 /* --- leases --- */
 
-/* The address that IPv6 makes of a MAC address (RFC 4291, appendix A). */
-static void link_local(const struct lease *l, char buf[ADDRESS_TEXT])
-{
-	const uint8_t *a = l->address4.bytes;
-	struct address address = {
-		.family = AF_INET6,
-		.bytes = { 0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0x04, 0x00, a[0], 0xff, 0xfe, a[1], a[2],
-			   a[3] },
-	};
-
-	address_print(&address, buf);
-}
-
 /* Who sends from this link. On a bridge that is judged before the host's stack sees it. */
 static void print_sources(const char *verb, const char *tag, const struct lease *l, FILE *out)
 {
@@ -282,7 +269,7 @@ static void print_sources(const char *verb, const char *tag, const struct lease 
 		return;
 	snprintf(key, sizeof(key), "%s . %s", mac, address_print(&l->address6, address));
 	print_element(verb, tag, &(struct element){ family, "sources6", key, NULL }, out);
-	link_local(l, address);
+	lease_link_local(l, address);
 	snprintf(key, sizeof(key), "%s . %s", mac, address);
 	print_element(verb, tag, &(struct element){ family, "sources6", key, NULL }, out);
 }
