@@ -28,7 +28,7 @@ struct jail_options {
 	unsigned device_count;
 	int pass_fd[JAIL_PASS_MAX]; /* for the VMM, 3 or more, each once, in rising order */
 	unsigned pass_count;
-	int gate_fd; /* to wait at before anything is done; 0: none */
+	int gate_fd;			  /* to wait at before anything is done; 0: none */
 	uint64_t no_file, fsize, memlock; /* the last two 0: no limit, and as it was */
 	bool system_program, daemonize, new_pid_ns, user_ns, read_only_root, own_proc, cleanup,
 		help, version;

@@ -2,12 +2,10 @@
 #include "supervisor/life/kind.h"
 #include "supervisor/life/kinds.h"
 
-const struct kind *const kinds[] = { &kind_user,    &kind_engine,   &kind_image,
-				     &kind_board,   &kind_snapshot, &kind_volume,
-				     &kind_network, &kind_netns,    &kind_share,
-				     &kind_device,  &kind_place,    &kind_size,
-				     &kind_client,
-				     NULL };
+const struct kind *const kinds[] = { &kind_user,     &kind_engine, &kind_image,	  &kind_board,
+				     &kind_snapshot, &kind_volume, &kind_network, &kind_netns,
+				     &kind_share,    &kind_device, &kind_place,	  &kind_size,
+				     &kind_client,   NULL };
 
 int kinds_reserve(struct wispd *d, const struct instance *i, struct error *err)
 {

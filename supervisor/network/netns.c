@@ -264,15 +264,12 @@ int netns_read(const struct netns *n, struct netns_link *ret, struct error *err)
 static int attach(struct visit *v)
 {
 	const struct netns *n = v->n;
-	struct netns_link link;
-	int r;
+	int r = read_all(v);
 
-	v->link = &link;
-	r = read_all(v);
 	if (r == 0)
 		r = link_make_tap(n->tap, v->owner, v->queues, v->err);
 	if (r == 0)
-		r = link_set_mtu(n->tap, link.mtu, v->err);
+		r = link_set_mtu(n->tap, v->link->mtu, v->err);
 	if (r == 0)
 		r = tc_redirect(n->tap, n->link, v->err);
 	if (r == 0)
@@ -282,7 +279,10 @@ static int attach(struct visit *v)
 
 int netns_attach(const struct netns *n, uid_t owner, bool queues, struct error *err)
 {
-	struct visit v = { .n = n, .run = attach, .owner = owner, .queues = queues, .err = err };
+	struct netns_link link = { 0 };
+	struct visit v = {
+		.n = n, .run = attach, .link = &link, .owner = owner, .queues = queues, .err = err
+	};
 
 	return go(&v);
 }
