@@ -77,6 +77,13 @@ void job_await_words(struct wispd_host *h, const char *name, const char *words)
 	fail_msg("%s does not say \"%s\"", name, words);
 }
 
+/* NULL: the instance is not known, or wispd does not answer. */
+static const char *state_of(struct wispd_host *h, const char *path, int *status, json_t **ret)
+{
+	*status = wispd_host_call(h, "GET", path, NULL, ret);
+	return json_string_value(json_object_get(*ret, "state"));
+}
+
 void job_await_state(struct wispd_host *h, const char *name, const char *state)
 {
 	char path[64];
@@ -84,10 +91,13 @@ void job_await_state(struct wispd_host *h, const char *name, const char *state)
 	snprintf(path, sizeof(path), "/instances/%s", name);
 	for (int waited = 0; waited < LIMIT_S * 1000; waited += POLL_MS) {
 		json_t *j = NULL;
-		bool there;
+		int status;
+		const char *is = state_of(h, path, &status, &j);
+		bool there = is && strcmp(is, state) == 0;
 
-		wispd_host_call(h, "GET", path, NULL, &j);
-		there = strcmp(json_string_value(json_object_get(j, "state")), state) == 0;
+		if (!is)
+			fail_msg("%s: status %d; wispd %s:\n%s", path, status,
+				 wispd_host_runs(h) ? "runs" : "is gone", wispd_host_log(h));
 		json_decref(j);
 		if (there)
 			return;
