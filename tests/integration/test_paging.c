@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -25,6 +28,7 @@
 #include "tests/integration/api_client.h"
 #include "tests/integration/fixture.h"
 #include "tests/integration/saved.h"
+#include "vmm/memory/userfault.h"
 
 enum { SCRIPT_BYTES = 8192, PAGE = 4096 };
 
@@ -161,6 +165,27 @@ static int receive_faults(int peer, uint64_t *base)
 	return at && fcntl(fd, F_SETFL, 0) == 0 ? fd : -1;
 }
 
+/* The same message from the other end. */
+static void send_faults(int peer, char *text, int faults)
+{
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)),
+				.cmsg_level = SOL_SOCKET,
+				.cmsg_type = SCM_RIGHTS } };
+	struct iovec io = { .iov_base = text, .iov_len = strlen(text) };
+	struct msghdr message = {
+		.msg_iov = &io,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+
+	memcpy(CMSG_DATA(&control.head), &faults, sizeof(faults));
+	assert_int_equal(sendmsg(peer, &message, MSG_NOSIGNAL), (ssize_t)io.iov_len);
+}
+
 static int bring(int faults, uint64_t to, const char *bytes)
 {
 	struct uffdio_copy copy = { .dst = to, .src = (uintptr_t)bytes, .len = PAGE };
@@ -230,6 +255,103 @@ static void test_twice(void **state)
 	saved_load(&m, "state2", "memory2", ", \"resume_vm\": true");
 	saved_say(&m, "three");
 	saved_quit(&m);
+}
+
+/* --- memory that is given back while it is asked for --- */
+
+enum { GIVEN_PAGES = 8192, READERS = 16, GIVING_LIMIT_S = 120 };
+
+/* Page n of the file has the number n + 1 at its beginning. */
+static void make_numbered(void)
+{
+	static char page[PAGE];
+	int fd = open(fixture_path("memory"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	for (uint32_t n = 1; n <= GIVEN_PAGES; n++) {
+		memcpy(page, &n, sizeof(n));
+		assert_int_equal(write(fd, page, PAGE), PAGE);
+	}
+	close(fd);
+}
+
+/* As a machine does it: memory of the pager's. */
+static char *ask_pager(int *peer, int *faults)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t len = (size_t)GIVEN_PAGES * PAGE;
+	char *memory = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char text[256];
+	struct error err;
+
+	assert_true(memory != MAP_FAILED);
+	assert_int_equal(userfault_open(UFFD_FEATURE_EVENT_REMOVE, faults, &err), 0);
+	assert_int_equal(userfault_register(*faults, memory, len, UFFDIO_REGISTER_MODE_MISSING), 0);
+	*peer = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	strcpy(address.sun_path, fixture_path("p.sock"));
+	assert_int_equal(connect(*peer, (const struct sockaddr *)&address, sizeof(address)), 0);
+	snprintf(text, sizeof(text),
+		 "[{\"base_host_virt_addr\":%" PRIuPTR
+		 ",\"size\":%zu,\"offset\":0,\"page_size\":%d}]",
+		 (uintptr_t)memory, len, PAGE);
+	send_faults(*peer, text, *faults);
+	return memory;
+}
+
+struct reader {
+	pthread_t thread;
+	const char *memory;
+	uint32_t from;
+};
+
+/* What a page begins with: its number, or nothing once it was given back. */
+static void *read_all(void *arg)
+{
+	struct reader *r = arg;
+
+	for (uint32_t i = 0; i < GIVEN_PAGES; i++) {
+		uint32_t n = (r->from + i) % GIVEN_PAGES, first;
+
+		memcpy(&first, r->memory + (size_t)n * PAGE, sizeof(first));
+		if (first != n + 1 && first != 0)
+			return r;
+	}
+	return NULL;
+}
+
+/* A pager whose every answer is refused until it reads that memory was given back must get
+ * round to that, however many wait for pages. */
+static void test_given_back(void **state)
+{
+	struct reader reader[READERS];
+	struct session *pager;
+	int peer, faults;
+	char *memory;
+
+	(void)state;
+	make_numbered();
+	pager = saved_pager("memory");
+	memory = ask_pager(&peer, &faults);
+	alarm(GIVING_LIMIT_S);
+	for (unsigned i = 0; i < READERS; i++) {
+		reader[i] = (struct reader){ .memory = memory, .from = i * GIVEN_PAGES / READERS };
+		assert_int_equal(pthread_create(&reader[i].thread, NULL, read_all, &reader[i]), 0);
+	}
+	for (size_t n = 0; n < GIVEN_PAGES; n += 2)
+		assert_int_equal(madvise(memory + n * PAGE, PAGE, MADV_DONTNEED), 0);
+	for (unsigned i = 0; i < READERS; i++) {
+		void *wrong;
+
+		assert_int_equal(pthread_join(reader[i].thread, &wrong), 0);
+		assert_null(wrong);
+	}
+	for (size_t n = 0; n < GIVEN_PAGES; n += 2)
+		assert_int_equal(memory[n * PAGE], 0);
+	alarm(0);
+	saved_pager_end(pager);
+	munmap(memory, (size_t)GIVEN_PAGES * PAGE);
+	close(faults);
+	close(peer);
 }
 
 /* The process that could not load can load something else. */
@@ -350,7 +472,7 @@ int main(int argc, char *argv[])
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_served), cmocka_unit_test(test_dead),
 		cmocka_unit_test(test_stuck),  cmocka_unit_test(test_twice),
-		cmocka_unit_test(test_absent),
+		cmocka_unit_test(test_absent), cmocka_unit_test(test_given_back),
 	};
 	const struct CMUnitTest boots[] = {
 		cmocka_unit_test(test_linux),

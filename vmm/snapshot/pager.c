@@ -8,8 +8,10 @@
  *
  * A fault is answered by the page of the file and some that follow it, or by zeros for
  * what the machine has given back since (UFFD_EVENT_REMOVE), which is kept in a bit a page.
- * While the kernel has such an event that was not read it refuses to fill pages (EAGAIN);
- * then the fault is sent round again, and comes back behind the event.
+ * While the kernel has such an event that was not read it refuses to fill pages (EAGAIN).
+ * It also hands out faults before events: a fault that was sent round again at once could
+ * keep an event waiting for ever. So refused faults are put aside until all that waits
+ * was read, and are sent round then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +40,7 @@ enum {
 	SMALL_PAGE = 4096,
 	LARGE_PAGE = 2 * 1024 * 1024,
 	RUN_PAGES = 16,
+	MAX_REFUSED = 64,
 	BITS = 8,
 };
 
@@ -50,6 +53,8 @@ struct machine {
 	int peer, faults; /* faults -1: its message has not come */
 	unsigned mappings;
 	struct mapping mapping[MAX_MAPPINGS];
+	unsigned refused; /* faults that could not be answered yet */
+	struct uffdio_range refused_at[MAX_REFUSED];
 };
 
 struct pager {
@@ -158,13 +163,32 @@ static void wake(const struct machine *m, uint64_t at, uint64_t len)
 	(void)ioctl(m->faults, UFFDIO_WAKE, &range);
 }
 
+/* One too many is sent round at once. */
+static void put_aside(struct machine *m, uint64_t at, uint64_t len)
+{
+	if (m->refused == MAX_REFUSED)
+		wake(m, at, len);
+	else
+		m->refused_at[m->refused++] = (struct uffdio_range){ at, len };
+}
+
+static void send_round(struct machine *m)
+{
+	while (m->refused > 0) {
+		m->refused--;
+		wake(m, m->refused_at[m->refused].start, m->refused_at[m->refused].len);
+	}
+}
+
 /* What a fill that failed means: 0, or a negative errno where the machine is lost. */
-static int settle(const struct machine *m, uint64_t at, uint64_t len, int error)
+static int settle(struct machine *m, uint64_t at, uint64_t len, int error)
 {
 	switch (error) {
 	case EEXIST: /* filled before; nobody woke who waits now */
-	case EAGAIN:
 		wake(m, at, len);
+		return 0;
+	case EAGAIN:
+		put_aside(m, at, len);
 		return 0;
 	case ENOENT: /* not its memory any more */
 		return 0;
@@ -173,7 +197,7 @@ static int settle(const struct machine *m, uint64_t at, uint64_t len, int error)
 	}
 }
 
-static int fill_zero(const struct machine *m, uint64_t at)
+static int fill_zero(struct machine *m, uint64_t at)
 {
 	struct uffdio_zeropage zero = { .range = { at, SMALL_PAGE } };
 
@@ -181,7 +205,7 @@ static int fill_zero(const struct machine *m, uint64_t at)
 }
 
 /* As many of the bytes in hand as are free there, from the first one on. */
-static int fill_copy(const struct pager *p, const struct machine *m, uint64_t at, uint64_t len)
+static int fill_copy(const struct pager *p, struct machine *m, uint64_t at, uint64_t len)
 {
 	struct uffdio_copy copy = { .dst = at, .src = (uintptr_t)p->bytes, .len = len };
 
@@ -196,8 +220,7 @@ static bool is_zero(const char *page)
 }
 
 /* Page n and, where it has data, what follows it up to the next one without. */
-static int fill_small(struct pager *p, const struct machine *m, const struct mapping *map,
-		      uint64_t n)
+static int fill_small(struct pager *p, struct machine *m, const struct mapping *map, uint64_t n)
 {
 	uint64_t at = map->base + n * SMALL_PAGE, pages = map->size / SMALL_PAGE - n, run = 1;
 	int r;
@@ -216,8 +239,7 @@ static int fill_small(struct pager *p, const struct machine *m, const struct map
 	return fill_copy(p, m, at, run * SMALL_PAGE);
 }
 
-static int fill_large(struct pager *p, const struct machine *m, const struct mapping *map,
-		      uint64_t n)
+static int fill_large(struct pager *p, struct machine *m, const struct mapping *map, uint64_t n)
 {
 	int r = 0;
 
@@ -276,6 +298,7 @@ static int serve(struct pager *p, unsigned i, short peer, short faults)
 		do
 			r = serve_event(p, m);
 		while (r == 0);
+		send_round(m);
 		return r == -EAGAIN ? 0 : r;
 	}
 	if (m->faults < 0 && (peer & POLLIN))
