@@ -1,4 +1,5 @@
 /* session.c - a program under test, by pipes and poll(2). */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -19,7 +20,7 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
-enum { OUTPUT_MAX = 4 * 1024 * 1024, CHUNK = 65536, SHOWN = 3000, ARGS_MAX = 64 };
+enum { OUTPUT_MAX = 4 * 1024 * 1024, CHUNK = 65536, SHOWN = 3000, ARGS_MAX = 64, HANG_LOOK_S = 2 };
 
 struct session {
 	pid_t pid;
@@ -134,15 +135,64 @@ static void show_last_output(const struct session *s)
 		s->len > SHOWN ? s->text + s->len - SHOWN : s->text);
 }
 
+/* The first line of a file of a thread's; static. */
+static const char *thread_says(pid_t pid, const char *thread, const char *file)
+{
+	static char line[512];
+	char path[128];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%.20s/%s", (int)pid, thread, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, line, sizeof(line) - 1);
+	fd_close(fd);
+	line[n < 0 ? 0 : n] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	return line;
+}
+
+/* Who hangs: each thread's name, state and processor time (proc(5), stat), and where in the
+ * kernel it waits. */
+static void show_threads(pid_t pid)
+{
+	char path[64];
+	struct dirent *entry;
+	DIR *threads;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	threads = opendir(path);
+	while (threads && (entry = readdir(threads)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		fprintf(stderr, "thread %s", thread_says(pid, entry->d_name, "stat"));
+		fprintf(stderr, "\n  waits in: %s,", thread_says(pid, entry->d_name, "wchan"));
+		fprintf(stderr, " system call %s\n", thread_says(pid, entry->d_name, "syscall"));
+	}
+	if (threads)
+		closedir(threads);
+}
+
+/* Twice, since what still works is told from what does not by its processor time. */
+static void show_hang(const struct session *s)
+{
+	show_last_output(s);
+	show_threads(s->pid);
+	sleep(HANG_LOOK_S);
+	fprintf(stderr, "%d seconds later:\n", HANG_LOOK_S);
+	show_threads(s->pid);
+}
+
 void session_expect(struct session *s, const char *text, unsigned limit_s)
 {
 	if (session_sees(s, text, limit_s))
 		return;
-	show_last_output(s);
-	if (s->out < 0)
+	if (s->out < 0) {
+		show_last_output(s);
 		fail_msg("it ended without \"%s\"", text);
-	else
-		fail_msg("waited %u s for \"%s\"", limit_s, text);
+	}
+	show_hang(s);
+	fail_msg("waited %u s for \"%s\"", limit_s, text);
 }
 
 void session_send(struct session *s, const char *text)
@@ -174,7 +224,7 @@ int session_wait(struct session *s, unsigned limit_s)
 	/* The output is closed or time is up: the end itself may be a moment away. */
 	while (!reap(s, WNOHANG)) {
 		if (clock_now_us() > deadline_us) {
-			show_last_output(s);
+			show_hang(s);
 			fail_msg("still running after %u s", limit_s);
 		}
 		usleep(1000);
