@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "supervisor/network/link.h"
+#include "supervisor/network/rtnetlink.h"
 #include "vmm/base/fd.h"
 
 enum { FAMILY_BITS_4 = 32, FAMILY_BITS_6 = 128, OPTION_PATH_BYTES = 128 };
@@ -25,26 +26,7 @@ enum { FAMILY_BITS_4 = 32, FAMILY_BITS_6 = 128, OPTION_PATH_BYTES = 128 };
 /* What libnl says instead of an errno. */
 static int fail(int code, struct error *err, const char *what, const char *name)
 {
-	int r = code == -NLE_NODEV || code == -NLE_OBJ_NOTFOUND ? -ENODEV
-		: code == -NLE_NOMEM				? -ENOMEM
-		: code == -NLE_PERM				? -EACCES
-		: code == -NLE_OPNOTSUPP			? -ENOTSUP
-								: -EIO;
-
-	return error_set(err, r, "network", NULL, "Cannot %s %s: %s", what, name,
-			 nl_geterror(code));
-}
-
-static struct nl_sock *open_socket(struct error *err)
-{
-	struct nl_sock *s = nl_socket_alloc();
-	int r = s ? nl_connect(s, NETLINK_ROUTE) : -NLE_NOMEM;
-
-	if (r == 0)
-		return s;
-	nl_socket_free(s);
-	fail(r, err, "open", "rtnetlink");
-	return NULL;
+	return rtnetlink_fail(code, "network", what, name, err);
 }
 
 /* --- links --- */
@@ -68,7 +50,7 @@ static int add_bridge(struct nl_sock *s, const char *name, const char *mac)
 
 int link_make_bridge(const char *name, const char *mac, struct error *err)
 {
-	struct nl_sock *s = open_socket(err);
+	struct nl_sock *s = rtnetlink_open("network", err);
 	int r;
 
 	if (!s)
@@ -115,7 +97,7 @@ struct link_change {
 
 static int change(const char *name, const struct link_change *c, struct error *err)
 {
-	struct nl_sock *s = open_socket(err);
+	struct nl_sock *s = rtnetlink_open("network", err);
 	struct rtnl_link *link = rtnl_link_alloc(), *changes = rtnl_link_alloc();
 	int r = link && changes ? 0 : -NLE_NOMEM;
 
@@ -196,7 +178,7 @@ static int fill_function(struct rtnl_link_vf *vf, unsigned number, const struct 
 int link_set_function(const char *name, unsigned number, const struct link_function *f,
 		      struct error *err)
 {
-	struct nl_sock *s = open_socket(err);
+	struct nl_sock *s = rtnetlink_open("network", err);
 	struct rtnl_link *link = rtnl_link_alloc(), *changes = rtnl_link_alloc();
 	struct rtnl_link_vf *vf = rtnl_link_vf_alloc();
 	int r = link && changes && vf ? fill_function(vf, number, f) : -NLE_NOMEM;
@@ -224,7 +206,7 @@ int link_remove(const char *name, struct error *err)
 
 	if (!if_nametoindex(name))
 		return 0;
-	s = open_socket(err);
+	s = rtnetlink_open("network", err);
 	if (!s)
 		return err->code;
 	link = rtnl_link_alloc();
@@ -241,7 +223,7 @@ int link_remove(const char *name, struct error *err)
 
 int link_read(const char *name, struct link_counters *ret, struct error *err)
 {
-	struct nl_sock *s = open_socket(err);
+	struct nl_sock *s = rtnetlink_open("network", err);
 	struct rtnl_link *link = NULL;
 	int r;
 
@@ -290,7 +272,7 @@ static struct nl_addr *make_address(const struct address *a, unsigned bits)
 
 int link_add_address(const char *name, const struct address *a, unsigned bits, struct error *err)
 {
-	struct nl_sock *s = open_socket(err);
+	struct nl_sock *s = rtnetlink_open("network", err);
 	struct nl_addr *local = make_address(a, bits);
 	struct rtnl_addr *address = rtnl_addr_alloc();
 	int r = local && address ? 0 : -NLE_NOMEM;
@@ -326,7 +308,7 @@ static int fill_route(struct rtnl_route *route, const char *name, struct nl_addr
 
 int link_add_route(const char *name, const struct address *to, struct error *err)
 {
-	struct nl_sock *s = open_socket(err);
+	struct nl_sock *s = rtnetlink_open("network", err);
 	struct nl_addr *address =
 		make_address(to, to->family == AF_INET ? FAMILY_BITS_4 : FAMILY_BITS_6);
 	struct rtnl_route *route = rtnl_route_alloc();

@@ -22,6 +22,7 @@
 #include <sys/vfs.h>
 
 #include "supervisor/network/netns.h"
+#include "supervisor/network/rtnetlink.h"
 #include "supervisor/network/tc.h"
 #include "vmm/base/fd.h"
 
@@ -139,8 +140,7 @@ static int go(struct visit *v)
 
 static int fail(int code, struct error *err, const char *what, const char *name)
 {
-	return error_set(err, -EIO, "netns", NULL, "Cannot read %s of %s: %s", what, name,
-			 nl_geterror(code));
+	return rtnetlink_fail(code, "netns", what, name, err);
 }
 
 static struct address to_address(struct nl_addr *a)
@@ -165,7 +165,7 @@ static int read_link(struct nl_sock *s, const struct netns *n, struct netns_link
 		return error_set(err, -ENODEV, "netns_link", "ip -n NAME link",
 				 "%.200s has no interface %s", n->path, n->link);
 	if (r < 0)
-		return fail(r, err, "the interface", n->link);
+		return fail(r, err, "read the interface", n->link);
 	ret->mtu = rtnl_link_get_mtu(link);
 	nl_addr2str(rtnl_link_get_addr(link), ret->mac, sizeof(ret->mac));
 	rtnl_link_put(link);
@@ -230,20 +230,18 @@ static int read_routes(struct nl_sock *s, struct netns_link *ret)
 
 static int read_all(struct visit *v)
 {
-	struct nl_sock *s = nl_socket_alloc();
-	int r = s ? nl_connect(s, NETLINK_ROUTE) : -NLE_NOMEM;
+	struct nl_sock *s = rtnetlink_open("netns", v->err);
+	int r = s ? 0 : v->err->code;
 
 	*v->link = (struct netns_link){ 0 };
-	if (r < 0)
-		r = fail(r, v->err, "the interface", v->n->link);
-	else
+	if (r == 0)
 		r = read_link(s, v->n, v->link, v->err);
 	if (r == 0) {
 		r = read_addresses(s, (int)if_nametoindex(v->n->link), v->link);
 		if (r == 0)
 			r = read_routes(s, v->link);
 		if (r < 0)
-			r = fail(r, v->err, "addresses", v->n->link);
+			r = fail(r, v->err, "read the addresses of", v->n->link);
 	}
 	nl_socket_free(s);
 	v->link->found = r == 0;

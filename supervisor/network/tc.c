@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "supervisor/network/rtnetlink.h"
 #include "supervisor/network/tc.h"
 
 enum { PRIORITY = 0x7770 };
@@ -20,20 +21,7 @@ static const uint32_t INGRESS = TC_HANDLE(0xffff, 0);
 
 static int fail(int code, struct error *err, const char *what, const char *name)
 {
-	return error_set(err, code == -NLE_NOMEM ? -ENOMEM : -EIO, "netns", NULL,
-			 "Cannot %s %s: %s", what, name, nl_geterror(code));
-}
-
-static struct nl_sock *open_socket(struct error *err)
-{
-	struct nl_sock *s = nl_socket_alloc();
-	int r = s ? nl_connect(s, NETLINK_ROUTE) : -NLE_NOMEM;
-
-	if (r == 0)
-		return s;
-	nl_socket_free(s);
-	fail(r, err, "open", "rtnetlink");
-	return NULL;
+	return rtnetlink_fail(code, "netns", what, name, err);
 }
 
 /* --- qdiscs --- */
@@ -186,7 +174,7 @@ int tc_redirect(const char *from, const char *to, struct error *err)
 	if (!from_index || !to_index)
 		return error_set(err, -ENODEV, "netns", NULL, "There is no link %s",
 				 from_index ? to : from);
-	s = open_socket(err);
+	s = rtnetlink_open("netns", err);
 	if (!s)
 		return err->code;
 	r = begin_anew(s, from_index, to_index);
@@ -201,7 +189,7 @@ int tc_restore(const char *from, const char *to, struct error *err)
 {
 	int index = (int)if_nametoindex(from), r;
 	enum owner owner = OWNER_NOBODY;
-	struct nl_sock *s = index ? open_socket(err) : NULL;
+	struct nl_sock *s = index ? rtnetlink_open("netns", err) : NULL;
 
 	if (!index)
 		return 0;
