@@ -198,7 +198,7 @@ static int run_health(const struct target *t, int argc, char **argv)
 static bool is_identity(const char *text)
 {
 	static const char *const names[] = { "seed=", "clock_ns=", "hostname=", "machine_id=",
-					     "mac=",  "address=",  "gateway=" };
+					     "mac=",  "address=",  "gateway=",	"resolver=" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strncmp(text, names[i], strlen(names[i])) == 0)
@@ -241,7 +241,7 @@ static const struct command commands[] = {
 	{ "cp", "PATH guest:PATH | guest:PATH PATH", run_copy },
 	{ "health", "", run_health },
 	{ "identity",
-	  "[hostname=NAME] [machine_id=HEX] [\"mac=IFACE MAC\"]... [\"address=IFACE IP/BITS\"]... [gateway=IP] [seed=HEX] [clock_ns=N]",
+	  "[hostname=NAME] [machine_id=HEX] [\"mac=IFACE MAC\"]... [\"address=IFACE IP/BITS\"]... [gateway=IP] [\"resolver=IP DOMAIN\"] [seed=HEX] [clock_ns=N]",
 	  run_identity },
 	{ "stop", "", run_stop },
 	{ "reboot", "", run_reboot },

@@ -6,9 +6,11 @@
  * answer: everything is in place then. Fields are applied in the order of the table,
  * whatever their order in the request; what was applied before an error stays.
  */
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/random.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -24,7 +26,9 @@
 #include "guest-images/agent/identity.h"
 #include "guest-images/agent/session.h"
 
-enum { SEED_MAX = 512, MACHINE_ID_LEN = 32, NS_PER_S = 1000000000 };
+#define RESOLVER_FILE "/etc/resolv.conf"
+
+enum { SEED_MAX = 512, MACHINE_ID_LEN = 32, DOMAIN_MAX = 253, NS_PER_S = 1000000000 };
 
 /* --- random numbers, time --- */
 
@@ -81,7 +85,7 @@ int identity_clock(const char *ns)
 
 /* --- names --- */
 
-/* One line, and the file is there from one moment to the next. */
+/* One line, or more, and the file is there from one moment to the next. */
 static int file_write(const char *path, const char *line)
 {
 	char aside[64];
@@ -108,11 +112,11 @@ static int file_write(const char *path, const char *line)
 }
 
 /* A name that DNS could have (RFC 1123), of one label or more. */
-static bool is_host_name(const char *name)
+static bool is_host_name(const char *name, size_t most)
 {
 	size_t len = strlen(name);
 
-	return len > 0 && len <= 64 && name[0] != '-' && name[0] != '.' &&
+	return len > 0 && len <= most && name[0] != '-' && name[0] != '.' &&
 	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") ==
 		       len;
 }
@@ -121,7 +125,7 @@ int identity_hostname(const char *name)
 {
 	int r;
 
-	if (!is_host_name(name))
+	if (!is_host_name(name, HOST_NAME_MAX))
 		return -EINVAL;
 	if (sethostname(name, strlen(name)) < 0)
 		return -errno;
@@ -145,6 +149,36 @@ int identity_machine_id(const char *hex)
 	if (r == 0 && mount("/run/machine-id", "/etc/machine-id", NULL, MS_BIND, NULL) < 0)
 		r = -errno;
 	return r;
+}
+
+static bool is_address(const char *text)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+
+	return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
+}
+
+int identity_resolver(const char *text)
+{
+	char address[INET6_ADDRSTRLEN], lines[DOMAIN_MAX + INET6_ADDRSTRLEN + 32];
+	const char *blank = strchr(text, ' ');
+	size_t len = blank ? (size_t)(blank - text) : 0;
+	struct stat st;
+	int r;
+
+	if (len == 0 || len >= sizeof(address) || !is_host_name(blank + 1, DOMAIN_MAX))
+		return -EINVAL;
+	memcpy(address, text, len);
+	address[len] = '\0';
+	if (!is_address(address))
+		return -EINVAL;
+	if (lstat(RESOLVER_FILE, &st) == 0 && S_ISLNK(st.st_mode))
+		return 0;
+	if (mkdir("/etc", 0755) < 0 && errno != EEXIST)
+		return errno == EROFS ? 0 : -errno;
+	snprintf(lines, sizeof(lines), "search %s\nnameserver %s", blank + 1, address);
+	r = file_write(RESOLVER_FILE, lines);
+	return r == -EROFS ? 0 : r;
 }
 
 /* --- programs of the image's own --- */
@@ -201,7 +235,7 @@ static const struct part {
 	{ "seed", identity_seed },	   { "clock_ns", identity_clock },
 	{ "hostname", identity_hostname }, { "machine_id", identity_machine_id },
 	{ "mac", identity_mac },	   { "address", identity_address },
-	{ "gateway", identity_gateway },
+	{ "gateway", identity_gateway },   { "resolver", identity_resolver },
 };
 
 /* False: the fault is told. */

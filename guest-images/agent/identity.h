@@ -32,6 +32,10 @@ int identity_address(const char *text);
  * the only default route of that family. */
 int identity_gateway(const char *text);
 
+/* "10.0.0.1 net.internal": who is asked for names, and the domain of those that are not whole,
+ * in /etc/resolv.conf. One that is a link, or cannot be written, is left to whoever made it so. */
+int identity_resolver(const char *text);
+
 /* Runs the programs in the folder IDENTITY_HOOKS, in the order of their names. The first
  * one that fails ends it: -ECANCELED. No folder, no programs. */
 #define IDENTITY_HOOKS "/etc/wisp/identity.d"

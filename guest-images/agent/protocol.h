@@ -23,9 +23,9 @@
  *   health    answers version, uptime_ms, boot_id, hostname, clock_ns, processes, load,
  *             memory_total_bytes, memory_available_bytes, root_total_bytes,
  *             root_available_bytes
- *   identity  seed clock_ns hostname machine_id, mac* address* ("eth0 VALUE"), gateway*;
- *             answers when all of it is so
- *   addresses  mac* address* gateway*, as of identity: of a guest that is who it was, and
+ *   identity  seed clock_ns hostname machine_id, mac* address* ("eth0 VALUE"), gateway*,
+ *             resolver; answers when all of it is so
+ *   addresses  mac* address* gateway* resolver, as of identity: of a guest that is who it was, and
  *             whose own programs need not hear of it
  *   shutdown  mode: poweroff or reboot
  *   grow      the root file system becomes as large as its disk

@@ -14,6 +14,7 @@
 #include "supervisor/books/ledger.h"
 #include "supervisor/life/identity.h"
 #include "supervisor/life/runtime.h"
+#include "supervisor/network/names.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
 
@@ -100,6 +101,26 @@ static unsigned bits_of(const struct network *n, const struct prefix *prefix)
 	return n->mode == NETWORK_ROUTED && prefix->base.family == AF_INET6 ? 128 : prefix->bits;
 }
 
+/* Of the first one's network: its gateways, and who knows names there. */
+static unsigned ways_out(const struct launch_net *net,
+			 char texts[IDENTITY_WAYS_OUT_MAX][IDENTITY_TEXT_BYTES])
+{
+	const struct network *n = &net->lease.network;
+	struct address via4 = prefix_address(&n->prefix4, NETWORK_GATEWAY);
+	struct address via6 = prefix_address(&n->prefix6, NETWORK_GATEWAY);
+	char address[ADDRESS_TEXT];
+	unsigned count = 0;
+
+	snprintf(texts[count++], IDENTITY_TEXT_BYTES, "gateway=%s", address_print(&via4, address));
+	if (via6.family)
+		snprintf(texts[count++], IDENTITY_TEXT_BYTES, "gateway=%s %s", net->id,
+			 address_print(&via6, address));
+	if (n->dns)
+		snprintf(texts[count++], IDENTITY_TEXT_BYTES, "resolver=%s %s." NAMES_TOP,
+			 address_print(&via4, address), n->name);
+	return count;
+}
+
 unsigned identity_addresses(const struct launch *l, bool all,
 			    char texts[IDENTITY_ADDRESSES_MAX][IDENTITY_TEXT_BYTES])
 {
@@ -121,17 +142,8 @@ unsigned identity_addresses(const struct launch *l, bool all,
 				 l->nets[i].id, address_print(&lease->address6, address),
 				 bits_of(net, &net->prefix6));
 	}
-	if (l->nnets && (all || l->nets[0].lease.network.addressing == NETWORK_TOLD)) {
-		const struct network *first = &l->nets[0].lease.network;
-		struct address via4 = prefix_address(&first->prefix4, NETWORK_GATEWAY);
-		struct address via6 = prefix_address(&first->prefix6, NETWORK_GATEWAY);
-
-		snprintf(texts[count++], IDENTITY_TEXT_BYTES, "gateway=%s",
-			 address_print(&via4, address));
-		if (via6.family)
-			snprintf(texts[count++], IDENTITY_TEXT_BYTES, "gateway=%s %s",
-				 l->nets[0].id, address_print(&via6, address));
-	}
+	if (l->nnets && (all || l->nets[0].lease.network.addressing == NETWORK_TOLD))
+		count += ways_out(&l->nets[0], texts + count);
 	return count;
 }
 

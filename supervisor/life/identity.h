@@ -11,7 +11,8 @@
 
 enum {
 	IDENTITY_TEXT_BYTES = 128,
-	IDENTITY_ADDRESSES_MAX = 2 * LAUNCH_NETS_MAX + 2,
+	IDENTITY_WAYS_OUT_MAX = 3, /* two gateways, a resolver */
+	IDENTITY_ADDRESSES_MAX = 2 * LAUNCH_NETS_MAX + IDENTITY_WAYS_OUT_MAX,
 };
 
 /* In front of its kernel's command line, for what follows "--" there is a command of the
@@ -20,7 +21,7 @@ enum {
 void identity_tell_kernel(struct launch *l, const char *name, const struct address *address,
 			  const struct address *via, unsigned bits, const struct address *resolver);
 
-/* "address=eth0 10.0.0.2/24", "gateway=10.0.0.1", ...: of both families, for the verbs
+/* "address=eth0 10.0.0.2/24", "gateway=10.0.0.1", "resolver=10.0.0.1 net.internal", ...: of both families, for the verbs
  * addresses and identity of the agent; how many. all: those, too, that a guest asks its network
  * for, which a clone has to be told since it does not know that it is one. */
 unsigned identity_addresses(const struct launch *l, bool all,

@@ -51,6 +51,18 @@ static void says(struct wispd_host *h, const char *tenant, const char *guest, co
 		fail_msg("%s's %s: %s: no \"%s\" in:\n%s", tenant, guest, line, words, output);
 }
 
+/* An agent that is told its addresses is told who knows names, too. */
+static void check_told(struct wispd_host *h)
+{
+	ctl(h, "--tenant blue net create told --prefix4 10.67.0.0/24 --dns");
+	ctl(h, "--tenant blue run --name blue2 --shape small --net told box");
+	says(h, "blue", "blue2", "search told.internal\nnameserver 10.67.0.1\n",
+	     "cat /etc/resolv.conf");
+	says(h, "blue", "blue2", "10.67.0.2", "nslookup blue2.told.internal");
+	ctl(h, "--tenant blue rm blue2");
+	ctl(h, "--tenant blue net rm told");
+}
+
 static void start(struct wispd_host *h, const char *tenant, const char *name, const char *image)
 {
 	ctl(h, "--tenant %s run --name %s --shape small --net net %s", tenant, name, image);
@@ -205,6 +217,7 @@ static void test_served(void **state)
 	check_changes(h);
 	ctl(h, "--tenant red rm red1");
 	ctl(h, "--tenant blue rm blue1");
+	check_told(h);
 	/* They stay as long as their bridge does. */
 	command(BOTH_RUN);
 	ctl(h, "--tenant red net rm net");

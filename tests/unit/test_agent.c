@@ -498,6 +498,9 @@ static void test_bad_identity(void **state)
 		  { "lo", "lo 10.0.0.1", "lo 10.0.0.1/0", "lo 10.0.0.1/33", "lo 10.0.0/24",
 		    "lo 10.0.0.1/24x", "lo fd00::1/129" } },
 		{ identity_gateway, { "", "x", "10.0.0", "10.0.0.1/24", "::x" } },
+		{ identity_resolver,
+		  { "", "10.0.0.1", "10.0.0.1 ", " net", "10.0.0 net", "10.0.0.1 -",
+		    "10.0.0.1 a\nb" } },
 	};
 
 	(void)state;
