@@ -56,6 +56,7 @@ static const struct guest_case cases[] = {
 	{ .guest = "virtio-evil", .disk = true },
 	{ .guest = "virtio-evil-pci", .disk = true, .pci = true },
 	{ .guest = "serial-flood" },
+	{ .guest = "serial-lines", .boot_args = "wisp.lines=300" },
 };
 /* clang-format on */
 
