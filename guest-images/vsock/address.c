@@ -12,7 +12,7 @@
 
 #include "guest-images/vsock/address.h"
 
-enum { BACKLOG = 128 };
+enum { BACKLOG = 128, ATTEMPTS = 10 };
 
 union any_address {
 	struct sockaddr any;
@@ -96,13 +96,29 @@ static bool greet(int fd, uint32_t port)
 	return true;
 }
 
-int address_connect(const struct address *a)
+static int connect_once(const struct address *a)
 {
 	union any_address to;
 	socklen_t len;
-	int fd = open_socket(a, VMADDR_CID_HOST, "", &to, &len);
+	int fd = open_socket(a, VMADDR_CID_HOST, "", &to, &len), error;
 
-	if (fd < 0 || connect(fd, &to.any, len) < 0 || (a->path && !greet(fd, a->port)))
-		return give_up(fd, "connect");
-	return fd;
+	if (fd < 0 || (connect(fd, &to.any, len) == 0 && (!a->path || greet(fd, a->port))))
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+/* What a guest does not take within two seconds the VMM gives up; one that others keep from
+ * its processor takes it the next time, or the one after that. */
+int address_connect(const struct address *a)
+{
+	unsigned left = a->path ? ATTEMPTS : 1;
+	int fd;
+
+	do
+		fd = connect_once(a);
+	while (fd < 0 && errno == ECONNREFUSED && --left > 0);
+	return fd < 0 ? give_up(fd, "connect") : fd;
 }
