@@ -193,6 +193,8 @@ static int make_loop(struct wispd *d, struct error *err)
 	sigaddset(&ends, SIGTERM);
 	sigaddset(&ends, SIGINT);
 	sigprocmask(SIG_BLOCK, &ends, NULL);
+	/* Who waits at the other end of a pipe may have ended (process.h). */
+	signal(SIGPIPE, SIG_IGN);
 	if (r >= 0)
 		r = sd_event_add_signal(d->loop, NULL, SIGTERM, on_signal, d);
 	if (r >= 0)

@@ -72,6 +72,7 @@ static void be_program(const struct confined *c, int in, const int pipes[4][2])
 		_exit(NOT_STARTED);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
 	execve(c->argv[0], (char *const *)c->argv, (char *const *)environment);
 	_exit(NOT_STARTED);
 }

@@ -70,14 +70,19 @@ static int direct(posix_spawn_file_actions_t *files, int in, int out, int gate)
 	return r;
 }
 
-/* A session of its own, and no signal blocked. */
+/* A session of its own, no signal blocked, and none ignored that we ignore. */
 static int set_apart(posix_spawnattr_t *how)
 {
-	sigset_t none;
-	int r = posix_spawnattr_setflags(how, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+	sigset_t none, usual;
+	int r = posix_spawnattr_setflags(how, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+						      POSIX_SPAWN_SETSIGDEF);
 
 	sigemptyset(&none);
-	return r ? r : posix_spawnattr_setsigmask(how, &none);
+	sigemptyset(&usual);
+	sigaddset(&usual, SIGPIPE);
+	if (r == 0)
+		r = posix_spawnattr_setsigmask(how, &none);
+	return r ? r : posix_spawnattr_setsigdefault(how, &usual);
 }
 
 /* Not fork(): that would copy what maps our memory, and have us copy each page that we write to
@@ -153,7 +158,7 @@ int process_spawn(const char *const argv[], int log_fd, struct process *ret, str
 
 void process_go(struct process *p)
 {
-	/* Should it have ended meanwhile, its pidfd says so. */
+	/* Should it have ended meanwhile, its pidfd says so, and the pipe is closed. */
 	if (p->gate >= 0 && write(p->gate, "", 1) != 1)
 		kill(p->pid, SIGKILL);
 	p->gate = fd_close(p->gate);

@@ -2,7 +2,7 @@
  *
  * process_spawn() makes a process that waits at a gate; it begins when process_go() is
  * called, and ends without a trace if this process dies before. So what runs is known.
- * Loop thread, but where noted.
+ * Loop thread, but where noted. The process must ignore SIGPIPE.
  */
 #ifndef SUPERVISOR_PROCESS_H
 #define SUPERVISOR_PROCESS_H
