@@ -21,9 +21,9 @@ enum {
 void identity_tell_kernel(struct launch *l, const char *name, const struct address *address,
 			  const struct address *via, unsigned bits, const struct address *resolver);
 
-/* "address=eth0 10.0.0.2/24", "gateway=10.0.0.1", "resolver=10.0.0.1 net.internal", ...: of both families, for the verbs
- * addresses and identity of the agent; how many. all: those, too, that a guest asks its network
- * for, which a clone has to be told since it does not know that it is one. */
+/* "address=eth0 10.0.0.2/24", "gateway=10.0.0.1", "resolver=10.0.0.1 net.internal", ...: of both
+ * families, for the verbs addresses and identity of the agent; how many. all: those, too, that a
+ * guest asks its network for, which a clone has to be told since it does not know that it is one. */
 unsigned identity_addresses(const struct launch *l, bool all,
 			    char texts[IDENTITY_ADDRESSES_MAX][IDENTITY_TEXT_BYTES]);
 
