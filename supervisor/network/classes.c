@@ -30,13 +30,26 @@ enum { COUNTERS = sizeof(counter_names) / sizeof(counter_names[0]) };
 
 /* --- text --- */
 
+/* Sets with names, for all taps: nft asks the kernel for each set without one before it does
+ * anything. Who is near is never in the world. */
+static const struct {
+	const char *name, *type;
+} sets[] = {
+	{ "inside4", "ipv4_addr; flags interval" },
+	{ "inside6", "ipv6_addr; flags interval" },
+	{ "near_from6", "ipv6_addr; flags interval; elements = { ::, fe80::/10 }" },
+	{ "near_to6", "ipv6_addr; flags interval; elements = { ::, fe80::/10, ff00::/8 }" },
+	{ "host_from4", "fib_addrtype; elements = { local, broadcast }" },
+	{ "host_to4", "fib_addrtype; elements = { local, broadcast, multicast }" },
+	{ "host_to6", "fib_addrtype; elements = { local, anycast }" },
+};
+
 void classes_print_base(const char *tag, FILE *out)
 {
-	fprintf(out,
-		"add table netdev wispd_%s\n"
-		"add set netdev wispd_%s inside4 { type ipv4_addr; flags interval; }\n"
-		"add set netdev wispd_%s inside6 { type ipv6_addr; flags interval; }\n",
-		tag, tag, tag);
+	fprintf(out, "add table netdev wispd_%s\n", tag);
+	for (unsigned i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
+		fprintf(out, "add set netdev wispd_%s %s { type %s; }\n", tag, sets[i].name,
+			sets[i].type);
 }
 
 static void print_network(const char *verb, const char *tag, const struct network *n, FILE *out)
@@ -87,8 +100,8 @@ static void print_chains(const char *tag, long long n, FILE *out)
 	fprintf(out,
 		"	chain to_%lld {\n"
 		"		ip saddr != @inside4 ip saddr != 169.254.0.0/16"
-		" fib saddr type != { local, broadcast } counter name in_world_%lld accept\n"
-		"		ip6 saddr != @inside6 ip6 saddr != { ::, fe80::/10 }"
+		" fib saddr type != @host_from4 counter name in_world_%lld accept\n"
+		"		ip6 saddr != @inside6 ip6 saddr != @near_from6"
 		" fib saddr type != local counter name in_world_%lld accept\n"
 		"		counter name in_internal_%lld\n"
 		"	}\n",
@@ -96,10 +109,10 @@ static void print_chains(const char *tag, long long n, FILE *out)
 	fprintf(out,
 		"	chain from_%lld {\n"
 		"		ip daddr != @inside4 ip daddr != 169.254.0.0/16"
-		" fib daddr type != { local, broadcast, multicast }"
+		" fib daddr type != @host_to4"
 		" counter name out_world_%lld accept\n"
-		"		ip6 daddr != @inside6 ip6 daddr != { ::, fe80::/10, ff00::/8 }"
-		" fib daddr type != { local, anycast } counter name out_world_%lld accept\n"
+		"		ip6 daddr != @inside6 ip6 daddr != @near_to6"
+		" fib daddr type != @host_to6 counter name out_world_%lld accept\n"
 		"		counter name out_internal_%lld\n"
 		"	}\n"
 		"}\n",
