@@ -226,12 +226,9 @@ static void keep_tail(const struct tail *tail, const char *data, size_t len)
 	tail->text[have + len] = '\0';
 }
 
-/* Until the program closes its output, or time is up. */
-static int read_output(int fd, unsigned timeout_ms, const struct tail *tail)
+ssize_t process_read(int from, void *data, size_t size, uint64_t deadline_us)
 {
-	uint64_t deadline_us = clock_now_us() + (uint64_t)timeout_ms * 1000;
-	struct pollfd output = { .fd = fd, .events = POLLIN };
-	char data[LINE_BYTES];
+	struct pollfd output = { .fd = from, .events = POLLIN };
 
 	for (;;) {
 		uint64_t now = clock_now_us();
@@ -240,15 +237,21 @@ static int read_output(int fd, unsigned timeout_ms, const struct tail *tail)
 
 		if (r == 0)
 			return -ETIMEDOUT;
-		if (r < 0)
-			continue;
-
-		ssize_t n = read(fd, data, sizeof(data));
-
-		if (n <= 0)
-			return 0;
-		keep_tail(tail, data, (size_t)n);
+		if (r > 0)
+			return read(from, data, size);
 	}
+}
+
+/* Until the program closes its output, or time is up. */
+static int read_output(int fd, unsigned timeout_ms, const struct tail *tail)
+{
+	const uint64_t deadline_us = clock_now_us() + (uint64_t)timeout_ms * 1000;
+	char data[LINE_BYTES];
+	ssize_t n;
+
+	while ((n = process_read(fd, data, sizeof(data), deadline_us)) > 0)
+		keep_tail(tail, data, (size_t)n);
+	return n == -ETIMEDOUT ? -ETIMEDOUT : 0;
 }
 
 /* Without what only points at the line above it. */
@@ -317,4 +320,38 @@ int process_run_with(const char *const argv[], const char *input, size_t len, un
 
 	return run_to_end(argv, open_text(input, len), timeout_ms,
 			  &(struct tail){ text, sizeof(text) }, err);
+}
+
+/* --- spoken with --- */
+
+static void close_pair(const int pair[2])
+{
+	fd_close(pair[0]);
+	fd_close(pair[1]);
+}
+
+pid_t process_open(const char *const argv[], int file, int *to, int *from, struct error *err)
+{
+	int input[2], output[2];
+	pid_t pid;
+
+	if (pipe2(input, O_CLOEXEC) < 0)
+		return error_errno(err, NULL, NULL, "Cannot make a pipe");
+	if (pipe2(output, O_CLOEXEC) < 0) {
+		error_errno(err, NULL, NULL, "Cannot make a pipe");
+		close_pair(input);
+		return err->code;
+	}
+	pid = make_child(argv, input[0], output[1], file);
+	if (pid < 0)
+		cannot_execute(argv[0], err);
+	fd_close(output[1]);
+	if (pid < 0) {
+		fd_close(input[1]);
+		fd_close(output[0]);
+		return err->code;
+	}
+	*to = input[1];
+	*from = output[0];
+	return pid;
 }

@@ -1,4 +1,4 @@
-/* firewall.c - one thread, one queue of texts, and "nft -f" with all that is in it.
+/* firewall.c - one thread, one queue of texts, and nft, which is told all that is in it.
  *
  * The mutex guards the queue and the flag. The thread takes the whole queue, and while it has
  * it nobody else looks at those orders; then it says under the mutex which are done. If nft
@@ -11,12 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervisor/life/process.h"
 #include "supervisor/network/firewall.h"
+#include "supervisor/network/nft.h"
 #include "supervisor/network/rules.h"
 #include "vmm/base/log.h"
-
-enum { NFT_TIMEOUT_MS = 60000 };
 
 struct order {
 	struct order *next;
@@ -28,8 +26,9 @@ struct order {
 };
 
 struct firewall {
-	const struct config *config;
 	char tag[NETWORK_TAG_BYTES];
+	struct nft nft;				   /* the thread's */
+	enum { UNKNOWN, THERE, MISSING } tracking; /* the thread's */
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake, finished;
@@ -56,21 +55,43 @@ void firewall_drop(struct firewall_text *t)
 
 /* --- running --- */
 
+/* Once, and no earlier than it matters: nft has the kernel load what it needs. */
+static bool tracked(struct firewall *f)
+{
+	struct firewall_text t;
+
+	if (f->tracking != UNKNOWN)
+		return f->tracking == THERE;
+	firewall_begin(&t);
+	if (t.out)
+		rules_print_tracked(f->tag, t.out);
+	f->tracking =
+		t.out && fflush(t.out) == 0 && nft_would(&f->nft, t.text, t.len) ? THERE : MISSING;
+	firewall_drop(&t);
+	if (f->tracking == MISSING)
+		log_warn(
+			"No connections are tracked on bridges: a guest with an allow list cannot "
+			"answer neighbours to whom it may not speak (modprobe nf_conntrack_bridge)");
+	return f->tracking == THERE;
+}
+
 static void print(struct firewall *f, const struct order *order, FILE *out)
 {
-	if (!order->text.whole && !f->there)
-		rules_print_base(f->tag, out);
+	if (order->text.tables != FIREWALL_MORE)
+		rules_remove_all(f->tag, out);
+	if (order->text.tables == FIREWALL_ANEW ||
+	    (order->text.tables == FIREWALL_MORE && !f->there))
+		rules_print_base(f->tag, tracked(f), out);
 	fwrite(order->text.text, 1, order->text.len, out);
-	f->there = !order->text.whole;
+	f->there = order->text.tables != FIREWALL_AWAY;
 }
 
 static int run(struct firewall *f, struct firewall_text *t, struct error *err)
 {
-	const char *const argv[] = { f->config->nft, "-f", "/dev/stdin", NULL };
 	int r = t->out && fflush(t->out) == 0 ? 0 : -ENOMEM;
 
 	if (r == 0)
-		r = process_run_with(argv, t->text, t->len, NFT_TIMEOUT_MS, err);
+		r = nft_run(&f->nft, t->text, t->len, err);
 	else
 		error_set(err, r, NULL, NULL, "out of memory");
 	if (r < 0)
@@ -148,6 +169,7 @@ static void *work(void *arg)
 		finish(f, orders);
 	}
 	pthread_mutex_unlock(&f->lock);
+	nft_end(&f->nft);
 	return NULL;
 }
 
@@ -170,7 +192,7 @@ int firewall_create(const struct config *c, const char tag[NETWORK_TAG_BYTES],
 	int r = -ENOMEM;
 
 	if (f) {
-		f->config = c;
+		nft_init(&f->nft, c->nft);
 		memcpy(f->tag, tag, sizeof(f->tag));
 		f->last = &f->first;
 		pthread_mutex_init(&f->lock, NULL);

@@ -1,9 +1,8 @@
-/* firewall.h - what nftables is told: texts for "nft -f", one after the other, many at a time.
+/* firewall.h - what nftables is told: texts for nft (nft.h), one after the other, many at a time.
  *
- * A run of nft costs milliseconds, and one that removes anything waits until all processors
- * have passed through the kernel's scheduler, however much it removes. So a thread does nothing
- * else, and takes all that came while it was busy as one transaction, in the order in which it
- * came. The tables themselves (rules.h) are put in front when they may be missing.
+ * A transaction that removes anything may wait until all processors have passed through the
+ * kernel's scheduler, however much it removes. So a thread does nothing else, and takes all that
+ * came while it was busy as one transaction, in the order in which it came.
  *
  * Any thread, but for create and destroy. 0 or a negative errno and *err.
  */
@@ -24,12 +23,14 @@ int firewall_create(const struct config *c, const char tag[NETWORK_TAG_BYTES],
 /* Once what it was told is done. Accepts NULL. */
 void firewall_destroy(struct firewall *f);
 
-/* A text that is being written to out, which is NULL when memory is short. */
+/* A text that is being written to out, which is NULL when memory is short. What it is for: MORE in
+ * the tables, which are put in front when they may be missing; the tables ANEW, with this in them;
+ * or the tables taken AWAY, and this done. */
 struct firewall_text {
 	FILE *out;
 	char *text;
 	size_t len;
-	bool whole; /* it makes the tables anew, or removes them */
+	enum { FIREWALL_MORE, FIREWALL_ANEW, FIREWALL_AWAY } tables;
 };
 
 void firewall_begin(struct firewall_text *t);

@@ -20,9 +20,11 @@ static const char bridge_base[] =
 	"add map bridge wispd_@ policies { type ifname : verdict; }\n"
 	"add chain bridge wispd_@ prerouting { type filter hook prerouting priority -300; }\n"
 	"add chain bridge wispd_@ guest\n"
+	"add chain bridge wispd_@ answers\n"
 	"add chain bridge wispd_@ forward { type filter hook forward priority 0; }\n"
 	"flush chain bridge wispd_@ prerouting\n"
 	"flush chain bridge wispd_@ guest\n"
+	"flush chain bridge wispd_@ answers\n"
 	"flush chain bridge wispd_@ forward\n"
 	"table bridge wispd_@ {\n"
 	"	chain prerouting {\n"
@@ -46,11 +48,17 @@ static const char bridge_base[] =
 	"		ether type arp accept\n"
 	"		iifname @askers udp dport { 67, 547 } drop\n"
 	"		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
-	"		ct state established,related accept\n"
+	"		jump answers\n"
 	"		iifname vmap @policies\n"
 	"		drop\n"
 	"	}\n"
 	"}\n";
+
+/* Not every kernel tracks connections on bridges. */
+static const char bridge_tracked[] =
+	"add table bridge wispd_@\n"
+	"add chain bridge wispd_@ answers\n"
+	"add rule bridge wispd_@ answers ct state established,related accept\n";
 
 /* Packets that the host routes, and those for itself. What a passt sends is the host's own:
  * its user tells whose. The mark is the number of the user's network while that is looked at. */
@@ -175,10 +183,17 @@ static void print_tagged(const char *text, const char *tag, FILE *out)
 	fputs(text, out);
 }
 
-void rules_print_base(const char *tag, FILE *out)
+void rules_print_base(const char *tag, bool tracked, FILE *out)
 {
 	print_tagged(bridge_base, tag, out);
+	if (tracked)
+		rules_print_tracked(tag, out);
 	print_tagged(inet_base, tag, out);
+}
+
+void rules_print_tracked(const char *tag, FILE *out)
+{
+	print_tagged(bridge_tracked, tag, out);
 }
 
 /* --- elements --- */

@@ -23,12 +23,17 @@
 #ifndef SUPERVISOR_NETWORK_RULES_H
 #define SUPERVISOR_NETWORK_RULES_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "supervisor/network/lease.h"
 
-/* Both tables, their sets and chains: made if they are missing, else as they should be. */
-void rules_print_base(const char *tag, FILE *out);
+/* Both tables, their sets and chains: made if they are missing, else as they should be. tracked:
+ * the kernel tracks connections on bridges; where it does not, a guest with an allow list cannot
+ * answer neighbours to whom it may not speak. */
+void rules_print_base(const char *tag, bool tracked, FILE *out);
+/* What such a kernel does not take. */
+void rules_print_tracked(const char *tag, FILE *out);
 void rules_print_network(const char *tag, const struct network *n, FILE *out);
 /* -EINVAL: its allow list is none. */
 int rules_print_lease(const char *tag, const struct lease *l, FILE *out, struct error *err);

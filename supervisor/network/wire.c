@@ -92,11 +92,10 @@ static int remove_rules(struct firewall *f, const char *tag, const struct networ
 	struct firewall_text text;
 
 	firewall_begin(&text);
-	if (text.out && n->last)
-		rules_remove_all(tag, text.out);
+	if (n->last)
+		text.tables = FIREWALL_AWAY;
 	else if (text.out)
 		rules_remove_network(tag, n, text.out);
-	text.whole = n->last;
 	return firewall_apply(f, &text, err);
 }
 
@@ -106,13 +105,14 @@ static void remove_classes(struct firewall *f, const char *tag, const struct net
 	struct error err;
 
 	firewall_begin(&text);
+	if (n->last)
+		text.tables = FIREWALL_AWAY;
 	if (text.out && n->last)
 		classes_remove_all(tag, text.out);
 	if (text.out && !n->last) {
 		classes_print_base(tag, text.out);
 		classes_remove_network(tag, n, text.out);
 	}
-	text.whole = n->last;
 	if (firewall_apply(f, &text, &err) < 0)
 		log_warn("%s", err.text);
 }
@@ -301,17 +301,15 @@ static int restore_lease(void *ctx, const struct lease *l)
 	return rules_print_lease(s->tag, l, s->out, s->err);
 }
 
-/* The whole table anew, in one step: whatever was done to it meanwhile is undone. */
 static int print_all(struct restoring *s)
 {
-	int r;
+	struct truth *t = &s->d->truth;
+	int r = network_each(t, NULL, restore_network, s, s->err);
 
-	rules_remove_all(s->tag, s->out);
-	rules_print_base(s->tag, s->out);
-	r = network_each(&s->d->truth, NULL, restore_network, s, s->err);
-	return r < 0 ? r : lease_each_alive(&s->d->truth, restore_lease, s, s->err);
+	return r < 0 ? r : lease_each_alive(t, restore_lease, s, s->err);
 }
 
+/* The whole table anew, in one step: whatever was done to it meanwhile is undone. */
 static int restore_rules(struct restoring *s)
 {
 	struct firewall_text text;
@@ -319,7 +317,7 @@ static int restore_rules(struct restoring *s)
 
 	firewall_begin(&text);
 	s->out = text.out;
-	text.whole = true;
+	text.tables = FIREWALL_ANEW;
 	if (s->out)
 		r = print_all(s);
 	if (r == 0 && s->networks)

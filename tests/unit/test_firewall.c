@@ -1,6 +1,7 @@
 /* test_firewall.c - texts for nft: all in their order, each whole or not at all.
  *
- * A script stands for nft: it keeps what it is told, and refuses a text with the word "bad".
+ * A script stands for nft: it keeps what it is told, and refuses a text with the word "bad". When
+ * it is kept, it ends at the word "worse", and says something else to "silly".
  */
 #include <errno.h>
 #include <pthread.h>
@@ -38,9 +39,25 @@ static int set_up(void **state)
 	snprintf(s->config.nft, sizeof(s->config.nft), "%s", scratch_path(s->dir, "nft"));
 	f = fopen(s->config.nft, "we");
 	fprintf(f,
-		"#!/bin/sh\ntext=$(cat)\n"
+		"#!/bin/sh\nsaid=%s\n"
+		"if [ \"$1\" = -i ]; then\n"
+		"	echo kept >>$said.ways\n"
+		"	while read -r line; do case \"$line\" in\n"
+		"	include*) text=$(cat /proc/self/fd/3); case \"$text\" in\n"
+		"		*bad*) echo refused >&2 ;;\n"
+		"		*worse*) exit 1 ;;\n"
+		"		*silly*) read -r line; echo 'silly myself' ;;\n"
+		"		*) printf '%%s\\n' \"$text\" >>$said ;;\n"
+		"		esac ;;\n"
+		"	describe*) echo 'meta expression, datatype mark' ;;\n"
+		"	esac; done\n"
+		"	exit 0\n"
+		"fi\n"
+		"[ \"$1\" = --check ] && exec test ! -e $said.untracked\n"
+		"echo run >>$said.ways\n"
+		"text=$(cat)\n"
 		"case \"$text\" in *bad*) echo refused >&2; exit 1 ;; esac\n"
-		"printf '%%s\\n' \"$text\" >>%s\n",
+		"printf '%%s\\n' \"$text\" >>$said\n",
 		scratch_path(s->dir, "said"));
 	fclose(f);
 	chmod(s->config.nft, 0755);
@@ -56,15 +73,20 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static int tell(struct setting *s, const char *text, bool whole, struct error *err)
+static int tell_of(struct setting *s, const char *text, int tables, struct error *err)
 {
 	struct firewall_text t;
 
 	firewall_begin(&t);
 	assert_non_null(t.out);
 	fputs(text, t.out);
-	t.whole = whole;
+	t.tables = tables;
 	return firewall_apply(s->firewall, &t, err);
+}
+
+static int tell(struct setting *s, const char *text, struct error *err)
+{
+	return tell_of(s, text, FIREWALL_MORE, err);
 }
 
 static void tell_later(struct setting *s, const char *text)
@@ -77,20 +99,25 @@ static void tell_later(struct setting *s, const char *text)
 	assert_int_equal(firewall_apply_later(s->firewall, &t, &err), 0);
 }
 
-/* All that was said, once all is; static storage. */
-static const char *said(struct setting *s)
+/* Static storage. */
+static const char *read_all(struct setting *s, const char *name)
 {
 	static char text[SAID_BYTES];
-	FILE *f;
+	FILE *f = fopen(scratch_path(s->dir, name), "re");
 	size_t n;
 
-	firewall_destroy(s->firewall);
-	f = fopen(scratch_path(s->dir, "said"), "re");
 	assert_non_null(f);
 	n = fread(text, 1, sizeof(text) - 1, f);
 	text[n] = '\0';
 	fclose(f);
 	return text;
+}
+
+/* All that was said, once all is. */
+static const char *said(struct setting *s)
+{
+	firewall_destroy(s->firewall);
+	return read_all(s, "said");
 }
 
 static unsigned count(const char *text, const char *words)
@@ -102,7 +129,9 @@ static unsigned count(const char *text, const char *words)
 	return n;
 }
 
-#define TABLE "add table bridge wispd_abc123\n"
+#define TABLES	"add set bridge wispd_abc123 macs "
+#define AWAY	"delete table bridge wispd_abc123\n"
+#define TRACKED "answers ct state established,related accept\n"
 
 /* What nobody waits for is done before what comes after it. */
 static void test_order(void **state)
@@ -113,7 +142,7 @@ static void test_order(void **state)
 
 	tell_later(s, "first\n");
 	tell_later(s, "second\n");
-	assert_int_equal(tell(s, "third\n", false, &err), 0);
+	assert_int_equal(tell(s, "third\n", &err), 0);
 	tell_later(s, "fourth\n");
 	text = said(s);
 	at = strstr(text, "first\n");
@@ -123,7 +152,7 @@ static void test_order(void **state)
 	at = strstr(at, "third\n");
 	assert_non_null(at);
 	assert_non_null(strstr(at, "fourth\n"));
-	assert_int_equal(count(text, TABLE), 1);
+	assert_int_equal(count(text, TABLES), 1);
 }
 
 /* One that is refused is nobody else's matter; the tables are put in place again. */
@@ -135,15 +164,15 @@ static void test_refused(void **state)
 
 	tell_later(s, "before\n");
 	tell_later(s, "bad\n");
-	assert_int_equal(tell(s, "after\n", false, &err), 0);
-	assert_int_equal(tell(s, "bad\n", false, &err), -EIO);
+	assert_int_equal(tell(s, "after\n", &err), 0);
+	assert_int_equal(tell(s, "bad\n", &err), -EIO);
 	assert_non_null(strstr(err.text, "refused"));
-	assert_int_equal(tell(s, "last\n", false, &err), 0);
+	assert_int_equal(tell(s, "last\n", &err), 0);
 	text = said(s);
 	assert_int_equal(count(text, "before\n"), 1);
 	assert_int_equal(count(text, "after\n"), 1);
 	assert_int_equal(count(text, "last\n"), 1);
-	assert_true(count(text, TABLE) > 1);
+	assert_true(count(text, TABLES) > 1);
 }
 
 /* Behind what takes the tables away they are made anew, for what needs them. */
@@ -153,13 +182,83 @@ static void test_whole(void **state)
 	struct error err;
 	const char *text;
 
-	assert_int_equal(tell(s, "first\n", false, &err), 0);
-	assert_int_equal(tell(s, "away\n", true, &err), 0);
-	assert_int_equal(tell(s, "second\n", false, &err), 0);
-	assert_int_equal(tell(s, "third\n", false, &err), 0);
+	assert_int_equal(tell(s, "first\n", &err), 0);
+	assert_int_equal(tell_of(s, "away\n", FIREWALL_AWAY, &err), 0);
+	assert_int_equal(tell(s, "second\n", &err), 0);
+	assert_int_equal(tell(s, "third\n", &err), 0);
 	text = said(s);
-	assert_int_equal(count(text, TABLE), 2);
-	assert_non_null(strstr(strstr(text, "away\n"), TABLE));
+	assert_int_equal(count(text, TABLES), 2);
+	assert_int_equal(count(text, AWAY), 1);
+	text = strstr(text, AWAY);
+	assert_non_null(text);
+	assert_non_null(strstr(strstr(text, "away\n"), TABLES));
+}
+
+/* In one step. */
+static void test_anew(void **state)
+{
+	struct setting *s = *state;
+	struct error err;
+	const char *text;
+
+	assert_int_equal(tell(s, "first\n", &err), 0);
+	assert_int_equal(tell_of(s, "second\n", FIREWALL_ANEW, &err), 0);
+	assert_int_equal(tell(s, "third\n", &err), 0);
+	text = said(s);
+	assert_int_equal(count(text, TABLES), 2);
+	assert_int_equal(count(text, TRACKED), 2);
+	text = strstr(text, AWAY);
+	assert_non_null(text);
+	assert_non_null(strstr(strstr(text, TABLES), "second\nthird\n"));
+}
+
+/* What a kernel cannot do is left out, as it said once. */
+static void test_untracked(void **state)
+{
+	struct setting *s = *state;
+	struct error err;
+	const char *text;
+	FILE *f = fopen(scratch_path(s->dir, "said.untracked"), "we");
+
+	assert_non_null(f);
+	fclose(f);
+	assert_int_equal(tell(s, "first\n", &err), 0);
+	assert_int_equal(tell_of(s, "second\n", FIREWALL_ANEW, &err), 0);
+	text = said(s);
+	assert_int_equal(count(text, TABLES), 2);
+	assert_int_equal(count(text, TRACKED), 0);
+}
+
+static void test_kept(void **state)
+{
+	struct setting *s = *state;
+	struct error err;
+
+	assert_int_equal(tell(s, "first\n", &err), 0);
+	assert_int_equal(tell(s, "second\n", &err), 0);
+	assert_int_equal(tell_of(s, "third\n", FIREWALL_ANEW, &err), 0);
+	assert_non_null(strstr(said(s), "first\nsecond\nadd table"));
+	assert_string_equal(read_all(s, "said.ways"), "kept\n");
+}
+
+/* Whatever becomes of the one that is kept, another does what it was told, and the next is told
+ * again. */
+static void test_lost(void **state)
+{
+	static const char *const words[] = { "worse\n", "silly\n" };
+	struct setting *s = *state;
+	struct error err;
+	const char *text;
+
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(tell(s, words[i], &err), 0);
+		assert_int_equal(tell(s, "after\n", &err), 0);
+	}
+	text = said(s);
+	assert_int_equal(count(text, "worse\n"), 1);
+	assert_int_equal(count(text, "silly\n"), 1);
+	assert_int_equal(count(text, "after\n"), 2);
+	assert_string_equal(read_all(s, "said.ways"), "kept\nrun\nkept\nrun\nkept\n");
 }
 
 static void *tell_many(void *arg)
@@ -167,7 +266,7 @@ static void *tell_many(void *arg)
 	struct error err;
 
 	for (unsigned i = 0; i < EACH; i++)
-		if (tell(arg, "one\n", false, &err) < 0)
+		if (tell(arg, "one\n", &err) < 0)
 			return arg;
 	return NULL;
 }
@@ -194,6 +293,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_whole, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_untracked, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_kept, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
 	};
 

@@ -414,7 +414,7 @@ static void write_rules(FILE *out, const char *what)
 	struct error err;
 
 	if (strcmp(what, "base") == 0) {
-		rules_print_base(TAG, out);
+		rules_print_base(TAG, true, out);
 	} else if (strcmp(what, "network") == 0) {
 		rules_print_network(TAG, &bridged.network, out);
 		rules_remove_network(TAG, &bridged.network, out);
