@@ -206,11 +206,51 @@ static int walk_event(struct walk *w, const struct rows *rows, struct error *err
 	return e;
 }
 
+/* Behind the event that the last ones follow, whose hash is believed. */
+static int skip(struct walk *w, struct error *err)
+{
+	struct rows rows;
+	size_t len = 0;
+	int r = store_select(ledger_store(w->ledger), &rows, err,
+			     "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1 OFFSET ?", "i",
+			     w->wish->last);
+
+	if (r < 0)
+		return r;
+	r = rows_next(&rows, err);
+	if (r > 0) {
+		const void *hash = rows_blob(&rows, 1, &len);
+
+		if (len == sizeof(w->previous))
+			memcpy(w->previous, hash, len);
+		w->next_seq = rows_int(&rows, 0) + 1;
+	}
+	rows_end(&rows);
+	return r < 0 ? r : 0;
+}
+
+/* A range is proven whole: the walk begins before all of them, or behind. */
+static int begin(struct walk *w, struct error *err)
+{
+	int64_t inside = 0;
+	int r = w->wish->last ? skip(w, err) : 0;
+
+	if (r == 0 && w->next_seq > 1)
+		r = store_number(ledger_store(w->ledger), &inside, err,
+				 "SELECT count(*) FROM rollup WHERE to_seq >= ?", "i", w->next_seq);
+	if (r < 0 || !inside)
+		return r;
+	w->next_seq = 1;
+	memset(w->previous, 0, sizeof(w->previous));
+	return 0;
+}
+
 static int walk_events(struct walk *w, struct error *err)
 {
 	struct rows rows;
 	int r = store_select(ledger_store(w->ledger), &rows, err,
-			     "SELECT " RECORD_COLUMNS " FROM event ORDER BY seq", "");
+			     "SELECT " RECORD_COLUMNS " FROM event WHERE seq >= ? ORDER BY seq",
+			     "i", w->next_seq);
 
 	if (r < 0)
 		return r;
@@ -258,6 +298,8 @@ int proof_walk(struct ledger *l, const struct proof_wish *wish, struct proof_rep
 				 "The anchor is no hash");
 	if (wish->archive)
 		r = event_archive_open(wish->archive, &w.archive, err);
+	if (r == 0)
+		r = begin(&w, err);
 	if (r == 0)
 		r = walk_events(&w, err);
 	if (r == 0)

@@ -20,6 +20,8 @@ struct proof_wish {
 	int64_t anchor_seq;	/* 0: none; else the event of that number has this hash */
 	const char *anchor_hex; /* NULL without it */
 	const char *archive;	/* the folder; NULL: rolled-up events are not looked at */
+	int64_t last;		/* only so many, the newest; 0: all. Without anchor and archive. All
+				 * are walked, too, if any of these was rolled up */
 	/* Called now and then with the number of an event that the walk has passed; what it returns
 	 * below 0 ends the walk, and is what that returns. NULL: nobody is. */
 	int (*passed)(void *ctx, int64_t seq);

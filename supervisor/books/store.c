@@ -50,7 +50,7 @@ static int errno_of(int code)
 		{ SQLITE_LOCKED, -EAGAIN },	{ SQLITE_CORRUPT, -EUCLEAN },
 		{ SQLITE_NOTADB, -EUCLEAN },	{ SQLITE_NOMEM, -ENOMEM },
 		{ SQLITE_CONSTRAINT, -EEXIST }, { SQLITE_READONLY, -EROFS },
-		{ SQLITE_CANTOPEN, -ENOENT },
+		{ SQLITE_CANTOPEN, -ENOENT },	{ SQLITE_INTERRUPT, -ECANCELED },
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -150,14 +150,14 @@ static int migrate(struct store *s, int64_t version, struct error *err)
 	return r;
 }
 
-/* Large files are left to wispctl doctor: wispd should be back soon after a crash. */
+/* Large files are left to wispctl ledger verify: wispd should be back soon after a crash. */
 static int check_small(struct store *s, struct error *err)
 {
-	int64_t pages = 0;
 	char line[256];
-	int r = pragma_number(s, "PRAGMA page_count", &pages, err);
+	bool small = false;
+	int r = store_is_small(s, &small, err);
 
-	if (r < 0 || pages > CHECK_MAX_PAGES)
+	if (r < 0 || !small)
 		return r;
 	r = store_check(s, 1, line, sizeof(line), err);
 	if (r <= 0)
@@ -497,6 +497,20 @@ bool store_in_transaction(const struct store *s)
 }
 
 /* --- checking --- */
+
+int store_is_small(struct store *s, bool *ret, struct error *err)
+{
+	int64_t pages = 0;
+	int r = pragma_number(s, "PRAGMA page_count", &pages, err);
+
+	*ret = pages <= CHECK_MAX_PAGES;
+	return r;
+}
+
+void store_interrupt(struct store *s)
+{
+	sqlite3_interrupt(s->db);
+}
 
 int store_check(struct store *s, unsigned max, char *buf, size_t size, struct error *err)
 {

@@ -81,6 +81,10 @@ const void *rows_blob(const struct rows *r, int column, size_t *len);
 int store_number(struct store *s, int64_t *ret, struct error *err, const char *sql,
 		 const char *types, ...);
 
+/* Whether the file is read in a moment: it has at most 64 MiB. */
+int store_is_small(struct store *s, bool *ret, struct error *err);
+/* Has what another thread reads end soon, with -ECANCELED. Any thread, while s is open. */
+void store_interrupt(struct store *s);
 /* A line for each fault that SQLite finds in the file (at most max), separated by newlines,
  * into buf; the number of faults. Reads the whole file. */
 int store_check(struct store *s, unsigned max, char *buf, size_t size, struct error *err);

@@ -173,8 +173,10 @@ static int verify(struct cli *cli, const struct cli_arguments *a)
 		if (json_integer_value(json_object_get(j, "rolled_up")) > 0)
 			printf("%lld were rolled up; --all proves them by the archive\n",
 			       (long long)json_integer_value(json_object_get(j, "rolled_up")));
-		if (!whole)
+		if (json_integer_value(json_object_get(j, "bad_seq")) > 0)
 			printf("%s\n", cli_text(j, "fault", buf, sizeof(buf)));
+		if (cli_text(j, "database", buf, sizeof(buf))[0])
+			printf("the database is damaged: %s\n", buf);
 	}
 	json_decref(j);
 	return status == 0 && !whole ? EXIT_REFUSED : status;

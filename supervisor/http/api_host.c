@@ -192,7 +192,8 @@ static const struct api_route routes[] = {
 	{ "GET", "/findings",        ROLE_ADMIN,  false, 200, NULL, get_findings,
 	  .what = "Where books and kernel differ: open findings first, then the last that were cleared." },
 	{ "GET", "/doctor",          ROLE_ADMIN,  false, 200, NULL, get_doctor,
-	  .what = "Examines host and books; each finding comes with its remedy." },
+	  .what = "Examines host and books; each finding comes with its remedy. Of the ledger the newest 10,000 events, and "
+		  "the database's pages up to 64 MiB: `POST /ledger/verify` reads all." },
 };
 /* clang-format on */
 

@@ -186,8 +186,9 @@ static const struct api_route routes[] = {
 	{ "POST", "/ledger/verify", ROLE_ADMIN,  true,  202, &verify_table,   verify,
 	  .what = "Walks the chain of hashes from the first event to the last one of now, one walk at a time. "
 		  "`anchor`: an anchor of earlier, or `SEQ:HASH`; `archive`: prove what was rolled up, too, by the "
-		  "files in wispd's archive. The operation's result is a text of JSON: `whole`, `checked`, "
-		  "`rolled_up`, and where it is not whole, `bad_seq` and `fault`." },
+		  "files in wispd's archive. Reads every page of the database, too. The operation's result is a text of "
+		  "JSON: `whole`, `checked`, `rolled_up`, and where it is not whole, `bad_seq` and `fault`, or "
+		  "`database`." },
 	{ "POST", "/ledger/backup", ROLE_ADMIN,  true,  202, &api_path_table, back_up,
 	  .what = "Copies the database to a file of the host that is not there yet, and checks the copy; the "
 		  "operation's result is its head." },

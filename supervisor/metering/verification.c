@@ -1,5 +1,6 @@
 /* verification.c - a piece of work that reads the database by itself. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,8 @@
 #include "supervisor/wispd.h"
 #include "vmm/base/log.h"
 
+enum { FAULT_BYTES = 256 };
+
 struct verification {
 	struct work work;
 	struct wispd *d;
@@ -23,6 +26,9 @@ struct verification {
 	atomic_bool ended; /* wispd is about to */
 	int64_t head;
 	struct proof_report report;
+	char database[FAULT_BYTES]; /* what is wrong with its pages; "": nothing */
+	pthread_mutex_t lock;
+	struct store *store; /* under lock: what is read; NULL: nothing yet, or no more */
 	int result;
 	struct error err;
 };
@@ -61,24 +67,46 @@ static int walk(struct verification *v, struct store *s, struct error *err)
 	return r;
 }
 
+static int check_pages(struct verification *v, struct store *s, struct error *err)
+{
+	int faults;
+
+	progress_tell(&v->progress, "reading pages", 0);
+	faults = v->ended ? -ECANCELED : store_check(s, 1, v->database, FAULT_BYTES, err);
+	return faults < 0 ? faults : 0;
+}
+
+static void show_store(struct verification *v, struct store *s)
+{
+	pthread_mutex_lock(&v->lock);
+	v->store = s;
+	pthread_mutex_unlock(&v->lock);
+}
+
 static void run(struct work *work)
 {
 	struct verification *v = (struct verification *)work;
 	struct store *s = NULL;
 
 	v->result = store_open_copy(v->path, &s, &v->err);
+	show_store(v, s);
 	if (v->result == 0)
 		v->result = walk(v, s, &v->err);
+	if (v->result == 0)
+		v->result = check_pages(v, s, &v->err);
+	show_store(v, NULL);
 	store_close(s);
 }
 
 /* --- the loop's --- */
 
-static char *result_text(const struct proof_report *p)
+static char *result_text(const struct verification *v)
 {
-	json_t *j = json_pack("{s:b, s:I, s:I, s:I, s:s}", "whole", p->bad_seq == 0, "checked",
-			      (json_int_t)p->checked, "rolled_up", (json_int_t)p->rolled_up,
-			      "bad_seq", (json_int_t)p->bad_seq, "fault", p->fault);
+	const struct proof_report *p = &v->report;
+	json_t *j = json_pack("{s:b, s:I, s:I, s:I, s:s, s:s}", "whole",
+			      !p->bad_seq && !v->database[0], "checked", (json_int_t)p->checked,
+			      "rolled_up", (json_int_t)p->rolled_up, "bad_seq",
+			      (json_int_t)p->bad_seq, "fault", p->fault, "database", v->database);
 	char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
 
 	json_decref(j);
@@ -87,7 +115,7 @@ static char *result_text(const struct proof_report *p)
 
 static int write_end(struct verification *v, struct error *err)
 {
-	char *text = v->result == 0 ? result_text(&v->report) : NULL;
+	char *text = v->result == 0 ? result_text(v) : NULL;
 	const char *code = NULL;
 	int r;
 
@@ -119,7 +147,10 @@ static void done(struct work *work)
 	}
 	if (v->result == 0 && v->report.bad_seq)
 		log_error("the ledger is not as it was written: %s", v->report.fault);
+	if (v->result == 0 && v->database[0])
+		log_error("the database is damaged: %s", v->database);
 	v->d->verification = NULL;
+	pthread_mutex_destroy(&v->lock);
 	free(v);
 }
 
@@ -147,6 +178,7 @@ void verification_begin(struct wispd *d, void *wish)
 	v->d = d;
 	v->wish = *(struct verification_wish *)wish;
 	v->result = -ECANCELED;
+	pthread_mutex_init(&v->lock, NULL);
 	snprintf(v->path, sizeof(v->path), "%s", store_path(d->truth.store));
 	config_archive(&d->config, v->archive);
 	d->verification = v;
@@ -166,6 +198,13 @@ json_t *verification_progress(const struct wispd *d, const char *operation)
 
 void verification_end(struct wispd *d)
 {
-	if (d->verification)
-		d->verification->ended = true;
+	struct verification *v = d->verification;
+
+	if (!v)
+		return;
+	v->ended = true;
+	pthread_mutex_lock(&v->lock);
+	if (v->store)
+		store_interrupt(v->store);
+	pthread_mutex_unlock(&v->lock);
 }

@@ -1,9 +1,10 @@
-/* verification.h - the proof of the ledger (books/proof.h), made beside all else.
+/* verification.h - the proof of the ledger (books/proof.h) and of its pages, beside all else.
  *
  * A worker walks a store of its own, which is the database as it was when the walk began, so
  * that wispd goes on as ever. It is an operation, whose result is a text of JSON:
  *
  *   {"whole", "checked", "rolled_up", "bad_seq", "fault"}	as in struct proof_report
+ *   {"database"}	what SQLite finds first in its pages; "": nothing. Else it is not whole
  *
  * One at a time: it takes a worker, and as long as the ledger is. While it lasts SQLite's log
  * grows, since what is read stays. Loop thread; (T) as in instance.h; errors as of store.h.

@@ -67,7 +67,8 @@ static void tamper(struct scratch *dir, const char *sql)
 
 	assert_int_equal(sqlite3_open(scratch_path(dir, "db"), &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db,
-				      "DROP TRIGGER event_no_update; DROP TRIGGER event_no_delete",
+				      "DROP TRIGGER IF EXISTS event_no_update;"
+				      "DROP TRIGGER IF EXISTS event_no_delete",
 				      NULL, NULL, NULL),
 			 SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
@@ -81,6 +82,34 @@ static struct proof_report verify(struct book *b)
 
 	assert_int_equal(proof_walk(b->ledger, NULL, &report, &err), 0);
 	return report;
+}
+
+/* Only the newest: what was changed before them is not seen, what was changed in them is. */
+static void test_last(void **state)
+{
+	const struct proof_wish wish = { .last = 3 };
+	struct proof_report report;
+	struct error err;
+	struct book b;
+
+	fill(*state, &b);
+	assert_int_equal(proof_walk(b.ledger, &wish, &report, &err), 0);
+	assert_string_equal(report.fault, "");
+	assert_int_equal(report.checked, 3);
+	close_book(&b);
+
+	tamper(*state, "UPDATE event SET body = '{}' WHERE seq = 2");
+	assert_int_equal(open_book(*state, &b, &err), 0);
+	assert_int_equal(verify(&b).bad_seq, 2);
+	assert_int_equal(proof_walk(b.ledger, &wish, &report, &err), 0);
+	assert_int_equal(report.bad_seq, 0);
+	close_book(&b);
+
+	tamper(*state, "UPDATE event SET body = '{}' WHERE seq = (SELECT max(seq) - 1 FROM event)");
+	assert_int_equal(open_book(*state, &b, &err), 0);
+	assert_int_equal(proof_walk(b.ledger, &wish, &report, &err), 0);
+	assert_int_equal(report.bad_seq, EVENTS - 1);
+	close_book(&b);
 }
 
 static void test_whole(void **state)
@@ -240,6 +269,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_whole, scratch_make, scratch_remove),
+		cmocka_unit_test_setup_teardown(test_last, scratch_make, scratch_remove),
 		cmocka_unit_test(test_tampered),
 		cmocka_unit_test_setup_teardown(test_truncated, scratch_make, scratch_remove),
 		cmocka_unit_test_setup_teardown(test_anchor, scratch_make, scratch_remove),
