@@ -9,6 +9,7 @@
 
 #include "supervisor/config.h"
 #include "supervisor/device/tree.h"
+#include "supervisor/life/confined.h"
 #include "supervisor/share/folder.h"
 #include "vmm/base/fd.h"
 
@@ -83,20 +84,47 @@ static const struct body_field share_fields[] = {
 	  .min = 1,
 	  .max = UINT32_MAX - 1,
 	  .required = true },
+	{ .name = "uid_first",
+	  .type = BODY_U64,
+	  PLACE(shared_folder, uid_first),
+	  .min = 1,
+	  .max = UINT32_MAX - 1 },
+	{ .name = "uid_count",
+	  .type = BODY_U64,
+	  PLACE(shared_folder, uid_count),
+	  .min = 1,
+	  .max = UINT32_MAX - 1 },
 	{ .name = "read_only", .type = BODY_BOOL, PLACE(shared_folder, read_only) },
 };
 
 static const struct shared_folder share_default = { .tenant = "default" };
 
+static bool overlaps(const struct shared_folder *f, uint64_t first, uint64_t count)
+{
+	return f->uid_count && first < f->uid_first + f->uid_count && f->uid_first < first + count;
+}
+
 static int check_share(void *config, struct error *err)
 {
 	const struct shared_folder *f = config;
 
-	return folder_name_plain(f->path)
-		       ? 0
-		       : error_set(err, -EINVAL, "path",
-				   "an absolute path, without \"..\" and doubled slashes",
-				   "%s cannot be shared", f->path);
+	if (!folder_name_plain(f->path))
+		return error_set(err, -EINVAL, "path",
+				 "an absolute path, without \"..\" and doubled slashes",
+				 "%s cannot be shared", f->path);
+	if (!f->uid_first != !f->uid_count)
+		return error_set(err, -EINVAL, f->uid_first ? "uid_count" : "uid_first",
+				 "give both, or none", "%s names half a range of users", f->path);
+	if (f->uid_count > UINT32_MAX - f->uid_first)
+		return error_set(err, -EINVAL, "uid_count",
+				 "uid_first + uid_count is at most 4294967295",
+				 "There are not as many users from %llu on",
+				 (unsigned long long)f->uid_first);
+	if (overlaps(f, f->user, 1))
+		return error_set(err, -EINVAL, "user", "a user outside of uid_first and uid_count",
+				 "User %llu would be the guest's root and another of its users",
+				 (unsigned long long)f->user);
+	return 0;
 }
 
 static const struct body_table share_table = {
@@ -222,11 +250,32 @@ static const struct body_field fields[] = {
 	  .max = CONFIG_NETNS_FOLDERS_MAX },
 };
 
+/* What a guest wrote would be another VMM's, or an import's, to read. */
+static int check_users(void *config, struct error *err)
+{
+	const struct config *c = config;
+
+	for (uint32_t i = 0; i < c->nshares; i++) {
+		const struct shared_folder *f = &c->shares[i];
+
+		if (overlaps(f, c->uid_first, c->uid_count) ||
+		    overlaps(f, c->import_uid_first, CONFINED_USERS))
+			return error_set(
+				err, -EINVAL, "shares",
+				"a range that is nobody else's: not VMMs' (uid_first), not "
+				"imports' (import_uid_first)",
+				"Users %llu and on of %s are taken",
+				(unsigned long long)f->uid_first, f->path);
+	}
+	return 0;
+}
+
 const struct body_table config_table = {
 	.size = sizeof(struct config),
 	.defaults = &defaults,
 	.fields = fields,
 	.nfields = sizeof(fields) / sizeof(fields[0]),
+	.check = check_users,
 };
 
 /* The whole file, NUL-terminated, to be freed. */

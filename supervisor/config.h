@@ -33,7 +33,9 @@ struct principal {
 struct shared_folder {
 	char path[CONFIG_FOLDER_BYTES];
 	char tenant[CONFIG_TENANT_BYTES];
-	uint64_t user; /* of the host, and group: what a guest does there, he does */
+	uint64_t user; /* of the host, and group: what a guest's root does there, he does */
+	/* Who does what the guest's users from 1 on do, and their groups; count 0: nobody. */
+	uint64_t uid_first, uid_count;
 	bool read_only;
 };
 

@@ -55,31 +55,58 @@ static int write_file(const char *path, const char *text)
 	return r;
 }
 
-/* Root of a namespace of users in which there is nobody else. Who changed his user may not
- * write these files unless he can be traced; whoever could trace him is himself. */
-static int become_alone(uid_t user)
+static int be_user(uid_t user)
 {
-	char map[32];
-	int r;
+	const struct rlimit no_core = { 0, 0 };
 
-	snprintf(map, sizeof(map), "0 %u 1", (unsigned)user);
-	if (unshare(CLONE_NEWUSER) < 0 || prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
+	if (setresgid(user, user, user) < 0 || setresuid(user, user, user) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
 		return -errno;
-	r = write_file("/proc/self/setgroups", "deny");
-	if (r == 0)
-		r = write_file("/proc/self/uid_map", map);
-	return r < 0 ? r : write_file("/proc/self/gid_map", map);
+	return 0;
 }
 
 static int become(uid_t user)
 {
-	const struct rlimit no_core = { 0, 0 };
+	return setgroups(0, NULL) < 0 ? -errno : be_user(user);
+}
 
-	if (setgroups(0, NULL) < 0 || setresgid(user, user, user) < 0 ||
-	    setresuid(user, user, user) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    setrlimit(RLIMIT_CORE, &no_core) < 0)
+/* Root of a namespace of users, once the keeper has said who there is. */
+static int become_root_there(int keeper)
+{
+	char byte;
+
+	if (setgroups(0, NULL) < 0 || unshare(CLONE_NEWUSER) < 0)
 		return -errno;
-	return 0;
+	if (write(keeper, "", 1) != 1 || read(keeper, &byte, 1) != 1)
+		return -EPIPE;
+	return be_user(0);
+}
+
+static int write_of(pid_t pid, const char *name, const char *text)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	return write_file(path, text);
+}
+
+/* Its root is the program's user; then those who follow, if there are any. */
+static int let_in(const struct keep *k, pid_t pid, int program)
+{
+	char map[80], byte;
+	int n = snprintf(map, sizeof(map), "0 %u 1\n", (unsigned)k->user), r;
+
+	if (k->others)
+		snprintf(map + n, sizeof(map) - (size_t)n, "1 %u %u\n", (unsigned)k->first_other,
+			 k->others);
+	if (read(program, &byte, 1) != 1)
+		return -ECHILD;
+	r = write_of(pid, "setgroups", "deny");
+	if (r == 0)
+		r = write_of(pid, "uid_map", map);
+	if (r == 0)
+		r = write_of(pid, "gid_map", map);
+	return r == 0 && write(program, "", 1) != 1 ? -ECHILD : r;
 }
 
 /* What its user, who is not root, keeps over the start of the program. */
@@ -110,9 +137,9 @@ static void be_server(const struct keep *k)
 
 /* Never returns. What lies in the folder under that name was the last one's: it is removed
  * with no more rights than whose folder it is. */
-static void be_program(const struct keep *k, int listener)
+static void be_program(const struct keep *k, int listener, int keeper)
 {
-	if (become(k->user) < 0 || (k->share && become_alone(k->user) < 0))
+	if ((k->share ? become_root_there(keeper) : become(k->user)) < 0)
 		_exit(EXIT_NOT_STARTED);
 	if (!k->listen && unlink(k->socket) < 0 && errno != ENOENT)
 		_exit(EXIT_NOT_STARTED);
@@ -124,18 +151,39 @@ static void be_program(const struct keep *k, int listener)
 	_exit(EXIT_NOT_STARTED);
 }
 
-/* 0: it serves. */
-static int start(const struct keep *k, int listener)
+/* Its number, or a negative errno. */
+static pid_t make_program(const struct keep *k, int listener)
 {
-	int status = 0;
-	pid_t pid = fork();
+	int pair[2], r = 0;
+	pid_t pid;
 
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	pid = fork();
+	/* The keeper's end is the keeper's alone: with it the other hears that nobody comes. */
+	if (pid == 0)
+		fd_close(pair[0]);
 	if (pid == 0 && k->network)
 		be_server(k);
 	if (pid == 0)
-		be_program(k, listener);
+		be_program(k, listener, pair[1]);
 	if (pid < 0)
-		return -errno;
+		r = -errno;
+	fd_close(pair[1]);
+	if (r == 0 && k->share)
+		r = let_in(k, pid, pair[0]);
+	fd_close(pair[0]);
+	return r < 0 ? r : pid;
+}
+
+/* 0: it serves. */
+static int start(const struct keep *k, int listener)
+{
+	pid_t pid = make_program(k, listener);
+	int status = 0;
+
+	if (pid < 0)
+		return pid;
 	if (k->listen)
 		return 0;
 	while (waitpid(pid, &status, 0) < 0)

@@ -27,9 +27,12 @@ struct keep {
 	bool listen;
 	uid_t user; /* and group, of the program */
 	/* A folder that it is to serve, below in share (share/folder.h): it finds that at /tmp,
-	 * of the namespace, and is root of a namespace of users where there is only its user.
-	 * NULL: none. Nobody in there can write to it if it is read_only. */
+	 * of the namespace, and is root of a namespace of users where there is its user, and those
+	 * from 1 on, who are first_other and so many that follow, on the host. NULL: none. Nobody in
+	 * there can write to it if it is read_only. */
 	const char *share, *below;
+	uid_t first_other;
+	unsigned others; /* 0: only its user is there */
 	bool read_only;
 	/* The control groups that all of it runs in: id, parent_cgroup and values are read. */
 	struct jail_options groups;

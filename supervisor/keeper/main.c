@@ -21,6 +21,7 @@ static const struct option options[] = {
 	{ "listen", no_argument, NULL, 'L' },
 	{ "share", required_argument, NULL, 'S' },
 	{ "below", required_argument, NULL, 'b' },
+	{ "others", required_argument, NULL, 'O' },
 	{ "read-only", no_argument, NULL, 'r' },
 	{ "parent-cgroup", required_argument, NULL, 'p' },
 	{ "id", required_argument, NULL, 'i' },
@@ -41,6 +42,23 @@ static int take_value(struct jail_options *o, char *text)
 	memcpy(v->file, text, (size_t)(equals - text));
 	v->value = equals + 1;
 	o->cgroup_count++;
+	return 0;
+}
+
+/* "FIRST:COUNT": none of them is root, or stands for "as it is". */
+static int take_others(struct keep *k, const char *text)
+{
+	char *end;
+	unsigned long first = strtoul(text, &end, 10), count;
+
+	if (*end != ':')
+		return -EINVAL;
+	count = strtoul(end + 1, &end, 10);
+	if (*end || first == 0 || count == 0 || first >= (uid_t)NO_USER ||
+	    count > (uid_t)NO_USER - first)
+		return -EINVAL;
+	k->first_other = (uid_t)first;
+	k->others = (unsigned)count;
 	return 0;
 }
 
@@ -71,6 +89,8 @@ static int take(struct keep *k, int option)
 	case 'b':
 		k->below = optarg;
 		return 0;
+	case 'O':
+		return take_others(k, optarg);
 	case 'r':
 		k->read_only = true;
 		return 0;
@@ -116,7 +136,8 @@ int main(int argc, char **argv)
 	if (r < 0 || !k.lock || !k.log || !k.folder || !k.user || !k.argv[0] || !fits(&k)) {
 		fprintf(stderr, "usage: wisp-keeper --lock FILE --log FILE --folder FOLDER"
 				" --user UID {--network | --socket NAME [--listen]"
-				" [--share FOLDER --below PATH [--read-only]]"
+				" [--share FOLDER --below PATH [--others FIRST:COUNT]"
+				" [--read-only]]"
 				" [--parent-cgroup GROUP --id NAME [--cgroup FILE=VALUE]...]}"
 				" -- PROGRAM [ARGUMENT...]\n");
 		return 2;

@@ -50,7 +50,7 @@ static int add_groups(const struct launch *l, struct runtime_command *groups, st
 static int run_keeper(const struct launch *l, const struct companion *c, const char *jail,
 		      struct error *err)
 {
-	char lock[PATH_MAX], log[PATH_MAX], folder[PATH_MAX], user[16];
+	char lock[PATH_MAX], log[PATH_MAX], folder[PATH_MAX], user[16], others[32];
 	char socket[COMPANION_NAME_BYTES + 8];
 	const char *const first[] = { l->config->wisp_keeper,
 				      "--lock",
@@ -65,6 +65,7 @@ static int run_keeper(const struct launch *l, const struct companion *c, const c
 				      user,
 				      NULL };
 	const char *const share[] = { "--share", c->share, "--below", c->below, NULL };
+	const char *const range[] = { "--others", others, NULL };
 	const char *const flags[] = { c->read_only ? "--read-only" : "--",
 				      c->read_only ? "--" : NULL, NULL };
 	const char *const listen[] = { "--listen", NULL };
@@ -77,11 +78,14 @@ static int run_keeper(const struct launch *l, const struct companion *c, const c
 	snprintf(folder, sizeof(folder), "%.*s/root", PATH_MAX - 64, jail);
 	snprintf(socket, sizeof(socket), "%s.sock", c->name);
 	snprintf(user, sizeof(user), "%u", (unsigned)c->user);
+	snprintf(others, sizeof(others), "%u:%u", (unsigned)c->first_other, c->others);
 	say(&w, first);
 	if (c->listen)
 		say(&w, listen);
 	if (c->share)
 		say(&w, share);
+	if (c->share && c->others)
+		say(&w, range);
 	r = groups ? add_groups(l, groups, &w, err)
 		   : error_set(err, -ENOMEM, NULL, NULL, "out of memory");
 	say(&w, flags);

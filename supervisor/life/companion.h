@@ -24,6 +24,8 @@ struct companion {
 	uid_t user;			 /* and group */
 	const char *const *argv;	 /* NULL-ended */
 	const char *share, *below;	 /* what it is to serve (keep.h); NULL: no folder */
+	uid_t first_other;		 /* who else there is, then */
+	unsigned others;
 	bool read_only;
 };
 

@@ -22,7 +22,9 @@ static void describe(const struct config *c, const char *tenant, const struct sh
 	bool allowed = f && (s->read_only || !f->read_only);
 
 	*ret = (struct launch_share){ .read_only = s->read_only,
-				      .user = allowed ? (uid_t)f->user : 0 };
+				      .user = allowed ? (uid_t)f->user : 0,
+				      .first_other = allowed ? (uid_t)f->uid_first : 0,
+				      .others = allowed ? (unsigned)f->uid_count : 0 };
 	snprintf(ret->tag, sizeof(ret->tag), "%s", s->tag);
 	snprintf(ret->allowed, sizeof(ret->allowed), "%s", allowed ? f->path : "");
 	snprintf(ret->below, sizeof(ret->below), "%s", allowed ? below : s->path);

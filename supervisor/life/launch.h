@@ -55,7 +55,10 @@ struct launch_net {
 struct launch_share {
 	char tag[SHARE_TAG_BYTES];
 	char allowed[CONFIG_FOLDER_BYTES], below[CONFIG_FOLDER_BYTES];
-	uid_t user; /* whose doing it is on the host, what the guest does there */
+	/* Whose doing it is on the host, what the guest's root does there, and its users from 1 on;
+	 * others 0: nobody's. */
+	uid_t user, first_other;
+	unsigned others;
 	bool read_only;
 };
 

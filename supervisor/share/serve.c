@@ -32,6 +32,8 @@ int share_serve(const struct launch *l, unsigned n, struct error *err)
 			       .user = s->user,
 			       .argv = argv,
 			       .share = s->allowed,
+			       .first_other = s->first_other,
+			       .others = s->others,
 			       .below = s->below,
 			       .read_only = s->read_only };
 

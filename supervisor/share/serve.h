@@ -1,8 +1,9 @@
 /* serve.h - a virtiofsd for a share: what a guest may do there, as the host sees it.
  *
- * The program is root of a namespace of users in which there is nobody but the one that the
- * configuration names: what the guest's root does, he does. Its other users can use what is
- * there as far as its modes let them, and make nothing. Of the host's files the program sees
+ * The program is root of a namespace of users in which there are those that the configuration
+ * names: one, who does what the guest's root does, and perhaps a range, who do what its other
+ * users do. A guest's user for whom there is nobody can use what is there as far as its modes let
+ * him, and makes nothing. Of the host's files the program sees
  * the folder alone, which cannot be written to by anybody in there if it is read-only.
  *
  * Any thread. 0 or a negative errno and *err.

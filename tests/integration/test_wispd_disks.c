@@ -37,7 +37,9 @@ enum { SKIPPED = 77, LIMIT_MS = 200000, POLL_MS = 50 };
 #define CONSOLE "console=ttyS0 reboot=k panic=-1 quiet"
 
 /* Who the guest is in the folders. */
-#define USER "1234"
+#define USER	"1234"
+#define USERS	"\"uid_first\": 200001, \"uid_count\": 60000"
+#define U_THERE "201000-201000"
 
 /* From the folder itself. What cannot be done is said by the shell. */
 #define SCRIPT                                                           \
@@ -47,7 +49,12 @@ enum { SKIPPED = 77, LIMIT_MS = 200000, POLL_MS = 50 };
 	"touch /r/new || echo not-made\n"                                \
 	"mount -o remount,rw /r; touch /r/new || echo not-made-at-all\n" \
 	"mknod /tmp/null c 1 3 || echo no-device\n"                      \
-	"chown 5 /tmp/made || echo nobody-else\n"                        \
+	"chown 70000 /tmp/made || echo nobody-else\n"                    \
+	"echo u::1000:1000::/:/bin/sh >>/etc/passwd\n"                   \
+	"mkdir /tmp/users && chown 1000:1000 /tmp/users\n"               \
+	"su -c 'echo mine >/tmp/users/file' u && echo a-user-wrote\n"    \
+	"su -c 'echo mine >/tmp/made' u || echo not-the-users\n"         \
+	"su -c 'cat /r/words' u && echo a-user-reads\n"                  \
 	"cat /tmp/way-out/secret || echo no-way-out\n"                   \
 	"echo has-shared\n"                                              \
 	"until [ -e /tmp/go ]; do sleep 0.1; [ -e /tmp/made ] ||\n"      \
@@ -144,7 +151,7 @@ static struct wispd_host *make_host(void)
 	snprintf(top, sizeof(top), "%s", fixture_path("folders"));
 	snprintf(config, sizeof(config),
 		 ", \"disk_reserve_mib\": 0, \"shares\": ["
-		 "{\"path\": \"%s/work\", \"user\": " USER "},"
+		 "{\"path\": \"%s/work\", \"user\": " USER ", " USERS "},"
 		 "{\"path\": \"%s/closed\", \"user\": " USER ", \"read_only\": true},"
 		 "{\"path\": \"%s/theirs\", \"user\": " USER ", \"tenant\": \"others\"}]",
 		 top, top, top);
@@ -193,12 +200,14 @@ static void check_refusals(struct wispd_host *h)
 	}
 }
 
-/* The guest is a user of the host's there, and the program that serves it is nobody else. */
+/* The guest's root is a user of the host's there, its users are others, and the program that serves
+ * them is nobody else. */
 static void share_and_write(struct wispd_host *h)
 {
-	static const char *const said[] = { "for-all",	       "not-added", "not-made",
-					    "not-made-at-all", "no-device", "nobody-else",
-					    "no-way-out",      "has-shared" };
+	static const char *const said[] = { "for-all",	       "not-added",    "not-made",
+					    "not-made-at-all", "no-device",    "nobody-else",
+					    "no-way-out",      "a-user-wrote", "not-the-users",
+					    "a-user-reads",    "has-shared" };
 	char top[256];
 
 	snprintf(top, sizeof(top), "%s", fixture_path("folders"));
@@ -207,6 +216,7 @@ static void share_and_write(struct wispd_host *h)
 	host("grep -q from-the-guest %s/work/made && [ $(stat -c %%u-%%g %s/work/made) = " USER
 	     "-" USER " ]",
 	     top, top);
+	host("[ $(stat -c %%u-%%g %s/work/users/file) = " U_THERE " ]", top);
 	host("[ $(cat %s/closed/words) = for-all ] && ! [ -e %s/closed/new ]", top, top);
 	host("! [ -e %s/work/null ]", top);
 	host("[ $(pgrep -c virtiofsd) = $(pgrep -c -u " USER " virtiofsd) ]");

@@ -43,6 +43,8 @@ static void test_defaults(void **state)
 	assert_int_equal(config_read(NULL, &c, &err), 0);
 }
 
+#define RANGE(first, count) "\"uid_first\": " #first ", \"uid_count\": " #count
+
 static void test_refused(void **state)
 {
 	static const struct {
@@ -63,6 +65,16 @@ static void test_refused(void **state)
 		{ "{\"shares\": [{\"path\": \"/srv\", \"user\": 0}]}", -ERANGE },
 		{ "{\"shares\": [{\"path\": \"srv\", \"user\": 1}]}", -EINVAL },
 		{ "{\"shares\": [{\"path\": \"/srv/..\", \"user\": 1}]}", -EINVAL },
+		{ "{\"shares\": [{\"path\": \"/srv\", \"user\": 1, " RANGE(5, 0) "}]}", -ERANGE },
+		{ "{\"shares\": [{\"path\": \"/srv\", \"user\": 1, \"uid_first\": 5}]}", -EINVAL },
+		{ "{\"shares\": [{\"path\": \"/srv\", \"user\": 1, \"uid_count\": 5}]}", -EINVAL },
+		{ "{\"shares\": [{\"path\": \"/srv\", \"user\": 9, " RANGE(5, 5) "}]}", -EINVAL },
+		{ "{\"shares\": [{\"path\": \"/srv\", \"user\": 9, " RANGE(4294967290, 6) "}]}",
+		  -EINVAL },
+		{ "{\"shares\": [{\"path\": \"/srv\", \"user\": 1, " RANGE(899999000, 1001) "}]}",
+		  -EINVAL },
+		{ "{\"shares\": [{\"path\": \"/srv\", \"user\": 1, " RANGE(910065535, 1) "}]}",
+		  -EINVAL },
 		{ "{\"principals\": [{\"uid\": 1, \"role\": \"king\"}]}", -EBADMSG },
 	};
 	static struct config c;
@@ -75,6 +87,16 @@ static void test_refused(void **state)
 			fail_msg("%s: %d %s", bad[i].text, r, err.text);
 	}
 	assert_true(config_read("/nonexistent", &c, &err) < 0);
+	/* Next to them, on both sides. */
+	assert_int_equal(
+		read_text(
+			*state,
+			"{\"shares\": [{\"path\": \"/srv\", \"user\": 10, " RANGE(5, 5) "}, {\"path\": \"/opt\", \"user\": 1, " RANGE(
+				899999000,
+				1000) "}, {\"path\": \"/var\", \"user\": 1, " RANGE(910065536,
+										    9) "}]}",
+			&c, &err),
+		0);
 	assert_true(config_read("/dev/zero", &c, &err) < 0);
 }
 

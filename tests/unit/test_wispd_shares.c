@@ -59,9 +59,10 @@ static int set_up(void **state)
 	int r = stage_set_up(state);
 	struct config *c = &((struct stage *)*state)->d.config;
 
-	c->shares[c->nshares++] = (struct shared_folder){ "/srv/a", "a", 1000, false };
-	c->shares[c->nshares++] = (struct shared_folder){ "/srv/a/closed", "a", 1000, true };
-	c->shares[c->nshares++] = (struct shared_folder){ "/srv/b", "b", 1000, false };
+	c->shares[c->nshares++] = (struct shared_folder){ "/srv/a", "a", .user = 1000 };
+	c->shares[c->nshares++] =
+		(struct shared_folder){ "/srv/a/closed", "a", .user = 1000, .read_only = true };
+	c->shares[c->nshares++] = (struct shared_folder){ "/srv/b", "b", .user = 1000 };
 	return r;
 }
 
