@@ -173,11 +173,11 @@ static int unreachable(struct wisp *w, int os_error)
 		const char *what, *hint;
 	} rows[] = {
 		{ ENOENT, "there is no such socket",
-		  "start wisp with this path as --api-sock, or wait until it has" },
+		  "start wisp or wispd, whose it is, or wait until it has begun" },
 		{ ECONNREFUSED, "nobody listens on this socket",
-		  "the wisp that made it has ended: start another" },
+		  "whoever made it has ended: start it again" },
 		{ EACCES, "this socket is closed to you",
-		  "be the user who runs wisp, or change the file's permissions" },
+		  "be the user who runs what listens there, or change the file's permissions" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
