@@ -9,6 +9,7 @@
 #include "supervisor/life/kind.h"
 #include "supervisor/life/kinds.h"
 #include "supervisor/pool/golden.h"
+#include "supervisor/pool/keeper.h"
 #include "supervisor/snapshot/files.h"
 #include "supervisor/snapshot/volumes.h"
 #include "supervisor/snapshot/work.h"
@@ -71,6 +72,15 @@ static int detach(struct launch *l, struct error *err)
 	return snapshot_files_take_back(l, err);
 }
 
+/* Its pool's: others go on from it, too. */
+static int report(struct wispd *d, const struct launch *l, struct error *err)
+{
+	(void)err;
+	if (l->load.refused)
+		keeper_refused(d->keeper, l->load.snapshot);
+	return 0;
+}
+
 static int sweep(struct wispd *d, struct error *err)
 {
 	return snapshots_recover(d, err);
@@ -82,5 +92,6 @@ const struct kind kind_snapshot = {
 	.load = load,
 	.attach = attach,
 	.detach = detach,
+	.report = report,
 	.sweep = sweep,
 };

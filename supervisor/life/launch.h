@@ -100,6 +100,7 @@ enum { LAUNCH_SNAPSHOT_BYTES = 24 };
 struct launch_load {
 	char snapshot[LAUNCH_SNAPSHOT_BYTES]; /* "": it boots */
 	bool or_boot; /* if it cannot be loaded: nobody asked for this very snapshot */
+	bool refused; /* that it was, boot() says */
 };
 
 /* The snapshot that is being made of it. */

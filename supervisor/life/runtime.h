@@ -76,7 +76,7 @@ struct runtime {
 	/* The process runs: until it answers. NULL: it cannot be kept waiting, as pools do. */
 	int (*await)(const struct launch *l, struct error *err);
 	/* Makes a running guest of it, a new one or (l->load) a saved one, as soon as it answers. */
-	int (*boot)(const struct launch *l, struct error *err);
+	int (*boot)(struct launch *l, struct error *err);
 	int (*pause)(const struct launch *l, struct error *err);
 	int (*resume)(const struct launch *l, struct error *err);
 	int (*power_off)(const struct launch *l, struct error *err); /* asks the guest */

@@ -425,7 +425,7 @@ static int await_monitor(const struct launch *l, struct qmp **ret, struct error 
 }
 
 /* "prelaunch" until its processors were let go for the first time. */
-static int boot(const struct launch *l, struct error *err)
+static int boot(struct launch *l, struct error *err)
 {
 	struct qmp *q = NULL;
 	json_t *status = NULL;

@@ -415,7 +415,7 @@ static int save(const struct launch *l, struct error *err)
 
 /* A load that was refused has left the VMM as it was. *loaded: the guest goes on. That it boots
  * instead the files of the snapshot say, which are not there then. */
-static int begin(const struct launch *l, struct link *link, bool *loaded, struct error *err)
+static int begin(struct launch *l, struct link *link, bool *loaded, struct error *err)
 {
 	int r = *loaded ? load(l, link, err) : configure(l, link, err);
 
@@ -423,11 +423,12 @@ static int begin(const struct launch *l, struct link *link, bool *loaded, struct
 		return r;
 	log_warn("%s boots, for its pool's snapshot cannot be loaded: %s", l->id, err->text);
 	*loaded = false;
+	l->load.refused = true;
 	r = snapshot_files_take_back(l, err);
 	return r < 0 ? r : configure(l, link, err);
 }
 
-static int boot(const struct launch *l, struct error *err)
+static int boot(struct launch *l, struct error *err)
 {
 	bool loaded = l->load.snapshot[0] && (!l->load.or_boot || snapshot_files_are_lent(l));
 	bool begun = false;

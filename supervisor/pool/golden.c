@@ -124,6 +124,21 @@ int golden_drop(struct wispd *d, const struct pool *p, struct error *err)
 	return r <= 0 ? r : drop(d, p, &g, err);
 }
 
+/* Of no version, it fits no more. */
+int golden_spoil(struct wispd *d, const struct pool *p, struct error *err)
+{
+	int r = store_begin(d->truth.store, err);
+
+	if (r == 0)
+		r = store_run(d->truth.store, err, "UPDATE golden SET version = '' WHERE pool = ?",
+			      "i", p->n);
+	if (r >= 0)
+		r = wispd_commit(d, err);
+	if (r < 0)
+		store_rollback(d->truth.store);
+	return r;
+}
+
 /* --- making --- */
 
 static int write_instance(struct wispd *d, const struct pool *p, const struct pool_plan *plan,

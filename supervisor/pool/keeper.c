@@ -32,6 +32,7 @@ enum {
 };
 
 static const int64_t NS_PER_S = 1000000000, RETRY_LAST_NS = 60000000000;
+static const int64_t ANEW_FIRST_NS = 60000000000, ANEW_LAST_NS = 3600000000000;
 
 /* --- pools --- */
 
@@ -348,6 +349,28 @@ void keeper_wake(struct keeper *k)
 {
 	if (k)
 		sd_event_source_set_enabled(k->soon, SD_EVENT_ONESHOT);
+}
+
+/* At once, the first time: then it was the snapshot, or what the host was when it was made. */
+void keeper_refused(struct keeper *k, const char *snapshot)
+{
+	int64_t now = ledger_boot_ns();
+	struct stock *s = k->stocks;
+	struct error err;
+
+	while (s && strcmp(s->plan.snapshot, snapshot) != 0)
+		s = s->next;
+	if (!s || now < s->anew_boot_ns)
+		return;
+	if (golden_spoil(k->d, &s->pool, &err) < 0) {
+		log_warn("pool %s: %s", s->pool.name, err.text);
+		return;
+	}
+	s->anew_ns = s->anew_ns ? 2 * s->anew_ns : ANEW_FIRST_NS;
+	if (s->anew_ns > ANEW_LAST_NS)
+		s->anew_ns = ANEW_LAST_NS;
+	s->anew_boot_ns = now + s->anew_ns;
+	keeper_wake(k);
 }
 
 /* --- taking --- */

@@ -23,6 +23,10 @@ int keeper_create(struct wispd *d, struct keeper **ret, struct error *err);
 void keeper_end(struct keeper *k);
 void keeper_destroy(struct keeper *k);
 
+/* A VMM has refused this golden snapshot, and its guest boots: it is made anew; one that is refused
+ * again and again ever more seldom. */
+void keeper_refused(struct keeper *k, const char *snapshot);
+
 /* Pools have changed: looks at them soon. Accepts NULL. */
 void keeper_wake(struct keeper *k);
 

@@ -29,6 +29,7 @@ struct stock {
 	int64_t wanted, takes, misses;
 	int64_t rows, kept, ready; /* blanks: in the books, to stay, to be taken; as last seen */
 	int64_t retry_boot_ns, retry_ns; /* when to try again; how long the last wait was */
+	int64_t anew_boot_ns, anew_ns;	 /* so of a golden snapshot that is refused */
 	char cause[CAUSE_BYTES];	 /* why there are no more; "": nothing is wrong */
 };
 

@@ -3,7 +3,8 @@
  * For each N wispd is killed before the N-th thing that it does (crash_at.c) from the making of a
  * pool on: an instance of the pool's own boots, is saved and deleted, and a blank goes on from
  * there. The next wispd comes to the same: one snapshot, one blank with its interface, and
- * nothing else. And it is killed while a guest boots whose pool's snapshot is no good.
+ * nothing else. And it is killed while a guest boots whose pool's snapshot is no good; one that is
+ * not killed then makes another.
  *
  * Real guests, in the test host. WISPD_CRASH_STEP=1 tries every N; by default each
  * 233rd.
@@ -26,7 +27,15 @@
 #include "tests/integration/fixture.h"
 #include "tests/integration/wispd_host.h"
 
-enum { SKIPPED = 77, LIMIT_MS = 240000, POLL_MS = 20, STEP = 233, FEWEST = 10 };
+enum {
+	SKIPPED = 77,
+	LIMIT_MS = 240000,
+	POLL_MS = 20,
+	STEP = 233,
+	FEWEST = 10,
+	ID_BYTES = 32,
+	WORDS_BYTES = 96
+};
 
 #define POOL                                                                         \
 	"{\"name\": \"warm\", \"image\": \"box\", \"shape\": \"tiny\", \"min\": 1, " \
@@ -125,36 +134,49 @@ static bool crash_golden(struct wispd_host *h, long n)
 	return survived;
 }
 
-/* Its state is a file that all blanks share. */
-static void spoil_snapshot(const struct wispd_host *h)
+/* Of the one that there is, if there is one. */
+static void find_snapshot(const struct wispd_host *h, char id[ID_BYTES])
 {
 	DIR *dir = opendir(wispd_host_path(h, "state/snapshots"));
 	struct dirent *entry;
-	char path[320];
 
 	assert_non_null(dir);
-	while ((entry = readdir(dir)) != NULL) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "state/snapshots/%s/state", entry->d_name);
-		assert_int_equal(truncate(wispd_host_path(h, path), 100), 0);
-	}
+	id[0] = '\0';
+	while ((entry = readdir(dir)) != NULL)
+		if (entry->d_name[0] != '.')
+			snprintf(id, ID_BYTES, "%.*s", ID_BYTES - 1, entry->d_name);
 	closedir(dir);
+}
+
+/* Its state is a file that all blanks share. */
+static void spoil_snapshot(const struct wispd_host *h, char id[ID_BYTES])
+{
+	char path[320];
+
+	find_snapshot(h, id);
+	snprintf(path, sizeof(path), "state/snapshots/%s/state", id);
+	assert_int_equal(truncate(wispd_host_path(h, path), 100), 0);
+}
+
+/* words: what is logged if it boots. */
+static void take_one(struct wispd_host *h, char words[WORDS_BYTES], char operation[ID_BYTES])
+{
+	json_t *j = NULL;
+
+	assert_int_equal(wispd_host_call(h, "POST", "/instances", VM, &j), 202);
+	assert_true(json_is_true(json_object_get(json_object_get(j, "pool"), "taken")));
+	snprintf(words, WORDS_BYTES, "%s boots",
+		 json_string_value(json_object_get(json_object_get(j, "instance"), "id")));
+	snprintf(operation, ID_BYTES, "%s", json_string_value(json_object_get(j, "operation")));
+	json_decref(j);
 }
 
 /* A snapshot that is no good costs time: the guest boots, whichever wispd sees the end of it. */
 static void die_while_it_boots(struct wispd_host *h)
 {
-	char words[96], operation[32];
-	json_t *j = NULL;
+	char words[WORDS_BYTES], operation[ID_BYTES];
 
-	assert_int_equal(wispd_host_call(h, "POST", "/instances", VM, &j), 202);
-	assert_true(json_is_true(json_object_get(json_object_get(j, "pool"), "taken")));
-	snprintf(words, sizeof(words), "%s boots",
-		 json_string_value(json_object_get(json_object_get(j, "instance"), "id")));
-	snprintf(operation, sizeof(operation), "%s",
-		 json_string_value(json_object_get(j, "operation")));
-	json_decref(j);
+	take_one(h, words, operation);
 	for (int waited = 0; !strstr(wispd_host_log(h), words); waited += POLL_MS) {
 		assert_true(waited < LIMIT_MS);
 		poll(NULL, 0, POLL_MS);
@@ -166,12 +188,36 @@ static void die_while_it_boots(struct wispd_host *h)
 	expect(h, "rm", "late");
 }
 
+/* The first that boots under a wispd that lives is the last one. */
+static void make_another(struct wispd_host *h, const char *spoilt)
+{
+	char words[WORDS_BYTES], operation[ID_BYTES], now[ID_BYTES];
+
+	assert_true(await_golden(h));
+	take_one(h, words, operation);
+	assert_string_equal(wispd_host_await(h, operation), "done");
+	assert_non_null(strstr(wispd_host_log(h), words));
+	expect(h, "rm", "late");
+	for (int waited = 0; find_snapshot(h, now), !now[0] || strcmp(now, spoilt) == 0;
+	     waited += POLL_MS) {
+		assert_true(waited < LIMIT_MS);
+		poll(NULL, 0, POLL_MS);
+	}
+	assert_true(await_golden(h));
+	take_one(h, words, operation);
+	assert_string_equal(wispd_host_await(h, operation), "done");
+	assert_null(strstr(wispd_host_log(h), words));
+	expect(h, "exec", "late", "true");
+	expect(h, "rm", "late");
+}
+
 static void test_golden(void **state)
 {
 	const char *kernel = fixture_need_image("vmlinux-minimal");
 	const char *initrd = fixture_need_image("initramfs.cpio");
 	struct wispd_host *h = wispd_host_make(", \"agent_timeout_ms\": 240000");
 	const char *every = getenv("WISPD_CRASH_STEP");
+	char spoilt[ID_BYTES];
 	long n = 1, step = every ? strtol(every, NULL, 10) : STEP;
 
 	(void)state;
@@ -189,8 +235,9 @@ static void test_golden(void **state)
 	assert_true(wispd_host_start(h, 0));
 	assert_int_equal(wispd_host_call(h, "POST", "/pools", POOL, NULL), 201);
 	assert_true(await_golden(h));
-	spoil_snapshot(h);
+	spoil_snapshot(h, spoilt);
 	die_while_it_boots(h);
+	make_another(h, spoilt);
 	remove_pool(h);
 	wispd_host_end(h);
 }
