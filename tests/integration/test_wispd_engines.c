@@ -4,6 +4,7 @@
  * executes `wispctl launch`, a signal to end it. Tiny guests on KVM, with control groups of
  * whichever version there is.
  */
+#include <dirent.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -30,7 +31,8 @@ enum {
 	BUSY_US = 200000,
 	CRASH_STEP = 5,
 	EMULATED_CRASH_STEP = 67,
-	FEWEST = 20
+	FEWEST = 20,
+	NOBODY = 65534
 };
 
 #define ENGINE "wisp-test-engine"
@@ -135,21 +137,33 @@ static int64_t cpu_used(struct wispd_host *h)
 	return quantity;
 }
 
-static struct wispd_host *make_host(void)
+/* more: members of the job's request. */
+static struct wispd_host *make_host_with(const char *more)
 {
-	struct wispd_host *h = wispd_host_make(", \"cgroup\": \"wisp-test-engines\","
-					       " \"confirm_interval_ms\": 100,"
-					       " \"count_interval_ms\": 100");
+	char config[400], body[512];
+	struct wispd_host *h;
 
+	(void)mkdir(fixture_path("work"), 0755);
+	assert_int_equal(chmod(fixture_dir(), 0711), 0);
+	snprintf(config, sizeof(config),
+		 ", \"cgroup\": \"wisp-test-engines\", \"confirm_interval_ms\": 100,"
+		 " \"count_interval_ms\": 100, \"shares\": [{\"path\": \"%s\", \"user\": %d}]",
+		 fixture_path("work"), NOBODY);
+	h = wispd_host_make(config);
 	if (!wispd_host_start(h, 0))
 		fail_msg("%s", wispd_host_log(h));
 	assert_int_equal(
 		wispd_host_call(h, "PUT", "/shapes/test", "{\"vcpus\": 1, \"mem_mib\": 32}", NULL),
 		200);
 	wispd_host_add_image(h, "spin");
-	assert_string_equal(
-		wispd_host_do(h, "POST", "/instances", MADE ", \"engine_ref\": \"7.0\"}"), "done");
+	snprintf(body, sizeof(body), MADE ", \"engine_ref\": \"7.0\"%s}", more);
+	assert_string_equal(wispd_host_do(h, "POST", "/instances", body), "done");
 	return h;
+}
+
+static struct wispd_host *make_host(void)
+{
+	return make_host_with("");
 }
 
 static void end_host(struct wispd_host *h)
@@ -261,6 +275,88 @@ static void test_life(void **state)
 	assert_true(session_wait(task, LIMIT_S) > 128);
 	session_end(task);
 	check_books(h);
+	end_host(h);
+}
+
+/* --- what serves its VMM --- */
+
+static bool has_line(const char *path, const char *begins, const char *ends)
+{
+	FILE *f = fopen(path, "re");
+	char line[300];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		found = strstr(line, begins) && strlen(line) >= strlen(ends) &&
+			strcmp(line + strlen(line) - strlen(ends), ends) == 0;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* In a group beside its VMM's, below the engine's; 0: there is none. */
+static pid_t find_server(void)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	pid_t found = 0;
+
+	assert_non_null(dir);
+	while (!found && (entry = readdir(dir)) != NULL) {
+		long pid = strtol(entry->d_name, NULL, 10);
+		char comm[40], groups[40];
+
+		snprintf(comm, sizeof(comm), "/proc/%ld/comm", pid);
+		snprintf(groups, sizeof(groups), "/proc/%ld/cgroup", pid);
+		if (pid > 0 && has_line(comm, "virtiofsd", "virtiofsd") &&
+		    has_line(groups, "/" ENGINE "/task/", ".aside"))
+			found = (pid_t)pid;
+	}
+	closedir(dir);
+	return found;
+}
+
+/* Another than this one. */
+static pid_t await_server(struct wispd_host *h, pid_t other)
+{
+	pid_t pid;
+
+	for (int waited = 0; (pid = find_server()) == 0 || pid == other; waited += POLL_MS) {
+		if (waited > LIMIT_S * 1000)
+			fail_msg("nobody serves: %s", wispd_host_log(h));
+		poll(NULL, 0, POLL_MS);
+	}
+	return pid;
+}
+
+/* It has the engine's group and limits, is started again there, and goes with the engine's
+ * process, whoever sees that. */
+static void test_companions(void **state)
+{
+	struct wispd_host *h;
+	struct session *task;
+	char share[300];
+	pid_t pid;
+
+	(void)state;
+	if (access("/usr/lib/qemu/virtiofsd", X_OK) < 0)
+		skip();
+	snprintf(share, sizeof(share), ", \"shares\": [\"%s:work\"]", fixture_path("work"));
+	h = make_host_with(share);
+	task = launch(h);
+	await_state(h, "running", "");
+	pid = await_server(h, 0);
+	wispd_host_stop(h, SIGKILL);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	await_server(h, pid);
+	session_kill(task, SIGKILL);
+	session_wait(task, LIMIT_S);
+	session_end(task);
+	assert_true(wispd_host_start(h, 0));
+	await_state(h, "stopped", "slurm knows how");
+	assert_int_equal(find_server(), 0);
 	end_host(h);
 }
 
@@ -387,9 +483,8 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_life),
-		cmocka_unit_test(test_lost),
-		cmocka_unit_test(test_crashes),
+		cmocka_unit_test(test_life),	cmocka_unit_test(test_companions),
+		cmocka_unit_test(test_lost),	cmocka_unit_test(test_crashes),
 		cmocka_unit_test(test_refused),
 	};
 
