@@ -13,7 +13,7 @@
 #include "supervisor/life/companion.h"
 #include "supervisor/life/runtime.h"
 #include "supervisor/metering/sample.h"
-#include "supervisor/network/classes.h"
+#include "supervisor/network/firewall.h"
 #include "supervisor/network/link.h"
 #include "vmm/base/fd.h"
 
@@ -264,7 +264,7 @@ static void read_classes(const struct launch *l, unsigned n, struct sample *s,
 
 	if (l->given.path[0] || !network_is_classed(&l->nets[n].lease.network))
 		mark(s, LINK_IN_WORLD, READING_DARK);
-	else if (classes_read(l->tag, &l->nets[n].lease, &now, &err) < 0)
+	else if (firewall_count(l->firewall, &l->nets[n].lease, &now, &err) < 0)
 		mark(s, LINK_IN_WORLD, READING_LOST);
 	link->value[LINK_IN_WORLD] = now.in_world;
 	link->value[LINK_OUT_WORLD] = now.out_world;

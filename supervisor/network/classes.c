@@ -212,29 +212,63 @@ static int read_one(struct nl_sock *s, const char *tag, const char *counter, int
 	return r == 0 && !ret->there ? -NLE_OBJ_NOTFOUND : r;
 }
 
-static struct nl_sock *open_socket(int *r)
+static int open_socket(struct class_reader *r)
 {
-	struct nl_sock *s = nl_socket_alloc();
+	int e;
 
-	*r = s ? nl_connect(s, NETLINK_NETFILTER) : -NLE_NOMEM;
-	if (s)
-		nl_socket_disable_auto_ack(s);
-	return s;
+	if (r->socket)
+		return 0;
+	r->socket = nl_socket_alloc();
+	e = r->socket ? nl_connect(r->socket, NETLINK_NETFILTER) : -NLE_NOMEM;
+	if (r->socket)
+		nl_socket_disable_auto_ack(r->socket);
+	return e;
 }
 
-int classes_read(const char *tag, const struct lease *l, struct class_counters *ret,
-		 struct error *err)
+static void close_socket(struct class_reader *r)
+{
+	nl_socket_free(r->socket);
+	r->socket = NULL;
+}
+
+void class_reader_init(struct class_reader *r)
+{
+	*r = (struct class_reader){ .lock = PTHREAD_MUTEX_INITIALIZER };
+	if (open_socket(r) < 0)
+		close_socket(r);
+}
+
+void class_reader_clear(struct class_reader *r)
+{
+	close_socket(r);
+	pthread_mutex_destroy(&r->lock);
+}
+
+/* What an answer that was not understood has left behind goes with the socket. */
+static int read_all(struct class_reader *r, const char *tag, int64_t n,
+		    struct reading read[COUNTERS])
+{
+	int e;
+
+	pthread_mutex_lock(&r->lock);
+	e = open_socket(r);
+	for (unsigned c = 0; c < COUNTERS && e == 0; c++)
+		e = read_one(r->socket, tag, counter_names[c], n, &read[c]);
+	if (e < 0 && e != -NLE_OBJ_NOTFOUND)
+		close_socket(r);
+	pthread_mutex_unlock(&r->lock);
+	return e;
+}
+
+int classes_read(struct class_reader *r, const char *tag, const struct lease *l,
+		 struct class_counters *ret, struct error *err)
 {
 	struct reading read[COUNTERS] = { 0 };
-	int r;
-	struct nl_sock *s = open_socket(&r);
+	int e = read_all(r, tag, l->n, read);
 
-	for (unsigned c = 0; c < COUNTERS && r == 0; c++)
-		r = read_one(s, tag, counter_names[c], l->n, &read[c]);
-	nl_socket_free(s);
-	if (r < 0)
-		return error_set(err, r == -NLE_OBJ_NOTFOUND ? -ENOENT : -EIO, "network", NULL,
-				 "Cannot read the counters of %s: %s", l->link, nl_geterror(r));
+	if (e < 0)
+		return error_set(err, e == -NLE_OBJ_NOTFOUND ? -ENOENT : -EIO, "network", NULL,
+				 "Cannot read the counters of %s: %s", l->link, nl_geterror(e));
 	*ret = (struct class_counters){
 		.in_world = read[0].bytes,
 		.out_world = read[1].bytes + read[1].packets * ETH_HLEN,

@@ -11,14 +11,17 @@
  * has counted stays; the counters of a tap go with its lease's rules. A kernel before 5.16, which
  * has no such chains for what is sent, refuses the text, and nothing is counted then.
  *
- * Texts for "nft -f". Any thread.
+ * Texts for nft (nft.h). Any thread.
  */
 #ifndef SUPERVISOR_NETWORK_CLASSES_H
 #define SUPERVISOR_NETWORK_CLASSES_H
 
+#include <pthread.h>
 #include <stdio.h>
 
 #include "supervisor/network/lease.h"
+
+struct nl_sock;
 
 /* The table with its sets: made if it is missing. */
 void classes_print_base(const char *tag, FILE *out);
@@ -38,8 +41,18 @@ void classes_remove_all(const char *tag, FILE *out);
 struct class_counters {
 	int64_t in_world, out_world, in_internal, out_internal;
 };
-/* By netlink. -ENOENT: nobody counts them. */
-int classes_read(const char *tag, const struct lease *l, struct class_counters *ret,
-		 struct error *err);
+
+/* By netlink, and one socket that is kept: to close one waits for what the kernel has to do after
+ * each transaction of nft's, whoever made it. */
+struct class_reader {
+	pthread_mutex_t lock;
+	struct nl_sock *socket; /* under lock; NULL: not open */
+};
+
+void class_reader_init(struct class_reader *r);
+void class_reader_clear(struct class_reader *r);
+/* Any thread. -ENOENT: nobody counts them. */
+int classes_read(struct class_reader *r, const char *tag, const struct lease *l,
+		 struct class_counters *ret, struct error *err);
 
 #endif

@@ -29,6 +29,7 @@ struct firewall {
 	char tag[NETWORK_TAG_BYTES];
 	struct nft nft;				   /* the thread's */
 	enum { UNKNOWN, THERE, MISSING } tracking; /* the thread's */
+	struct class_reader reader;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake, finished;
@@ -198,9 +199,12 @@ int firewall_create(const struct config *c, const char tag[NETWORK_TAG_BYTES],
 		pthread_mutex_init(&f->lock, NULL);
 		pthread_cond_init(&f->wake, NULL);
 		pthread_cond_init(&f->finished, NULL);
+		class_reader_init(&f->reader);
 		r = start(f);
 	}
 	if (r < 0) {
+		if (f)
+			class_reader_clear(&f->reader);
 		free(f);
 		return error_set(err, r, NULL, NULL, "Cannot start a thread: %s", strerror(-r));
 	}
@@ -217,6 +221,7 @@ void firewall_destroy(struct firewall *f)
 	pthread_cond_signal(&f->wake);
 	pthread_mutex_unlock(&f->lock);
 	pthread_join(f->thread, NULL);
+	class_reader_clear(&f->reader);
 	pthread_cond_destroy(&f->finished);
 	pthread_cond_destroy(&f->wake);
 	pthread_mutex_destroy(&f->lock);
@@ -282,4 +287,10 @@ int firewall_apply_later(struct firewall *f, struct firewall_text *t, struct err
 	add(f, order);
 	pthread_mutex_unlock(&f->lock);
 	return 0;
+}
+
+int firewall_count(struct firewall *f, const struct lease *l, struct class_counters *ret,
+		   struct error *err)
+{
+	return classes_read(&f->reader, f->tag, l, ret, err);
 }

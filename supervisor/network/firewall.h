@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "supervisor/config.h"
+#include "supervisor/network/classes.h"
 #include "supervisor/network/network.h"
 #include "vmm/base/error.h"
 
@@ -39,5 +40,9 @@ void firewall_drop(struct firewall_text *t);
 int firewall_apply(struct firewall *f, struct firewall_text *t, struct error *err);
 /* Soon, and before whatever it is told from now on; that it fails is logged. */
 int firewall_apply_later(struct firewall *f, struct firewall_text *t, struct error *err);
+
+/* What was counted of a lease's traffic (classes.h). */
+int firewall_count(struct firewall *f, const struct lease *l, struct class_counters *ret,
+		   struct error *err);
 
 #endif

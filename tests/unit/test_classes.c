@@ -171,12 +171,14 @@ static void write_frame(int tap, const char *from, const char *to, size_t payloa
 	assert_int_equal(write(tap, frame, VNET_BYTES + *len), VNET_BYTES + *len);
 }
 
+static struct class_reader reader;
+
 static struct class_counters counters(const struct lease *l)
 {
 	struct class_counters ret;
 	struct error err;
 
-	if (classes_read(TAG, l, &ret, &err) < 0)
+	if (classes_read(&reader, TAG, l, &ret, &err) < 0)
 		fail_msg("%s", err.text);
 	return ret;
 }
@@ -199,6 +201,7 @@ static int set_up(void **state)
 	struct error err;
 
 	s.lease = a_lease();
+	class_reader_init(&reader);
 	if (link_make_tap(s.lease.link, 0, false, &err) < 0 || count(&s.lease) != 0)
 		return -1;
 	s.tap = open_tap(s.lease.link);
@@ -218,7 +221,10 @@ static int tear_down(void **state)
 	close(s->tap);
 	if (link_remove(s->lease.link, &err) < 0 || stop(&s->lease) != 0)
 		return -1;
-	return classes_read(TAG, &s->lease, &now, &err) == -ENOENT ? 0 : -1;
+	if (classes_read(&reader, TAG, &s->lease, &now, &err) != -ENOENT)
+		return -1;
+	class_reader_clear(&reader);
+	return 0;
 }
 
 /* What a guest sends, each a little longer than the one before. */
