@@ -106,7 +106,7 @@ static int let_in(const struct keep *k, pid_t pid, int program)
 		r = write_of(pid, "uid_map", map);
 	if (r == 0)
 		r = write_of(pid, "gid_map", map);
-	return r == 0 && write(program, "", 1) != 1 ? -ECHILD : r;
+	return r == 0 && send(program, "", 1, MSG_NOSIGNAL) != 1 ? -ECHILD : r;
 }
 
 /* What its user, who is not root, keeps over the start of the program. */

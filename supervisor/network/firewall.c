@@ -104,6 +104,7 @@ static int run(struct firewall *f, struct firewall_text *t, struct error *err)
 static int run_orders(struct firewall *f, const struct order *from, const struct order *end,
 		      struct error *err)
 {
+	const bool with_tables = !f->there;
 	struct firewall_text all;
 	int r;
 
@@ -112,6 +113,9 @@ static int run_orders(struct firewall *f, const struct order *from, const struct
 		print(f, o, all.out);
 	r = run(f, &all, err);
 	firewall_drop(&all);
+	/* There may have been no nft, either, that could have said what the kernel does. */
+	if (r < 0 && with_tables)
+		f->tracking = UNKNOWN;
 	return r;
 }
 
