@@ -408,6 +408,7 @@ static int add_leavings(struct bench *b, const struct leg *leg, const struct hos
 		{ "left_cgroups", after->cgroups - before->cgroups },
 		{ "left_links", after->links - before->links },
 		{ "left_rules", after->rules - before->rules },
+		{ "left_files", after->files - before->files },
 		{ "left_descriptors", after->descriptors - before->descriptors },
 	};
 	int r = 0;

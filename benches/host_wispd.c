@@ -1,6 +1,7 @@
 /* host_wispd.c - starting wispd, asking it, and looking at the host behind its back. */
 #include <dirent.h>
 #include <errno.h>
+#include <fts.h>
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
@@ -101,6 +102,7 @@ int host_wispd_start(const char *dir, struct host_wispd *ret, struct error *err)
 		return error_set(err, -EPERM, NULL, "start it as root", "wispd makes jails");
 	snprintf(config, sizeof(config), "%s/wispd.json", dir);
 	snprintf(socket, sizeof(socket), "%s/sock", dir);
+	snprintf(ret->dir, sizeof(ret->dir), "%s", dir);
 	snprintf(ret->jails, sizeof(ret->jails), "%s/jails/wisp", dir);
 	snprintf(ret->group, sizeof(ret->group), "wisp-bench-supervisor-%d", (int)getpid());
 	r = write_config(dir, config, ret->group, err);
@@ -224,6 +226,20 @@ static int64_t count_folders(const char *path)
 	return stat(path, &st) == 0 && st.st_nlink > 2 ? (int64_t)st.st_nlink - 2 : 0;
 }
 
+static int64_t count_files(const char *folder)
+{
+	char *const folders[] = { (char *)folder, NULL };
+	FTS *all = fts_open(folders, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+	const FTSENT *one;
+	int64_t n = 0;
+
+	while (all && (one = fts_read(all)) != NULL)
+		n += one->fts_info != FTS_DP;
+	if (all)
+		fts_close(all);
+	return n;
+}
+
 static int64_t count_mounts(void)
 {
 	FILE *f = fopen("/proc/self/mounts", "re");
@@ -284,6 +300,7 @@ void host_wispd_count(const struct host_wispd *h, struct host_leavings *ret)
 	*ret = (struct host_leavings){ .jails = count_entries(h->jails),
 				       .links = count_links(),
 				       .rules = count_rules(),
+				       .files = count_files(h->dir),
 				       .mounts = count_mounts() };
 	each_group(h, add_folders, &ret->cgroups);
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)h->process.pid);

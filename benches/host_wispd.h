@@ -13,6 +13,7 @@
 struct host_wispd {
 	struct spawn process;
 	struct wisp *client;
+	char dir[PATH_MAX];	   /* all that is its own */
 	char jails[PATH_MAX + 32]; /* where its VMMs live, a folder each */
 	char group[64];		   /* the control group above theirs: this process's own */
 };
@@ -21,6 +22,7 @@ struct host_wispd {
 struct host_leavings {
 	int64_t jails, mounts, cgroups, links;
 	int64_t rules;	     /* lines that nft lists */
+	int64_t files;	     /* and folders: in its own, and in jails */
 	int64_t descriptors; /* wispd's own */
 };
 
