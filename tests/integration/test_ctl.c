@@ -146,10 +146,10 @@ static void test_nobody(void **state)
 
 	(void)state;
 	expect_unreachable("nobody.sock", -ENOENT,
-			   "nobody.sock: there is no such socket (start wisp with");
+			   "nobody.sock: there is no such socket (start wisp or wispd,");
 	leave_socket("left.sock");
 	expect_unreachable("left.sock", -ECONNREFUSED,
-			   "left.sock: nobody listens on this socket (the wisp that");
+			   "left.sock: nobody listens on this socket (whoever made it");
 	expect_unreachable(long_path, -EINVAL, "xxx: cannot connect: no socket can have");
 }
 
