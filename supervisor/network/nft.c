@@ -32,22 +32,17 @@ void nft_init(struct nft *n, const char *path)
 	*n = (struct nft){ .path = path, .to = -1, .from = -1, .file = -1 };
 }
 
-/* It ends where its input ends. */
+/* It has answered, or is not waited for any more. */
 void nft_end(struct nft *n)
 {
+	if (n->pid > 0)
+		kill(n->pid, SIGKILL);
 	n->to = fd_close(n->to);
 	n->from = fd_close(n->from);
 	n->file = fd_close(n->file);
 	if (n->pid > 0)
 		waitpid(n->pid, NULL, 0);
 	n->pid = 0;
-}
-
-static void drop(struct nft *n)
-{
-	if (n->pid > 0)
-		kill(n->pid, SIGKILL);
-	nft_end(n);
 }
 
 /* It would write what it is told to a file in its home. */
@@ -101,7 +96,7 @@ int nft_run(struct nft *n, const char *text, size_t len, struct error *err)
 
 	if (begin(n) && tell(n, text, len) && answers(n))
 		return 0;
-	drop(n);
+	nft_end(n);
 	return process_run_with(argv, text, len, TIMEOUT_MS, err);
 }
 

@@ -22,7 +22,7 @@ struct nft {
 
 /* Runs nothing yet. */
 void nft_init(struct nft *n, const char *path);
-/* Once it has done what it was told. */
+/* Ends what is kept. */
 void nft_end(struct nft *n);
 /* Makes all of a text's commands one transaction: 0; or -EIO and *err with nft's last line, or
  * -ETIMEDOUT, and none of them. */
