@@ -50,8 +50,8 @@ int process_run_with(const char *const argv[], const char *input, size_t len, un
 		     struct error *err);
 
 /* A program that reads what is written to the pipe *to, whose output and errors come from *from,
- * and which has file as its descriptor PROCESS_GATE_FD. Both pipes are the caller's to close, and the
- * child is to be waited for. Its pid, or a negative errno and *err. Any thread. */
+ * and which has file as its descriptor PROCESS_GATE_FD. Both pipes are the caller's to close, and
+ * the child is to be waited for. Its pid, or a negative errno and *err. Any thread. */
 pid_t process_open(const char *const argv[], int file, int *to, int *from, struct error *err);
 /* As read(2), once there is something; -ETIMEDOUT when there was nothing until then (clock.h). */
 ssize_t process_read(int from, void *data, size_t size, uint64_t deadline_us);

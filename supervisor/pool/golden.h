@@ -2,8 +2,8 @@
  *
  * A pool whose image has an agent gets one by itself: an instance of the tenant GOLDEN_TENANT
  * boots the pool's image until its agent answers, is saved, and deleted. It is made anew when the
- * image, the shape or this wispd's version is another one, or a VMM refuses it. What is under way is in the books: a
- * row that names the instance, then the snapshot.
+ * image, the shape or this wispd's version is another one, or a VMM refuses it. What is under way
+ * is in the books: a row that names the instance, then the snapshot.
  *
  * Loop thread. Errors as of store.h.
  */
