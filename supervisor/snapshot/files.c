@@ -116,10 +116,11 @@ int snapshot_files_await(const struct launch *l, struct error *err)
 	return r;
 }
 
+/* What the VMM writes is its own: one that begins to do what an earlier wispd wanted, when that
+ * was waited for already, has files that snapshot_files_await() is to see the next time. */
 int snapshot_files_begin(const struct launch *l, struct error *err)
 {
-	static const char *const names[] = { SNAPSHOT_STATE, SNAPSHOT_MEMORY, STATE_NEW,
-					     MEMORY_NEW };
+	static const char *const names[] = { SNAPSHOT_STATE, SNAPSHOT_MEMORY };
 	int r = make_folder(l->config, l->save.snapshot, err), run;
 
 	if (r < 0)

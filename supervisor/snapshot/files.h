@@ -33,7 +33,8 @@
 /* Until the VMM does not write any more what an earlier wispd has asked it for. -ECHILD: it has
  * ended; -ETIMEDOUT. */
 int snapshot_files_await(const struct launch *l, struct error *err);
-/* An empty folder; what an earlier attempt left is removed, there and with the VMM. */
+/* An empty folder; what an earlier attempt made is removed, there and with the VMM, but not
+ * what the VMM is writing. */
 int snapshot_files_begin(const struct launch *l, struct error *err);
 /* The guest stands still: copies its disk and its volumes, as far as it has such. */
 int snapshot_files_copy_disks(const struct launch *l, struct error *err);

@@ -103,7 +103,7 @@ static void test_live_cut_off(void **state)
 	vmm = save_held(h, "{\"live\": true, \"name\": \"lost\"}");
 	assert_int_equal(kill(vmm, SIGKILL), 0);
 	asks_await_count(h, "/snapshots", "snapshots", 1);
-	assert_string_equal(asks_text(h, "/instances/vm", "state"), "stopped");
+	asks_await_state(h, "/instances/vm", "stopped");
 	asks_done(h, "POST", "/instances/vm/start", NULL);
 	/* It is deleted, and what was made of it then is not kept. */
 	vmm = save_held(h, "{\"live\": true}");
