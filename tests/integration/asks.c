@@ -35,10 +35,20 @@ void asks_done(struct wispd_host *h, const char *verb, const char *path, const c
 		fail_msg("%s %s: %s\n%s", verb, path, outcome, wispd_host_log(h));
 }
 
+/* The answer's status is this one, or wispd's log says why not. */
+static void call(struct wispd_host *h, const char *verb, const char *path, const char *body,
+		 int expected, json_t **ret)
+{
+	int status = wispd_host_call(h, verb, path, body, ret);
+
+	if (status != expected)
+		fail_msg("%s %s: %d, not %d\n%s", verb, path, status, expected, wispd_host_log(h));
+}
+
 void asks_status(struct wispd_host *h, const char *verb, const char *path, const char *body,
 		 int expected)
 {
-	assert_int_equal(wispd_host_call(h, verb, path, body, NULL), expected);
+	call(h, verb, path, body, expected, NULL);
 }
 
 const char *asks_text(struct wispd_host *h, const char *path, const char *member)
@@ -47,7 +57,7 @@ const char *asks_text(struct wispd_host *h, const char *path, const char *member
 	json_t *j = NULL;
 	const char *said;
 
-	assert_int_equal(wispd_host_call(h, "GET", path, NULL, &j), 200);
+	call(h, "GET", path, NULL, 200, &j);
 	said = json_string_value(json_object_get(j, member));
 	snprintf(text, sizeof(text), "%s", said ? said : "");
 	json_decref(j);
@@ -59,7 +69,7 @@ size_t asks_count(struct wispd_host *h, const char *path, const char *member)
 	json_t *j = NULL;
 	size_t n;
 
-	assert_int_equal(wispd_host_call(h, "GET", path, NULL, &j), 200);
+	call(h, "GET", path, NULL, 200, &j);
 	n = json_array_size(json_object_get(j, member));
 	json_decref(j);
 	return n;
