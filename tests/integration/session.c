@@ -152,8 +152,22 @@ static const char *thread_says(pid_t pid, const char *thread, const char *file)
 	return line;
 }
 
-/* Who hangs: each thread's name, state and processor time (proc(5), stat), and where in the
+/* A line for each thread: its state, processor time in ticks (proc(5), stat), and where in the
  * kernel it waits. */
+static void show_thread(pid_t pid, const char *thread)
+{
+	unsigned long user = 0, kernel = 0;
+	const char *rest = strrchr(thread_says(pid, thread, "stat"), ')');
+	char state = '?';
+
+	if (rest)
+		(void)sscanf(rest + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+			     &state, &user, &kernel);
+	fprintf(stderr, "thread %s: %c, %lu + %lu ticks,", thread, state, user, kernel);
+	fprintf(stderr, " waits in %s,", thread_says(pid, thread, "wchan"));
+	fprintf(stderr, " system call %.12s\n", thread_says(pid, thread, "syscall"));
+}
+
 static void show_threads(pid_t pid)
 {
 	char path[64];
@@ -162,25 +176,22 @@ static void show_threads(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	threads = opendir(path);
-	while (threads && (entry = readdir(threads)) != NULL) {
-		if (entry->d_name[0] == '.')
-			continue;
-		fprintf(stderr, "thread %s", thread_says(pid, entry->d_name, "stat"));
-		fprintf(stderr, "\n  waits in: %s,", thread_says(pid, entry->d_name, "wchan"));
-		fprintf(stderr, " system call %s\n", thread_says(pid, entry->d_name, "syscall"));
-	}
+	while (threads && (entry = readdir(threads)) != NULL)
+		if (entry->d_name[0] != '.')
+			show_thread(pid, entry->d_name);
 	if (threads)
 		closedir(threads);
 }
 
-/* Twice, since what still works is told from what does not by its processor time. */
+/* Twice, since what still works is told from what does not by its processor time. First, since
+ * what is longest is cut first by those who pass it on. */
 static void show_hang(const struct session *s)
 {
-	show_last_output(s);
 	show_threads(s->pid);
 	sleep(HANG_LOOK_S);
 	fprintf(stderr, "%d seconds later:\n", HANG_LOOK_S);
 	show_threads(s->pid);
+	show_last_output(s);
 }
 
 void session_expect(struct session *s, const char *text, unsigned limit_s)
