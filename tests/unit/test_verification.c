@@ -171,6 +171,48 @@ static void test_changed(void **state)
 	assert_int_equal(checked, 2999);
 }
 
+/* Where an index begins that nothing here needs, once it is in the file itself. */
+static off_t spare_page(struct stage *s)
+{
+	struct store *store = s->d.truth.store;
+	int64_t page = 0, page_bytes = 0, busy = 0;
+	struct error err;
+
+	assert_int_equal(store_number(store, &page, &err,
+				      "SELECT rootpage FROM sqlite_master"
+				      " WHERE name = 'publication_lease'",
+				      ""),
+			 0);
+	assert_int_equal(store_number(store, &page_bytes, &err, "PRAGMA page_size", ""), 0);
+	assert_int_equal(store_number(store, &busy, &err, "PRAGMA wal_checkpoint(TRUNCATE)", ""),
+			 0);
+	assert_int_equal(busy, 0);
+	return (page - 1) * page_bytes;
+}
+
+/* A page that the walk does not come by. */
+static void test_damaged(void **state)
+{
+	static const uint8_t rubbish[64] = { 0xa5, 0xa5, 0xa5, 0xa5 };
+	struct stage *s = *state;
+	int64_t checked, bad_seq;
+	char path[PATH_BYTES];
+	off_t at = spare_page(s);
+	json_t *j;
+	int fd = open(store_path(s->d.truth.store), O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(pwrite(fd, rubbish, sizeof(rubbish), at), sizeof(rubbish));
+	close(fd);
+	begin(s, path);
+	assert_string_equal(await_end(s, path), "done");
+	assert_false(found_whole(s, &checked, &bad_seq));
+	assert_int_equal(bad_seq, 0);
+	assert_true(checked >= EVENTS);
+	j = json_loads(stage_said(s, "result"), 0, NULL);
+	assert_string_not_equal(json_string_value(json_object_get(j, "database")), "");
+	json_decref(j);
+}
+
 /* An end of wispd does not wait for the end of a long ledger. */
 static void test_ended(void **state)
 {
@@ -191,6 +233,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_beside, set_up, stage_tear_down),
 		cmocka_unit_test_setup_teardown(test_changed, set_up, stage_tear_down),
+		cmocka_unit_test_setup_teardown(test_damaged, set_up, stage_tear_down),
 		cmocka_unit_test_setup_teardown(test_ended, set_up, stage_tear_down),
 	};
 
