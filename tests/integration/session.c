@@ -183,13 +183,26 @@ static void show_threads(pid_t pid)
 		closedir(threads);
 }
 
-/* Twice, since what still works is told from what does not by its processor time. First, since
- * what is longest is cut first by those who pass it on. */
-static void show_hang(const struct session *s)
+/* A guest that goes on at a key has an interrupt, or its timer, lost. */
+static void show_after_key(struct session *s)
+{
+	const size_t before = s->len;
+	uint64_t deadline_us = clock_now_us() + HANG_LOOK_S * 1000000ull;
+
+	signal(SIGPIPE, SIG_IGN);
+	if (write(s->in, "\n", 1) == 1)
+		while (read_more(s, deadline_us))
+			;
+	fprintf(stderr, "within %d seconds after a key: %zu bytes more\n", HANG_LOOK_S,
+		s->len - before);
+}
+
+/* Threads twice, since what still works is told from what does not by its processor time. The
+ * output last, since what is long is cut by those who pass it on. */
+static void show_hang(struct session *s)
 {
 	show_threads(s->pid);
-	sleep(HANG_LOOK_S);
-	fprintf(stderr, "%d seconds later:\n", HANG_LOOK_S);
+	show_after_key(s);
 	show_threads(s->pid);
 	show_last_output(s);
 }
