@@ -1,5 +1,4 @@
 /* session.c - a program under test, by pipes and poll(2). */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "tests/integration/hang.h"
 #include "tests/integration/session.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/fd.h"
@@ -135,55 +135,7 @@ static void show_last_output(const struct session *s)
 		s->len > SHOWN ? s->text + s->len - SHOWN : s->text);
 }
 
-/* The first line of a file of a thread's; static. */
-static const char *thread_says(pid_t pid, const char *thread, const char *file)
-{
-	static char line[512];
-	char path[128];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%.20s/%s", (int)pid, thread, file);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? 0 : read(fd, line, sizeof(line) - 1);
-	fd_close(fd);
-	line[n < 0 ? 0 : n] = '\0';
-	line[strcspn(line, "\n")] = '\0';
-	return line;
-}
-
-/* A line for each thread: its state, processor time in ticks (proc(5), stat), and where in the
- * kernel it waits. */
-static void show_thread(pid_t pid, const char *thread)
-{
-	unsigned long user = 0, kernel = 0;
-	const char *rest = strrchr(thread_says(pid, thread, "stat"), ')');
-	char state = '?';
-
-	if (rest)
-		(void)sscanf(rest + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-			     &state, &user, &kernel);
-	fprintf(stderr, "thread %s: %c, %lu + %lu ticks,", thread, state, user, kernel);
-	fprintf(stderr, " waits in %s,", thread_says(pid, thread, "wchan"));
-	fprintf(stderr, " system call %.12s\n", thread_says(pid, thread, "syscall"));
-}
-
-static void show_threads(pid_t pid)
-{
-	char path[64];
-	struct dirent *entry;
-	DIR *threads;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	threads = opendir(path);
-	while (threads && (entry = readdir(threads)) != NULL)
-		if (entry->d_name[0] != '.')
-			show_thread(pid, entry->d_name);
-	if (threads)
-		closedir(threads);
-}
-
-/* A guest that goes on at a key has an interrupt, or its timer, lost. */
+/* A guest that goes on when a key is pressed had lost an interrupt, or its timer. */
 static void show_after_key(struct session *s)
 {
 	const size_t before = s->len;
@@ -197,13 +149,12 @@ static void show_after_key(struct session *s)
 		s->len - before);
 }
 
-/* Threads twice, since what still works is told from what does not by its processor time. The
- * output last, since what is long is cut by those who pass it on. */
+/* The output last, since what is long is cut by those who pass it on. */
 static void show_hang(struct session *s)
 {
-	show_threads(s->pid);
+	hang_show(s->pid);
 	show_after_key(s);
-	show_threads(s->pid);
+	hang_show(s->pid);
 	show_last_output(s);
 }
 
