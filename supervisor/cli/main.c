@@ -87,6 +87,33 @@ static const struct cli_command *find(int count, char **args, int *words)
 	return NULL;
 }
 
+/* Whether it is the first of the command's two words. */
+static bool begins(const struct cli_command *c, const char *word)
+{
+	size_t len = strlen(word);
+
+	return strncmp(c->name, word, len) == 0 && c->name[len] == ' ';
+}
+
+/* Where the first word is right, what may follow it. */
+static void say_unknown(int count, char **args)
+{
+	bool found = false;
+
+	fprintf(stderr, "wispctl: there is no command %s", args[0]);
+	for (const struct cli_area *const *area = areas; *area; area++) {
+		for (const struct cli_command *c = (*area)->commands; c->name; c++) {
+			if (!begins(c, args[0]))
+				continue;
+			if (!found && count > 1)
+				fprintf(stderr, " %s", args[1]);
+			fprintf(stderr, "%s %s", found ? "," : "; there is", c->name);
+			found = true;
+		}
+	}
+	fputs(found ? "\n" : "; wispctl --help lists them\n", stderr);
+}
+
 /* --- options --- */
 
 static int find_option(const struct cli_command *c, const char *arg, size_t len)
@@ -215,8 +242,7 @@ static int run(struct cli *cli, const char *socket, int count, char **args)
 	}
 	c = find(count, args, &words);
 	if (!c) {
-		fprintf(stderr, "wispctl: there is no command %s; wispctl --help lists them\n",
-			args[0]);
+		say_unknown(count, args);
 		return EXIT_USAGE;
 	}
 	if (count > words && strcmp(args[words], "--help") == 0) {

@@ -1,4 +1,5 @@
-/* test_wispd_clients.c - clients that are killed, and wispd that is not there yet, or not any more.
+/* test_wispd_clients.c - clients that are killed, wispd that is not there yet, or not any more, and
+ * words that it does not know.
  *
  * Tiny guests on KVM. Every wait is for something to be so.
  */
@@ -19,7 +20,7 @@
 #include "tests/integration/session.h"
 #include "tests/integration/wispd_host.h"
 
-enum { SKIPPED = 77, LIMIT_S = 120, POLL_MS = 5 };
+enum { SKIPPED = 77, USAGE = 153, LIMIT_S = 120, POLL_MS = 5 };
 
 /* Longer than anything here takes; and what it is replaced by, where nobody is to come. */
 #define LONG_GRACE  "\"client_grace_ms\": 3599000"
@@ -185,11 +186,25 @@ static void test_waits(void **state)
 	wispd_host_end(h);
 }
 
+/* What is typed wrong is told from what would be right. */
+static void test_unknown(void **state)
+{
+	struct wispd_host *h = wispd_host_make("");
+
+	(void)state;
+	expect_in(expect(h, USAGE, "frob", "vm"), "no command frob; wispctl --help");
+	expect_in(expect(h, USAGE, "volume", "crate", "data"),
+		  "no command volume crate; there is volume ");
+	expect_in(expect(h, USAGE, "volume"), "no command volume; there is volume ");
+	wispd_host_end(h);
+}
+
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_killed_client),
 		cmocka_unit_test(test_waits),
+		cmocka_unit_test(test_unknown),
 	};
 
 	if (!fixture_has_kvm() || geteuid() != 0) {
