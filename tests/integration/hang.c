@@ -111,30 +111,30 @@ static void show_machines(pid_t pid)
 
 /* --- timers --- */
 
-/* The line behind a timer's says when it is due. */
-static bool is_told(const char *line, bool vcpu)
+/* What time it is, and when each processor's next timer is due. */
+static bool is_told(const char *line)
 {
-	static const char *const beginnings[] = { "now at", "cpu:", "  .expires_next", "  .hang",
-						  " next_event" };
+	static const char *const beginnings[] = { "now at", "cpu:", "  .expires_next",
+						  "  .nr_hangs", " next_event" };
 
 	for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++)
 		if (strncmp(line, beginnings[i], strlen(beginnings[i])) == 0)
 			return true;
-	return vcpu;
+	return false;
 }
 
 static void show_timers(void)
 {
 	FILE *f = fopen("/proc/timer_list", "re");
-	bool vcpu = false;
+	bool of_vcpu = false; /* the line before: this one says when it is due */
 	char line[256];
 
 	while (f && fgets(line, sizeof(line), f)) {
-		const bool begins = strstr(line, VCPU_TIMER) != NULL;
+		const bool vcpu = strstr(line, VCPU_TIMER) != NULL;
 
-		if (is_told(line, vcpu || begins))
+		if (is_told(line) || vcpu || of_vcpu)
 			fputs(line, stderr);
-		vcpu = begins;
+		of_vcpu = vcpu;
 	}
 	if (f)
 		fclose(f);
