@@ -28,11 +28,6 @@
 static const char kernel_command_line[] =
 	"console=ttyS0 reboot=t panic=-1 mitigations=off tsc=reliable no_timer_check";
 
-/* Each processor's timer ticks by itself. Where it is set anew for each event, one event that goes
- * missing leaves the processor without timers for good, and all guests whose timers are on it. Under
- * --icount nothing goes missing, and times are measured that are shorter than a tick. */
-static const char steady_ticks[] = " nohz=off highres=off";
-
 enum {
 	ICOUNT_TSC_KHZ = 1000000, /* an instruction count in ns */
 	KERNEL_HZ = 250,
@@ -205,9 +200,8 @@ int qemu_args(const struct options *o, const struct qemu_wiring *w, char ***ret,
 	add(&a, "-serial", "stdio");
 	add(&a, "-kernel", "%s", w->kernel->image);
 	add(&a, "-initrd", "/proc/self/fd/%d", w->initrd_fd);
-	add(&a, "-append", "%s tsc_early_khz=%u lpj=%u%s%s%s", kernel_command_line, khz,
-	    khz * (1000 / KERNEL_HZ), o->icount ? "" : steady_ticks, o->verbose ? "" : " quiet",
-	    o->vfio ? " intel_iommu=on" : "");
+	add(&a, "-append", "%s tsc_early_khz=%u lpj=%u%s%s", kernel_command_line, khz,
+	    khz * (1000 / KERNEL_HZ), o->verbose ? "" : " quiet", o->vfio ? " intel_iommu=on" : "");
 	add(&a, "-device", "virtio-serial-pci,bus=pcie.0");
 	add_stream(&a, "stdout", w->stdout_fd);
 	add_stream(&a, "stderr", w->stderr_fd);
