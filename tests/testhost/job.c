@@ -11,6 +11,7 @@
 
 #include "tests/testhost/job.h"
 #include "tests/testhost/options.h"
+#include "tests/testhost/run.h"
 
 static void put_quoted(FILE *f, const char *word)
 {
@@ -65,7 +66,8 @@ int job_text(const struct options *o, const struct job_context *context, char **
 
 	if (!f)
 		return -ENOMEM;
-	fprintf(f, "token=%s\n", context->token);
+	fprintf(f, "token=%s\npatience=%u\nlost_status=%d\n", context->token, o->patience_s,
+		RUN_GUEST_LOST);
 	put_modules(f, o);
 	put_shares(f, o);
 	put_command(f, o, context);

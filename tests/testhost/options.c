@@ -18,6 +18,7 @@ enum {
 	SMP_DEFAULT = 2,
 	MEM_DEFAULT_MIB = 2048,
 	TIMEOUT_DEFAULT_S = 600,
+	PATIENCE_DEFAULT_S = 30,
 };
 
 struct option_row {
@@ -87,6 +88,11 @@ static int set_timeout(struct options *o, const char *value, struct error *e)
 	return parse_number("--timeout", value, 1, TIMEOUT_MAX_S, &o->timeout_s, e);
 }
 
+static int set_patience(struct options *o, const char *value, struct error *e)
+{
+	return parse_number("--patience", value, 1, TIMEOUT_MAX_S, &o->patience_s, e);
+}
+
 static int set_cpu(struct options *o, const char *value, struct error *e)
 {
 	if (*value == '\0')
@@ -137,6 +143,7 @@ static const struct option_row rows[] = {
 	{ "--numa", "N", "nodes that share CPUs and memory evenly (1)", set_numa },
 	{ "--mem", "MIB", "memory (2048)", set_mem },
 	{ "--timeout", "S", "seconds until it is ended with exit code 124 (600)", set_timeout },
+	{ "--patience", "S", "seconds that a guest may stand still in KVM (30)", set_patience },
 	{ "--share", "DIR", "mount DIR read-write, at its own path", add_share },
 	{ "--module", "NAME", "load a kernel module before CMD runs", add_module },
 	{ "--cpu", "MODEL", "processor model (EPYC)", set_cpu },
@@ -178,6 +185,7 @@ int options_parse(char *const argv[], struct options *o, struct error *e)
 
 	*o = (struct options){ .mem_mib = MEM_DEFAULT_MIB,
 			       .timeout_s = TIMEOUT_DEFAULT_S,
+			       .patience_s = PATIENCE_DEFAULT_S,
 			       .cpu = "EPYC" };
 	for (; *at && **at == '-'; at++) {
 		const char *value;

@@ -18,6 +18,7 @@ struct options {
 	unsigned numa; /* nodes; 0 and 1: one */
 	unsigned mem_mib;
 	unsigned timeout_s;		  /* of the whole run */
+	unsigned patience_s;		  /* with a guest that stands still */
 	const char *cpu;		  /* QEMU's name of the processor model */
 	char *shares[OPTIONS_SHARES_MAX]; /* absolute; owned */
 	unsigned nshares;

@@ -329,8 +329,8 @@ static int run_loop(struct run *r, struct error *e)
 	return verdict(r);
 }
 
-int run_command(const struct options *o, const struct kernel *k, struct interrupt *i,
-		struct error *e)
+static int run_once(const struct options *o, const struct kernel *k, struct interrupt *i,
+		    uint64_t deadline_us, struct error *e)
 {
 	struct run *r = calloc(1, sizeof(*r));
 
@@ -341,7 +341,7 @@ int run_command(const struct options *o, const struct kernel *k, struct interrup
 	r->initrd_fd = r->console[0] = r->console[1] = -1;
 	r->out.from = r->out.guest_end = r->err.from = r->err.guest_end = -1;
 	r->start_us = clock_now_us();
-	r->deadline_us = r->start_us + (uint64_t)o->timeout_s * 1000000;
+	r->deadline_us = deadline_us;
 
 	int ret = run_start(r, k, e);
 
@@ -350,4 +350,16 @@ int run_command(const struct options *o, const struct kernel *k, struct interrup
 	run_end(r);
 	free(r);
 	return ret;
+}
+
+int run_command(const struct options *o, const struct kernel *k, struct interrupt *i,
+		struct error *e)
+{
+	const uint64_t deadline_us = clock_now_us() + (uint64_t)o->timeout_s * 1000000;
+	int ret = run_once(o, k, i, deadline_us, e);
+
+	if (ret != RUN_GUEST_LOST)
+		return ret;
+	fprintf(stderr, "wisp-testhost: the host lost a guest's timers; once more, in a new one\n");
+	return run_once(o, k, i, deadline_us, e);
 }

@@ -8,11 +8,13 @@ struct kernel;
 struct options;
 
 enum {
-	RUN_TIMED_OUT = 124, /* as timeout(1) */
-	RUN_HOST_DIED = 125, /* the emulated host, or QEMU, ended first */
+	RUN_GUEST_LOST = 123, /* a guest without timers, in two hosts */
+	RUN_TIMED_OUT = 124,  /* as timeout(1) */
+	RUN_HOST_DIED = 125,  /* the emulated host, or QEMU, ended first */
 };
 
-/* Runs the command and passes its output on as it comes. Returns its exit code,
+/* Runs the command and passes its output on as it comes; once more, in a new host, where
+ * the emulated KVM lost a guest's timers. Returns its exit code, RUN_GUEST_LOST,
  * RUN_TIMED_OUT or RUN_HOST_DIED (said on stderr, with the end of the kernel's
  * console), 141 when nobody reads our output any more, or a negative errno and *e;
  * -EINTR: i said stop. QEMU has ended in every case. */

@@ -1,10 +1,10 @@
 #!/bin/sh
-# test_testhost.sh CASE TESTHOST KVM_VERSION - one promise of the test host a case.
+# test_testhost.sh CASE TESTHOST KVM_VERSION WISP GUESTS - one promise of the test host a case.
 #
-# TESTHOST and KVM_VERSION are the programs under test. Ends with 0, 1, or 77 for
-# a machine that lacks what a test host needs.
+# TESTHOST and KVM_VERSION are the programs under test; WISP runs what is in the folder GUESTS.
+# Ends with 0, 1, or 77 for a machine that lacks what a test host needs.
 set -eu
-case=$1 testhost=$2 kvm_version=$3
+case=$1 testhost=$2 kvm_version=$3 wisp=$4 guests=$5
 
 fail() {
 	echo "test_testhost: $case: $*" >&2
@@ -105,6 +105,29 @@ case_panic() {
 	host -- sh -c 'echo c >/proc/sysrq-trigger; sleep infinity'
 	expect "exit code" 125 "$code"
 	grep -q 'Kernel panic' "$scratch/err" || fail "no word of the panic"
+}
+
+# stand_still GUEST CODE runs a guest that halts for good beside a command that ends with CODE.
+stand_still() {
+	printf '{"boot-source": {"kernel_image_path": "%s/%s"}}' "$guests" "$1" >"$scratch/vm.json"
+	host --patience 2 -- sh -c "'$wisp' --no-api --config-file '$scratch/vm.json' &
+		sleep 8; exit $2"
+}
+
+# A guest without its timer takes what failed beside it to a new host, once.
+case_lost() {
+	stand_still deadline 1
+	expect "exit code" 123 "$code"
+	expect "hosts" 2 "$(grep -c 'has stood still for 2 s' "$scratch/err")"
+	grep -q 'msr_write 6e0 = 0x1' "$scratch/err" || fail "no word of the timer"
+}
+
+# What passes has passed, and a guest that never had a timer has not lost it.
+case_still() {
+	stand_still deadline 0
+	expect "exit code" 0 "$code"
+	stand_still hlt-loop 1
+	expect "exit code" 1 "$code"
 }
 
 # A signal ends the test host as it ends any program, and QEMU before it.
