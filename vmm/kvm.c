@@ -30,6 +30,10 @@ static const struct requirement requirements[] = {
 	{ KVM_CAP_IRQFD, "interrupts by descriptor (KVM_CAP_IRQFD)", "Linux 2.6.32 or later" },
 	{ KVM_CAP_IOEVENTFD, "notifications by descriptor (KVM_CAP_IOEVENTFD)",
 	  "Linux 2.6.32 or later" },
+#ifdef __x86_64__
+	{ KVM_CAP_TSC_DEADLINE_TIMER, "the TSC-deadline timer (KVM_CAP_TSC_DEADLINE_TIMER)",
+	  "Linux 3.3 or later" },
+#endif
 	{ KVM_CAP_IOEVENTFD_ANY_LENGTH,
 	  "notifications of any length (KVM_CAP_IOEVENTFD_ANY_LENGTH)", "Linux 4.4 or later" },
 #ifdef __x86_64__
@@ -66,7 +70,7 @@ static int check_version(int fd, struct error *err)
 static int check_capabilities(int fd, struct error *err)
 {
 	const char *remedy = NULL;
-	char missing[400] = "";
+	char missing[512] = "";
 
 	for (size_t i = 0; i < sizeof(requirements) / sizeof(requirements[0]); i++) {
 		const struct requirement *r = &requirements[i];

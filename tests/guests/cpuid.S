@@ -1,6 +1,6 @@
 /* cpuid.S - who the guest is told it runs on: a hypervisor (1), KVM (2 to 5), and
  * APIC id 0 for the boot processor, by CPUID (6), by its extended topology where
- * there is one (7) and by the local APIC itself (8). */
+ * there is one (7) and by the local APIC itself (8); whose timer has deadlines (9). */
 #include "tests/guests/guest.inc"
 
 main:
@@ -8,6 +8,8 @@ main:
 	cpuid
 	testl	$0x80000000, %ecx
 	require	nz, 1
+	testl	$0x01000000, %ecx
+	require	nz, 9
 	shrl	$24, %ebx
 	require	z, 6
 

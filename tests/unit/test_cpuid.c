@@ -50,7 +50,7 @@ static void describe(unsigned vcpus, unsigned threads)
 	const struct cpuid_topology topology = { vcpus, threads };
 
 	fill();
-	assert_int_equal(cpuid_describe(&table, &topology, true), 0);
+	assert_int_equal(cpuid_describe(&table, &topology), 0);
 }
 
 static void test_features(void **state)
@@ -135,7 +135,7 @@ static void test_amd_topology(void **state)
 	table.entry[1].function = 0x80000000;
 	table.entry[1].eax = 0x80000008;
 	table.entry[2].function = 0x80000001;
-	assert_int_equal(cpuid_describe(&table, &topology, false), 0);
+	assert_int_equal(cpuid_describe(&table, &topology), 0);
 	cpuid_identify(&table, &topology, 3);
 	assert_int_equal(leaf(0x80000000, 0)->eax, 0x8000001e);
 	assert_int_equal(leaf(0x80000001, 0)->ecx, 1u << 22);
@@ -170,7 +170,7 @@ static void test_full_table(void **state)
 	for (uint32_t i = table.head.nent; i < CPUID_MAX_ENTRIES; i++)
 		table.entry[i] = (struct kvm_cpuid_entry2){ .function = 0x50000000 + i };
 	table.head.nent = CPUID_MAX_ENTRIES;
-	assert_true(cpuid_describe(&table, &topology, false) < 0);
+	assert_true(cpuid_describe(&table, &topology) < 0);
 }
 
 /* What a guest's own registers change does not count, all else does. */

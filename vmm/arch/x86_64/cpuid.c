@@ -58,8 +58,11 @@ static uint32_t cache_sharers(const struct cpuid_topology *t, uint32_t level)
 	return level < 3 ? t->threads_per_core : t->vcpus;
 }
 
+/* KVM's list leaves the TSC-deadline timer out: it is one of the in-kernel APIC. A guest needs
+ * it, since there is no PIT by which to measure the APIC's other timers. */
 static void describe_features(struct kvm_cpuid_entry2 *e, const struct cpuid_topology *t)
 {
+	e->ecx |= BIT(24); /* the TSC-deadline timer */
 	e->ecx |= BIT(31); /* running under a hypervisor */
 	set_field(&e->ebx, 23, 16, 1u << id_bits(t->vcpus));
 	if (t->vcpus > 1)
@@ -223,9 +226,8 @@ static int describe_amd_topology(struct cpuid_table *t)
 	return 0;
 }
 
-int cpuid_describe(struct cpuid_table *t, const struct cpuid_topology *topology, bool tsc_deadline)
+int cpuid_describe(struct cpuid_table *t, const struct cpuid_topology *topology)
 {
-	struct kvm_cpuid_entry2 *features = find_leaf(t, LEAF_FEATURES);
 	int r;
 
 	for (uint32_t i = 0; i < t->head.nent; i++) {
@@ -234,8 +236,6 @@ int cpuid_describe(struct cpuid_table *t, const struct cpuid_topology *topology,
 				describe_fixups[f].run(&t->entry[i], topology);
 		}
 	}
-	if (features && tsc_deadline)
-		features->ecx |= BIT(24);
 	r = describe_levels(t, LEAF_TOPOLOGY, topology);
 	if (r == 0)
 		r = describe_levels(t, LEAF_TOPOLOGY_V2, topology);

@@ -44,10 +44,8 @@ int cpuid_supported(const struct kvm *kvm, struct cpuid_table *t, struct error *
 /* Copies what is in it, and not the room for more. */
 void cpuid_copy(struct cpuid_table *to, const struct cpuid_table *from);
 
-/* Makes *t describe the machine as its vCPUs share it. tsc_deadline: KVM offers
- * the TSC-deadline timer, which its own list leaves out on older kernels.
- * -ENOSPC when the table is full. */
-int cpuid_describe(struct cpuid_table *t, const struct cpuid_topology *topology, bool tsc_deadline);
+/* Makes *t describe the machine as its vCPUs share it. -ENOSPC when the table is full. */
+int cpuid_describe(struct cpuid_table *t, const struct cpuid_topology *topology);
 
 /* Applies a mask. -ENOENT: the table lacks the leaf. */
 int cpuid_apply(struct cpuid_table *t, const struct cpuid_mask *mask);

@@ -31,7 +31,6 @@ struct arch_cpus {
 	struct cpuid_topology topology;
 	struct cpuid_table supported; /* as KVM tells it */
 	struct cpuid_table cpuid;     /* as all vCPUs share it */
-	bool deadline;		      /* the local APIC's timer has that mode */
 	const struct cpu_template *template;
 	unsigned identified; /* vCPUs that have theirs, from the first on */
 };
@@ -43,7 +42,6 @@ int arch_cpus_create(const struct kvm *kvm, struct arch_cpus **ret, struct error
 
 	if (!cpus)
 		return error_set(err, -ENOMEM, NULL, NULL, "out of memory");
-	cpus->deadline = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 	cpus->identified = 0;
 	r = cpuid_supported(kvm, &cpus->supported, err);
 	if (r < 0) {
@@ -68,7 +66,7 @@ int arch_cpus_describe(struct arch_cpus *cpus, const struct kvm *kvm,
 	if (r < 0)
 		return r;
 	cpuid_copy(&cpus->cpuid, &cpus->supported);
-	r = cpuid_describe(&cpus->cpuid, &cpus->topology, cpus->deadline);
+	r = cpuid_describe(&cpus->cpuid, &cpus->topology);
 	if (r < 0)
 		return error_set(err, r, NULL, NULL, "KVM reports too many CPUID leaves");
 	return cpus->template ? template_apply_cpuid(cpus->template, &cpus->cpuid, err) : 0;
