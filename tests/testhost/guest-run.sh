@@ -69,12 +69,13 @@ port() {
 	done
 }
 
-# What KVM is told of a Linux guest's timer, and what becomes of it, in a ring.
+# What KVM is told of a guest's timer, and what becomes of it, in a ring; and what it tells the
+# guest of its timers, among others (CPUID leaf 1).
 trace_timers() {
 	modprobe kvm_amd
-	for event in kvm/kvm_msr kvm/kvm_apic_accept_irq kvm/kvm_inj_virq \
-		workqueue/workqueue_execute_start; do
-		echo 1 >"/sys/kernel/tracing/events/$event/enable"
+	echo function==1 >/sys/kernel/tracing/events/kvm/kvm_cpuid/filter
+	for event in kvm_msr kvm_apic_accept_irq kvm_inj_virq kvm_cpuid; do
+		echo 1 >"/sys/kernel/tracing/events/kvm/$event/enable"
 	done
 }
 
@@ -87,18 +88,29 @@ halted_machines() {
 	done 2>/dev/null
 }
 
-# timer_events PID prints the last that happened to the local APIC timers of PID's guest: its
-# writes of MSR 6e0 (the deadline) and register 832 (the mode), and interrupts of their vector.
-# Beside them, the moments at which the host's kernel patched itself.
-timer_events() {
+# events_of PID PATTERN prints the events of PID's guest that match.
+events_of() {
 	threads=$(cd "/proc/$1/task" && echo * | tr ' ' '|') &&
-		grep -E -- "-($threads) .*(msr_write (6e0|832)|IRQ 0xec|vec 236)|jump_label" \
-			/sys/kernel/tracing/trace | tail -n 24
+		grep -E -- "-($threads) .*($2)" /sys/kernel/tracing/trace
+}
+
+# timer_events PID prints the last that happened to the local APIC timers of PID's guest: its
+# writes of MSR 6e0 (the deadline) and registers 832 (the mode) and 838 (the count), and
+# interrupts of Linux's vector for them.
+timer_events() {
+	events_of "$1" 'msr_write (6e0|832|838)|IRQ 0xec|vec 236' | tail -n 24
+}
+
+# features_told PID prints which features PID's guest was told of, and how often. Those that go
+# by the guest's own registers make a difference.
+features_told() {
+	echo "CPUID leaf 1, times told:"
+	events_of "$1" kvm_cpuid: | sed 's/.* rax /rax /' | sort | uniq -c
 }
 
 # A guest of Linux leaves KVM_RUN every second or two, if only because of its timers. One that
-# had timers and halts for good has lost them, which is no fault of what is tested: its timers
-# are KVM's alone. Notes that, and shows what there is to see.
+# has set a timer and halts for good has lost it, or never could use it. Notes that, and shows
+# what there is to see.
 watch_guests() {
 	before=
 	while sleep "$patience"; do
@@ -107,10 +119,11 @@ watch_guests() {
 			echo "$now" | grep -qx "$machine" || continue
 			grep -qsx "$machine" /run/testhost/lost && continue
 			events=$(timer_events "${machine%%-*}")
-			case $events in *"msr_write 6e0"*) ;; *) continue ;; esac
+			case $events in *msr_write*) ;; *) continue ;; esac
 			echo "$machine" >>/run/testhost/lost
 			echo "testhost: a guest of process ${machine%%-*} has stood still for $patience s"
 			echo "$events"
+			features_told "${machine%%-*}"
 		done
 		before=$now
 	done

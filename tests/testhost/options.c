@@ -18,7 +18,7 @@ enum {
 	SMP_DEFAULT = 2,
 	MEM_DEFAULT_MIB = 2048,
 	TIMEOUT_DEFAULT_S = 600,
-	PATIENCE_DEFAULT_S = 30,
+	PATIENCE_DEFAULT_S = 10,
 };
 
 struct option_row {
@@ -143,7 +143,7 @@ static const struct option_row rows[] = {
 	{ "--numa", "N", "nodes that share CPUs and memory evenly (1)", set_numa },
 	{ "--mem", "MIB", "memory (2048)", set_mem },
 	{ "--timeout", "S", "seconds until it is ended with exit code 124 (600)", set_timeout },
-	{ "--patience", "S", "seconds that a guest may stand still in KVM (30)", set_patience },
+	{ "--patience", "S", "seconds that a guest may stand still in KVM (10)", set_patience },
 	{ "--share", "DIR", "mount DIR read-write, at its own path", add_share },
 	{ "--module", "NAME", "load a kernel module before CMD runs", add_module },
 	{ "--cpu", "MODEL", "processor model (EPYC)", set_cpu },

@@ -360,6 +360,7 @@ int run_command(const struct options *o, const struct kernel *k, struct interrup
 
 	if (ret != RUN_GUEST_LOST)
 		return ret;
-	fprintf(stderr, "wisp-testhost: the host lost a guest's timers; once more, in a new one\n");
+	fprintf(stderr,
+		"wisp-testhost: a guest stood still without a timer; again, in a new host\n");
 	return run_once(o, k, i, deadline_us, e);
 }

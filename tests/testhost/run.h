@@ -14,7 +14,7 @@ enum {
 };
 
 /* Runs the command and passes its output on as it comes; once more, in a new host, where
- * the emulated KVM lost a guest's timers. Returns its exit code, RUN_GUEST_LOST,
+ * a guest stood still without a timer. Returns its exit code, RUN_GUEST_LOST,
  * RUN_TIMED_OUT or RUN_HOST_DIED (said on stderr, with the end of the kernel's
  * console), 141 when nobody reads our output any more, or a negative errno and *e;
  * -EINTR: i said stop. QEMU has ended in every case. */
