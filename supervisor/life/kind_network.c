@@ -73,6 +73,16 @@ static int attach(struct launch *l, struct error *err)
 	return r;
 }
 
+int kind_network_change(const struct launch *l, struct error *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < l->nnets && r == 0 && !l->given.path[0]; i++)
+		if (lease_is_special(&l->nets[i].lease))
+			r = wire_change(l->config, l->firewall, l->tag, &l->nets[i].lease, err);
+	return r;
+}
+
 static int detach_one(const struct launch *l, const struct launch_net *n, struct error *err)
 {
 	int r = n->lease.network.mode == NETWORK_PASST ? passt_end(l, n, err) : 0;

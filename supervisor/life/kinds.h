@@ -19,8 +19,11 @@ extern const struct kind kind_size;	/* what it has got beyond shape and image */
 extern const struct kind kind_client;	/* without whom it does not last */
 
 struct error;
+struct launch;
 struct wispd;
 
+/* Any thread: its interfaces, which may be attached as those of a blank, are as they are to be. */
+int kind_network_change(const struct launch *l, struct error *err);
 /* Loop thread: an instance has another name, by which its network knows it from now on. */
 int kind_network_rename(struct wispd *d, const char *instance, struct error *err);
 

@@ -155,9 +155,10 @@ struct launch {
 	bool wipe;  /* its disk is overwritten before it is removed */
 	bool wiped; /* that was done, as erasure tells */
 	struct erasure erasure;
-	bool agent;   /* the guest has an agent, and is ready when that answers */
-	bool hotplug; /* drives can come and go while it runs */
-	bool blank;   /* its VMM is to wait for a machine of this shape (pool/pool.h) */
+	bool agent;	/* the guest has an agent, and is ready when that answers */
+	bool hotplug;	/* drives can come and go while it runs */
+	bool blank;	/* its VMM is to wait for a machine of this shape (pool/pool.h) */
+	bool was_blank; /* it is attached as one, and is somebody's now */
 	unsigned ndrives, nnets, ndevices, nshares;
 	struct launch_place place;
 	struct launch_drive drives[LAUNCH_DRIVES_MAX];

@@ -8,6 +8,7 @@
 #include "supervisor/books/ledger.h"
 #include "supervisor/life/guest.h"
 #include "supervisor/life/kind.h"
+#include "supervisor/life/kinds.h"
 #include "supervisor/life/lifecycle.h"
 #include "supervisor/life/machine.h"
 #include "supervisor/life/pin.h"
@@ -159,8 +160,10 @@ static int do_attach(struct launch *l, struct error *err)
 
 static int do_boot(struct launch *l, struct error *err)
 {
-	int r = l->runtime->boot(l, err);
+	int r = l->was_blank ? kind_network_change(l, err) : 0;
 
+	if (r == 0)
+		r = l->runtime->boot(l, err);
 	return r < 0 ? r : pin_threads(l, l->runtime->vcpu_thread, err);
 }
 
@@ -303,6 +306,8 @@ void machine_begin(struct machine *m, const struct instance *i, enum task task)
 	job->work = (struct work){ .run = job_run, .done = job_done };
 	job->m = m;
 	job->task = task;
+	/* Or nobody knows, since wispd began anew meanwhile. */
+	job->launch.was_blank = task == TASK_BOOT && m->task != TASK_ATTACH;
 	/* Its own: the machine's is closed when the VMM ends. */
 	job->launch.pidfd = m->alive ? fcntl(m->process.pidfd, F_DUPFD_CLOEXEC, 0) : -1;
 	job->result = -ECANCELED;

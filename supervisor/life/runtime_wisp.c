@@ -252,6 +252,27 @@ static int put_nets(const struct launch *l, struct link *link, struct error *err
 	return r;
 }
 
+/* A machine that was loaded has the limits that it was saved with. */
+static int limit_nets(const struct launch *l, struct link *link, struct error *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < l->nnets && r == 0; i++) {
+		const struct launch_net *n = &l->nets[i];
+		char path[LAUNCH_FILE_BYTES + 32];
+		json_t *net;
+
+		if (!n->lease.rx_bytes_per_s && !n->lease.tx_bytes_per_s)
+			continue;
+		snprintf(path, sizeof(path), "/network-interfaces/%s", n->id);
+		net = json_pack("{s:s}", "iface_id", n->id);
+		limit(net, "rx_rate_limiter", n->lease.rx_bytes_per_s);
+		limit(net, "tx_rate_limiter", n->lease.tx_bytes_per_s);
+		r = put(link, "PATCH", path, net, err);
+	}
+	return r;
+}
+
 static int put_shares(const struct launch *l, struct link *link, struct error *err)
 {
 	int r = 0;
@@ -440,6 +461,8 @@ static int boot(struct launch *l, struct error *err)
 	/* Begun by a wispd that did not live to see it. */
 	if (!begun)
 		r = begin(l, &link, &loaded, err);
+	if (r == 0 && loaded)
+		r = limit_nets(l, &link, err);
 	link_close(&link);
 	return r < 0 || !loaded ? r : settle_in(l, err);
 }

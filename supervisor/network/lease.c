@@ -63,8 +63,7 @@ bool lease_list_networks(const struct lease_request *q, unsigned count,
 
 	ret[0] = '\0';
 	for (unsigned i = 0; i < count; i++) {
-		if (!instance_name_ok(q[i].network) || q[i].address[0] || q[i].negress ||
-		    q[i].npublish || q[i].rx_bytes_per_s || q[i].tx_bytes_per_s)
+		if (!instance_name_ok(q[i].network) || q[i].address[0])
 			return false;
 		used += (size_t)snprintf(ret + used, LEASE_NETWORKS_BYTES - used, "%s%s",
 					 i ? " " : "", q[i].network);
@@ -208,6 +207,37 @@ static int take_one(struct truth *t, const char *instance, const char *tenant,
 	return r < 0 ? r : publish(t, &network, n, q, err);
 }
 
+/* Of a blank's, which is as its network says. */
+static int change_one(struct truth *t, const char *instance, const char *tenant,
+		      const struct lease_request *q, unsigned slot, struct error *err)
+{
+	char egress[POLICY_TEXT_BYTES];
+	struct network network;
+	int64_t n = 0;
+	int r;
+
+	if (!q->negress && !q->npublish && !q->rx_bytes_per_s && !q->tx_bytes_per_s)
+		return 0;
+	r = network_find(t, tenant, q->network, &network, err);
+	if (r == 0)
+		r = store_number(t->store, &n, err,
+				 "SELECT n FROM lease WHERE instance = ? AND slot = ?", "si",
+				 instance, (int64_t)slot);
+	if (r < 0)
+		return r;
+	policy_join(q->egress, q->negress, egress);
+	r = store_run(t->store, err,
+		      "UPDATE lease SET rx_bytes_per_s = ?, tx_bytes_per_s = ?, egress = ?"
+		      " WHERE n = ?",
+		      "iisi", (int64_t)q->rx_bytes_per_s, (int64_t)q->tx_bytes_per_s, egress, n);
+	return r < 0 ? r : publish(t, &network, n, q, err);
+}
+
+bool lease_is_special(const struct lease *l)
+{
+	return l->nports || strcmp(l->egress, l->network.egress) != 0;
+}
+
 int lease_take(struct truth *t, const struct instance *i, const struct lease_request *q,
 	       unsigned count, struct error *err)
 {
@@ -217,8 +247,9 @@ int lease_take(struct truth *t, const struct instance *i, const struct lease_req
 	if (r == 0)
 		r = store_number(t->store, &has, err,
 				 "SELECT count(*) FROM lease WHERE instance = ?", "s", i->id);
-	for (unsigned slot = 0; slot < count && r == 0 && !has; slot++)
-		r = take_one(t, i->id, i->tenant, &q[slot], slot, err);
+	for (unsigned slot = 0; slot < count && r == 0; slot++)
+		r = has ? change_one(t, i->id, i->tenant, &q[slot], slot, err)
+			: take_one(t, i->id, i->tenant, &q[slot], slot, err);
 	return r;
 }
 

@@ -63,7 +63,8 @@ void lease_link_local(const struct lease *l, char buf[ADDRESS_TEXT]);
 /* What a request says by itself is right. -EINVAL. */
 int lease_check(const struct lease_request *q, struct error *err);
 
-/* The names of these requests' networks, as a list: "a b". false: one asks for more than that. */
+/* The names of these requests' networks, as a list: "a b". false: one asks for an address, which
+ * a blank has already. */
 bool lease_list_networks(const struct lease_request *q, unsigned count,
 			 char ret[LEASE_NETWORKS_BYTES]);
 /* The next of such a list, which is moved on; false: that was all. */
@@ -73,9 +74,11 @@ bool lease_next_network(const char **list, char name[NAME_BYTES]);
 int lease_prepare(struct truth *t, const char *instance, const char *tenant, const char *networks,
 		  struct error *err);
 /* (T) Leases for all that an instance asks for, and its hold of addresses. One that was a blank
- * has them already. */
+ * has them already, but for what it may beyond its networks. */
 int lease_take(struct truth *t, const struct instance *i, const struct lease_request *q,
 	       unsigned count, struct error *err);
+/* Whether it has an allow list or ports of its own. */
+bool lease_is_special(const struct lease *l);
 /* (T) All that it has. */
 int lease_drop(struct truth *t, const struct instance *i, struct error *err);
 

@@ -183,6 +183,15 @@ int ovs_add_port(const struct config *c, const char *tag, const struct lease *l,
 	return r < 0 ? r : add_flows(c, tag, l, bridge, err);
 }
 
+int ovs_change_port(const struct config *c, const char *tag, const struct lease *l,
+		    struct error *err)
+{
+	char bridge[LINK_BYTES];
+
+	bridge_of(tag, &l->network, bridge);
+	return add_flows(c, tag, l, bridge, err);
+}
+
 static int remove_named(const struct config *c, const char *link, struct error *err)
 {
 	const char *const argv[] = { c->ovs_vsctl, TIMEOUT, "--if-exists", "del-port", link, NULL };

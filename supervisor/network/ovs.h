@@ -25,6 +25,9 @@ struct wispd;
  * network's own, is there then, with this MAC address. */
 int ovs_add_port(const struct config *c, const char *tag, const struct lease *l, const char *mac,
 		 struct error *err);
+/* The flows of one that is there, anew. */
+int ovs_change_port(const struct config *c, const char *tag, const struct lease *l,
+		    struct error *err);
 /* One that is not there is removed. */
 int ovs_remove_port(const struct config *c, const char *tag, const struct lease *l,
 		    struct error *err);

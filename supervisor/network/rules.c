@@ -408,6 +408,23 @@ int rules_print_lease(const char *tag, const struct lease *l, FILE *out, struct 
 	return 0;
 }
 
+/* A map's element is deleted by its key, whatever it maps to. */
+int rules_change_lease(const char *tag, const struct lease *l, FILE *out, struct error *err)
+{
+	struct policy policy;
+	char verdict[48];
+	int r = policy_parse(l->egress, &policy, err);
+
+	if (r < 0 || !has_rules(l))
+		return r;
+	if (policy.count)
+		print_chains(tag, l, &policy, out);
+	print_policies("delete", tag, l, NULL, out);
+	print_policies("add", tag, l, verdict_of(l, &policy, verdict, sizeof(verdict)), out);
+	print_ports("add", tag, l, out);
+	return 0;
+}
+
 int rules_remove_lease(const char *tag, const struct lease *l, FILE *out, struct error *err)
 {
 	struct policy policy = { 0 };

@@ -37,6 +37,8 @@ void rules_print_tracked(const char *tag, FILE *out);
 void rules_print_network(const char *tag, const struct network *n, FILE *out);
 /* -EINVAL: its allow list is none. */
 int rules_print_lease(const char *tag, const struct lease *l, FILE *out, struct error *err);
+/* Of a lease with a link that is there with what its network allows: its own list, and ports. */
+int rules_change_lease(const char *tag, const struct lease *l, FILE *out, struct error *err);
 
 /* The same added and removed, since only what is there can be removed. */
 void rules_remove_network(const char *tag, const struct network *n, FILE *out);

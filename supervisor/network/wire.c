@@ -55,6 +55,21 @@ static int add_counted_lease(struct firewall *f, const char *tag, const struct l
 	return add_lease(f, tag, l, false, err);
 }
 
+static int change_lease(struct firewall *f, const char *tag, const struct lease *l,
+			struct error *err)
+{
+	struct firewall_text text;
+	int r = 0;
+
+	firewall_begin(&text);
+	if (text.out)
+		r = rules_change_lease(tag, l, text.out, err);
+	if (r == 0)
+		return firewall_apply(f, &text, err);
+	firewall_drop(&text);
+	return r;
+}
+
 /* For itself, since it is refused where counting was. */
 static int stop_counting(struct firewall *f, const char *tag, const struct lease *l,
 			 struct error *err)
@@ -244,6 +259,14 @@ int wire_attach(const struct config *c, struct firewall *f, const char *tag, con
 	if (r == 0 && network_is_routed(&l->network))
 		r = let_forward(&l->network, err);
 	return r < 0 ? r : join(c, tag, l, err);
+}
+
+int wire_change(const struct config *c, struct firewall *f, const char *tag, const struct lease *l,
+		struct error *err)
+{
+	int r = l->network.mode == NETWORK_OVS ? ovs_change_port(c, tag, l, err) : 0;
+
+	return r < 0 || !network_has_links(&l->network) ? r : change_lease(f, tag, l, err);
 }
 
 int wire_detach(const struct config *c, struct firewall *f, const char *tag, const struct lease *l,

@@ -21,6 +21,10 @@ struct wispd;
 /* queues: for a guest with more than one processor. */
 int wire_attach(const struct config *c, struct firewall *f, const char *tag, const struct lease *l,
 		uid_t owner, bool queues, struct error *err);
+/* One that is attached as its network has it is to have what its lease says; before its guest
+ * runs. May be done twice. */
+int wire_change(const struct config *c, struct firewall *f, const char *tag, const struct lease *l,
+		struct error *err);
 /* Its rules go soon after, and before those of whoever is next to have its number or address. */
 int wire_detach(const struct config *c, struct firewall *f, const char *tag, const struct lease *l,
 		struct error *err);

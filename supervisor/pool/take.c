@@ -26,7 +26,7 @@ static int refuse(struct wispd *d, const struct instance *i, const char *name, b
 		return error_set(
 			err, -EINVAL, "pool", "leave the pool out",
 			"What comes of a pool is started, has no volumes or devices of its "
-			"own, and interfaces as their networks give them");
+			"own, and the addresses that its networks give it");
 	return error_set(err, -EINVAL, "pool", "wispctl pool inspect shows what it is made of",
 			 "Pool %s is of image %s, shape %s, and another command line or other "
 			 "networks",

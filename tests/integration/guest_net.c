@@ -114,13 +114,47 @@ void expect(const char *guest, const char *line, const char *words)
 	expect_at(guest, SHELL_PORT, line, words);
 }
 
+#define SERVING "--cmdline '-- nc -ll -p %d -e /bin/sh'"
+
 void start_guest(struct wispd_host *h, const char *tenant, const char *name, const char *net,
 		 const char *more)
 {
-	ctl(h,
-	    "--tenant %s run mini --name %s --shape tiny --net %s %s"
-	    " --cmdline '-- nc -ll -p %d -e /bin/sh'",
-	    tenant, name, net, more, SHELL_PORT);
+	ctl(h, "--tenant %s run mini --name %s --shape tiny --net %s %s " SERVING, tenant, name,
+	    net, more, SHELL_PORT);
+}
+
+/* Until a number of what is there is this: blanks of a pool, leases of a network. */
+static void await_number(struct wispd_host *h, const char *path, const char *name, size_t wanted)
+{
+	size_t now = wanted + 1;
+
+	for (int waited = 0; now != wanted && waited < LIMIT_MS; waited += RETRY_MS) {
+		json_t *j = NULL, *value;
+
+		assert_int_equal(wispd_host_call(h, "GET", path, NULL, &j), 200);
+		value = json_object_get(j, name);
+		now = json_is_array(value) ? json_array_size(value)
+					   : (size_t)json_integer_value(value);
+		json_decref(j);
+		poll(NULL, 0, RETRY_MS);
+	}
+	assert_int_equal(now, wanted);
+}
+
+void start_pooled_guest(struct wispd_host *h, const char *tenant, const char *name, const char *net,
+			const char *more)
+{
+	char pool[64], network[96];
+
+	snprintf(pool, sizeof(pool), "/pools/warm?tenant=%s", tenant);
+	snprintf(network, sizeof(network), "/networks/%s?tenant=%s", net, tenant);
+	ctl(h, "--tenant %s pool create warm mini --shape tiny --max 1 --net %s " SERVING, tenant,
+	    net, SHELL_PORT);
+	await_number(h, pool, "ready", 1);
+	start_guest(h, tenant, name, net, more);
+	ctl(h, "--tenant %s events --tail 20 | grep instance.taken", tenant);
+	ctl(h, "--tenant %s pool rm warm", tenant);
+	await_number(h, network, "leases", 1);
 }
 
 /* --- the host --- */

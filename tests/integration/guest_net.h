@@ -33,6 +33,9 @@ void guest_net_note_host(const char *file);
 void guest_net_add_image(struct wispd_host *h); /* "mini" */
 void start_guest(struct wispd_host *h, const char *tenant, const char *name, const char *net,
 		 const char *more);
+/* Of a blank, in a network without other guests; no pool is left. */
+void start_pooled_guest(struct wispd_host *h, const char *tenant, const char *name, const char *net,
+			const char *more);
 
 /* Until its shell serves there, behind something that listens before it does. */
 void await_guest(const char *address, int port, const char *name);

@@ -26,7 +26,8 @@ enum { SKIPPED = 77, LIMIT_MS = 60000, POLL_MS = 5, CRASH_STEP = 4, WIRED_STEP =
 #define VM   "{\"image\": \"hlt-loop\", \"shape\": \"test\", \"start\": true}"
 #define WIRED                                                              \
 	"{\"image\": \"hlt-loop\", \"shape\": \"test\", \"start\": true, " \
-	"\"interfaces\": [{\"network\": \"lan\"}, {\"network\": \"far\"}]}"
+	"\"interfaces\": [{\"network\": \"lan\"}, {\"network\": \"far\", " \
+	"\"publish\": [\"8080:80\"], \"egress\": [\"198.51.100.0/24 tcp 80\"]}]}"
 #define ctl(h, output, ...) wispd_host_ctl(h, output, (const char *const[]){ __VA_ARGS__, NULL })
 
 static struct wispd_host *make_host(void)
@@ -317,6 +318,29 @@ static void remove_all(struct wispd_host *h, const json_t *instances)
 	}
 }
 
+/* What a command prints. Static storage. */
+static const char *output_of(const char *command)
+{
+	static char output[65536];
+	FILE *f = popen(command, "re");
+	size_t n = f ? fread(output, 1, sizeof(output) - 1, f) : 0;
+
+	output[n] = '\0';
+	if (!f || pclose(f) != 0)
+		fail_msg("failed: %s", command);
+	return output;
+}
+
+/* What it may beyond its networks holds for each that runs, and for no blank. */
+static void check_rules(unsigned running)
+{
+	const char *rules = output_of("nft list ruleset");
+
+	assert_true(running <= 1);
+	assert_int_equal(strstr(rules, "tcp . 8080 : 10.65.0.") != NULL, running);
+	assert_int_equal(strstr(rules, "goto egress_") != NULL, running);
+}
+
 /* One life; false: wispd died on the way. taps: of each instance and blank. */
 static bool crash_once(struct wispd_host *h, const char *vm, unsigned taps, long n)
 {
@@ -330,6 +354,8 @@ static bool crash_once(struct wispd_host *h, const char *vm, unsigned taps, long
 	await_ready(h, 1, 1 + (unsigned)json_array_size(instances));
 	assert_int_equal(wispd_host_jailers(h, NULL), 1 + count_running(instances));
 	assert_int_equal(wispd_host_taps(), taps * (1 + count_running(instances)));
+	if (taps)
+		check_rules(count_running(instances));
 	check_healthy(h);
 	remove_all(h, instances);
 	json_decref(instances);
@@ -357,19 +383,6 @@ static void test_crashes(void **state)
 }
 
 /* --- networks --- */
-
-/* What a command prints. Static storage. */
-static const char *output_of(const char *command)
-{
-	static char output[65536];
-	FILE *f = popen(command, "re");
-	size_t n = f ? fread(output, 1, sizeof(output) - 1, f) : 0;
-
-	output[n] = '\0';
-	if (!f || pclose(f) != 0)
-		fail_msg("failed: %s", command);
-	return output;
-}
 
 static struct wispd_host *make_networked(void)
 {
@@ -405,6 +418,7 @@ static void check_wires(struct wispd_host *h)
 	expect_in(output, "\"address4\": \"10.64.0.2\"");
 	expect_in(output, "\"address6\": \"fd65::2\"");
 	await_ready(h, 1, 2);
+	check_rules(1);
 	assert_int_equal(wispd_host_taps(), 4);
 	/* It has its addresses for life. */
 	assert_int_equal(ctl(h, NULL, "reboot", "--timeout", "0", id), 0);
@@ -413,6 +427,7 @@ static void check_wires(struct wispd_host *h)
 	assert_int_equal(ctl(h, NULL, "rm", id), 0);
 	await_ready(h, 1, 1);
 	assert_int_equal(wispd_host_taps(), 2);
+	check_rules(0);
 	assert_false(run_one(h, id));
 	assert_int_equal(ctl(h, NULL, "rm", id), 0);
 	await_ready(h, 1, 1);

@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -476,6 +477,39 @@ static void run_in_pool(const char *name, bool warm, char random[64])
 	expect_in(expect(0, "events", "--tail", "40"), said);
 }
 
+/* What an instance asks for beyond its network a blank's has, too: a port, and a rate, at which
+ * six seconds' worth takes four at least, for what is in one second may pass at once. */
+static void check_limits(void)
+{
+	time_t begun;
+	json_t *j = NULL;
+
+	assert_int_equal(
+		wispd_host_call(h, "POST", "/instances",
+				"{\"image\": \"box\", \"shape\": \"tiny\", \"start\": true,"
+				" \"name\": \"slow\", \"pool\": \"warm\", \"interfaces\":"
+				" [{\"network\": \"pooled\", \"publish\": [\"8099:9\"],"
+				" \"rx_bytes_per_s\": 500000}]}",
+				&j),
+		202);
+	assert_true(json_is_true(json_object_get(json_object_get(j, "pool"), "taken")));
+	assert_string_equal(wispd_host_await(h, json_string_value(json_object_get(j, "operation"))),
+			    "done");
+	json_decref(j);
+	expect(0, "exec", "slow", "--", "sh", "-c",
+	       "sleep 100 | nc -l -p 9 >/tmp/got 2>/dev/null &");
+	begun = time(NULL);
+	assert_int_equal(
+		system("until head -c 3000000 /dev/zero | busybox nc -w 60 10.67.0.1 8099; do"
+		       " sleep 0.2; done"),
+		0);
+	expect_in(expect(0, "exec", "slow", "--", "sh", "-c",
+			 "while pidof nc >/dev/null; do sleep 0.2; done; wc -c </tmp/got"),
+		  "3000000");
+	assert_true(time(NULL) - begun >= 4);
+	expect(0, "rm", "slow");
+}
+
 /* The file that the pool's blanks have, too: it is one file by many names. */
 static void spoil_snapshot(void)
 {
@@ -515,6 +549,8 @@ static void test_pool(void **state)
 		assert_string_not_equal(random[i], random[(i + 1) % 3]);
 	/* A snapshot that is no good costs time, and nothing else. */
 	expect(0, "pool", "resize", "warm", "--min", "1", "--max", "1");
+	await_pool(1);
+	check_limits();
 	await_pool(1);
 	spoil_snapshot();
 	expect(7, "run", "--rm", "--shape", "tiny", "--pool", "warm", "--net", "pooled", "box",

@@ -42,8 +42,8 @@ static void make_tenants(struct wispd_host *h)
 	ctl(h, "tenant set blue");
 	ctl(h, "--tenant red net create net --prefix4 10.61.0.0/24 --prefix6 fd00:61::/64 --nat");
 	ctl(h, "--tenant blue net create net --prefix4 10.62.0.0/24 --mode routed");
-	start_guest(h, "red", "red1", "net",
-		    "--publish 8080:7 --egress '10.61.0.0/24,198.51.100.0/24 tcp 80'");
+	start_pooled_guest(h, "red", "red1", "net",
+			   "--publish 8080:7 --egress '10.61.0.0/24,198.51.100.0/24 tcp 80'");
 	start_guest(h, "red", "red2", "net", "");
 	start_guest(h, "blue", "blue1", "net", "");
 	start_guest(h, "blue", "blue2", "net", "");

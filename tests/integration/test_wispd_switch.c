@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -112,10 +113,15 @@ static void check_gaps(struct wispd_host *h)
 
 /* --- bridges of wispd's --- */
 
-static void start_guests(struct wispd_host *h)
+/* No pool is in a network of "netdev". */
+static void start_guests(struct wispd_host *h, const char *datapath)
 {
-	start_guest(h, "red", "red1", "net",
-		    "--publish 8080:7 --egress '10.63.0.1,198.51.100.0/24 tcp 80'");
+	static const char more[] = "--publish 8080:7 --egress '10.63.0.1,198.51.100.0/24 tcp 80'";
+
+	if (strcmp(datapath, "system") == 0)
+		start_pooled_guest(h, "red", "red1", "net", more);
+	else
+		start_guest(h, "red", "red1", "net", more);
 	start_guest(h, "red", "red2", "net", "");
 	start_guest(h, "blue", "blue1", "net", "");
 	expect(RED1, "hostname", "red1");
@@ -189,7 +195,7 @@ static void test_own(const char *datapath, void (*check_usage)(struct wispd_host
 	    datapath);
 	ctl(h, "--tenant blue net create net --prefix4 10.64.0.0/24 --mode ovs --datapath %s",
 	    datapath);
-	start_guests(h);
+	start_guests(h, datapath);
 	check_within();
 	check_across();
 	check_world();

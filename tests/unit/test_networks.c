@@ -303,7 +303,8 @@ static void test_leases(void **state)
 	assert_int_equal(used, 5);
 }
 
-/* What was a blank keeps its addresses, which are held from then on. */
+/* What was a blank keeps its addresses, which are held from then on, and may from then on what its
+ * instance may. */
 static void test_prepared(void **state)
 {
 	struct truth *t = &((struct books *)*state)->truth;
@@ -325,6 +326,11 @@ static void test_prepared(void **state)
 	assert_true(lease_may_live(t, before[1].n));
 	assert_int_equal(quota_get(t, "default", RESOURCE_ADDRESSES, &used, &most, &err), 0);
 	assert_int_equal(used, 0);
+	q[1].rx_bytes_per_s = 1000;
+	q[1].negress = q[1].npublish = 1;
+	snprintf(q[1].egress[0], sizeof(q[1].egress[0]), "any tcp 443");
+	snprintf(q[1].publish[0], sizeof(q[1].publish[0]), "8080:80");
+	assert_true(lease_list_networks(q, 2, networks));
 	assert_int_equal(store_begin(t->store, &err), 0);
 	assert_int_equal(instance_create(t, &i, "test", &err), 0);
 	assert_int_equal(finish(t, lease_take(t, &i, q, 2, &err)), 0);
@@ -335,7 +341,12 @@ static void test_prepared(void **state)
 	assert_int_equal(used, 2);
 	/* It is made, and has no VMM yet. */
 	assert_false(lease_may_live(t, after[1].n));
-	q[1].rx_bytes_per_s = 1;
+	assert_false(lease_is_special(&after[0]));
+	assert_true(lease_is_special(&after[1]));
+	assert_int_equal(after[1].rx_bytes_per_s, 1000);
+	assert_string_equal(after[1].egress, "any tcp 443");
+	assert_int_equal(after[1].ports[0].port, 8080);
+	snprintf(q[1].address, sizeof(q[1].address), "10.2.0.2");
 	assert_false(lease_list_networks(q, 2, networks));
 }
 
@@ -434,6 +445,8 @@ static void write_rules(FILE *out, const char *what)
 		classes_remove_all(TAG, out);
 	} else if (strcmp(what, "bridged") == 0) {
 		assert_int_equal(rules_remove_lease(TAG, &bridged, out, &err), 0);
+	} else if (strcmp(what, "changed") == 0) {
+		assert_int_equal(rules_change_lease(TAG, &bridged, out, &err), 0);
 	} else if (strcmp(what, "passt") == 0) {
 		assert_int_equal(rules_remove_lease(TAG, &passt, out, &err), 0);
 	} else {
@@ -442,7 +455,7 @@ static void write_rules(FILE *out, const char *what)
 	}
 }
 
-static const char *const texts[] = { "base",   "network", "served",  "bridged",
+static const char *const texts[] = { "base",   "network", "served",  "bridged", "changed",
 				     "routed", "passt",	  "classes", NULL };
 
 static void test_rules(void **state)
