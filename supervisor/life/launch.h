@@ -158,7 +158,7 @@ struct launch {
 	bool agent;	/* the guest has an agent, and is ready when that answers */
 	bool hotplug;	/* drives can come and go while it runs */
 	bool blank;	/* its VMM is to wait for a machine of this shape (pool/pool.h) */
-	bool was_blank; /* it is attached as one, and is somebody's now */
+	bool was_blank; /* it may be attached as one, and is somebody's now */
 	unsigned ndrives, nnets, ndevices, nshares;
 	struct launch_place place;
 	struct launch_drive drives[LAUNCH_DRIVES_MAX];

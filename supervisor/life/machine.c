@@ -306,7 +306,7 @@ void machine_begin(struct machine *m, const struct instance *i, enum task task)
 	job->work = (struct work){ .run = job_run, .done = job_done };
 	job->m = m;
 	job->task = task;
-	/* Or nobody knows, since wispd began anew meanwhile. */
+	/* Whoever this wispd did not attach; perhaps an earlier one did. */
 	job->launch.was_blank = task == TASK_BOOT && m->task != TASK_ATTACH;
 	/* Its own: the machine's is closed when the VMM ends. */
 	job->launch.pidfd = m->alive ? fcntl(m->process.pidfd, F_DUPFD_CLOEXEC, 0) : -1;

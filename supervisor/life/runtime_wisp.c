@@ -219,6 +219,12 @@ static void limit(json_t *net, const char *name, int64_t bytes_per_s)
 					      (json_int_t)bytes_per_s, "refill_time", 1000));
 }
 
+static void limit_both(json_t *net, const struct lease *l)
+{
+	limit(net, "rx_rate_limiter", l->rx_bytes_per_s);
+	limit(net, "tx_rate_limiter", l->tx_bytes_per_s);
+}
+
 static json_t *describe_net(const struct launch_net *n)
 {
 	bool passt = n->lease.network.mode == NETWORK_PASST;
@@ -233,8 +239,7 @@ static json_t *describe_net(const struct launch_net *n)
 		json_object_set_new(net, "mtu", json_integer(n->mtu));
 	if (n->lease.network.netdev)
 		json_object_set_new(net, "whole_frames", json_true());
-	limit(net, "rx_rate_limiter", n->lease.rx_bytes_per_s);
-	limit(net, "tx_rate_limiter", n->lease.tx_bytes_per_s);
+	limit_both(net, &n->lease);
 	return net;
 }
 
@@ -266,8 +271,7 @@ static int limit_nets(const struct launch *l, struct link *link, struct error *e
 			continue;
 		snprintf(path, sizeof(path), "/network-interfaces/%s", n->id);
 		net = json_pack("{s:s}", "iface_id", n->id);
-		limit(net, "rx_rate_limiter", n->lease.rx_bytes_per_s);
-		limit(net, "tx_rate_limiter", n->lease.tx_bytes_per_s);
+		limit_both(net, &n->lease);
 		r = put(link, "PATCH", path, net, err);
 	}
 	return r;
